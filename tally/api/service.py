@@ -1,0 +1,139 @@
+"""The API without a web framework: a request goes in, a reply comes out, and an adapter only translates.
+
+The order of checks: token to read, path, method, token to write, parameters.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from http import HTTPStatus
+from urllib.parse import quote
+
+from tally.api import access
+from tally.api.message import Reply, Request, empty
+from tally.api.problems import Problem, problem
+from tally.api.problems import reply as problem_reply
+from tally.api.route import Call, Route
+from tally.api.routes import ROUTES
+from tally.engine.catalog import Catalog
+from tally.engine.question import parse_flag
+from tally.errors import TallyError
+from tally.settings import Settings
+
+__all__ = ["Reply", "Request", "Service"]
+
+logger = logging.getLogger("tally.api")
+
+_PATH_CHARACTERS = "/:@!$&'()*+,;=~"
+_QUERY_CHARACTERS = _PATH_CHARACTERS + "?%[]"
+
+
+class Service:
+    """Answers requests about the archives of one data directory, which is not touched before the first of them."""
+
+    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+        self.settings = settings
+        self._clock = clock
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The archives."""
+        return Catalog(self.settings.data_dir, clock=self._clock)
+
+    def handle(self, request: Request) -> Reply:
+        """Answer a request; the caller closes the reply, whether or not it reads it.
+
+        Never raises: every error is a problem. The query behind a data answer runs as its chunks are read.
+        """
+        try:
+            reply = self._answer(request)
+        except Exception as error:
+            reply = self.failed(request, error)
+        if request.method != "HEAD":
+            return reply
+        reply.close()
+        return replace(reply, chunks=())
+
+    def begin(self, request: Request, reply: Reply) -> Reply:
+        """Run a reply's query up to its first chunk, so that what goes wrong until then is still told by the status.
+
+        Closing the reply that was handed in also ends the one that is returned.
+        """
+        if reply.whole:
+            return reply
+        try:
+            rest = iter(reply.chunks)
+            return replace(reply, chunks=_Begun(next(rest, b""), rest))
+        except Exception as error:
+            reply.close()
+            return self.failed(request, error)
+
+    def failed(self, request: Request, error: Exception) -> Reply:
+        """The problem that answers `request` because of `error`; an error that is a bug is logged."""
+        if not isinstance(error, Problem | TallyError):
+            logger.error("%s %s failed", request.method, request.path, exc_info=error)
+        return problem_reply(problem(error), pretty=_pretty(request))
+
+    def _answer(self, request: Request) -> Reply:
+        found = _find(request.path)
+        if not any(route.open for route, _ in found):
+            access.check_read(request, self.settings)
+        if not found:
+            return _elsewhere(request)
+        route, path = _choose(request, found)
+        if request.method not in ("GET", "HEAD"):
+            access.check_write(request, self.settings)
+        call = Call(request, route, path, self.settings, self.catalog, self._clock(), ROUTES)
+        return route.endpoint(call)
+
+
+class _Begun:
+    """A first chunk and those that follow it."""
+
+    def __init__(self, first: bytes, rest: Iterator[bytes]) -> None:
+        self._first: bytes | None = first
+        self._rest = rest
+
+    def __iter__(self) -> "_Begun":
+        return self
+
+    def __next__(self) -> bytes:
+        first, self._first = self._first, None
+        return next(self._rest) if first is None else first
+
+    def close(self) -> None:
+        close = getattr(self._rest, "close", None)
+        if close is not None:
+            close()
+
+
+def _find(path: str) -> list[tuple[Route, dict[str, str]]]:
+    matches = ((route, route.match(path)) for route in ROUTES)
+    return [(route, found) for route, found in matches if found is not None]
+
+
+def _choose(request: Request, found: list[tuple[Route, dict[str, str]]]) -> tuple[Route, dict[str, str]]:
+    for route, path in found:
+        if request.method in route.methods:
+            return route, path
+    allow = ", ".join(method for route, _ in found for method in route.methods)
+    text = f"{request.method} has no meaning for {request.path}; use {allow}"
+    raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, text, headers=(("Allow", allow),))
+
+
+def _elsewhere(request: Request) -> Reply:
+    if request.path.endswith("/") or not _find(request.path + "/"):
+        raise Problem(HTTPStatus.NOT_FOUND, f"there is nothing at {request.path}; /openapi.json lists what there is")
+    # One slash at the start: two would make the next word a host.
+    path = "/" + f"{request.root}{request.path}/".lstrip("/")
+    query = "?" + quote(request.query.encode("latin-1"), safe=_QUERY_CHARACTERS) if request.query else ""
+    return empty(308, (("Location", quote(path, safe=_PATH_CHARACTERS) + query),))
+
+
+def _pretty(request: Request) -> bool:
+    try:
+        return any(parse_flag(name, text) for name, text in request.fields() if name == "pretty")
+    except TallyError:
+        return False

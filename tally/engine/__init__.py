@@ -1,0 +1,8 @@
+"""The engine: archives and what can be asked of them, without a collector or a server. See docs/python.md."""
+
+from tally.engine.archive import Archive, Summary
+from tally.engine.catalog import Catalog
+from tally.engine.commit import Outcome
+from tally.engine.definition import Definition
+
+__all__ = ["Archive", "Catalog", "Definition", "Outcome", "Summary"]

@@ -1,0 +1,124 @@
+"""A directory of archives. The files are the truth: nothing about them is remembered here."""
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tally.engine import glob, schema
+from tally.engine.archive import Archive, checked
+from tally.engine.commit import Outcome
+from tally.engine.definition import Definition, is_slug
+from tally.engine.rollup import Rollup
+from tally.errors import ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
+
+SUFFIX = ".db"
+
+
+class Catalog:
+    """The archives in `directory`, which is created when the first one is; `clock` gives unix seconds.
+
+    Safe to use from several threads.
+    """
+
+    def __init__(self, directory: str | Path, *, clock: Callable[[], float] = time.time) -> None:
+        self.directory = Path(directory)
+        self._clock = clock
+
+    def __enter__(self) -> "Catalog":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing stays open."""
+
+    def create(self, slug: str, **fields: Any) -> Archive:
+        """Create an archive; properties that are not given take their defaults.
+
+        :raises InvalidDefinition: when the slug or a property is not valid.
+        :raises ArchiveExists: when the slug is taken.
+        :raises ArchiveUnavailable: when the file cannot be written.
+        """
+        definition = Definition.create(slug, **fields)
+        self.prepare()
+        archive = self._archive(slug)
+        schema.create(archive.path, definition)
+        return archive
+
+    def prepare(self) -> None:
+        """Create the directory if it is missing.
+
+        :raises ArchiveUnavailable: when it cannot be created.
+        """
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArchiveUnavailable(f"{self.directory}: cannot be created: {error.strerror}") from error
+
+    def __getitem__(self, slug: str) -> Archive:
+        """Return the archive of that slug.
+
+        :raises UnknownArchive: when there is none.
+        """
+        if slug not in self:
+            raise UnknownArchive(f"there is no archive {slug!r:.100}")
+        return self._archive(slug)
+
+    def __contains__(self, slug: object) -> bool:
+        return isinstance(slug, str) and is_slug(slug) and self._archive(slug).path.is_file()
+
+    def _archive(self, slug: str) -> Archive:
+        return Archive(self.directory / f"{slug}{SUFFIX}", clock=self._clock)
+
+    def slugs(self) -> list[str]:
+        """Return the slugs of the files that are archives by their names, sorted; none when there is no directory."""
+        if not self.directory.is_dir():
+            return []
+        names = (path.name.removesuffix(SUFFIX) for path in self.directory.glob(f"*{SUFFIX}") if path.is_file())
+        return sorted(name for name in names if is_slug(name))
+
+    def archives(self) -> list[Archive]:
+        """Return the archives by slug; whether a file really is one shows when it is used."""
+        return [self._archive(slug) for slug in self.slugs()]
+
+    def delete(self, slug: str) -> None:
+        """Delete an archive with all that it holds.
+
+        :raises UnknownArchive: when there is none.
+        :raises NotAnArchive: when the file is another application's; it is left alone.
+        :raises ArchiveUnavailable: when it cannot be deleted.
+        """
+        path = self[slug].path
+        with schema.opened(path, write=True):
+            pass
+        try:
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+        except OSError as error:
+            raise ArchiveUnavailable(f"{path}: cannot be deleted: {error.strerror}") from error
+
+    def record(self, samples: Iterable[tuple[str, float, float]], *, max_names: int = 0) -> dict[str, Outcome]:
+        """Store samples in every enabled archive whose pattern matches, one transaction an archive.
+
+        Return what became of them by slug; samples past an archive's retention or name limit are counted, not stored.
+
+        :raises InvalidSample: when one is not valid; then none is stored.
+        :raises TallyError: the first error of an archive, after all others have their samples.
+        """
+        now = self._clock()
+        rollup = Rollup(1, max_future_s=0)
+        for sample in samples:
+            rollup.add_sample(checked(sample))
+        cells = rollup.take()
+        outcomes: dict[str, Outcome] = {}
+        errors: list[TallyError] = []
+        for archive in self.archives():
+            try:
+                definition = archive.definition()
+                if definition.enabled:
+                    kept = glob.select(cells, definition.pattern)
+                    outcomes[archive.slug] = archive.commit(kept, now=now, max_names=max_names)
+            except (NotAnArchive, ArchiveUnavailable) as error:
+                errors.append(error)
+        if errors:
+            raise errors[0]
+        return outcomes

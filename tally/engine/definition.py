@@ -1,0 +1,111 @@
+"""What an archive is: its slug and its properties, validated.
+
+Knows nothing of files; `schema` stores a definition and `archive` puts it to work.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from tally.errors import InvalidDefinition
+
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
+HOUR_S = 3600
+# Bounds that keep every bucket within SQLite's 64-bit integers, whatever is added to it.
+RESOLUTION_MAX_S = 366 * 24 * HOUR_S
+RETENTION_MAX_H = 1_000_000
+TEXT_MAX = 4096
+
+
+def is_slug(text: str) -> bool:
+    """Return whether `text` may name an archive."""
+    return SLUG.fullmatch(text) is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """An archive's properties: `resolution` in seconds, `retention` in hours (0 keeps buckets for ever)."""
+
+    slug: str
+    name: str
+    description: str = ""
+    pattern: str = "*"
+    resolution: int = 5
+    retention: int = 24
+    enabled: bool = True
+
+    @classmethod
+    def create(cls, slug: str, **fields: Any) -> "Definition":
+        """Return the definition of a new archive; what is not given takes its default, `name` the slug.
+
+        :raises InvalidDefinition: when a field is unknown or a value is not what the field takes.
+        """
+        if not isinstance(slug, str) or not is_slug(slug):
+            raise InvalidDefinition(f"slug {slug!r} is not valid: use 1 to 64 of a-z, 0-9, _ and -, a letter or digit first")
+        return cls(**{"slug": slug, "name": slug, **_checked(fields)})
+
+    def edited(self, **changes: Any) -> "Definition":
+        """Return this definition with `changes`; the slug stays.
+
+        :raises InvalidDefinition: as `create`, and when a new resolution is not a multiple of the present one.
+        """
+        edited = replace(self, **_checked(changes))
+        if edited.resolution % self.resolution:
+            raise InvalidDefinition(
+                f"resolution {edited.resolution} is not a multiple of {self.resolution}: stored buckets can only be merged"
+            )
+        return edited
+
+    def fields(self) -> dict[str, Any]:
+        """Return the properties as a dict, in the documented order."""
+        return asdict(self)
+
+    def cutoff(self, now: float) -> int:
+        """Return the first bucket that is kept at `now`: the one that holds the moment `retention` hours ago."""
+        if not self.retention:
+            return 0
+        return max(0, int(now - self.retention * HOUR_S) // self.resolution * self.resolution)
+
+
+def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
+    unknown = sorted(fields.keys() - _CHECKS.keys())
+    if unknown:
+        raise InvalidDefinition(f"{unknown[0]!r} is not a property of an archive: use one of {', '.join(_CHECKS)}")
+    for field, value in fields.items():
+        _CHECKS[field](field, value)
+    return dict(fields)
+
+
+def _check_text(field: str, value: object) -> None:
+    if not isinstance(value, str) or len(value) > TEXT_MAX or not value.isprintable():
+        raise InvalidDefinition(f"{field} {value!r:.100} is not valid: use up to {TEXT_MAX} printable characters")
+
+
+def _check_pattern(field: str, value: object) -> None:
+    _check_text(field, value)
+    if not value:
+        raise InvalidDefinition("pattern '' matches nothing: use * for every name")
+
+
+def _check_flag(field: str, value: object) -> None:
+    if not isinstance(value, bool):
+        raise InvalidDefinition(f"{field} {value!r:.100} is not valid: use true or false")
+
+
+def _check_whole(least: int, most: int) -> Callable[[str, object], None]:
+    def check(field: str, value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+            raise InvalidDefinition(f"{field} {value!r:.100} is not valid: use a whole number from {least} to {most}")
+
+    return check
+
+
+_CHECKS: dict[str, Callable[[str, object], None]] = {
+    "name": _check_text,
+    "description": _check_text,
+    "pattern": _check_pattern,
+    "resolution": _check_whole(1, RESOLUTION_MAX_S),
+    "retention": _check_whole(0, RETENTION_MAX_H),
+    "enabled": _check_flag,
+}

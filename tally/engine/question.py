@@ -1,0 +1,217 @@
+"""What may be asked of an archive: the kinds of questions and their parameters, validated.
+
+Pure: knows neither SQL nor HTTP. `sql` turns a question into a SELECT, `answer` runs it.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from tally.errors import InvalidQuestion, UnknownAggregate
+
+AGGREGATES = ("count", "sum", "avg", "min", "max")
+KINDS = ("values", "aggregate", "timedata")
+UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
+RELATIVE = re.compile(r"-(\d{1,12})(s|min|h|d|w)", re.ASCII)
+NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+# A whole number that SQLite still holds with room to add to it.
+WHOLE_MAX = 2**53
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question; times are unix seconds, `step` and `moving` seconds, None what was not asked for."""
+
+    kind: str
+    aggregate: str | None = None
+    by: str = "time"
+    q: tuple[str, ...] = ()
+    since: float | None = None
+    until: float | None = None
+    low: float | None = None
+    high: float | None = None
+    step: int | None = None
+    moving: int | None = None
+    limit: int | None = None
+    fill: str = "null"
+    format: str = "json"
+    pretty: bool = field(default=False, compare=False)
+
+    @classmethod
+    def parse(
+        cls,
+        kind: str,
+        parameters: Iterable[tuple[str, str]],
+        *,
+        aggregate: str | None = None,
+        by: str = "time",
+        now: float,
+    ) -> "Question":
+        """Return the question that text `parameters` ask, as a URL gives them; names that begin with `_` are left out.
+
+        :raises InvalidQuestion: when one is unknown, malformed, given twice, or stands where it has no meaning.
+        :raises UnknownAggregate: when `aggregate` is none of AGGREGATES.
+        """
+        given: dict[str, Any] = {}
+        for name, text in parameters:
+            if name.startswith("_"):
+                continue
+            if name not in PARAMETERS:
+                raise InvalidQuestion(f"parameter {name!r:.100} is unknown: use one of {', '.join(PARAMETERS)}")
+            value = PARAMETERS[name].parse(name, text, now)
+            if name == "q":
+                given["q"] = (*given.get("q", ()), value)
+            elif name in given:
+                raise InvalidQuestion(f"parameter {name!r} is given twice: give it once")
+            else:
+                given[name] = value
+        return cls.create(kind, aggregate=aggregate, by=by, given=given)
+
+    @classmethod
+    def create(cls, kind: str, *, aggregate: str | None, by: str, given: dict[str, Any]) -> "Question":
+        """Return the question that parsed parameters ask; raises as `parse`."""
+        if aggregate is not None and aggregate not in AGGREGATES:
+            raise UnknownAggregate(f"aggregate {aggregate!r:.100} is unknown: use one of {', '.join(AGGREGATES)}")
+        if kind not in KINDS or by not in ("time", "name"):
+            raise InvalidQuestion(f"there is no question {kind!r} by {by!r}: use values or aggregate by time or name")
+        question = cls(kind, aggregate, by, **given)
+        for name in given:
+            if not PARAMETERS[name].applies(question):
+                raise InvalidQuestion(f"parameter {name!r} has no meaning here: it is for {PARAMETERS[name].where}")
+        return question
+
+    def resolution(self, stored: int) -> int:
+        """Return the seconds of a bucket of the answer, from an archive of `stored` seconds a bucket.
+
+        :raises InvalidQuestion: when `step` is no multiple of `stored`, or `moving` none of the answer's buckets.
+        """
+        if self.step is not None and self.step % stored:
+            raise InvalidQuestion(f"step {self.step} is not a multiple of the archive's resolution, {stored}")
+        answered = self.step or stored
+        if self.moving is not None and self.moving % answered:
+            raise InvalidQuestion(f"moving {self.moving} is not a multiple of a bucket's {answered} seconds")
+        return answered
+
+
+class Parameter(NamedTuple):
+    """A row of PARAMETERS: `parse(name, text, now)` gives the value, `applies(question)` whether it has meaning."""
+
+    parse: Callable[[str, str, float], Any]
+    meaning: str
+    where: str = "data"
+    applies: Callable[[Question], bool] = lambda question: True
+
+
+def parse_time(text: str, now: float, name: str = "time") -> float:
+    """Return `text` as unix seconds: a number, ISO 8601 (UTC where it names no offset), `now`, or `-90s`, `-15min` …
+
+    :raises InvalidQuestion: when it is none of these.
+    """
+    relative = RELATIVE.fullmatch(text)
+    if text == "now":
+        return now
+    if relative:
+        return now - int(relative[1]) * UNIT_S[relative[2]]
+    if NUMBER.fullmatch(text) and 0 <= float(text) <= WHOLE_MAX:
+        return float(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidQuestion(
+            f"{name} {text!r:.100} is not a time: use unix seconds, ISO 8601, now, or a relative time such as -90s, "
+            "-15min, -1h, -7d or -2w"
+        ) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def parse_flag(name: str, text: str) -> bool:
+    """Return whether a flag is on: given alone, 1 or true; off with 0 or false.
+
+    :raises InvalidQuestion: when it is something else.
+    """
+    if text.lower() not in ("", "1", "true", "0", "false"):
+        raise InvalidQuestion(f"{name} {text!r:.100} is not a flag: use 1 or 0")
+    return text.lower() in ("", "1", "true")
+
+
+def _time(name: str, text: str, now: float) -> float:
+    return parse_time(text, now, name)
+
+
+def _flag(name: str, text: str, now: float) -> bool:
+    return parse_flag(name, text)
+
+
+def _number(name: str, text: str, now: float) -> float:
+    if not NUMBER.fullmatch(text) or not math.isfinite(float(text)):
+        raise InvalidQuestion(f"{name} {text!r:.100} is not a number: use a decimal number such as 0.5")
+    return float(text)
+
+
+def _whole(name: str, text: str, now: float) -> int:
+    if not re.fullmatch(r"\d{1,16}", text, re.ASCII) or not 1 <= int(text) <= WHOLE_MAX:
+        raise InvalidQuestion(f"{name} {text!r:.100} is not valid: use a whole number of at least 1")
+    return int(text)
+
+
+def parse_glob(name: str, text: str, now: float = 0) -> str:
+    """Return a glob that can be bound to a statement.
+
+    :raises InvalidQuestion: when it is empty or longer than any name's pattern needs.
+    """
+    if not text or len(text) > 1024 or "\0" in text:
+        raise InvalidQuestion(f"{name} {text!r:.100} is not a glob: use 1 to 1024 characters such as requests.get.*")
+    return text
+
+
+def _choice(*choices: str) -> Callable[[str, str, float], str]:
+    def parse(name: str, text: str, now: float) -> str:
+        if text not in choices:
+            raise InvalidQuestion(f"{name} {text!r:.100} is not known: use {', '.join(choices[:-1])} or {choices[-1]}")
+        return text
+
+    return parse
+
+
+def _by_aggregate(question: Question) -> bool:
+    return question.aggregate is not None
+
+
+def _over_time(question: Question) -> bool:
+    return question.kind != "aggregate" or question.by == "time"
+
+
+def _over_names(question: Question) -> bool:
+    return question.kind == "values" or (question.kind == "aggregate" and question.by == "name")
+
+
+def _timedata(question: Question) -> bool:
+    return question.kind == "timedata"
+
+
+PARAMETERS: dict[str, Parameter] = {
+    "q": Parameter(parse_glob, "glob of metric names; given several times, any may match", "data and names"),
+    "since": Parameter(_time, "earliest bucket, included: unix seconds, ISO 8601, now, or relative such as -1h"),
+    "until": Parameter(_time, "latest bucket, included: as since"),
+    "low": Parameter(_number, "keep only answers of at least this", "data with an aggregate", _by_aggregate),
+    "high": Parameter(_number, "keep only answers of at most this", "data with an aggregate", _by_aggregate),
+    "step": Parameter(_whole, "answer in coarser buckets of so many seconds, a multiple of the resolution"),
+    "moving": Parameter(
+        _whole,
+        "each bucket's aggregates over the so many seconds that end with it",
+        "values, timedata and aggregate by time",
+        _over_time,
+    ),
+    "limit": Parameter(
+        _whole,
+        "only the N names with the highest aggregate (default sum) over the range",
+        "values and aggregate by name",
+        _over_names,
+    ),
+    "fill": Parameter(_choice("null", "0", "previous"), "what buckets without data get", "timedata", _timedata),
+    "format": Parameter(_choice("json", "rows", "csv"), "the shape of the answer"),
+    "pretty": Parameter(_flag, "indent the JSON", "everything"),
+}

@@ -1,0 +1,58 @@
+"""The tree of errors that tally raises for what users and files do wrong; bugs of tally's own are assertions.
+
+TallyError
+├── InvalidSample       a sample's name, value or timestamp       (also a ValueError)
+├── InvalidSetting      a setting or option                       (also a ValueError)
+├── InvalidDefinition   a property of an archive                  (also a ValueError)
+├── InvalidQuestion     a parameter of a question                 (also a ValueError)
+├── UnknownAggregate    not one of avg, min, max, sum, count      (also a LookupError)
+├── UnknownArchive      no such file                              (also a LookupError)
+├── ArchiveExists       the slug is taken
+├── NotAnArchive        another application's, a newer tally's or a damaged file
+├── ArchiveUnavailable  a file that cannot be read or written now
+└── QueryTimeout        a question that took longer than it may
+"""
+
+
+class TallyError(Exception):
+    """The root of the tree; its text is one line for the user."""
+
+
+class InvalidSample(TallyError, ValueError):
+    """Raised when a sample breaks a rule of the wire format."""
+
+
+class InvalidSetting(TallyError, ValueError):
+    """Raised when a setting or a command's option has a value that it cannot have."""
+
+
+class InvalidDefinition(TallyError, ValueError):
+    """Raised when a property of an archive has a value that it cannot have."""
+
+
+class InvalidQuestion(TallyError, ValueError):
+    """Raised when a parameter is unknown, malformed or without meaning for its question."""
+
+
+class UnknownAggregate(TallyError, LookupError):
+    """Raised when an aggregate is asked for that is not kept."""
+
+
+class UnknownArchive(TallyError, LookupError):
+    """Raised when there is no archive of that slug or path."""
+
+
+class ArchiveExists(TallyError):
+    """Raised when an archive is created under a slug that is taken."""
+
+
+class NotAnArchive(TallyError):
+    """Raised when a file is another application's, of a newer tally, or damaged."""
+
+
+class ArchiveUnavailable(TallyError):
+    """Raised when an archive cannot be read or written now: locked, read-only, or the disk is full."""
+
+
+class QueryTimeout(TallyError):
+    """Raised when a question takes longer than its limit."""

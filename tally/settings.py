@@ -1,0 +1,213 @@
+"""The one table of settings: what each is called, what it may be, and how it is read from any mapping.
+
+A value is text, as in the environment, or native, as in Django's settings; both are checked as strictly. Where settings
+come from beside the environment is left to those who call `Settings.load`.
+"""
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+from tally.wire import check_name
+from tally.errors import InvalidSetting
+
+if TYPE_CHECKING:
+    from ipaddress import IPv4Network, IPv6Network
+
+_TRUE = ("true", "yes", "on", "1")
+_FALSE = ("false", "no", "off", "0")
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class Kind(NamedTuple):
+    """What a value is: `parse` makes it of text or of a native value, and raises ValueError or TypeError if it cannot.
+
+    The error for the user reads: NAME=VALUE is not `noun`: use `right`.
+    """
+
+    noun: str
+    right: str
+    parse: Callable[[Any], Any]
+
+
+class Setting(NamedTuple):
+    """One row of the table. `unit` and `zero`, what 0 means, are empty where they say nothing."""
+
+    name: str
+    default: str
+    kind: Kind
+    meaning: str
+    unit: str = ""
+    zero: str = ""
+    secret: bool = False
+
+    @property
+    def field(self) -> str:
+        """The attribute of `Settings` that holds it."""
+        return self.name.removeprefix("TALLY_").lower()
+
+    def parse(self, value: object) -> Any:
+        """What `value`, text or native, stands for.
+
+        :raises InvalidSetting: when it is not of the setting's kind.
+        """
+        try:
+            return self.kind.parse(value)
+        except (ValueError, TypeError):
+            shown = "(not shown)" if self.secret else repr(value)
+            raise InvalidSetting(f"{self.name}={shown} is not {self.kind.noun}: use {self.kind.right}") from None
+
+
+def _whole(least: int, most: int | None = None) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, str) and re.fullmatch("[0-9]{1,18}", value.strip()):
+            value = int(value)
+        if type(value) is not int or value < least or (most is not None and value > most):
+            raise ValueError
+        return value
+
+    return parse
+
+
+def _duration(value: Any) -> float:
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        value = float(value)
+    if type(value) not in (int, float) or not 0 < value < math.inf:
+        raise ValueError
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if not isinstance(value, bool | str) or text not in _TRUE + _FALSE:
+        raise ValueError
+    return text in _TRUE
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str | os.PathLike) or str(value).strip() == "":
+        raise ValueError
+    return Path(value)
+
+
+def _address(value: Any) -> str:
+    # One colon is a port that does not belong here; IPv6 has two or more.
+    if not re.fullmatch(r"[^\s\[\]]+", value) or value.count(":") == 1:
+        raise ValueError
+    return str(value)
+
+
+def _address_or_none(value: Any) -> str:
+    return _address(value) if value not in (None, "") else ""
+
+
+def _prefix(value: Any) -> str:
+    if value not in (None, ""):
+        check_name(value)
+    return value or ""
+
+
+def _items(value: Any) -> list[Any]:
+    if value in (None, ""):
+        return []
+    items = value.split(",") if isinstance(value, str) else list(value)
+    return [item.strip() if isinstance(item, str) else item for item in items]
+
+
+def _tokens(value: Any) -> tuple[str, ...]:
+    tokens = _items(value)
+    # An empty item is refused, not skipped: else a slip of the pen would open what a token shall guard.
+    if not all(re.fullmatch(r"\S+", token) for token in tokens):
+        raise ValueError
+    return tuple(tokens)
+
+
+def _networks(value: Any) -> "tuple[IPv4Network | IPv6Network, ...]":
+    from ipaddress import IPv4Network, IPv6Network, ip_network
+
+    items: Iterable[Any] = _items(value)
+    if not all(isinstance(item, str | IPv4Network | IPv6Network) for item in items):
+        raise ValueError
+    return tuple(ip_network(item) for item in items)
+
+
+_PORT = Kind("a port", "a whole number from 0 to 65535", _whole(0, 65535))
+_SECONDS = Kind("a duration", "a number of seconds greater than 0", _duration)
+_COUNT = Kind("a count", "a whole number of at least 0", _whole(0))
+_WHOLE_SECONDS = Kind("a whole duration", "a whole number of seconds of at least 0", _whole(0))
+_BYTES = Kind("a size", "a whole number of bytes from 1 to 2147483647", _whole(1, 2**31 - 1))
+_PROCESSES = Kind("a number of processes", "a whole number from 1 to 1024", _whole(1, 1024))
+_FLAG = Kind("a flag", "true or false", _flag)
+_DIRECTORY = Kind("a directory", "the path of a directory", _path)
+_ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
+_ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or nothing", _address_or_none)
+_NAME_PREFIX = Kind("a prefix", "at most 255 bytes without white space or control characters", _prefix)
+_TOKENS = Kind("a list of tokens", "tokens without white space, separated by single commas", _tokens)
+_NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, separated by commas", _networks)
+_CHOSEN = "the kernel chooses a free one"
+
+SETTINGS = (
+    Setting("TALLY_DATA_DIR", "tally-data", _DIRECTORY, "directory of the archives, created if missing"),
+    Setting("TALLY_HOST", "127.0.0.1", _ADDRESS_OR_NONE,
+            "address to listen on, and clients' default address; empty: the client writes into the archives itself"),
+    Setting("TALLY_PORT", "8900", _PORT, "UDP port to listen on, and clients' default port", zero=_CHOSEN),
+    Setting("TALLY_FLUSH_TIME", "5", _SECONDS, "time between flushes", "seconds"),
+    Setting("TALLY_PREFIX", "", _NAME_PREFIX, "put before every name that the client sends"),
+    Setting("TALLY_INSTALL_ADMIN", "False", _FLAG, "Django: include the admin in `tally.urls`"),
+    Setting("TALLY_HTTP_HOST", "127.0.0.1", _ADDRESS, "address where `tally serve` answers HTTP"),
+    Setting("TALLY_HTTP_PORT", "8900", _PORT, "TCP port where `tally serve` answers HTTP", zero=_CHOSEN),
+    Setting("TALLY_READ_TOKEN", "", _TOKENS, "tokens that may read; empty: all may", secret=True),
+    Setting("TALLY_WRITE_TOKEN", "", _TOKENS, "tokens that may read and write; empty: none may write", secret=True),
+    Setting("TALLY_ALLOW", "", _NETWORKS, "networks whose samples are taken; empty: all"),
+    Setting("TALLY_MAX_NAMES", "100000", _COUNT, "names that an archive takes", "names", "no limit"),
+    Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS, "how far a timestamp may be ahead of the clock", "seconds",
+            "not at all"),
+    Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time that a query may take", "seconds"),
+    Setting("TALLY_RECEIVE_BUFFER", "33554432", _BYTES,
+            "asked of the kernel for the socket; what it granted is logged", "bytes"),
+    Setting("TALLY_WORKERS", "1", _PROCESSES, "collector processes that share the port", "processes"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings, each checked. An empty `host` means that the client writes into the archives itself."""
+
+    data_dir: Path
+    host: str
+    port: int
+    flush_time: float
+    prefix: str
+    install_admin: bool
+    http_host: str
+    http_port: int
+    read_token: tuple[str, ...] = field(repr=False)
+    write_token: tuple[str, ...] = field(repr=False)
+    allow: "tuple[IPv4Network | IPv6Network, ...]"
+    max_names: int
+    max_future: int
+    query_timeout: float
+    receive_buffer: int
+    workers: int
+
+    @classmethod
+    def load(cls, mapping: Mapping[str, object] | None = None, **overrides: object) -> Self:
+        """The settings in `mapping` (default: the environment, read now) under their names, the others' defaults.
+
+        `overrides`, by attribute, beat both; one that is None does not.
+
+        :raises InvalidSetting: when a value is malformed; names the setting, the value and what would be right.
+        """
+        unknown = overrides.keys() - {setting.field for setting in SETTINGS}
+        assert not unknown, f"no such settings: {sorted(unknown)}"
+        given = os.environ if mapping is None else mapping
+        return cls(**{setting.field: setting.parse(_choose(setting, given, overrides)) for setting in SETTINGS})
+
+
+def _choose(setting: Setting, given: Mapping[str, object], overrides: Mapping[str, object]) -> object:
+    override = overrides.get(setting.field)
+    return given.get(setting.name, setting.default) if override is None else override

@@ -1,0 +1,179 @@
+"""Samples on the wire: what a line may be, parsed one at a time or, where all are plain, many at once.
+
+    requests.get.index 0.25 1700000001
+    ^name              ^value ^timestamp, optional
+
+Pure: bytes and the second of receipt go in, samples or the reason for a rejection come out. What is done with either is
+left to `rollup`. Fields are separated by spaces or tabs, lines by LF; a CR at a line's end is no part of it.
+"""
+
+import math
+import re
+from enum import StrEnum
+from typing import NamedTuple
+
+from tally.errors import InvalidSample
+
+NAME_MAX_BYTES = 255
+VALUE_MAX = 1e100
+DATAGRAM_MAX_BYTES = 65_507
+
+NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_NOT_IN_NAME = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
+_SEPARATOR = re.compile(r"[ \t]+")
+# What can stand in a field of a plain line: no white space, no control character of ASCII.
+_FIELD_BYTES = bytes(byte for byte in range(256) if byte > 0x20 and byte != 0x7F)
+_NUMBER_BYTES = b"0123456789.+-eE"
+_DIGITS = b"0123456789"
+
+
+class Reason(StrEnum):
+    """Why a line was not taken."""
+
+    ENCODING = "encoding"
+    FIELDS = "fields"
+    NAME = "name"
+    VALUE = "value"
+    TIMESTAMP = "timestamp"
+    FUTURE = "future"
+    CARDINALITY = "cardinality"
+
+
+class Sample(NamedTuple):
+    """One measurement; `timestamp` is whole unix seconds."""
+
+    name: str
+    value: float
+    timestamp: int
+
+
+class Columns(NamedTuple):
+    """The fields of plain lines, a column each; `timestamps` is empty when no line has one."""
+
+    names: list[bytes]
+    values: list[float]
+    timestamps: list[int]
+
+
+def check_name(name: object) -> str:
+    """Return `name` if it may name a metric.
+
+    :raises InvalidSample: when it is not 1 to 255 bytes of text without white space or control characters.
+    """
+    if not isinstance(name, str) or not _is_name(name):
+        raise InvalidSample(
+            f"name {name!r:.100} is not valid: use 1 to {NAME_MAX_BYTES} bytes without white space or control characters"
+        )
+    return name
+
+
+def check_value(value: object) -> float:
+    """Return `value` as a float.
+
+    :raises InvalidSample: when it is not a finite number of a magnitude of at most 1e100.
+    """
+    if not isinstance(value, int | float) or not -VALUE_MAX <= value <= VALUE_MAX:
+        raise InvalidSample(f"value {value!r:.100} is not valid: use a finite number, at most {VALUE_MAX:g} in magnitude")
+    return float(value)
+
+
+def _is_name(name: str) -> bool:
+    if _NOT_IN_NAME.search(name) or not name:
+        return False
+    try:
+        return len(name.encode()) <= NAME_MAX_BYTES
+    except UnicodeEncodeError:  # A lone surrogate is no text.
+        return False
+
+
+def decode_name(name: bytes) -> str | None:
+    """Return the name that stands in these bytes, or None when they are none."""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return None
+    return text if _is_name(text) else None
+
+
+def parse_line(line: bytes, now: int, max_future_s: int) -> Sample | Reason:
+    """Return the sample in a line that is not empty, or the reason why there is none.
+
+    `now` is the second of receipt, which a line without timestamp gets.
+    """
+    try:
+        text = line.decode()
+    except UnicodeDecodeError:
+        return Reason.ENCODING
+    fields = _SEPARATOR.split(text.strip(" \t"))
+    if not 2 <= len(fields) <= 3:
+        return Reason.FIELDS
+    if not _is_name(fields[0]):
+        return Reason.NAME
+    if not NUMBER.fullmatch(fields[1]) or not abs(value := float(fields[1])) <= VALUE_MAX:
+        return Reason.VALUE
+    timestamp = _timestamp(fields[2], now, max_future_s) if len(fields) == 3 else now
+    return timestamp if isinstance(timestamp, Reason) else Sample(fields[0], value, timestamp)
+
+
+def _timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
+    if not NUMBER.fullmatch(text):
+        return Reason.TIMESTAMP
+    number = float(text)
+    if number == -1:
+        return now
+    if number < 0:
+        return Reason.TIMESTAMP
+    if number >= now + max_future_s + 1:
+        return Reason.FUTURE
+    return math.floor(number)
+
+
+def lines(datagram: bytes) -> list[bytes]:
+    """Return the lines of a datagram that are not empty, without their ends."""
+    return [line for each in datagram.split(b"\n") if (line := each.removesuffix(b"\r"))]
+
+
+def parse_columns(datagrams: list[bytes]) -> Columns | None:
+    """Return the fields of all lines, if all have two or all have three of them, plainly separated; None otherwise.
+
+    The work is done by a dozen calls for all lines together, about 0.3 µs a line, where `parse_line` takes 1.5. Names
+    are not judged, and None does not mean that a line is bad: `parse_line` judges.
+    """
+    data = _joined(datagrams)
+    separators = data.translate(None, _FIELD_BYTES)
+    fields = data.split()
+    count = data.count(b"\n") + 1
+    for width in (2, 3):
+        line_end = b" " * (width - 1)
+        if len(fields) == width * count and separators == (line_end + b"\n") * (count - 1) + line_end:
+            return _columns(fields, width)
+    return None
+
+
+def _joined(datagrams: list[bytes]) -> bytes:
+    data = b"\n".join(datagrams)
+    if b"\t" in data:
+        data = data.replace(b"\t", b" ")
+    if b"\r" in data:
+        data = data.replace(b"\r\n", b"\n").removesuffix(b"\r")
+    if b"\n\n" in data:
+        data = data.replace(b"\n\n", b"\n")
+    return data.strip(b"\n")
+
+
+def _columns(fields: list[bytes], width: int) -> Columns | None:
+    numbers, times = fields[1::width], fields[2::width] if width == 3 else []
+    # Fifteen digits at most, so that `int` never meets a number that it refuses.
+    if _others(numbers, _NUMBER_BYTES) or _others(times, _DIGITS) or any(len(time) > 15 for time in times):
+        return None
+    try:
+        values = list(map(float, numbers))
+    except ValueError:
+        return None
+    if max(values) > VALUE_MAX or min(values) < -VALUE_MAX:
+        return None
+    return Columns(fields[::width], values, list(map(int, times)))
+
+
+def _others(fields: list[bytes], allowed: bytes) -> bytes:
+    return b"".join(fields).translate(None, allowed)
