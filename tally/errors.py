@@ -10,7 +10,9 @@ TallyError
 ├── ArchiveExists       the slug is taken
 ├── NotAnArchive        another application's, a newer tally's or a damaged file
 ├── ArchiveUnavailable  a file that cannot be read or written now
-└── QueryTimeout        a question that took longer than it may
+├── QueryTimeout        a question that took longer than it may
+├── AddressUnavailable  an address that cannot be listened on
+└── WorkerDied          a collector process that ended by itself
 """
 
 
@@ -56,3 +58,11 @@ class ArchiveUnavailable(TallyError):
 
 class QueryTimeout(TallyError):
     """Raised when a question takes longer than its limit."""
+
+
+class AddressUnavailable(TallyError):
+    """Raised when an address cannot be listened on: unknown, in use, or not this machine's."""
+
+
+class WorkerDied(TallyError):
+    """Raised when one of several collector processes ended by itself."""

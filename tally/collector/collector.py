@@ -1,0 +1,140 @@
+"""The collector: a receiver, a rollup that is swapped at each flush, a store that commits it, and the books on them.
+
+Receiving goes on in the event loop while a worker thread flushes. At the end the kernel is told to queue nothing more,
+what it holds is taken, and one last flush commits it.
+"""
+
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from tally.collector.listener import granted_bytes, kernel_drops, refuse_more
+from tally.collector.receiver import Receiver
+from tally.collector.status import StatusFile, remove_stale
+from tally.collector.store import Store
+from tally.engine.catalog import Catalog
+from tally.engine.rollup import Rollup
+from tally.settings import Settings
+
+logger = logging.getLogger("tally.collector")
+
+# A rollup this large is flushed before its time; what a flood of names brings beyond the larger bound is rejected.
+FLUSH_CELLS = 200_000
+ROLLUP_CELLS = 1_000_000
+# The last drain ends by itself where the kernel can be told to queue nothing more, and is bounded elsewhere.
+LAST_DRAIN_S = 10.0
+
+
+class Collector:
+    """Collects from `sock`, which it closes at its end, into the archives of `settings.data_dir`."""
+
+    def __init__(self, settings: Settings, sock: socket.socket, *, clock: Callable[[], float] = time.time) -> None:
+        self._settings = settings
+        self._sock = sock
+        self._clock = clock
+        self._started = clock()
+        self._store = Store(Catalog(settings.data_dir, clock=clock), max_names=settings.max_names)
+        self._status = StatusFile(settings.data_dir)
+        self._receiver = Receiver(sock, self._take, allow=settings.allow)
+        self._buffer_bytes = granted_bytes(sock)
+        self._kernel_drops = kernel_drops(sock)
+        self._accepted = 0
+        self._rejected: Counter[str] = Counter()
+        self._flushes = 0
+        self._flush_s = 0.0
+        self._full = anyio.Event()
+        self._rollup = self._new_rollup()
+
+    def _new_rollup(self) -> Rollup:
+        return Rollup(self._store.resolution(), max_future_s=self._settings.max_future, max_cells=ROLLUP_CELLS)
+
+    def _take(self, datagrams: list[bytes]) -> None:
+        self._rollup.add(datagrams, int(self._clock()))
+        if self._rollup.size >= FLUSH_CELLS:
+            self._full.set()
+
+    async def run(self, stop: anyio.Event) -> None:
+        """Collect until `stop` is set or the task is cancelled, and then until what came before is committed."""
+        with self._sock:
+            await to_thread.run_sync(self._begin)
+            self._rollup = self._new_rollup()
+            try:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._receiver.run)
+                    tasks.start_soon(self._flush_regularly)
+                    await stop.wait()
+                    tasks.cancel_scope.cancel()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._end()
+
+    def _begin(self) -> None:
+        remove_stale(self._settings.data_dir, self._clock())
+        self._store.look()
+        self._status.write(self.status())
+        logger.info(
+            "collecting on UDP %s port %s, with a receive buffer of %s bytes of the %s asked for",
+            *self._sock.getsockname()[:2],
+            self._buffer_bytes,
+            self._settings.receive_buffer,
+        )
+
+    async def _flush_regularly(self) -> None:
+        due = time.monotonic()
+        while True:
+            due = max(due + self._settings.flush_time, time.monotonic())
+            with anyio.move_on_after(due - time.monotonic()):
+                await self._full.wait()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        batch, self._rollup = self._rollup, self._new_rollup()
+        self._full = anyio.Event()
+        await to_thread.run_sync(self._commit, batch)
+
+    def _commit(self, batch: Rollup) -> None:
+        began = time.monotonic()
+        self._store.flush(batch, self._clock())
+        self._accepted += batch.accepted
+        self._rejected.update(batch.rejected)
+        self._kernel_drops = kernel_drops(self._sock)
+        self._flushes += 1
+        self._flush_s = time.monotonic() - began
+        self._status.write(self.status())
+
+    async def _end(self) -> None:
+        refuse_more(self._sock)
+        deadline = time.monotonic() + LAST_DRAIN_S
+        while self._receiver.drain(1) and time.monotonic() < deadline:
+            pass
+        await self._flush()
+        self._status.remove()
+        logger.info(
+            "accepted %s samples, rejected %s lines; the kernel dropped %s datagrams",
+            self._accepted,
+            self._rejected.total(),
+            "an unknown number of" if self._kernel_drops is None else self._kernel_drops,
+        )
+
+    def status(self) -> dict[str, Any]:
+        """Return the books as of the last flush: counters since the start, and times in unix seconds."""
+        return {
+            "started": self._started,
+            "updated": self._clock(),
+            "flush_time": self._settings.flush_time,
+            "flushes": self._flushes,
+            "flush_seconds": self._flush_s,
+            "datagrams": self._receiver.datagrams,
+            "refused": self._receiver.refused,
+            "kernel_drops": self._kernel_drops,
+            "receive_buffer": self._buffer_bytes,
+            "accepted": self._accepted,
+            "rejected": dict(self._rejected),
+            "archives": self._store.accounts(),
+        }

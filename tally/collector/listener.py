@@ -1,0 +1,79 @@
+"""The UDP socket: how it is bound, what the kernel granted it, and how many datagrams the kernel dropped."""
+
+import os
+import socket
+from pathlib import Path
+
+from tally.errors import AddressUnavailable
+
+# Linux: a privileged process may ask for more than net.core.rmem_max. Python does not name the option.
+SO_RCVBUFFORCE = 33
+PROC_NET = Path("/proc/net")
+
+
+def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = False) -> socket.socket:
+    """Return a non-blocking UDP socket on `host` and `port` (0: the kernel chooses one).
+
+    With `shared` several sockets may be bound to the same port, and the kernel spreads senders over them.
+
+    :raises AddressUnavailable: when the address is unknown, in use, or not this machine's.
+    """
+    sock = None
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_DGRAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        if family == socket.AF_INET6 and host == "::":
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        _ask_for_buffer(sock, receive_buffer_bytes)
+        sock.bind(address)
+        sock.setblocking(False)
+    except (OSError, UnicodeError) as error:
+        if sock is not None:
+            sock.close()
+        reason = getattr(error, "strerror", None) or error
+        raise AddressUnavailable(
+            f"cannot listen on UDP {host} port {port}: {reason}; set TALLY_HOST and TALLY_PORT to an address of this "
+            "machine that is free"
+        ) from error
+    return sock
+
+
+def _ask_for_buffer(sock: socket.socket, size_bytes: int) -> None:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size_bytes)
+    except OSError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+
+
+def granted_bytes(sock: socket.socket) -> int:
+    """Return the size of the receive buffer that the kernel granted; Linux reports twice of it."""
+    size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    return size // 2 if PROC_NET.exists() else size
+
+
+def kernel_drops(sock: socket.socket) -> int | None:
+    """Return how many datagrams the kernel has dropped because the buffer was full, None where it does not say.
+
+    Source: proc(5), the last column of the socket's line in /proc/net/udp or /proc/net/udp6.
+    """
+    inode = str(os.fstat(sock.fileno()).st_ino)
+    table = PROC_NET / ("udp6" if sock.family == socket.AF_INET6 else "udp")
+    try:
+        rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    except OSError:
+        return None
+    return next((int(row[12]) for row in rows if row[9] == inode), None)
+
+
+def refuse_more(sock: socket.socket) -> None:
+    """Let the kernel queue nothing more for this socket, so that reading what it holds comes to an end.
+
+    A socket that is connected to itself gets nothing from anyone else, and keeps what was queued before.
+    """
+    host, port, *rest = sock.getsockname()
+    loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
+    sock.connect((loopback, port, *rest))

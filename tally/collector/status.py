@@ -1,0 +1,62 @@
+"""The status file: what a collector has done so far, for whoever answers questions about it in another process.
+
+    TALLY_DATA_DIR/collector-<8 hex digits>.json
+
+Written aside and renamed at each flush, so that nobody reads half of one, and removed at a clean end. Each collector
+has its own; one that was not written for STALE_S belongs to a collector that died, and is removed by the next.
+"""
+
+import json
+import logging
+import secrets
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger("tally.collector")
+
+STALE_S = 3600
+PATTERN = "collector-*.json"
+
+
+class StatusFile:
+    """One collector's status file in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / f"collector-{secrets.token_hex(4)}.json"
+        self._failing = False
+
+    def write(self, status: dict[str, Any]) -> None:
+        """Replace the file's content; where that fails the collector goes on, and the log says so once."""
+        aside = self.path.with_suffix(".aside")
+        try:
+            aside.write_text(json.dumps(status))
+            aside.replace(self.path)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                logger.error("%s: cannot be written: %s", self.path, error.strerror)
+            self._failing = True
+
+    def remove(self) -> None:
+        """Remove the file."""
+        self.path.unlink(missing_ok=True)
+        self.path.with_suffix(".aside").unlink(missing_ok=True)
+
+
+def remove_stale(directory: Path, now: float) -> None:
+    """Remove the files of collectors that died."""
+    for path in directory.glob(PATTERN):
+        if path.stat().st_mtime < now - STALE_S:
+            path.unlink(missing_ok=True)
+
+
+def read_all(directory: Path, now: float) -> list[dict[str, Any]]:
+    """Return the status of every collector that writes into `directory`, as of its last flush."""
+    statuses = []
+    for path in sorted(directory.glob(PATTERN)):
+        try:
+            if path.stat().st_mtime >= now - STALE_S:
+                statuses.append(json.loads(path.read_text()))
+        except (OSError, ValueError) as error:
+            logger.warning("%s: cannot be read: %s", path, error)
+    return statuses

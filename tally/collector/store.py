@@ -1,0 +1,140 @@
+"""From a rollup to the archives: each gets the cells that match its pattern, in one transaction, at each flush.
+
+The directory is read anew each time, so archives appear, change and go with their files. An archive that cannot be
+written keeps its cells here, within PENDING_CELLS, and is tried again at the next flush; the others do not notice.
+"""
+
+import logging
+import math
+from dataclasses import asdict, dataclass
+
+from tally.engine import glob, rollup
+from tally.engine.archive import Archive
+from tally.engine.catalog import Catalog
+from tally.engine.definition import Definition
+from tally.engine.rollup import Cells, Rollup
+from tally.errors import TallyError
+
+logger = logging.getLogger("tally.collector")
+
+PENDING_CELLS = 250_000
+
+
+@dataclass(slots=True)
+class Account:
+    """What became of the samples of one archive since the start.
+
+    `stored`, `expired` and `cardinality` count samples, as does `dropped`: those there was no room to keep while the
+    archive could not be written, or whose archive was disabled or replaced meanwhile. `pending` samples wait for the
+    next flush; `error` says why, and is empty otherwise.
+    """
+
+    stored: int = 0
+    expired: int = 0
+    cardinality: int = 0
+    dropped: int = 0
+    pending: int = 0
+    error: str = ""
+
+
+class Keeper:
+    """One archive as a collector writes it: what is known of it, and what waits to be written."""
+
+    def __init__(self, archive: Archive) -> None:
+        self.account = Account()
+        self.definition: Definition | None = None
+        self._archive = archive
+        self._pending: Cells = {}
+
+    def look(self) -> None:
+        """Read the definition; while it cannot be read, the one known before stands."""
+        try:
+            definition = self._archive.definition()
+        except TallyError as error:
+            self._fail(error)
+            return
+        if self.definition is not None and definition.resolution % self.definition.resolution:
+            self._drop(list(self._pending))  # Another archive has taken its place.
+        self.definition = definition
+
+    def take(self, cells: Cells, resolution: int) -> None:
+        """Keep those of `cells`, in buckets of `resolution` seconds, that belong into the archive.
+
+        An archive that has come since they were rolled up, with buckets that theirs do not make up, begins with the
+        next ones.
+        """
+        if self.definition is None or self.definition.resolution % resolution:
+            return
+        if self.definition.enabled:
+            matching = glob.select(cells, self.definition.pattern)
+            rollup.merge(self._pending, matching, self.definition.resolution)
+        else:
+            self._drop(list(self._pending))
+        while sum(map(len, self._pending.values())) > PENDING_CELLS and len(self._pending) > 1:
+            self._drop([min(self._pending)])
+        self.account.pending = rollup.count(self._pending)
+
+    def commit(self, now: float, max_names: int) -> None:
+        """Write what is kept, and let the archive expire what is old."""
+        if self.definition is None or not self.definition.enabled:
+            return
+        try:
+            outcome = self._archive.commit(self._pending, now=now, max_names=max_names)
+        except TallyError as error:
+            self._fail(error)
+            return
+        self._pending = {}
+        account = self.account
+        account.stored += outcome.stored
+        account.expired += outcome.expired
+        account.cardinality += outcome.cardinality
+        account.pending = 0
+        if account.error:
+            logger.info("archive %s can be written again", self._archive.slug)
+            account.error = ""
+
+    def _drop(self, buckets: list[int]) -> None:
+        for bucket in buckets:
+            self.account.dropped += rollup.count({bucket: self._pending.pop(bucket)})
+
+    def _fail(self, error: TallyError) -> None:
+        if not self.account.error:
+            logger.error("%s; its samples are kept in memory and tried again at each flush", error)
+        self.account.error = str(error)
+
+
+class Store:
+    """The archives of a catalog as a collector writes them; one call at a time."""
+
+    def __init__(self, catalog: Catalog, *, max_names: int = 0) -> None:
+        self._catalog = catalog
+        self._max_names = max_names
+        self._keepers: dict[str, Keeper] = {}
+
+    def accounts(self) -> dict[str, dict[str, int | str]]:
+        """Return each archive's account by slug."""
+        return {slug: asdict(keeper.account) for slug, keeper in sorted(self._keepers.items())}
+
+    def resolution(self) -> int:
+        """Return the longest bucket, in seconds, of which every known archive's are made up; 1 when there are none."""
+        known = [keeper.definition.resolution for keeper in self._keepers.values() if keeper.definition]
+        return math.gcd(*known) or 1
+
+    def look(self) -> None:
+        """Learn which archives there are and what they want."""
+        archives = self._catalog.archives()
+        for archive in archives:
+            if archive.slug not in self._keepers:
+                self._keepers[archive.slug] = Keeper(archive)
+            self._keepers[archive.slug].look()
+        for slug in self._keepers.keys() - {archive.slug for archive in archives}:
+            logger.warning("archive %s is gone", slug)
+            del self._keepers[slug]
+
+    def flush(self, batch: Rollup, now: float) -> None:
+        """Commit what `batch` holds and what earlier flushes could not, archive by archive."""
+        cells = batch.take()
+        self.look()
+        for keeper in self._keepers.values():
+            keeper.take(cells, batch.resolution)
+            keeper.commit(now, self._max_names)

@@ -1,0 +1,119 @@
+"""Several collector processes on one port, and the one function that runs them all: `run`.
+
+The kernel spreads senders over the sockets that share the port, and the archives merge what each commits. The first
+collector runs in this process; the others stop when it does, however that happens, and it stops when one of them dies.
+"""
+
+import logging
+import multiprocessing
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from importlib.util import find_spec
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from tally.collector.collector import Collector
+from tally.collector.listener import bind
+from tally.engine.catalog import Catalog
+from tally.errors import InvalidSetting, WorkerDied
+from tally.settings import Settings
+
+logger = logging.getLogger("tally.collector")
+
+Beside = Callable[[anyio.Event], Coroutine[Any, Any, None]]
+
+
+def run(settings: Settings, *, beside: Beside | None = None) -> None:
+    """Collect until SIGTERM or SIGINT, then commit what came until then, and return.
+
+    `beside` runs in the same event loop, and returns when the event that it gets is set.
+
+    :raises InvalidSetting: when `TALLY_HOST` is empty.
+    :raises AddressUnavailable: when the port cannot be listened on.
+    :raises ArchiveUnavailable: when the data directory cannot be created.
+    :raises WorkerDied: when one of `TALLY_WORKERS` processes ended by itself.
+    """
+    if not settings.host:
+        raise InvalidSetting("TALLY_HOST='' is not an address to listen on: use an IP address or a host name")
+    sockets = bind_all(settings)
+    Catalog(settings.data_dir).prepare()
+    spawn = multiprocessing.get_context("spawn")
+    workers = [spawn.Process(target=_work, args=(settings, sock), daemon=True) for sock in sockets[1:]]
+    for worker, sock in zip(workers, sockets[1:], strict=True):
+        worker.start()
+        sock.close()
+    _run(Collector(settings, sockets[0]), workers, beside)
+
+
+def bind_all(settings: Settings) -> list[socket.socket]:
+    """Return a bound socket a worker, all on the same port.
+
+    :raises AddressUnavailable: when the address cannot be listened on.
+    """
+    shared = settings.workers > 1
+    size = settings.receive_buffer
+    first = bind(settings.host, settings.port, receive_buffer_bytes=size, shared=shared)
+    port = first.getsockname()[1]
+    others = (bind(settings.host, port, receive_buffer_bytes=size, shared=True) for _ in range(1, settings.workers))
+    return [first, *others]
+
+
+def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Beside | None) -> None:
+    anyio.run(_main, collector, workers, beside, backend_options={"use_uvloop": find_spec("uvloop") is not None})
+
+
+async def _main(collector: Collector, workers: Sequence[BaseProcess], beside: Beside | None) -> None:
+    stop = anyio.Event()
+    died: list[BaseProcess] = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_stop_on_signal, stop)
+        for worker in workers:
+            tasks.start_soon(_watch, worker, stop, died)
+        async with anyio.create_task_group() as work:
+            work.start_soon(collector.run, stop)
+            if beside is not None:
+                work.start_soon(beside, stop)
+        stop.set()
+        for worker in workers:
+            worker.terminate()
+            await to_thread.run_sync(worker.join)
+        tasks.cancel_scope.cancel()
+    if died:
+        raise WorkerDied(f"a collector process ended by itself with exit code {died[0].exitcode}; the others stopped")
+
+
+async def _stop_on_signal(stop: anyio.Event) -> None:
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for number in signals:
+            logger.info("stopping on %s", number.name)
+            stop.set()
+
+
+async def _watch(worker: BaseProcess, stop: anyio.Event, died: list[BaseProcess]) -> None:
+    await anyio.wait_readable(worker.sentinel)
+    if not stop.is_set():
+        died.append(worker)
+        stop.set()
+
+
+def _work(settings: Settings, sock: socket.socket) -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    _run(Collector(settings, sock), [], _stop_with_parent)
+
+
+async def _stop_with_parent(stop: anyio.Event) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(_set_when_readable, parent.sentinel, stop)
+        await stop.wait()
+        tasks.cancel_scope.cancel()
+
+
+async def _set_when_readable(descriptor: int, event: anyio.Event) -> None:
+    await anyio.wait_readable(descriptor)
+    event.set()

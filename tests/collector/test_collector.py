@@ -1,0 +1,151 @@
+"""The collector in this process, on every event loop."""
+
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import anyio
+import pytest
+
+from tally.collector import Collector
+from tally.collector import collector as module
+from tally.collector.listener import bind
+from tally.engine import Catalog
+from tally.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+NOW = 1_700_000_003.5
+LONG_S = 3600
+LIMIT_S = 30
+
+
+class Bench:
+    """A collector on a free port, its archives, and a sender."""
+
+    def __init__(self, directory: Path, **settings: object) -> None:
+        self.now = NOW
+        chosen = {"data_dir": directory, "flush_time": LONG_S, "receive_buffer": 2**20, **settings}
+        self.settings = Settings.load({}, **chosen)
+        self.sock = bind("127.0.0.1", 0, receive_buffer_bytes=self.settings.receive_buffer)
+        self.address = self.sock.getsockname()
+        self.collector = Collector(self.settings, self.sock, clock=lambda: self.now)
+        self.archive = Catalog(directory).create("daily", resolution=10, retention=0)
+        self.stop = anyio.Event()
+
+    def send(self, *datagrams: bytes) -> None:
+        """Send datagrams to the collector."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for datagram in datagrams:
+                sender.sendto(datagram, self.address)
+
+    @property
+    def stored(self) -> int:
+        """How many samples the archive holds."""
+        counts: dict[int, int] = self.archive.aggregate("count")
+        return sum(counts.values())
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        """Let the collector work until `condition` is true."""
+        with anyio.fail_after(LIMIT_S):
+            while not condition():
+                await anyio.sleep(0.01)
+
+
+async def test_what_was_queued_before_the_stop_is_stored(tmp_path: Path) -> None:
+    """At the stop the kernel's queue is taken and committed, each sample in the bucket of its second of receipt."""
+    bench = Bench(tmp_path)
+    bench.send(b"a 1\na 2.5", b"b 4 1700000017", b"a nonsense\n\n")
+    bench.stop.set()
+    await bench.collector.run(bench.stop)
+    assert {
+        "a": {1_700_000_000: {"count": 2, "sum": 3.5, "avg": 1.75, "min": 1.0, "max": 2.5}},
+        "b": {1_700_000_010: {"count": 1, "sum": 4.0, "avg": 4.0, "min": 4.0, "max": 4.0}},
+    } == bench.archive.values()
+    status = bench.collector.status()
+    assert (3, 3, {"value": 1}) == (status["datagrams"], status["accepted"], status["rejected"])
+    assert [bench.archive.path] == list(tmp_path.iterdir())
+
+
+async def test_a_cancelled_collector_commits_too(tmp_path: Path) -> None:
+    """When what runs beside it fails, what the collector has is stored all the same."""
+    bench = Bench(tmp_path)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.collector.run, bench.stop)
+        bench.send(b"a 1")
+        await bench.until(lambda: bench.collector.status()["datagrams"])
+        tasks.cancel_scope.cancel()
+    assert 1 == bench.stored
+
+
+async def test_it_flushes_regularly_and_keeps_the_books(tmp_path: Path) -> None:
+    """Samples can be read while the collector runs, and its status file tells what it has done."""
+    bench = Bench(tmp_path, flush_time=0.05, allow="127.0.0.0/8")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.collector.run, bench.stop)
+        bench.send(b"a 1", b"bad")
+        await bench.until(lambda: bench.stored == 1)
+        flushes = bench.collector.status()["flushes"]
+        await bench.until(lambda: bench.collector.status()["flushes"] > flushes)
+        [path] = tmp_path.glob("collector-*.json")
+        status = json.loads(path.read_text())
+        bench.stop.set()
+    expected = {"stored": 1, "expired": 0, "cardinality": 0, "dropped": 0, "pending": 0, "error": ""}
+    assert {"daily": expected} == status["archives"]
+    assert (2, 1, {"fields": 1}) == (status["datagrams"], status["accepted"], status["rejected"])
+    assert (0, 0, NOW) == (status["kernel_drops"], status["refused"], status["updated"])
+
+
+async def test_a_full_rollup_is_flushed_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many names at once are committed without waiting for the flush time."""
+    monkeypatch.setattr(module, "FLUSH_CELLS", 10)
+    bench = Bench(tmp_path)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.collector.run, bench.stop)
+        bench.send(b"\n".join(b"name%d 1" % number for number in range(10)))
+        await bench.until(lambda: bench.stored == 10)
+        bench.send(b"\n".join(b"name%d 1" % number for number in range(9)))
+        await bench.until(lambda: bench.collector.status()["datagrams"] == 2)
+        assert 10 == bench.stored
+        bench.stop.set()
+    assert 19 == bench.stored
+
+
+@pytest.mark.parametrize(("room", "accepted"), [(10, 10), (9, 9)])
+async def test_a_flood_of_names_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, accepted: int
+) -> None:
+    """Names beyond what memory has room for are rejected and counted."""
+    monkeypatch.setattr(module, "ROLLUP_CELLS", room)
+    bench = Bench(tmp_path)
+    bench.send(b"\n".join(b"name%d 1" % number for number in range(10)))
+    bench.stop.set()
+    await bench.collector.run(bench.stop)
+    status = bench.collector.status()
+    assert accepted == bench.stored == status["accepted"]
+    assert 10 - accepted == status["rejected"].get("cardinality", 0)
+
+
+@pytest.mark.parametrize(("max_future", "accepted"), [(60, 1), (59, 0)])
+async def test_the_future_has_a_bound(tmp_path: Path, max_future: int, accepted: int) -> None:
+    """A timestamp may be TALLY_MAX_FUTURE seconds ahead of the clock, and no more."""
+    bench = Bench(tmp_path, max_future=max_future)
+    bench.send(b"a 1 %d" % (int(NOW) + 60))
+    bench.stop.set()
+    await bench.collector.run(bench.stop)
+    assert accepted == bench.stored
+    assert {"future": 1 - accepted} == {"future": 0, **bench.collector.status()["rejected"]}
+
+
+async def test_a_clock_that_steps_back_moves_no_sample(tmp_path: Path) -> None:
+    """Samples belong to the second that the clock showed when they came, whichever way it goes."""
+    bench = Bench(tmp_path)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.collector.run, bench.stop)
+        for number, now in enumerate((NOW, NOW - 100, NOW + 100), 1):
+            bench.now = now
+            bench.send(b"a %d" % number)
+            await bench.until(lambda expected=number: bench.collector.status()["datagrams"] == expected)
+        bench.stop.set()
+    assert {1_699_999_900: 2.0, 1_700_000_000: 1.0, 1_700_000_100: 3.0} == bench.archive.aggregate("sum")

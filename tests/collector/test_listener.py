@@ -1,0 +1,94 @@
+"""The UDP socket."""
+
+import socket
+
+import pytest
+
+from tally.collector.listener import bind, granted_bytes, kernel_drops, refuse_more
+from tally.errors import AddressUnavailable
+
+BUFFER_BYTES = 65_536
+
+
+def receive_all(sock: socket.socket) -> list[bytes]:
+    """Return what the kernel holds for a socket."""
+    found = []
+    try:
+        while True:
+            found.append(sock.recv(65_535))
+    except BlockingIOError:
+        return found
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_listens_on_addresses_and_names(host: str) -> None:
+    """A socket is bound to an IPv4 or IPv6 address, or to what a name stands for."""
+    with bind(host, 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
+        with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"a 1", sock.getsockname())
+        assert [b"a 1"] == receive_all(sock)
+
+
+def test_every_ipv6_address_takes_ipv4_too() -> None:
+    """A socket on :: hears senders of both families."""
+    with bind("::", 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"a 1", ("127.0.0.1", sock.getsockname()[1]))
+        assert [b"a 1"] == receive_all(sock)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "a" * 300])
+def test_an_address_of_another_machine_is_one_line(host: str) -> None:
+    """An address that is not this machine's, or no address at all, names itself and the setting."""
+    with pytest.raises(AddressUnavailable, match=r"cannot listen on UDP .* TALLY_HOST") as caught:
+        bind(host, 0, receive_buffer_bytes=BUFFER_BYTES)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_port_in_use_is_an_error_unless_shared() -> None:
+    """Only sockets that all share a port may have the same."""
+    with bind("127.0.0.1", 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
+        port = sock.getsockname()[1]
+        for shared in (False, True):
+            with pytest.raises(AddressUnavailable, match=f"port {port}: Address already in use"):
+                bind("127.0.0.1", port, receive_buffer_bytes=BUFFER_BYTES, shared=shared)
+    with bind("127.0.0.1", 0, receive_buffer_bytes=BUFFER_BYTES, shared=True) as sock:
+        port = sock.getsockname()[1]
+        with bind("127.0.0.1", port, receive_buffer_bytes=BUFFER_BYTES, shared=True) as other:
+            assert port == other.getsockname()[1]
+
+
+@pytest.mark.parametrize("size_bytes", [65_536, 131_072])
+def test_the_kernel_grants_what_it_can(size_bytes: int) -> None:
+    """The size is that of the buffer which was asked for, not twice of it."""
+    with bind("127.0.0.1", 0, receive_buffer_bytes=size_bytes) as sock:
+        assert size_bytes == granted_bytes(sock)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_kernels_drops_are_told(host: str) -> None:
+    """What was sent is what arrived and what the kernel says it dropped."""
+    sent = 2000
+    with bind(host, 0, receive_buffer_bytes=4096) as sock:
+        assert 0 == kernel_drops(sock)
+        with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:
+            for _ in range(sent):
+                sender.sendto(b"a 1", sock.getsockname())
+        arrived = len(receive_all(sock))
+        assert 0 < arrived < sent
+        assert sent == arrived + (kernel_drops(sock) or 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
+def test_refusing_keeps_what_is_queued(host: str) -> None:
+    """Once it refuses more a socket still gives what it held, and gets nothing new from anybody."""
+    with bind(host, 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
+        address = (host.replace("0.0.0.0", "127.0.0.1").replace("::", "::1").replace("::11", "::1"),)
+        with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:
+            sender.connect((*address, sock.getsockname()[1]))
+            sender.send(b"before 1")
+            refuse_more(sock)
+            sender.send(b"after 1")
+            with pytest.raises(ConnectionRefusedError):
+                sender.send(b"after 1")
+        assert [b"before 1"] == receive_all(sock)

@@ -1,0 +1,61 @@
+"""The status file."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from tally.collector.status import STALE_S, StatusFile, read_all, remove_stale
+
+NOW = 1_700_000_000.0
+
+
+def aged(directory: Path, age_s: float) -> StatusFile:
+    """Write a status file that is `age_s` old at NOW."""
+    file = StatusFile(directory)
+    file.write({"age": age_s})
+    os.utime(file.path, (NOW - age_s, NOW - age_s))
+    return file
+
+
+def test_each_collector_has_its_own_until_it_is_removed(tmp_path: Path) -> None:
+    """Two collectors' files are read side by side, with what each wrote last, and go when they are removed."""
+    one, other = aged(tmp_path, 0), aged(tmp_path, 1)
+    one.write({"age": 2})
+    os.utime(one.path, (NOW, NOW))
+    assert [1, 2] == sorted(status["age"] for status in read_all(tmp_path, NOW))
+    one.remove()
+    one.remove()
+    assert [{"age": 1}] == read_all(tmp_path, NOW)
+    assert [other.path] == list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("age_s", "kept"), [(STALE_S, True), (STALE_S + 1, False)])
+def test_those_of_the_dead_are_ignored_and_removed(tmp_path: Path, age_s: float, kept: bool) -> None:
+    """A file that has not been written for STALE_S is neither read nor left alone."""
+    file = aged(tmp_path, age_s)
+    assert kept == bool(read_all(tmp_path, NOW))
+    remove_stale(tmp_path, NOW)
+    assert kept == file.path.exists()
+
+
+def test_a_file_that_cannot_be_written_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Writing never raises; the log has one line until it works again."""
+    directory = tmp_path / "gone"
+    file = StatusFile(directory)
+    for _ in range(2):
+        file.write({})
+    assert [text for text in caplog.messages for text in ["cannot be written"] if text in text] == ["cannot be written"]
+    directory.mkdir()
+    file.write({"flushes": 1})
+    assert [{"flushes": 1}] == read_all(directory, NOW)
+
+
+def test_half_a_file_is_no_status(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is no JSON is skipped with a warning."""
+    (tmp_path / "collector-0.json").write_text('{"flushes"')
+    os.utime(tmp_path / "collector-0.json", (NOW, NOW))
+    with caplog.at_level(logging.WARNING):
+        assert [] == read_all(tmp_path, NOW)
+    assert "collector-0.json" in caplog.text

@@ -1,0 +1,172 @@
+"""From a rollup to the archives."""
+
+from pathlib import Path
+
+import pytest
+
+from tally.collector import store as module
+from tally.collector.store import Store
+from tally.engine import Catalog
+from tally.engine.rollup import Rollup
+
+NOW = 1_700_000_000
+
+
+class Collecting:
+    """A store with the rollup that a collector would feed it from."""
+
+    def __init__(self, directory: Path, *, max_names: int = 0) -> None:
+        self.catalog = Catalog(directory, clock=lambda: NOW)
+        self.store = Store(self.catalog, max_names=max_names)
+
+    def begin(self, *, resolution: int | None = None) -> None:
+        """Look at the archives and begin a rollup."""
+        self.store.look()
+        self.rollup = Rollup(resolution or self.store.resolution(), max_future_s=60)
+
+    def flush(self, *lines: str) -> None:
+        """Flush some lines, and begin the next rollup as a collector does."""
+        self.rollup.add([line.encode() for line in lines], NOW)
+        self.store.flush(self.rollup, NOW)
+        self.begin()
+
+    def counts(self, slug: str) -> dict[str, int]:
+        """Return what an archive holds: samples by name."""
+        return self.catalog[slug].aggregate("count", by="name")
+
+
+@pytest.fixture
+def collecting(tmp_path: Path) -> Collecting:
+    """A store on an empty directory."""
+    found = Collecting(tmp_path)
+    found.begin()
+    return found
+
+
+def test_each_archive_gets_what_matches_its_pattern(collecting: Collecting) -> None:
+    """One line may go into several archives, and each counts what it stored."""
+    collecting.catalog.create("all", resolution=10)
+    collecting.catalog.create("gets", pattern="*.get.*", resolution=60)
+    collecting.begin()
+    collecting.flush("requests.get.index 1", "requests.post.index 2")
+    assert {"requests.get.index": 1, "requests.post.index": 1} == collecting.counts("all")
+    assert {"requests.get.index": 1} == collecting.counts("gets")
+    assert [2, 1] == [account["stored"] for account in collecting.store.accounts().values()]
+
+
+@pytest.mark.parametrize(("resolutions", "expected"), [([], 1), ([10], 10), ([10, 15], 5), ([300, 3600], 300)])
+def test_samples_are_rolled_up_as_finely_as_all_archives_need(
+    collecting: Collecting, resolutions: list[int], expected: int
+) -> None:
+    """The rollup's buckets make up those of every archive."""
+    for resolution in resolutions:
+        collecting.catalog.create(f"r{resolution}", resolution=resolution)
+    collecting.store.look()
+    assert expected == collecting.store.resolution()
+
+
+def test_archives_appear_change_and_go_at_the_next_flush(collecting: Collecting) -> None:
+    """A file made, edited or deleted by anybody counts from the next flush on, without a restart."""
+    collecting.flush("a 1")
+    collecting.catalog.create("new", resolution=1)
+    collecting.flush("b 1")
+    assert {"b": 1} == collecting.counts("new")
+    collecting.catalog["new"].edit(pattern="c", resolution=20)
+    collecting.flush("b 1", "c 1")
+    assert {"b": 1, "c": 1} == collecting.counts("new")
+    collecting.catalog.delete("new")
+    collecting.flush("c 1")
+    assert {} == collecting.store.accounts()
+    assert [] == collecting.catalog.slugs()
+
+
+def test_a_finer_archive_begins_with_the_next_rollup(collecting: Collecting) -> None:
+    """What was rolled up too coarsely before an archive came is not squeezed into its buckets."""
+    collecting.catalog.create("coarse", resolution=10)
+    collecting.begin()
+    collecting.catalog.create("fine", resolution=4)
+    collecting.flush("a 1")
+    assert [{"a": 1}, {}] == [collecting.counts(slug) for slug in ("coarse", "fine")]
+    collecting.flush("a 1")
+    assert [{"a": 2}, {"a": 1}] == [collecting.counts(slug) for slug in ("coarse", "fine")]
+
+
+def test_a_failing_archive_keeps_its_samples_and_the_others_go_on(
+    collecting: Collecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While a file cannot be written its cells wait in memory, once each; the log tells when it began and ended."""
+    for slug in ("good", "bad"):
+        collecting.catalog.create(slug, resolution=10)
+    collecting.begin()
+    collecting.flush("a 1")
+    path = collecting.catalog["bad"].path
+    content = path.read_bytes()
+    path.write_bytes(b"garbage" * 1000)
+    for _ in range(2):
+        collecting.flush("a 1")
+    account = collecting.store.accounts()["bad"]
+    assert (1, 2) == (account["stored"], account["pending"])
+    assert "damaged" in str(account["error"])
+    assert b"garbage" * 1000 == path.read_bytes()
+    path.write_bytes(content)
+    collecting.flush("b 1")
+    assert {"a": 3, "b": 1} == collecting.counts("bad") == collecting.counts("good")
+    account = collecting.store.accounts()["bad"]
+    assert (4, 0, "") == (account["stored"], account["pending"], account["error"])
+    assert 1 == sum("bad" in text and "kept in memory" in text for text in caplog.messages)
+
+
+@pytest.mark.parametrize(("room", "dropped"), [(3, 0), (2, 10)])
+def test_what_waits_is_bounded_and_what_is_dropped_is_counted(
+    collecting: Collecting, monkeypatch: pytest.MonkeyPatch, room: int, dropped: int
+) -> None:
+    """When there is no room for more cells, whole buckets are dropped, the oldest first, and their samples counted."""
+    monkeypatch.setattr(module, "PENDING_CELLS", room)
+    collecting.catalog.create("bad", resolution=10)
+    collecting.begin()
+    path = collecting.catalog["bad"].path
+    content = path.read_bytes()
+    path.write_bytes(b"")
+    collecting.flush(*[f"old 1 {NOW - 100}"] * 10, f"mid 1 {NOW - 50}", "new 1")
+    account = collecting.store.accounts()["bad"]
+    assert (dropped, 12 - dropped) == (account["dropped"], account["pending"])
+    path.write_bytes(content)
+    collecting.flush()
+    assert 12 - dropped == sum(collecting.counts("bad").values())
+
+
+def test_a_disabled_archive_takes_nothing(collecting: Collecting) -> None:
+    """An archive that is not enabled is left alone, and takes samples again once it is."""
+    archive = collecting.catalog.create("off", resolution=10, enabled=False)
+    collecting.begin()
+    collecting.flush("a 1")
+    archive.edit(enabled=True)
+    collecting.flush("b 1")
+    assert {"b": 1} == collecting.counts("off")
+    assert "" == collecting.store.accounts()["off"]["error"]
+
+
+def test_what_waits_for_an_archive_that_is_disabled_is_dropped_and_counted(collecting: Collecting) -> None:
+    """Samples that could not be written before their archive was disabled are counted as dropped."""
+    archive = collecting.catalog.create("off", resolution=10)
+    collecting.begin()
+    content = archive.path.read_bytes()
+    archive.path.write_bytes(b"")
+    collecting.flush("a 1", "b 1")
+    archive.path.write_bytes(content)
+    archive.edit(enabled=False)
+    collecting.flush("c 1")
+    account = collecting.store.accounts()["off"]
+    assert (2, 0) == (account["dropped"], account["pending"])
+
+
+def test_expired_and_surplus_samples_are_counted_where_they_are_refused(tmp_path: Path) -> None:
+    """A sample past one archive's retention is stored in another, and the limit of names holds for each."""
+    collecting = Collecting(tmp_path, max_names=2)
+    collecting.catalog.create("hour", resolution=10, retention=1)
+    collecting.catalog.create("ever", resolution=10, retention=0)
+    collecting.begin()
+    collecting.flush(f"a 1 {NOW - 3600}", f"a 1 {NOW - 3611}", "b 1", "c 1")
+    hour, ever = (collecting.store.accounts()[slug] for slug in ("hour", "ever"))
+    assert (2, 1, 1) == (hour["stored"], hour["expired"], hour["cardinality"])
+    assert (3, 0, 1) == (ever["stored"], ever["expired"], ever["cardinality"])

@@ -1,0 +1,9 @@
+"""What all tests share: both event loops."""
+
+import pytest
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """Run every asynchronous test on both event loops."""
+    return str(request.param)

@@ -1,0 +1,93 @@
+"""Real `tally` processes for tests: started, waited for, and ended by their process id."""
+
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+LIMIT_S = 30.0
+
+
+def wait_for(condition: Callable[[], object], what: str, *, limit_s: float = LIMIT_S) -> None:
+    """Return as soon as `condition` is true; fail when it is not within the limit."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {limit_s} s for {what}"
+        time.sleep(0.01)
+
+
+class Running:
+    """A started `tally` with what it has written to stderr so far."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self.process = process
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        self.lines.extend(iter(self.process.stderr.readline, ""))
+
+    def said(self, pattern: str) -> re.Match[str]:
+        """Wait for a line on stderr that matches, and return the match."""
+        found: list[re.Match[str]] = []
+
+        def look() -> bool:
+            found.extend(match for line in list(self.lines) if (match := re.search(pattern, line)))
+            return bool(found)
+
+        wait_for(lambda: look() or self.process.poll() is not None, f"{pattern!r} in {self.lines}")
+        assert found, f"ended with {self.process.poll()}: {''.join(self.lines)}"
+        return found[0]
+
+    @property
+    def udp_port(self) -> int:
+        """The port on which it collects, once it does."""
+        return int(self.said(r"collecting on UDP \S+ port (\d+)")[1])
+
+    @property
+    def url(self) -> str:
+        """Where it answers HTTP, once it does."""
+        return self.said(r"answering on (http://\S+)/")[1]
+
+    def end(self, number: int) -> int:
+        """Send a signal, wait for the end and return the exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(LIMIT_S)
+        self._reader.join(LIMIT_S)
+        return status
+
+
+def environment(directory: Path, **settings: object) -> dict[str, str]:
+    """Return this process's environment with tally's settings, free ports and quick flushes unless said otherwise."""
+    chosen = {"TALLY_DATA_DIR": directory, "TALLY_PORT": 0, "TALLY_HTTP_PORT": 0, "TALLY_FLUSH_TIME": 0.2, **settings}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLY_")}
+    return {**kept, **{name: str(value) for name, value in chosen.items()}}
+
+
+@contextmanager
+def started(directory: Path, *arguments: str, **settings: object) -> Iterator[Running]:
+    """Start `tally` with arguments and settings on a data directory, and see to it that it ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tally", *arguments],
+        env=environment(directory, **settings),
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    running = Running(process)
+    try:
+        yield running
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait(LIMIT_S)
+        running._reader.join(LIMIT_S)
+        assert process.stderr is not None
+        process.stderr.close()
