@@ -1,4 +1,4 @@
-"""`tally serve` and `tally collect`: the commands that run until they are told to stop."""
+"""`tally serve`: the collector, the API and the dashboard in one process."""
 
 import contextlib
 import logging
@@ -9,10 +9,11 @@ import anyio
 import click
 import uvicorn
 from starlette.types import ASGIApp
-from tally.cli.options import with_settings
 
 from tally.api import create_app
-from tally.collector import run
+from tally.cli.collect import log_to_stderr
+from tally.cli.options import with_settings
+from tally.collector import bind_all, run
 from tally.engine import Catalog
 from tally.errors import AddressUnavailable
 from tally.settings import Settings
@@ -37,26 +38,13 @@ def serve(settings: Settings) -> None:
     In an empty data directory the archives daily (10 s, 24 h), weekly (300 s, 168 h) and yearly (3600 s, 8760 h) are
     created first.
     """
-    _log_to_stderr()
+    log_to_stderr()
+    sockets = bind_all(settings)
     with _listening(settings.http_host, settings.http_port) as sock:
         create_default_archives(Catalog(settings.data_dir))
-        server = _Server(create_app(settings), sock)
-        logger.info("answering on http://%s:%s/", *sock.getsockname()[:2])
-        run(settings, beside=server.run_until)
-
-
-@click.command()
-@with_settings(
-    "TALLY_DATA_DIR", "TALLY_HOST", "TALLY_PORT", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES",
-    "TALLY_MAX_FUTURE", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS",
-)  # fmt: skip
-def collect(settings: Settings) -> None:
-    """Collect samples into the archives of the data directory, until SIGTERM or SIGINT.
-
-    Creates no archives: see `tally archives create`. For the API beside it: `uvicorn tally.api:app`.
-    """
-    _log_to_stderr()
-    run(settings)
+        host, port = sock.getsockname()[:2]
+        logger.info("answering on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
+        run(settings, sockets=sockets, beside=_Server(create_app(settings), sock).run_until)
 
 
 def create_default_archives(catalog: Catalog) -> None:
@@ -69,11 +57,6 @@ def create_default_archives(catalog: Catalog) -> None:
     for slug, (resolution, retention) in DEFAULT_ARCHIVES.items():
         catalog.create(slug, resolution=resolution, retention=retention)
         logger.info("created archive %s: %s s buckets, kept for %s h", slug, resolution, retention)
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager

@@ -53,7 +53,9 @@ class Keeper:
         except TallyError as error:
             self._fail(error)
             return
-        if self.definition is not None and definition.resolution % self.definition.resolution:
+        if self.definition is None:
+            logger.info("archive %s takes %s", definition.slug, definition.pattern)
+        elif definition.resolution % self.definition.resolution:
             self._drop(list(self._pending))  # Another archive has taken its place.
         self.definition = definition
 

@@ -27,19 +27,17 @@ logger = logging.getLogger("tally.collector")
 Beside = Callable[[anyio.Event], Coroutine[Any, Any, None]]
 
 
-def run(settings: Settings, *, beside: Beside | None = None) -> None:
+def run(settings: Settings, *, sockets: Sequence[socket.socket] | None = None, beside: Beside | None = None) -> None:
     """Collect until SIGTERM or SIGINT, then commit what came until then, and return.
 
-    `beside` runs in the same event loop, and returns when the event that it gets is set.
+    `sockets` are those of `bind_all`, made here where none are given. `beside` runs in the same event loop, and returns
+    when the event that it gets is set.
 
-    :raises InvalidSetting: when `TALLY_HOST` is empty.
-    :raises AddressUnavailable: when the port cannot be listened on.
+    :raises InvalidSetting, AddressUnavailable: as `bind_all`.
     :raises ArchiveUnavailable: when the data directory cannot be created.
     :raises WorkerDied: when one of `TALLY_WORKERS` processes ended by itself.
     """
-    if not settings.host:
-        raise InvalidSetting("TALLY_HOST='' is not an address to listen on: use an IP address or a host name")
-    sockets = bind_all(settings)
+    sockets = sockets or bind_all(settings)
     Catalog(settings.data_dir).prepare()
     spawn = multiprocessing.get_context("spawn")
     workers = [spawn.Process(target=_work, args=(settings, sock), daemon=True) for sock in sockets[1:]]
@@ -52,8 +50,11 @@ def run(settings: Settings, *, beside: Beside | None = None) -> None:
 def bind_all(settings: Settings) -> list[socket.socket]:
     """Return a bound socket a worker, all on the same port.
 
+    :raises InvalidSetting: when `TALLY_HOST` is empty.
     :raises AddressUnavailable: when the address cannot be listened on.
     """
+    if not settings.host:
+        raise InvalidSetting("TALLY_HOST='' is not an address to listen on: use an IP address or a host name")
     shared = settings.workers > 1
     size = settings.receive_buffer
     first = bind(settings.host, settings.port, receive_buffer_bytes=size, shared=shared)

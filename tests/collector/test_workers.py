@@ -1,0 +1,181 @@
+"""Real collector processes: signals, floods, several workers, and files that others make."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Catalog
+from tests.processes import LIMIT_S, Running, started, wait_for
+
+SENDERS = 16
+
+
+def stored(directory: Path, slug: str = "daily") -> int:
+    """Return how many samples an archive holds."""
+    counts: dict[int, int] = Catalog(directory)[slug].aggregate("count")
+    return sum(counts.values())
+
+
+def status(directory: Path) -> dict[str, int]:
+    """Return the sum of what all collectors' status files count."""
+    books = [json.loads(path.read_text()) for path in directory.glob("collector-*.json")]
+    return {key: sum(each[key] or 0 for each in books) for key in ("datagrams", "accepted", "kernel_drops")}
+
+
+def flood(port: int, sent: list[int], over: threading.Event) -> None:
+    """Send until the collector is gone or the test is over; put how many datagrams reached it into `sent`."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", port))
+        count = 0
+        try:
+            while not over.is_set():
+                sender.send(b"requests.get.index %d" % count)
+                count += 1
+                if count % 50 == 0:
+                    time.sleep(0.001)
+        except ConnectionRefusedError:
+            count -= 1  # The refusal is of the datagram before.
+        sent.append(count)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_in_a_flood_loses_nothing_that_was_delivered(tmp_path: Path, number: int) -> None:
+    """What was sent, less what the kernel says it dropped, is stored exactly, and each archive is one file."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    sent: list[int] = []
+    over = threading.Event()
+    with started(tmp_path, "collect") as running:
+        sender = threading.Thread(target=flood, args=(running.udp_port, sent, over))
+        sender.start()
+        wait_for(lambda: stored(tmp_path) > 1000, "some samples")
+        assert 0 == running.end(number)
+        over.set()
+        sender.join(LIMIT_S)
+        dropped = int(running.said(r"the kernel dropped (\d+) datagrams")[1])
+    assert sent[0] - dropped == stored(tmp_path)
+    assert ["daily.db"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_copy_between_two_flushes_is_complete(tmp_path: Path) -> None:
+    """While the collector runs, the .db alone, copied, holds all that was flushed, and no -wal lies beside it."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    with started(tmp_path, "collect") as running:
+        send(running, 100)
+        wait_for(lambda: status(tmp_path)["accepted"] == 100, "the samples")
+        wait_for(lambda: not list(tmp_path.glob("daily.db-*")), "the end of a flush")
+        shutil.copy(tmp_path / "daily.db", tmp_path / "copy.db")
+    assert 100 == stored(tmp_path, "copy")
+
+
+def test_archives_that_another_process_makes_changes_and_deletes(tmp_path: Path) -> None:
+    """Files appear, change and go for a running collector at its next flush."""
+    catalog = Catalog(tmp_path)
+    with started(tmp_path, "collect") as running:
+        assert running.udp_port
+        catalog.create("late", resolution=10, pattern="a")
+        running.said("archive late takes a")
+        send(running, 3, name="a")
+        wait_for(lambda: stored(tmp_path, "late") == 3, "the new archive's samples")
+        catalog["late"].edit(pattern="b")
+        send(running, 2, name="b")
+        wait_for(lambda: stored(tmp_path, "late") == 5, "the changed archive's samples")
+        catalog.delete("late")
+        running.said("archive late is gone")
+        assert [] == catalog.slugs()
+
+
+def test_workers_share_the_port_and_the_archives(tmp_path: Path) -> None:
+    """With several processes on one port every sample is stored once, whoever got it."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    with started(tmp_path, "collect", TALLY_WORKERS=3) as running:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 3, "three collectors")
+        for number in range(SENDERS):
+            send(running, 100, name=f"sender{number}")
+        wait_for(lambda: status(tmp_path)["datagrams"] == 100 * SENDERS, "all datagrams")
+        shares = [json.loads(path.read_text())["datagrams"] for path in tmp_path.glob("collector-*.json")]
+        assert 1 < sum(share > 0 for share in shares)
+        assert 0 == running.end(signal.SIGTERM)
+    assert 100 * SENDERS == stored(tmp_path)
+    assert ["daily.db"] == [path.name for path in tmp_path.iterdir()]
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes whose parent is `pid` and that run a worker."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"spawn_main" in (path / "cmdline").read_bytes():
+                found.append(int(path.name))
+        except (OSError, ValueError):
+            continue
+    return found
+
+
+def test_a_worker_that_dies_ends_all_with_one_line(tmp_path: Path) -> None:
+    """When a worker is killed the others commit what they have, and the exit status tells."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    with started(tmp_path, "collect", TALLY_WORKERS=2, TALLY_FLUSH_TIME=3600) as running:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 2, "two collectors")
+        [worker] = children(running.process.pid)
+        os.kill(worker, signal.SIGKILL)
+        assert running.process.wait(LIMIT_S) != 0
+        assert "exit code -9" in running.said("collector process ended by itself")[0] or running.said("exit code -9")
+    assert not [line for line in running.lines if "Traceback" in line]
+
+
+def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
+    """When the first process is killed the workers commit what they have, and end."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    with started(tmp_path, "collect", TALLY_WORKERS=2, TALLY_FLUSH_TIME=3600) as running:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 2, "two collectors")
+        [worker] = children(running.process.pid)
+        running.end(signal.SIGKILL)
+        wait_for(lambda: not Path(f"/proc/{worker}").exists() or is_zombie(worker), "the worker's end")
+
+
+def is_zombie(pid: int) -> bool:
+    """Return whether a process has ended and only waits to be noticed."""
+    return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def send(running: Running, count: int, *, name: str = "a") -> None:
+    """Send one-line datagrams from a socket of their own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(count):
+            sender.sendto(f"{name} 1".encode(), ("127.0.0.1", running.udp_port))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"TALLY_PORT": "http"}, "TALLY_PORT='http' is not a port"),
+        ({"TALLY_HOST": ""}, "TALLY_HOST='' is not an address to listen on"),
+        ({"TALLY_HOST": "192.0.2.1"}, "cannot listen on UDP 192.0.2.1"),
+        ({"TALLY_DATA_DIR": "/dev/null/archives"}, "/dev/null/archives: cannot be created"),
+        ({"TALLY_WORKERS": "0"}, "TALLY_WORKERS='0' is not a number of processes"),
+    ],
+)
+def test_what_is_wrong_at_the_start_is_one_line(tmp_path: Path, settings: dict[str, str], said: str) -> None:
+    """A setting that cannot be used ends the start with one line that names it, and exit status 2."""
+    with started(tmp_path, "collect", **settings) as running:
+        assert 2 == running.process.wait(LIMIT_S)
+        assert running.said(said)
+    assert 1 == len(running.lines)
+
+
+def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
+    """A second collector on the port of the first ends with one line that names the port."""
+    with started(tmp_path, "collect") as first:
+        port = first.udp_port
+        with started(tmp_path, "collect", TALLY_PORT=port) as second:
+            assert 2 == second.process.wait(LIMIT_S)
+            assert second.said(f"cannot listen on UDP 127.0.0.1 port {port}: Address already in use")
+        assert 1 == len(second.lines)
