@@ -11,7 +11,7 @@ TallyError
 ├── NotAnArchive        another application's, a newer tally's or a damaged file
 ├── ArchiveUnavailable  a file that cannot be read or written now
 ├── QueryTimeout        a question that took longer than it may
-├── AddressUnavailable  an address that cannot be listened on
+├── AddressUnavailable  an address that cannot be listened on or sent to
 └── WorkerDied          a collector process that ended by itself
 """
 
@@ -61,7 +61,7 @@ class QueryTimeout(TallyError):
 
 
 class AddressUnavailable(TallyError):
-    """Raised when an address cannot be listened on: unknown, in use, or not this machine's."""
+    """Raised when an address cannot be listened on or sent to: unknown, in use, or not this machine's."""
 
 
 class WorkerDied(TallyError):

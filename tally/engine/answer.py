@@ -1,22 +1,24 @@
-"""Runs one question and gives its answer: as chunks of bytes written by SQLite, or as rows.
+"""Runs one question and gives its answer: as chunks of bytes whose cells SQLite has written, or as rows.
 
-An answer owns a connection and a read transaction, which end with it: run out, closed, or out of time. The shapes that
-the chunks take, JSON in two depths, rows and CSV, are each an expression around the question's SELECT.
+An answer owns a connection and a read transaction, which end with it: run out, closed, out of time, or forgotten.
 """
 
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 
 import apsw
 
 from tally.engine import schema, sql
 from tally.engine.question import Question
-from tally.engine.schema import Value
-from tally.engine.shape import Shape, shaped
+from tally.engine.shape import Row, filled, shaped
 
 CHUNK_BYTES = 65_536
+BATCH_ROWS = 500
+# So many steps of SQLite's machine are run before the time is looked at.
 CHECK_STEPS = 10_000
 
 
@@ -31,47 +33,23 @@ class Answer:
 
         :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.connect` tells.
         :raises InvalidQuestion: when the archive's resolution does not fit the question's `step` or `moving`.
+        :raises QueryTimeout: when the time is over.
         """
         self.media_type = "text/csv; charset=utf-8" if question.format == "csv" else "application/json"
         self._path = path
-        self._lock = threading.Lock()
-        self._stopped = False
-        self._connection = schema.connect(path)
+        self._question = question
+        self._limit = _Limit(timeout_s)
+        self._query = _Query(schema.connect(path), self._limit)
         try:
             with schema.translated(path):
-                self._limit(timeout_s)
-                self._shape = self._prepare(question)
+                stored, few = self._query.begin(question)
+            self._span = sql.span(question, stored.resolution)
+            self._select = partial(sql.select, question, stored, few=few)
+            shape = shaped(question, self._span)
+            self._chunks = _chunked(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
-        self._chunks = _chunked(self._shape.parts(self._rows(self._shape.statement)))
-
-    def _limit(self, timeout_s: float | None) -> None:
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-
-        def is_over() -> bool:
-            return self._stopped or (deadline is not None and time.monotonic() > deadline)
-
-        self._is_over = is_over
-        self._connection.set_progress_handler(is_over, CHECK_STEPS)
-
-    def _prepare(self, question: Question) -> Shape:
-        """Begin the read transaction, in which the writer's marks and the rows belong together."""
-        self._connection.execute("BEGIN")
-        meta = dict(self._connection.execute(sql.META))
-        few = sql.few_names(question.q)
-        [(is_few,)] = self._connection.execute(few.text, few.bindings).fetchall()
-        statement = sql.select(
-            question, meta["resolution"], meta["sealed_before"], few=bool(is_few) or question.limit is not None
-        )
-        return shaped(question, statement, sql.span(question, meta["resolution"]))
-
-    def _rows(self, statement: sql.Statement) -> Iterator[tuple[Value, ...]]:
-        with schema.translated(self._path):
-            for row in self._connection.execute(statement.text, statement.bindings):
-                if self._is_over():
-                    raise apsw.InterruptError
-                yield row
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -79,33 +57,35 @@ class Answer:
     def __next__(self) -> bytes:
         """Return the next chunk; after `close` there is none.
 
-        :raises QueryTimeout: when the time is over.
+        :raises QueryTimeout: when the time is over, or `close` came meanwhile.
         :raises NotAnArchive, ArchiveUnavailable: when the file cannot be read on.
         """
-        with self._lock:
-            if self._stopped:
-                raise StopIteration
-            try:
-                return next(self._chunks)
-            except BaseException:
-                self._end()
-                raise
+        try:
+            with schema.translated(self._path):
+                chunk = None if self._limit.is_stopped else next(self._chunks, None)
+        except BaseException:
+            self.close()
+            raise
+        if chunk is None:
+            self.close()
+            raise StopIteration
+        return chunk
 
-    def rows(self) -> Iterator[tuple[Value, ...]]:
-        """Yield the rows that the chunks would be made from, and close; raises as `__next__`."""
-        with self:
-            yield from self._shape.rows(self._rows(self._shape.plain))
+    def rows(self) -> Iterator[Row]:
+        """Yield the keys and values that the chunks would be made of, name before bucket, and close.
+
+        Raises as `__next__`.
+        """
+        with self, schema.translated(self._path):
+            rows: Iterable[Row] = chain.from_iterable(self._query.batches(self._select()))
+            for row in filled(self._question, rows, self._span) if self._question.kind == "timedata" else rows:
+                self._limit.check()
+                yield row
 
     def close(self) -> None:
         """Stop the query and let go of the file; further calls do nothing."""
-        self._stopped = True
-        with self._lock:
-            self._end()
-
-    def _end(self) -> None:
-        self._stopped = True
-        self._chunks.close()
-        self._connection.close()
+        self._limit.is_stopped = True
+        self._query.close()
 
     def __enter__(self) -> "Answer":
         return self
@@ -114,10 +94,59 @@ class Answer:
         self.close()
 
 
-def _chunked(parts: Iterable[str]) -> Generator[bytes, None, None]:
+class _Limit:
+    """When a query has to end. The connection holds it, so it must hold nothing: what is forgotten is freed at once."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self.is_stopped = False
+        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
+
+    def is_over(self) -> bool:
+        return self.is_stopped or (self._deadline is not None and time.monotonic() > self._deadline)
+
+    def check(self) -> None:
+        if self.is_over():
+            raise apsw.InterruptError
+
+
+class _Query:
+    """A connection that one thread reads from and any thread closes."""
+
+    def __init__(self, connection: apsw.Connection, limit: _Limit) -> None:
+        self._connection = connection
+        self._limit = limit
+        self._lock = threading.Lock()
+        connection.set_progress_handler(limit.is_over, CHECK_STEPS)
+
+    def begin(self, question: Question) -> tuple[sql.Stored, bool]:
+        """Begin the read transaction, in which the writer's marks and the rows belong together."""
+        self._connection.execute("BEGIN")
+        meta = dict(self._connection.execute(sql.META))
+        few = sql.few_names(question.q)
+        is_few = bool(question.q) and bool(self._connection.execute(few.text, few.bindings).get)
+        return sql.Stored(meta["resolution"], meta["sealed_before"]), is_few
+
+    def batches(self, statement: sql.Statement) -> Iterator[list[Row]]:
+        cursor = None
+        while True:
+            with self._lock:
+                self._limit.check()
+                cursor = cursor or self._connection.execute(statement.text, statement.bindings)
+                batch = list(islice(cursor, BATCH_ROWS))
+            if not batch:
+                return
+            yield batch
+
+    def close(self) -> None:
+        with self._lock:
+            self._connection.close()
+
+
+def _chunked(parts: Iterable[str], limit: _Limit) -> Iterator[bytes]:
     buffer: list[str] = []
     size = 0
     for part in parts:
+        limit.check()
         buffer.append(part)
         size += len(part)
         if size >= CHUNK_BYTES:

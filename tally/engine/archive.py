@@ -4,7 +4,6 @@ An `Archive` holds no file open between operations; any number of them, in any t
 same file.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from typing import Any
 
 from tally.engine import schema, sql
 from tally.engine.answer import Answer
-from tally.engine.commit import NameIds, Outcome, Rules, commit, edit, transaction
+from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
-from tally.engine.question import Question
+from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
-from tally.wire import Sample, check_name, check_value
-from tally.errors import ArchiveUnavailable, InvalidQuestion, InvalidSample
+from tally.errors import ArchiveUnavailable, InvalidQuestion
+from tally.wire import Sample, check_name, check_timestamp, check_value
 
 PATTERN_DEPTH = 3
 
@@ -46,8 +45,6 @@ class Archive:
         self.path = Path(path)
         self.slug = self.path.name.removesuffix(".db")
         self._clock = clock
-        self._names = NameIds()
-        self._lock = threading.Lock()
 
     def __enter__(self) -> "Archive":
         return self
@@ -58,26 +55,29 @@ class Archive:
     def definition(self) -> Definition:
         """Return the archive's properties."""
         with schema.opened(self.path) as connection:
-            return self._definition(dict(connection.execute(sql.META)))
+            return schema.read_definition(connection, self.path)
 
     def summary(self) -> Summary:
         """Return the archive's properties with what is stored."""
         with schema.opened(self.path) as connection:
-            definition = self._definition(dict(connection.execute(sql.META)))
-            [(first, last)] = connection.execute(sql.FIRST_LAST).fetchall()
-        return Summary(definition, first, last, self.path.stat().st_size)
+            connection.execute("BEGIN")
+            definition = schema.read_definition(connection, self.path)
+            first, last = connection.execute(sql.FIRST_LAST).get
+            size_bytes = connection.pragma("page_count") * connection.pragma("page_size")
+        return Summary(definition, first, last, size_bytes)
 
-    def _definition(self, meta: dict[str, Any]) -> Definition:
-        fields = {key: meta[key] for key in ("name", "description", "pattern", "resolution", "retention")}
-        return Definition(self.slug, **fields, enabled=bool(meta["enabled"]))
+    def points(self) -> int:
+        """Return how many points are stored, a point being what is kept of one name in one bucket."""
+        with schema.opened(self.path) as connection:
+            return int(connection.execute(sql.POINTS).get)
 
     def edit(self, **changes: Any) -> Definition:
         """Change properties, all or none; a coarser resolution merges what is stored. Return the new definition.
 
         :raises InvalidDefinition: when a value is not valid, or a resolution is not a multiple of the present one.
         """
-        with schema.opened(self.path, write=True) as connection, transaction(connection):
-            definition = self._definition(dict(connection.execute(sql.META)))
+        with schema.opened(self.path, write=True) as connection, schema.transaction(connection):
+            definition = schema.read_definition(connection, self.path)
             changed = definition.edited(**changes)
             edit(connection, definition, changed)
         return changed
@@ -91,10 +91,7 @@ class Archive:
         :raises InvalidSample: when one is not valid; then none is stored.
         :raises ArchiveUnavailable: also when the archive is not enabled.
         """
-        rollup = Rollup(1, max_future_s=0)
-        for sample in samples:
-            rollup.add_sample(checked(sample))
-        return self._commit(rollup.take(), self._clock(), 0, refuse_expired=False)
+        return self._commit(rolled_up(samples), Rules(self._clock(), take_expired=True))
 
     def commit(self, cells: Cells, *, now: float, max_names: int = 0) -> Outcome:
         """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
@@ -104,20 +101,14 @@ class Archive:
 
         :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
         """
-        return self._commit(cells, now, max_names, refuse_expired=True)
+        return self._commit(cells, Rules(now, max_names))
 
-    def _commit(self, cells: Cells, now: float, max_names: int, *, refuse_expired: bool) -> Outcome:
-        with self._lock, schema.opened(self.path, write=True) as connection:
-            try:
-                with transaction(connection):
-                    definition = self._definition(dict(connection.execute(sql.META)))
-                    if not definition.enabled:
-                        raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
-                    rules = Rules(now, definition.cutoff(now), max_names, refuse_expired)
-                    return commit(connection, cells, self._names, rules)
-            except BaseException:
-                self._names = NameIds()  # It may remember names that were rolled back.
-                raise
+    def _commit(self, cells: Cells, rules: Rules) -> Outcome:
+        with schema.opened(self.path, write=True) as connection, schema.transaction(connection):
+            definition = schema.read_definition(connection, self.path)
+            if not definition.enabled:
+                raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
+            return commit(connection, cells, definition=definition, rules=rules)
 
     def ask(self, question: Question, *, timeout_s: float | None = None) -> Answer:
         """Return the answer to `question`, as chunks that are computed as they are taken.
@@ -128,12 +119,12 @@ class Archive:
         return Answer(self.path, question, timeout_s=timeout_s)
 
     def names(self, q: str | Iterable[str] = ()) -> list[str]:
-        """Return the metric names that match any of the globs `q`, in byte order; without globs all."""
-        globs = (q,) if isinstance(q, str) else tuple(q)
+        """Return the metric names that match any of the globs `q`, in byte order; without globs all.
+
+        :raises InvalidQuestion: when a glob is not one.
+        """
+        statement = sql.names(tuple(parse_glob("q", glob) for glob in ((q,) if isinstance(q, str) else q)))
         with schema.opened(self.path) as connection:
-            connection.execute("BEGIN")
-            [(sealed_before,)] = connection.execute(sql.META_VALUE, ("sealed_before",)).fetchall()
-            statement = sql.live_names(globs, sealed_before)
             return [str(name) for (name,) in connection.execute(statement.text, statement.bindings)]
 
     def patterns(self) -> list[str]:
@@ -156,12 +147,18 @@ class Archive:
         return answer
 
     def aggregate(self, aggregate: str | None = None, *, by: str = "time", **parameters: Any) -> dict[Any, Any]:
-        """Return time -> aggregates over the names, or by="name" name -> aggregates over the range; raises as `values`."""
+        """Return time -> aggregates over the names, or by="name" name -> aggregates over the range.
+
+        :raises InvalidQuestion, UnknownAggregate: when the question is not one.
+        """
         rows = self._rows("aggregate", aggregate, by, parameters)
         return {key: _shown(aggregate, values) for key, *values in rows}
 
     def timedata(self, aggregate: str | None = None, **parameters: Any) -> list[list[Any]]:
-        """Return `[time, aggregates or None]` of every bucket of the range; raises as `values`."""
+        """Return `[time, aggregates or None]` of every bucket of the range.
+
+        :raises InvalidQuestion, UnknownAggregate: when the question is not one.
+        """
         rows = self._rows("timedata", aggregate, "time", parameters)
         return [[bucket, None if values[0] is None else _shown(aggregate, values)] for bucket, *values in rows]
 
@@ -173,16 +170,15 @@ class Archive:
         return self.ask(question).rows()
 
 
-def checked(sample: tuple[str, float, float]) -> Sample:
-    """Return a valid sample, its timestamp floored.
+def rolled_up(samples: Iterable[tuple[str, float, float]]) -> Cells:
+    """Return the cells of `(name, value, unix seconds)` samples, in buckets of one second.
 
-    :raises InvalidSample: when its name, value or timestamp breaks a rule of the wire format.
+    :raises InvalidSample: when a name, value or timestamp breaks a rule of the wire format.
     """
-    name, value, timestamp = sample
-    check_name(name)
-    if isinstance(timestamp, bool) or not isinstance(timestamp, (int, float)) or not 0 <= timestamp < sql.FOREVER:
-        raise InvalidSample(f"timestamp {timestamp!r:.100} is not valid: use unix seconds")
-    return Sample(name, check_value(value), int(timestamp // 1))
+    rollup = Rollup(1)
+    for name, value, timestamp in samples:
+        rollup.add_sample(Sample(check_name(name), check_value(value), check_timestamp(timestamp)))
+    return rollup.take()
 
 
 def _texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -1,16 +1,16 @@
 """A directory of archives. The files are the truth: nothing about them is remembered here."""
 
+import os
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from tally.engine import glob, schema
-from tally.engine.archive import Archive, checked
+from tally.engine.archive import Archive, rolled_up
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition, is_slug
-from tally.engine.rollup import Rollup
-from tally.errors import ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
+from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
 
 SUFFIX = ".db"
 
@@ -58,26 +58,34 @@ class Catalog:
         """Return the archive of that slug.
 
         :raises UnknownArchive: when there is none.
+        :raises ArchiveUnavailable: when the directory cannot be searched.
         """
         if slug not in self:
             raise UnknownArchive(f"there is no archive {slug!r:.100}")
         return self._archive(slug)
 
     def __contains__(self, slug: object) -> bool:
-        return isinstance(slug, str) and is_slug(slug) and self._archive(slug).path.is_file()
+        return isinstance(slug, str) and is_slug(slug) and schema.file_size(self._archive(slug).path) is not None
 
     def _archive(self, slug: str) -> Archive:
         return Archive(self.directory / f"{slug}{SUFFIX}", clock=self._clock)
 
     def slugs(self) -> list[str]:
-        """Return the slugs of the files that are archives by their names, sorted; none when there is no directory."""
-        if not self.directory.is_dir():
+        """Return the slugs of the files that are archives by their names, sorted; none when there is no directory.
+
+        :raises ArchiveUnavailable: when the directory cannot be read.
+        """
+        try:
+            with os.scandir(self.directory) as entries:
+                names = [entry.name for entry in entries if entry.name.endswith(SUFFIX) and entry.is_file()]
+        except FileNotFoundError:
             return []
-        names = (path.name.removesuffix(SUFFIX) for path in self.directory.glob(f"*{SUFFIX}") if path.is_file())
-        return sorted(name for name in names if is_slug(name))
+        except OSError as error:
+            raise ArchiveUnavailable(f"{self.directory}: cannot be read: {error.strerror}") from error
+        return sorted(slug for name in names if is_slug(slug := name.removesuffix(SUFFIX)))
 
     def archives(self) -> list[Archive]:
-        """Return the archives by slug; whether a file really is one shows when it is used."""
+        """Return the archives by slug; whether a file really is one shows when it is used. Raises as `slugs`."""
         return [self._archive(slug) for slug in self.slugs()]
 
     def delete(self, slug: str) -> None:
@@ -87,14 +95,7 @@ class Catalog:
         :raises NotAnArchive: when the file is another application's; it is left alone.
         :raises ArchiveUnavailable: when it cannot be deleted.
         """
-        path = self[slug].path
-        with schema.opened(path, write=True):
-            pass
-        try:
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
-        except OSError as error:
-            raise ArchiveUnavailable(f"{path}: cannot be deleted: {error.strerror}") from error
+        schema.delete(self[slug].path)
 
     def record(self, samples: Iterable[tuple[str, float, float]], *, max_names: int = 0) -> dict[str, Outcome]:
         """Store samples in every enabled archive whose pattern matches, one transaction an archive.
@@ -102,13 +103,10 @@ class Catalog:
         Return what became of them by slug; samples past an archive's retention or name limit are counted, not stored.
 
         :raises InvalidSample: when one is not valid; then none is stored.
-        :raises TallyError: the first error of an archive, after all others have their samples.
+        :raises NotAnArchive, ArchiveUnavailable: the first error of an archive, after all others have their samples.
         """
         now = self._clock()
-        rollup = Rollup(1, max_future_s=0)
-        for sample in samples:
-            rollup.add_sample(checked(sample))
-        cells = rollup.take()
+        cells = rolled_up(samples)
         outcomes: dict[str, Outcome] = {}
         errors: list[TallyError] = []
         for archive in self.archives():
@@ -117,7 +115,9 @@ class Catalog:
                 if definition.enabled:
                     kept = glob.select(cells, definition.pattern)
                     outcomes[archive.slug] = archive.commit(kept, now=now, max_names=max_names)
-            except (NotAnArchive, ArchiveUnavailable) as error:
+            except UnknownArchive:
+                continue  # It was deleted since the directory was read.
+            except TallyError as error:
                 errors.append(error)
         if errors:
             raise errors[0]

@@ -6,7 +6,7 @@ Knows nothing of files; `schema` stores a definition and `archive` puts it to wo
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 from tally.errors import InvalidDefinition
 
@@ -16,6 +16,8 @@ HOUR_S = 3600
 RESOLUTION_MAX_S = 366 * 24 * HOUR_S
 RETENTION_MAX_H = 1_000_000
 TEXT_MAX = 4096
+# Control characters and lone surrogates: they are no text that people could read, or that UTF-8 could hold.
+_NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def is_slug(text: str) -> bool:
@@ -36,16 +38,24 @@ class Definition:
     enabled: bool = True
 
     @classmethod
-    def create(cls, slug: str, **fields: Any) -> "Definition":
+    def create(cls, slug: object, **fields: Any) -> Self:
         """Return the definition of a new archive; what is not given takes its default, `name` the slug.
 
         :raises InvalidDefinition: when a field is unknown or a value is not what the field takes.
         """
         if not isinstance(slug, str) or not is_slug(slug):
-            raise InvalidDefinition(f"slug {slug!r} is not valid: use 1 to 64 of a-z, 0-9, _ and -, a letter or digit first")
-        return cls(**{"slug": slug, "name": slug, **_checked(fields)})
+            raise InvalidDefinition(f"slug {slug!r:.100} is not valid: use 1 to 64 of a-z, 0-9, _ and -, no sign first")
+        return cls.load(slug, {"name": slug, **fields})
 
-    def edited(self, **changes: Any) -> "Definition":
+    @classmethod
+    def load(cls, slug: str, fields: Mapping[str, Any]) -> Self:
+        """Return the definition that stands in a file, which may be called anything; `name` is among its `fields`.
+
+        :raises InvalidDefinition: when a field is unknown or a value is not what the field takes.
+        """
+        return cls(slug, **_checked(fields))
+
+    def edited(self, **changes: Any) -> Self:
         """Return this definition with `changes`; the slug stays.
 
         :raises InvalidDefinition: as `create`, and when a new resolution is not a multiple of the present one.
@@ -53,12 +63,12 @@ class Definition:
         edited = replace(self, **_checked(changes))
         if edited.resolution % self.resolution:
             raise InvalidDefinition(
-                f"resolution {edited.resolution} is not a multiple of {self.resolution}: stored buckets can only be merged"
+                f"resolution {edited.resolution} is not a multiple of {self.resolution}: buckets can only be merged"
             )
         return edited
 
     def fields(self) -> dict[str, Any]:
-        """Return the properties as a dict, in the documented order."""
+        """Return the slug and the properties as a dict, in the documented order."""
         return asdict(self)
 
     def cutoff(self, now: float) -> int:
@@ -78,8 +88,8 @@ def _checked(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_text(field: str, value: object) -> None:
-    if not isinstance(value, str) or len(value) > TEXT_MAX or not value.isprintable():
-        raise InvalidDefinition(f"{field} {value!r:.100} is not valid: use up to {TEXT_MAX} printable characters")
+    if not isinstance(value, str) or len(value) > TEXT_MAX or _NOT_IN_TEXT.search(value):
+        raise InvalidDefinition(f"{field} {value!r:.100} is not valid: use up to {TEXT_MAX} characters of one line")
 
 
 def _check_pattern(field: str, value: object) -> None:
@@ -109,3 +119,4 @@ _CHECKS: dict[str, Callable[[str, object], None]] = {
     "retention": _check_whole(0, RETENTION_MAX_H),
     "enabled": _check_flag,
 }
+PROPERTIES = tuple(_CHECKS)

@@ -6,7 +6,7 @@ Pure: knows neither SQL nor HTTP. `sql` turns a question into a SELECT, `answer`
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -19,6 +19,9 @@ RELATIVE = re.compile(r"-(\d{1,12})(s|min|h|d|w)", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # A whole number that SQLite still holds with room to add to it.
 WHOLE_MAX = 2**53
+GLOB_MAX = 1024
+# SQLite ends a text at a NUL, and has no lone surrogates.
+_NOT_IN_GLOB = re.compile(r"[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Question:
     limit: int | None = None
     fill: str = "null"
     format: str = "json"
-    pretty: bool = field(default=False, compare=False)
+    pretty: bool = False
 
     @classmethod
     def parse(
@@ -75,8 +78,11 @@ class Question:
         """Return the question that parsed parameters ask; raises as `parse`."""
         if aggregate is not None and aggregate not in AGGREGATES:
             raise UnknownAggregate(f"aggregate {aggregate!r:.100} is unknown: use one of {', '.join(AGGREGATES)}")
-        if kind not in KINDS or by not in ("time", "name"):
-            raise InvalidQuestion(f"there is no question {kind!r} by {by!r}: use values or aggregate by time or name")
+        if kind not in KINDS or by not in ("time", "name") or (kind == "timedata" and by != "time"):
+            raise InvalidQuestion(
+                f"there is no question {kind!r:.100} by {by!r:.100}: "
+                "use values or aggregate by time or name, or timedata"
+            )
         question = cls(kind, aggregate, by, **given)
         for name in given:
             if not PARAMETERS[name].applies(question):
@@ -102,7 +108,7 @@ class Parameter(NamedTuple):
     parse: Callable[[str, str, float], Any]
     meaning: str
     where: str = "data"
-    applies: Callable[[Question], bool] = lambda question: True
+    applies: Callable[[Question], bool] = lambda _question: True
 
 
 def parse_time(text: str, now: float, name: str = "time") -> float:
@@ -141,34 +147,36 @@ def _time(name: str, text: str, now: float) -> float:
     return parse_time(text, now, name)
 
 
-def _flag(name: str, text: str, now: float) -> bool:
+def _flag(name: str, text: str, _now: float) -> bool:
     return parse_flag(name, text)
 
 
-def _number(name: str, text: str, now: float) -> float:
+def _number(name: str, text: str, _now: float) -> float:
     if not NUMBER.fullmatch(text) or not math.isfinite(float(text)):
         raise InvalidQuestion(f"{name} {text!r:.100} is not a number: use a decimal number such as 0.5")
     return float(text)
 
 
-def _whole(name: str, text: str, now: float) -> int:
+def _whole(name: str, text: str, _now: float) -> int:
     if not re.fullmatch(r"\d{1,16}", text, re.ASCII) or not 1 <= int(text) <= WHOLE_MAX:
         raise InvalidQuestion(f"{name} {text!r:.100} is not valid: use a whole number of at least 1")
     return int(text)
 
 
-def parse_glob(name: str, text: str, now: float = 0) -> str:
+def parse_glob(name: str, text: str, _now: float = 0) -> str:
     """Return a glob that can be bound to a statement.
 
-    :raises InvalidQuestion: when it is empty or longer than any name's pattern needs.
+    :raises InvalidQuestion: when it is empty, longer than any name's pattern needs, or no text that SQLite takes.
     """
-    if not text or len(text) > 1024 or "\0" in text:
-        raise InvalidQuestion(f"{name} {text!r:.100} is not a glob: use 1 to 1024 characters such as requests.get.*")
+    if not 1 <= len(text) <= GLOB_MAX or _NOT_IN_GLOB.search(text):
+        raise InvalidQuestion(
+            f"{name} {text!r:.100} is not a glob: use 1 to {GLOB_MAX} characters such as requests.get.*"
+        )
     return text
 
 
 def _choice(*choices: str) -> Callable[[str, str, float], str]:
-    def parse(name: str, text: str, now: float) -> str:
+    def parse(name: str, text: str, _now: float) -> str:
         if text not in choices:
             raise InvalidQuestion(f"{name} {text!r:.100} is not known: use {', '.join(choices[:-1])} or {choices[-1]}")
         return text

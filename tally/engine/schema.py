@@ -1,14 +1,14 @@
-"""The file format of an archive, and how its file is made and opened. All DDL stands here.
+"""The file format of an archive, and how its file is made, opened and deleted. All DDL stands here.
 
     meta                names                data (key bucket, id)                       data_by_name (sealed rows only)
     +-----+-------+     +----+------+        +--------+----+-------+-----+-----+-----+--------+   +----+--------+-- - -
     | key | value |     | id | name |        | bucket | id | count | sum | min | max | sealed |   | id | bucket | …
     +-----+-------+     +----+------+        +--------+----+-------+-----+-----+-----+--------+   +----+--------+-- - -
 
-`meta` holds the definition and two facts of the writer's. Every row whose bucket is less than `sealed_before` has sealed
-= 1 and stands in the covering index, every other one has sealed = 0 and does not: see `commit`. `names_token` changes
-whenever `names` does. A name stands once, so a cell costs 48 bytes in the table and 48 in the index whatever its
-name's length. The view `cells` is the same with names and averages, for people with an SQLite tool.
+`meta` holds the definition and one fact of the writer's: every row whose bucket is less than `sealed_before` has sealed
+= 1 and stands in the covering index, every other one has sealed = 0 and does not; see `commit`. `names` holds exactly
+the names that have rows, each once, so a cell costs the same whatever its name's length. The view `cells` is the same
+with names and averages, for people with an SQLite tool.
 
 The file is in WAL mode, marked by `application_id`, and versioned by `user_version`.
 """
@@ -16,23 +16,33 @@ The file is in WAL mode, marked by `application_id`, and versioned by `user_vers
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISREG
+from urllib.parse import quote
 
 import apsw
 
-from tally.engine.definition import Definition
-from tally.errors import ArchiveExists, ArchiveUnavailable, NotAnArchive, QueryTimeout, UnknownArchive
+from tally.engine import sql
+from tally.engine.definition import PROPERTIES, Definition
+from tally.errors import (
+    ArchiveExists,
+    ArchiveUnavailable,
+    InvalidDefinition,
+    NotAnArchive,
+    QueryTimeout,
+    UnknownArchive,
+)
 
 APPLICATION_ID = 0x74616C79  # "taly"
 USER_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
-
-Value = int | float | str | bytes | None
+# What SQLite keeps beside a file while it is in use.
+SIDE_FILES = ("-wal", "-shm", "-journal")
 
 DDL = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE names (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE);
+CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE data (
     bucket INTEGER NOT NULL,
     id     INTEGER NOT NULL,
@@ -49,6 +59,20 @@ CREATE VIEW cells AS
 """
 
 
+def file_size(path: Path) -> int | None:
+    """Return the bytes of the file at `path`, or where a symbolic link there leads; None when there is none.
+
+    :raises ArchiveUnavailable: when its directory cannot be searched.
+    """
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ArchiveUnavailable(f"{path}: cannot be used now: {error.strerror}") from error
+    return status.st_size if S_ISREG(status.st_mode) else None
+
+
 def create(path: Path, definition: Definition) -> None:
     """Make a new archive file, whole or not at all.
 
@@ -60,42 +84,114 @@ def create(path: Path, definition: Definition) -> None:
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        with translated(path):
-            _build(aside, definition)
-        os.link(aside, path)
+        try:
+            with translated(path):
+                _build(aside, definition)
+            _publish(aside, path)
+        finally:
+            aside.unlink()
     except FileExistsError:
         raise ArchiveExists(f"archive {path.stem!r} exists: use another slug, or delete it first") from None
     except OSError as error:
         raise ArchiveUnavailable(f"{path}: cannot be created: {error.strerror}") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _build(path: Path, definition: Definition) -> None:
     connection = apsw.Connection(str(path))
     try:
-        with connection:
+        with transaction(connection):
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", USER_VERSION)
             connection.execute(DDL).fetchall()
             write_definition(connection, definition)
             write_meta(connection, "sealed_before", 0)
-            write_meta(connection, "names_token", 0)
         connection.pragma("journal_mode", "wal")
     finally:
         connection.close()
 
 
-def write_meta(connection: apsw.Connection, key: str, value: Value) -> None:
+def _publish(aside: Path, path: Path) -> None:
+    if not os.path.lexists(path):
+        _remove(path, SIDE_FILES)  # The log of an archive that is gone would be taken for the new one's.
+    os.link(aside, path)
+    _sync_directory(path.parent)
+
+
+def delete(path: Path) -> None:
+    """Delete an archive's file and what SQLite keeps beside it, once a commit that is under way has ended.
+
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect`, and when it cannot be deleted; it stays.
+    """
+    with opened(path, write=True) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            _remove(path, ("", *SIDE_FILES))
+            _sync_directory(path.parent)
+        except OSError as error:
+            raise ArchiveUnavailable(f"{path}: cannot be deleted: {error.strerror}") from error
+
+
+def _remove(path: Path, suffixes: tuple[str, ...]) -> None:
+    for suffix in suffixes:
+        _beside(path, suffix).unlink(missing_ok=True)
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _sync_directory(path: Path) -> None:
+    """Make what was linked or unlinked in a directory survive power loss."""
+    directory = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def write_meta(connection: apsw.Connection, key: str, value: sql.Value) -> None:
     """Store one fact under `key`."""
     connection.execute("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2", (key, value))
 
 
 def write_definition(connection: apsw.Connection, definition: Definition) -> None:
     """Store a definition; the slug is the file's name and is not stored."""
-    for key, value in definition.fields().items():
-        if key != "slug":
-            write_meta(connection, key, value)
+    for key in PROPERTIES:
+        write_meta(connection, key, getattr(definition, key))
+
+
+def read_definition(connection: apsw.Connection, path: Path) -> Definition:
+    """Return the definition that is stored in the file at `path`, which gives the slug.
+
+    :raises NotAnArchive: when it is not whole, or not valid.
+    """
+    meta = dict(connection.execute(sql.META))
+    try:
+        fields = {key: meta[key] for key in PROPERTIES}
+        fields["enabled"] = bool(fields["enabled"])
+        return Definition.load(path.name.removesuffix(".db"), fields)
+    except KeyError as error:
+        raise NotAnArchive(f"{path}: is damaged: its definition has no {error.args[0]}") from None
+    except InvalidDefinition as error:
+        raise NotAnArchive(f"{path}: is damaged: {error}") from None
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Hold the write lock from the start, commit in the end, and roll everything back on an error.
+
+    When this returns, what was written is durable, and stands in the file itself as far as no reader is in the way.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    with suppress(apsw.Error):  # It is committed: an error now must not make anybody commit it again.
+        connection.wal_checkpoint()
 
 
 @contextmanager
@@ -118,39 +214,43 @@ def opened(path: Path, *, write: bool = False) -> Iterator[apsw.Connection]:
 def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     """Open the archive at `path` and check that it is one.
 
-    Readers open for writing too where they may, since only then can the last one to close tidy the WAL away.
-
     :raises UnknownArchive: when there is no such file.
     :raises NotAnArchive: when it is another application's, of a newer tally, or damaged.
     :raises ArchiveUnavailable: when it cannot be opened now.
     """
-    if not path.is_file():
+    if file_size(path) is None:
         raise UnknownArchive(f"there is no archive {path.stem!r}")
-    connection = None
     with translated(path):
+        connection = _open(path.resolve(), write=write)
         try:
-            connection = _open(path, write=write)
+            _set_up(connection, write=write)
             _check_format(connection, path)
         except BaseException:
-            if connection is not None:
-                connection.close()
+            connection.close()
             raise
     return connection
 
 
 def _open(path: Path, *, write: bool) -> apsw.Connection:
-    if not write and not os.access(path, os.W_OK):
-        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
-    if not write and not os.access(path.parent, os.W_OK):
-        # Without a place for its shared memory a WAL file can only be read as if nobody could change it.
-        uri = f"{path.absolute().as_uri()}?immutable=1"
-        return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    """Open a file for writing where that may be, for readers too: only then can the last one to close tidy its WAL away.
+
+    Who may not write there cannot join in the WAL, and takes the file for one that nobody changes: right for a copy,
+    not for an archive that a collector writes.
+    """
+    if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
+        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    if write:
+        raise ArchiveUnavailable(f"{path}: cannot be written: the file or its directory is read-only")
+    if file_size(_beside(path, "-wal")):
+        raise ArchiveUnavailable(f"{path}: cannot be read: it has a -wal beside it, and is read-only")
+    uri = f"file:{quote(str(path))}?immutable=1"
+    return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+
+
+def _set_up(connection: apsw.Connection, *, write: bool) -> None:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("synchronous", "full")
-    if not write:
-        connection.pragma("query_only", 1)
-    return connection
+    connection.pragma("query_only", not write)
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:
@@ -158,7 +258,12 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
         raise NotAnArchive(f"{path}: is not an archive of tally's")
     version = connection.pragma("user_version")
     if version != USER_VERSION:
-        raise NotAnArchive(f"{path}: has format {version}, and this tally knows {USER_VERSION}: use a newer tally")
+        raise NotAnArchive(
+            f"{path}: has format {version}, and this tally knows {USER_VERSION}: use the one that made it"
+        )
+    if not file_size(_beside(path.resolve(), "-wal")) and (file_size(path) or 0) % connection.pragma("page_size"):
+        raise NotAnArchive(f"{path}: is damaged: its last page is cut short")
+    read_definition(connection, path)
 
 
 @contextmanager
@@ -166,18 +271,19 @@ def translated(path: Path) -> Iterator[None]:
     """Turn SQLite's errors on `path` into the tree's.
 
     :raises QueryTimeout: when the query was interrupted.
-    :raises NotAnArchive: when the file is no database, or damaged.
+    :raises NotAnArchive: when the file is no database, or damaged: with bytes or tables that are not as they were made.
     :raises ArchiveUnavailable: when it is locked, read-only or cannot be written.
     """
     try:
         yield
     except apsw.InterruptError:
         raise QueryTimeout("the question took too long: ask for less, or raise TALLY_QUERY_TIMEOUT") from None
-    except (apsw.NotADBError, apsw.CorruptError) as error:
+    except (apsw.NotADBError, apsw.CorruptError, apsw.SQLError) as error:
         raise NotAnArchive(f"{path}: is not an archive of tally's, or damaged: {error}") from error
     except (
         apsw.BusyError,
         apsw.LockedError,
+        apsw.ProtocolError,
         apsw.CantOpenError,
         apsw.ReadOnlyError,
         apsw.FullError,

@@ -1,181 +1,189 @@
-"""The shapes of an answer: JSON one or two levels deep, rows, CSV, and the filled series of `timedata`.
+"""The shapes of an answer's text: JSON one or two levels deep, rows and CSV, and the series of `timedata`.
 
-SQLite writes each row of an answer as a fragment of text; a shape says what stands between the fragments. Pure: it
-gets rows and gives parts of text.
+SQLite writes the text of each row by a template, which a shape makes together with what stands between the rows. Pure:
+it gets batches of rows and gives parts of text.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
-
-from tally.engine.schema import Value
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
 
 from tally.engine.question import AGGREGATES, Question
-from tally.engine.sql import FOREVER, Span, Statement
-
-# So many buckets of one name make a fragment: enough for SQLite's speed, few enough for memory.
-FRAGMENT_BUCKETS = 1000
+from tally.engine.sql import CSV_NAME, FOREVER, JSON_NAME, Cell, Span, Value
 
 Row = tuple[Value, ...]
+Batches = Iterable[list[Row]]
+
+# The places of fields in a template for SQLite's `format`: 17 digits tell any two floats apart.
+PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, "%!.17g"), "time": "%d", "name": "%s", "count": "%s"}
+ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "time": "%d", "count": 0}
+NOTHING: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES), "time": "%d"}
+_QUOTED_PLACE = re.compile(r'"(%[^"]*)"')
 
 
-@dataclass(frozen=True)
-class Shape:
-    """A statement whose rows are fragments, what makes text of them, and the `plain` statement of bare columns."""
+class Shape(NamedTuple):
+    """What text a row is, which is its last column, and what makes an answer's parts of batches of rows."""
 
-    statement: Statement
-    parts: Callable[[Iterable[Row]], Iterator[str]]
-    plain: Statement
-    rows: Callable[[Iterable[Row]], Iterator[Row]] = iter
+    cell: Cell
+    parts: Callable[[Batches], Iterator[str]]
 
 
-def shaped(question: Question, plain: Statement, span: Span) -> Shape:
-    """Return the shape of the answer to `question`, whose bare rows `plain` selects from the buckets of `span`."""
+class _Brackets(NamedTuple):
+    """What stands before, between and after the items of an answer, and the answer without any."""
+
+    opening: str
+    separator: str
+    closing: str
+    empty: str
+
+    def join(self, batches: Iterable[Iterable[str]]) -> Iterator[str]:
+        before = self.opening
+        begun = False
+        for batch in batches:
+            yield before + self.separator.join(batch)
+            before = self.separator
+            begun = True
+        yield self.closing if begun else self.empty
+
+
+def shaped(question: Question, span: Span) -> Shape:
+    """Return the shape of the answer to `question`, which is about the buckets of `span`."""
     if question.kind == "timedata":
-        return _series(question, plain, span)
-    if question.format == "rows":
-        return Shape(_wrapped(plain, _object(plain.columns)), _array(question.pretty), plain)
+        return _series(question, span)
+    if question.kind == "values" and question.format == "json":
+        return _nested(question)
+    name = CSV_NAME if question.format == "csv" else JSON_NAME
+    arguments = [{"time": "bucket", "name": name}.get(field, field) for field in _fields(question)]
+    brackets = _brackets(question)
+    return Shape(
+        Cell(_item(question, PLACES), tuple(arguments)),
+        lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
+    )
+
+
+def filled(question: Question, rows: Iterable[Row], span: Span) -> Iterator[Row]:
+    """Yield every bucket of the range with its values, of the rows of a `timedata` question."""
+    fill = ZEROS if question.fill == "0" else NOTHING
+    return _filled(question, rows, span, tuple(fill[name] for name in _shown(question)))
+
+
+def _shown(question: Question) -> tuple[str, ...]:
+    return AGGREGATES if question.aggregate is None else (question.aggregate,)
+
+
+def _fields(question: Question) -> tuple[str, ...]:
+    keys = ("time", "name") if question.kind == "values" else (question.by,)
+    return (*keys, *_shown(question))
+
+
+def _brackets(question: Question, *, depth: int = 0) -> _Brackets:
+    """Return the brackets of an answer, or those `depth` levels inside it."""
     if question.format == "csv":
-        return Shape(_wrapped(plain, _record(plain.columns)), _table(plain.columns), plain)
-    if question.kind == "values":
-        return Shape(_nested(question, plain, span), _dict_of_dicts(question.pretty), plain)
-    key = plain.columns[0]
-    member = f"json_quote(cast({key} AS TEXT)) || ':' || {_cell(question)}"
-    return Shape(_wrapped(plain, member), _dict(question.pretty), plain)
+        header = ",".join(_fields(question)) + "\r\n"
+        return _Brackets(header, "", "", header)
+    is_object = question.format == "json" and question.kind != "timedata"
+    opening, closing = "{}" if is_object else "[]"
+    outside, inside = (_line(level) if question.pretty else "" for level in (depth, depth + 1))
+    return _Brackets(opening + inside, "," + inside, outside + closing, opening + closing)
 
 
-def _wrapped(plain: Statement, expression: str) -> Statement:
-    return plain._replace(text=f"SELECT {expression} FROM ({plain.text})")
+def _line(depth: int) -> str:
+    return "\n" + "  " * depth
 
 
-def _object(columns: tuple[str, ...]) -> str:
-    members = ", ".join(f"'{'time' if name == 'bucket' else name}', {name}" for name in columns)
-    return f"json_object({members})"
+def _json(question: Question, value: Any, depth: int) -> str:
+    """Return JSON with places for `format`, for where it stands `depth` levels deep."""
+    if not question.pretty:
+        return _QUOTED_PLACE.sub(r"\1", json.dumps(value, separators=(",", ":")))
+    return _QUOTED_PLACE.sub(r"\1", json.dumps(value, indent=2)).replace("\n", _line(depth))
 
 
-def _cell(question: Question) -> str:
-    return _object(AGGREGATES) if question.aggregate is None else f"json_quote({question.aggregate})"
+def _item(question: Question, values: Mapping[str, Any]) -> str:
+    """Return the text of one item: a record of CSV, a row, a bucket of a series, or a member of an object."""
+    fields = {field: values[field] for field in _fields(question)}
+    if question.format == "csv":
+        return ",".join("" if value is None else str(value) for value in fields.values()) + "\r\n"
+    if question.format == "rows":
+        return _json(question, fields, 1)
+    value = _value(question, values)
+    if question.kind == "timedata":
+        return _json(question, [PLACES["time"], value], 1)
+    return _member(question, question.by, _json(question, value, 1))
 
 
-def _record(columns: tuple[str, ...]) -> str:
-    quoted = "iif(name GLOB '*[\",]*', '\"' || replace(name, '\"', '\"\"') || '\"', name)"
-    return " || ',' || ".join(quoted if name == "name" else f"coalesce({name}, '')" for name in columns)
+def _value(question: Question, values: Mapping[str, Any]) -> Any:
+    if question.aggregate is not None:
+        return values[question.aggregate]
+    return None if values is NOTHING else {name: values[name] for name in AGGREGATES}
 
 
-def _nested(question: Question, plain: Statement, span: Span) -> Statement:
-    """One fragment holds the members of an outer key, or of FRAGMENT_BUCKETS buckets of it."""
-    outer, inner = ("name", "bucket") if question.by == "time" else ("bucket", "name")
-    cell = _object(AGGREGATES) if question.aggregate is None else question.aggregate
-    group = f"name, bucket / {span.resolution * FRAGMENT_BUCKETS}" if outer == "name" else "bucket"
-    text = f"SELECT {outer}, json_group_object({inner}, {cell}) FROM ({plain.text}) GROUP BY {group}"
-    return plain._replace(text=text)
+def _member(question: Question, key: str, value: str) -> str:
+    place = PLACES["name"] if key == "name" else f'"{PLACES["time"]}"'
+    return f"{place}: {value}" if question.pretty else f"{place}:{value}"
 
 
-def _dict_of_dicts(pretty: bool) -> Callable[[Iterable[Row]], Iterator[str]]:
-    def parts(rows: Iterable[Row]) -> Iterator[str]:
-        last: object = None
-        for key, fragment in rows:
-            members = str(fragment)[1:-1]
-            if pretty:
-                members = _indented(f"{{{members}}}", 2)[1:-1].strip("\n ")
-            if key == last:
-                yield (",\n    " if pretty else ",") + members
-                continue
-            opening = f"{json.dumps(str(key), ensure_ascii=False)}:"
-            if pretty:
-                yield ("{\n  " if last is None else "\n  },\n  ") + f"{opening} {{\n    {members}"
-            else:
-                yield ("{" if last is None else "},") + f"{opening}{{{members}"
-            last = key
-        yield "{}" if last is None else ("\n  }\n}" if pretty else "}}")
+def _nested(question: Question) -> Shape:
+    """JSON of two levels, whose outer keys are those that stand together."""
+    inner_key, column = ("time", 0) if question.by == "time" else ("name", 1)
+    template = _member(question, inner_key, _json(question, _value(question, PLACES), 2))
+    inner_column = "bucket" if inner_key == "time" else JSON_NAME
+    outer, inner = _brackets(question), _brackets(question, depth=1)
+    colon = ": " if question.pretty else ":"
 
-    return parts
+    def parts(batches: Batches) -> Iterator[str]:
+        last: Value = None
+        for batch in batches:
+            for key, rows in groupby(batch, key=lambda row: row[column]):
+                members = inner.separator.join([str(row[-1]) for row in rows])
+                if key == last:
+                    yield inner.separator + members
+                    continue
+                before = outer.opening if last is None else inner.closing + outer.separator
+                yield f"{before}{json.dumps(str(key), ensure_ascii=False)}{colon}{inner.opening}{members}"
+                last = key
+        yield outer.empty if last is None else inner.closing + outer.closing
 
-
-def _indented(text: str, depth: int) -> str:
-    """Return a JSON text indented by two, for a place `depth` spaces deep."""
-    return json.dumps(json.loads(text), indent=2, ensure_ascii=False).replace("\n", "\n" + " " * depth)
+    return Shape(Cell(template, (inner_column, *_shown(question))), parts)
 
 
-def _enclosed(brackets: str, pretty: bool, texts: Iterable[str]) -> Iterator[str]:
-    first = True
-    for text in texts:
-        yield (brackets[0] if first else ",") + ("\n  " if pretty else "") + text
-        first = False
-    yield brackets if first else ("\n" if pretty else "") + brackets[1]
+def _series(question: Question, span: Span) -> Shape:
+    """Every bucket of the range: SQLite writes what follows the time, or nothing where `fill` tells what follows."""
+    before, template = _item(question, PLACES).split(PLACES["time"], 1)
+    _, blank = _item(question, ZEROS if question.fill == "0" else NOTHING).split(PLACES["time"], 1)
+    brackets = _brackets(question)
+
+    def parts(batches: Batches) -> Iterator[str]:
+        rows = (row for batch in batches for row in batch)
+        return brackets.join([f"{before}{time}{text}"] for time, text in _filled(question, rows, span, (blank,)))
+
+    return Shape(Cell(template, _shown(question)), parts)
 
 
-def _dict(pretty: bool) -> Callable[[Iterable[Row]], Iterator[str]]:
-    def member(row: Row) -> str:
-        text = str(row[0])
-        return _indented(f"{{{text}}}", 0)[1:-1].strip("\n ") if pretty else text
-
-    return lambda rows: _enclosed("{}", pretty, map(member, rows))
-
-
-def _array(pretty: bool) -> Callable[[Iterable[Row]], Iterator[str]]:
-    def item(row: Row) -> str:
-        return _indented(str(row[0]), 2) if pretty else str(row[0])
-
-    return lambda rows: _enclosed("[]", pretty, map(item, rows))
+def _filled(question: Question, rows: Iterable[Row], span: Span, blank: Row) -> Iterator[Row]:
+    """Yield every bucket of the range with its values, those of `blank` where it has none."""
+    for bucket, values in _every_bucket(question, rows, span):
+        if values is not None and question.fill == "previous":
+            blank = values
+        yield (bucket, *(values or blank))
 
 
-def _table(columns: tuple[str, ...]) -> Callable[[Iterable[Row]], Iterator[str]]:
-    header = ",".join("time" if name == "bucket" else name for name in columns)
+def _every_bucket(question: Question, rows: Iterable[Row], span: Span) -> Iterator[tuple[int, Row | None]]:
+    """Yield every bucket of the range with its values, None without any.
 
-    def parts(rows: Iterable[Row]) -> Iterator[str]:
-        yield f"{header}\r\n"
-        for (record,) in rows:
-            yield f"{record}\r\n"
-
-    return parts
-
-
-def _series(question: Question, plain: Statement, span: Span) -> Shape:
-    """Every bucket of the range, in each format: `fill` tells what stands where there is no data."""
-    shown = plain.columns[1:]
-
-    def filled(rows: Iterable[Row]) -> Iterator[Row]:
-        return _filled(question, rows, span)
-
-    def item(row: Row) -> str:
-        value: Any = row[1] if question.aggregate else dict(zip(shown, row[1:], strict=True))
-        if row[1] is None:
-            value = None
-        if question.format == "rows":
-            value = {"time": row[0], **dict(zip(shown, row[1:], strict=True))}
-            return json.dumps(value, indent=2 if question.pretty else None, separators=_separators(question.pretty))
-        return json.dumps([row[0], value], indent=2 if question.pretty else None, separators=_separators(question.pretty))
-
-    def parts(rows: Iterable[Row]) -> Iterator[str]:
-        if question.format == "csv":
-            records = ((",".join("" if v is None else repr(v) for v in row),) for row in filled(rows))
-            return _table(plain.columns)(records)
-        indent = "\n  " if question.pretty else "\n"
-        return _enclosed("[]", question.pretty, (item(row).replace("\n", indent) for row in filled(rows)))
-
-    return Shape(plain, parts, plain, filled)
-
-
-def _separators(pretty: bool) -> tuple[str, str]:
-    return (",", ": ") if pretty else (",", ":")
-
-
-def _filled(question: Question, rows: Iterable[Row], span: Span) -> Iterator[Row]:
-    shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
-    empty: Row = (None,) * len(shown)
-    fill = tuple(0 if name == "count" else 0.0 for name in shown) if question.fill == "0" else empty
-    expected = span.first if question.since is not None else None
+    The range begins with the first row when there is no `since`, and ends with the last one when there is no `until`.
+    Between rows a moving window stays as it was at the last one, also at one before the range.
+    """
+    at = None if question.since is None else span.first
+    held: Row | None = None
     for bucket, *values in rows:
         assert isinstance(bucket, int)
-        for missing in range(bucket if expected is None else expected, bucket, span.resolution):
-            yield (missing, *fill)
-        present = values[0] is not None
-        yield (bucket, *(values if present else fill))
-        if present and question.fill == "previous":
-            fill = tuple(values)
-        expected = bucket + span.resolution
-    if expected is not None and span.end < FOREVER:
-        for missing in range(expected, span.end, span.resolution):
-            yield (missing, *fill)
+        yield from ((gap, held) for gap in range(bucket if at is None else at, bucket, span.resolution))
+        own = None if values[0] is None else tuple(values)
+        if bucket >= span.first:
+            yield bucket, own
+            at = bucket + span.resolution
+        held = own if question.moving else None
+    if at is not None and span.end < FOREVER:
+        yield from ((gap, held) for gap in range(at, span.end, span.resolution))

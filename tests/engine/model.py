@@ -1,0 +1,69 @@
+"""What an archive shall hold: plain recomputation from samples, and the rules that every file keeps."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import apsw
+
+from tally.engine import Archive, schema
+
+Aggregates = dict[str, float]
+Values = dict[str, dict[int, Aggregates]]
+# Name, value and unix seconds.
+Plain = tuple[str, float, int]
+
+
+def recomputed(samples: Iterable[Plain], resolution: int, *, since: int = 0) -> Values:
+    """Return name -> bucket -> aggregates of `samples`, of the buckets from `since` on, in the order of an answer."""
+    found: dict[tuple[bytes, int], list[float]] = {}
+    for name, value, timestamp in samples:
+        found.setdefault((name.encode(), timestamp // resolution * resolution), []).append(value)
+    answer: Values = {}
+    for (name_bytes, bucket), values in sorted(found.items()):
+        if bucket >= since:
+            answer.setdefault(name_bytes.decode(), {})[bucket] = aggregates(values)
+    return answer
+
+
+def aggregates(values: list[float]) -> Aggregates:
+    """Return all five aggregates of some values."""
+    total = sum(values)
+    return {
+        "count": len(values),
+        "sum": total,
+        "avg": total / len(values),
+        "min": min(values),
+        "max": max(values),
+    }
+
+
+def row_count(archive: Archive, where: str = "1") -> int:
+    """Return how many rows a file has, or how many of some kind."""
+    with schema.opened(archive.path) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM data WHERE {where}").get)
+
+
+def check_file(archive: Archive) -> None:
+    """Fail unless the archive's file is sound and keeps what `schema` and `commit` promise of it."""
+    with schema.opened(archive.path) as connection:
+        meta = dict(connection.execute("SELECT key, value FROM meta"))
+        assert "ok" == connection.pragma("integrity_check")
+        rows = _rows(connection, "SELECT id, bucket, count, sum, min, max, sealed FROM data NOT INDEXED")
+        indexed = _rows(connection, "SELECT id, bucket, count, sum, min, max, sealed FROM data WHERE sealed")
+        names = _rows(connection, "SELECT id FROM names")
+    assert {(row[0],) for row in rows} == set(names), "names has exactly the names that have rows"
+    assert [row for row in rows if row[6]] == indexed, "the index holds exactly the sealed rows"
+    assert 0 == meta["sealed_before"] % meta["resolution"], "no bucket is sealed before it is over"
+    for row in rows:
+        assert row[6] == (row[1] < meta["sealed_before"]), f"{row} is sealed exactly before {meta['sealed_before']}"
+        assert 0 == row[1] % meta["resolution"]
+    assert [] == beside(archive.path)
+
+
+def _rows(connection: apsw.Connection, select: str) -> list[tuple[int, ...]]:
+    return sorted(connection.execute(select))
+
+
+def beside(path: Path) -> list[str]:
+    """Return what SQLite has left beside a file."""
+    return sorted(each.name for each in path.parent.glob(f"{path.name}-*"))

@@ -1,0 +1,243 @@
+"""A directory of archives: which files it holds, and how samples find their way into them."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Archive, Catalog, Outcome
+from tally.errors import (
+    ArchiveExists,
+    ArchiveUnavailable,
+    InvalidDefinition,
+    InvalidSample,
+    NotAnArchive,
+    UnknownArchive,
+)
+from tests.engine.model import check_file
+from tests.engine.rights import open_directory, unprivileged
+
+NOW = 1_700_000_000
+SAMPLES = [("a.x", 1.0, NOW), ("a.y", 2.0, NOW), ("b.x", 4.0, NOW), ("b.x", 8.0, NOW - 2 * 3600)]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """A catalog whose directory is not there yet, and whose clock stands still."""
+    return Catalog(tmp_path / "parent" / "data", clock=lambda: NOW)
+
+
+def test_no_directory(catalog: Catalog) -> None:
+    """Without a directory there are no archives, and asking makes none."""
+    assert [] == catalog.slugs()
+    assert [] == catalog.archives()
+    assert "x" not in catalog
+    assert {} == catalog.record(SAMPLES)
+    assert not catalog.directory.exists()
+
+
+def test_create(catalog: Catalog) -> None:
+    """The first archive brings the directory, private; each is given back and found under its slug."""
+    made = catalog.create("x", name="X", resolution=60)
+    assert 0o700 == catalog.directory.stat().st_mode & 0o777
+    assert catalog.directory / "x.db" == made.path == catalog["x"].path
+    assert made.definition() == catalog["x"].definition()
+    assert "x" in catalog
+    with pytest.raises(ArchiveExists, match="archive 'x' exists"):
+        catalog.create("x")
+
+
+@pytest.mark.parametrize(("slug", "fields"), [("../x", {}), ("X", {}), ("x", {"retention": -1}), ("x", {"color": 1})])
+def test_create_nothing(catalog: Catalog, slug: str, fields: dict[str, object]) -> None:
+    """What is not valid makes neither a file nor the directory."""
+    with pytest.raises(InvalidDefinition):
+        catalog.create(slug, **fields)
+    assert not catalog.directory.exists()
+
+
+def test_directory_cannot_be_made(tmp_path: Path) -> None:
+    """Where the directory cannot be made, or is a file, there is one clear line."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArchiveUnavailable, match=rf"\A{tmp_path}/file: cannot be created: File exists\Z"):
+        Catalog(tmp_path / "file").create("x")
+    with pytest.raises(ArchiveUnavailable, match=rf"\A{tmp_path}/file/x: cannot be created: Not a directory\Z"):
+        Catalog(tmp_path / "file" / "x").prepare()
+    with pytest.raises(ArchiveUnavailable, match=rf"\A{tmp_path}/file: cannot be read: Not a directory\Z"):
+        Catalog(tmp_path / "file").slugs()
+    with open_directory() as directory, unprivileged(directory, 0o500), pytest.raises(ArchiveUnavailable):
+        Catalog(directory / "x").prepare()
+
+
+def test_directory_cannot_be_read() -> None:
+    """A directory that may not be read is told as such, and not as empty."""
+    with open_directory() as directory:
+        catalog = Catalog(directory)
+        catalog.create("x")
+        with unprivileged(directory, 0o000):
+            with pytest.raises(ArchiveUnavailable, match="cannot be read: Permission denied"):
+                catalog.slugs()
+            with pytest.raises(ArchiveUnavailable, match="cannot be used now: Permission denied"):
+                catalog["x"]
+
+
+def test_slugs(catalog: Catalog) -> None:
+    """Archives are the files, or links to files, that are called like ones; they come sorted."""
+    for slug in ("b", "a-2", "a_1", "0"):
+        catalog.create(slug)
+    directory = catalog.directory
+    (directory / "link.db").symlink_to(directory / "a-2.db")
+    (directory / "dangling.db").symlink_to(directory / "gone.db")
+    (directory / "directory.db").mkdir()
+    (directory / "garbage.db").write_text("garbage")
+    for other in ("Upper.db", ".hidden.db", "x.db-wal", "x.db.bak", "x", "x.sqlite", "two.parts.db", ".db"):
+        (directory / other).write_text("")
+    assert ["0", "a-2", "a_1", "b", "garbage", "link"] == catalog.slugs()
+    assert catalog.slugs() == [archive.slug for archive in catalog.archives()]
+
+
+@pytest.mark.parametrize("slug", ["gone", "dangling", "directory", "../data/x", "X", "", "x.db", 1, None])
+def test_unknown(catalog: Catalog, slug: str) -> None:
+    """Nothing but an archive's slug finds one."""
+    catalog.create("x")
+    (catalog.directory / "directory.db").mkdir()
+    (catalog.directory / "dangling.db").symlink_to("gone.db")
+    assert slug not in catalog
+    with pytest.raises(UnknownArchive, match="there is no archive"):
+        catalog[slug]
+    with pytest.raises(UnknownArchive, match="there is no archive"):
+        catalog.delete(slug)
+    assert ["x"] == catalog.slugs()
+
+
+def test_link(catalog: Catalog) -> None:
+    """A link is an archive of its own name; deleting it leaves the file that it leads to."""
+    archive = catalog.create("x")
+    (catalog.directory / "link.db").symlink_to("x.db")
+    catalog["link"].record([("a", 1, NOW)])
+    assert ["a"] == archive.names()
+    assert ("link", "x") == (catalog["link"].definition().slug, catalog["link"].definition().name)
+    catalog.delete("link")
+    assert ["x"] == catalog.slugs()
+    check_file(archive)
+
+
+def test_delete(catalog: Catalog) -> None:
+    """A deleted archive is gone with all its files, and its slug is free."""
+    archive = catalog.create("x")
+    archive.record([("a", 1, NOW)])
+    catalog.delete("x")
+    assert [] == list(catalog.directory.iterdir())
+    with pytest.raises(UnknownArchive, match="there is no archive 'x'"):
+        archive.names()
+    assert [] == catalog.create("x").names()
+
+
+def test_delete_other(catalog: Catalog) -> None:
+    """A file that is no archive is not deleted."""
+    catalog.prepare()
+    (catalog.directory / "x.db").write_text("other")
+    with pytest.raises(NotAnArchive):
+        catalog.delete("x")
+    assert "other" == (catalog.directory / "x.db").read_text()
+
+
+def test_changes_are_seen(catalog: Catalog) -> None:
+    """Archives that come, change and go in other hands do so here with the next question."""
+    others = Catalog(catalog.directory)
+    others.create("x")
+    assert ["x"] == catalog.slugs()
+    others["x"].edit(name="new")
+    assert "new" == catalog["x"].definition().name
+    others.delete("x")
+    assert [] == catalog.slugs()
+
+
+def test_record(catalog: Catalog) -> None:
+    """Samples go into each enabled archive whose pattern matches, within its retention."""
+    catalog.create("all", retention=0)
+    catalog.create("hour", retention=1)
+    catalog.create("a-only", pattern="a.*", retention=0)
+    catalog.create("off", enabled=False)
+    catalog.create("nothing", pattern="c")
+    assert {
+        "a-only": Outcome(stored=2),
+        "all": Outcome(stored=4),
+        "hour": Outcome(stored=3, expired=1),
+        "nothing": Outcome(),
+    } == catalog.record(SAMPLES)
+    assert ["a.x", "a.y"] == catalog["a-only"].names()
+    assert {"a.x": 1, "a.y": 1, "b.x": 2} == catalog["all"].aggregate("count", by="name")
+    assert [] == catalog["off"].names()
+
+
+def test_record_max_names(catalog: Catalog) -> None:
+    """The limit on names counts for each archive by itself."""
+    catalog.create("all", retention=0)
+    catalog.create("b", pattern="b.*", retention=0)
+    assert {"all": Outcome(stored=2, cardinality=2), "b": Outcome(stored=2)} == catalog.record(SAMPLES, max_names=2)
+
+
+def test_record_is_checked_first(catalog: Catalog) -> None:
+    """One wrong sample keeps all of them out of all archives."""
+    catalog.create("x")
+    with pytest.raises(InvalidSample):
+        catalog.record([*SAMPLES, ("", 1, NOW)])
+    assert [] == catalog["x"].names()
+
+
+def test_record_beside_a_bad_file(catalog: Catalog) -> None:
+    """An archive that fails does not keep samples from the others, and its error is told in the end."""
+    for slug in ("a", "m", "z"):
+        catalog.create(slug)
+    catalog["m"].path.write_text("garbage")
+    with pytest.raises(NotAnArchive, match=r"m\.db"):
+        catalog.record(SAMPLES[:1])
+    assert ["a.x"] == catalog["a"].names() == catalog["z"].names()
+
+
+def test_record_while_one_goes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that is deleted after the directory was read is no error."""
+    catalog.create("a")
+    catalog.create("b")
+    listed = catalog.archives()
+    catalog.delete("a")
+    monkeypatch.setattr(catalog, "archives", lambda: listed)
+    assert {"b": Outcome(stored=1)} == catalog.record(SAMPLES[:1])
+
+
+def test_threads(catalog: Catalog) -> None:
+    """Several threads may create, fill, list and delete with one catalog."""
+    failures: list[BaseException] = []
+    start = threading.Barrier(6)
+    catalog.create("shared", retention=0)
+
+    def run(number: int) -> None:
+        try:
+            start.wait()
+            for _ in range(10):
+                catalog.create(f"own{number}", retention=0, pattern=f"own{number}")
+                catalog["shared"].record([("a", 1, NOW)])
+                assert f"own{number}" in catalog.slugs()
+                catalog[f"own{number}"].record([(f"own{number}", 1, NOW)])
+                assert [f"own{number}"] == catalog[f"own{number}"].names()
+                catalog.delete(f"own{number}")
+        except BaseException as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [] == failures
+    assert ["shared"] == catalog.slugs()
+    assert {"a": 60} == catalog["shared"].aggregate("count", by="name")
+    check_file(catalog["shared"])
+
+
+def test_archives_are_bound_to_nothing(catalog: Catalog) -> None:
+    """Archives of several catalogs and of a bare path stand for the same file."""
+    catalog.create("x", retention=0).record([("a", 1, NOW)])
+    for same in (Catalog(str(catalog.directory))["x"], Archive(str(catalog.directory / "x.db"))):
+        same.record([("a", 1, NOW)])
+    assert {"a": 3} == catalog["x"].aggregate("count", by="name")

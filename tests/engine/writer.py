@@ -1,0 +1,33 @@
+"""A process that commits to an archive, to be run beside others or killed.
+
+    python -m tests.engine.writer PATH FIRST END STEP NAMES
+
+Once a line comes on stdin it commits a sample of 0.5 for each of so many names, bucket by bucket, with a clock that
+stands at the bucket; after each commit it writes the bucket to stdout.
+"""
+
+import sys
+
+from tally.engine import Archive, commit
+
+
+def main(path: str, *numbers: str) -> None:
+    """Commit until the end, with such small bounds that every commit seals or expires something."""
+    first, end, step, names = map(int, numbers)
+    commit.SEAL_ROWS, commit.EXPIRE_ROWS = 2 * names, names // 2
+    archive = Archive(path)
+    tell("ready")
+    sys.stdin.readline()
+    for bucket in range(first, end, step):
+        archive.commit({bucket: {f"name{number}": (1, 0.5, 0.5, 0.5) for number in range(names)}}, now=bucket)
+        tell(bucket)
+
+
+def tell(what: object) -> None:
+    """Write a line that whoever reads it has at once."""
+    sys.stdout.write(f"{what}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
