@@ -5,7 +5,6 @@ import binascii
 import hmac
 from collections.abc import Iterable
 from http import HTTPStatus
-from urllib.parse import urlsplit
 
 from tally.api.message import Request
 from tally.api.problems import Problem
@@ -19,9 +18,7 @@ def check_read(request: Request, settings: Settings) -> None:
 
     :raises Problem: 401 when `TALLY_READ_TOKEN` is set and neither one of it nor a write token was given.
     """
-    token = _token(request)
-    known = [_one_of(token, settings.read_token), _one_of(token, settings.write_token)]
-    if settings.read_token and not any(known):
+    if settings.read_token and not _is_one_of(_token(request), settings.read_token + settings.write_token):
         raise _unauthorized("a read token or a write token")
 
 
@@ -31,16 +28,15 @@ def check_write(request: Request, settings: Settings) -> None:
     :raises Problem: 403 when writing is not enabled, only a read token was given, or a browser sends the request for
         a page of another site; 401 when no token or a wrong one was given.
     """
-    token = _token(request)
-    reads, writes = _one_of(token, settings.read_token), _one_of(token, settings.write_token)
     if not settings.write_token:
-        raise Problem(HTTPStatus.FORBIDDEN, "the API is read-only; set TALLY_WRITE_TOKEN to enable writing")
-    if not writes and reads:
-        raise Problem(HTTPStatus.FORBIDDEN, "a read token may not write; give a write token (TALLY_WRITE_TOKEN)")
-    if not writes:
+        raise Problem(HTTPStatus.FORBIDDEN, "the API is read-only: set TALLY_WRITE_TOKEN to enable writing")
+    token = _token(request)
+    if not _is_one_of(token, settings.write_token):
+        if _is_one_of(token, settings.read_token):
+            raise Problem(HTTPStatus.FORBIDDEN, "a read token may not write: give a write token (TALLY_WRITE_TOKEN)")
         raise _unauthorized("a write token")
     if _is_foreign(request):
-        raise Problem(HTTPStatus.FORBIDDEN, "a page of another site may not write; send the request from this one")
+        raise Problem(HTTPStatus.FORBIDDEN, "a page of another site may not write: send the request from this one")
 
 
 def _unauthorized(wanted: str) -> Problem:
@@ -48,13 +44,13 @@ def _unauthorized(wanted: str) -> Problem:
     return Problem(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)
 
 
-def _one_of(token: bytes, known: Iterable[str]) -> bool:
-    # Every token is compared, so that the time taken does not tell which of them is close.
-    return any([hmac.compare_digest(token, each.encode()) for each in known])
+def _is_one_of(token: bytes, known: Iterable[str]) -> bool:
+    # Every token is compared, so that the time taken does not tell which of them is right.
+    return sum(hmac.compare_digest(token, each.encode()) for each in known) > 0
 
 
 def _token(request: Request) -> bytes:
-    """The token that was given, or nothing, which is never a token."""
+    """Return the token that was given, or nothing, which is never a token."""
     scheme, _, rest = request.headers.get("authorization", "").strip().partition(" ")
     credentials = rest.strip().encode("latin-1", "replace")
     if scheme.lower() == "bearer":
@@ -75,4 +71,4 @@ def _is_foreign(request: Request) -> bool:
     if site is not None:
         return site not in ("same-origin", "none")
     origin = request.headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    return origin is not None and origin.partition("://")[2] != request.headers.get("host", "")

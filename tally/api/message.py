@@ -1,7 +1,7 @@
 """The request and the reply as every web framework can give and take them, and tally's JSON."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -10,15 +10,20 @@ from tally.errors import InvalidQuestion
 
 MAX_FIELDS = 100
 MAX_BODY_BYTES = 64 * 1024
+METHODS_WITH_BODY = ("POST", "PATCH")
 JSON = "application/json"
 PROBLEM = "application/problem+json"
 
 Headers = tuple[tuple[str, str], ...]
+COMMON_HEADERS: Headers = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
 
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked: `path` is decoded and without `root`, `query` is raw, names in `headers` are in lower case."""
+    """What was asked: `path` is decoded and without `root`, `query` is raw, names in `headers` are in lower case.
+
+    Headers and query hold their bytes as latin-1. A body may be cut off once it is longer than MAX_BODY_BYTES.
+    """
 
     method: str
     path: str
@@ -28,13 +33,13 @@ class Request:
     root: str = ""
 
     def fields(self) -> list[tuple[str, str]]:
-        """The query's fields in their order.
+        """Return the query's fields in their order.
 
-        :raises InvalidQuestion: when there are over 100, or one is not UTF-8.
+        :raises InvalidQuestion: when there are more than MAX_FIELDS, or one is not UTF-8.
         """
         parts = [part for part in self.query.encode("latin-1").split(b"&", MAX_FIELDS + 1) if part]
         if len(parts) > MAX_FIELDS:
-            raise InvalidQuestion(f"the query has more than {MAX_FIELDS} fields; ask in several requests")
+            raise InvalidQuestion(f"the query has more than {MAX_FIELDS} fields: ask in several requests")
         return [_field(part) for part in parts]
 
 
@@ -44,57 +49,52 @@ def _field(part: bytes) -> tuple[str, str]:
         return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
     except UnicodeDecodeError:
         text = part.decode("ascii", "backslashreplace")
-        raise InvalidQuestion(f"{text} in the query is not UTF-8; send percent-encoded UTF-8") from None
+        raise InvalidQuestion(f"{text:.100} in the query is not UTF-8: send percent-encoded UTF-8") from None
+
+
+def _nothing() -> None:
+    """Close a reply that has no query behind it."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered: a tuple of chunks is whole, any other iterable is a query that runs as it is read."""
+    """What is answered: `chunks` in a tuple are whole, any others are made by a query while they are read.
+
+    `close` stops that query, from any thread and any number of times.
+    """
 
     status: int
     headers: Headers
     chunks: Iterable[bytes]
+    close: Callable[[], None] = _nothing
 
     @property
-    def whole(self) -> bool:
-        """Whether the body is complete, so that nothing can go wrong while it is sent."""
+    def is_whole(self) -> bool:
+        """Whether all of the body is there, so that nothing can go wrong while it is sent."""
         return isinstance(self.chunks, tuple)
-
-    def close(self) -> None:
-        """Stop the query behind the chunks, if there is one, from any thread and any number of times."""
-        close = getattr(self.chunks, "close", None)
-        if close is not None:
-            close()
 
 
 def encode(value: Any, *, pretty: bool) -> bytes:
-    """Tally's JSON in UTF-8: compact, or indented by 2."""
-    separators = None if pretty else (",", ":")
-    text = json.dumps(
-        value, ensure_ascii=False, allow_nan=False, indent=2 if pretty else None, separators=separators
-    )
+    """Return tally's JSON in UTF-8: compact, or indented by 2."""
+    indent, separators = (2, None) if pretty else (None, (",", ":"))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators)
     return text.encode("utf-8", "backslashreplace")
-
-
-def streamed(chunks: Iterable[bytes], media_type: str) -> Reply:
-    """A reply of chunks that are made while it is sent."""
-    return Reply(200, (("Content-Type", media_type), *_common()), chunks)
 
 
 def whole(
     value: Any, *, status: int = 200, pretty: bool = False, media_type: str = JSON, headers: Headers = ()
 ) -> Reply:
-    """A reply whose body is `value` as JSON."""
+    """Return a reply whose body is `value` as JSON."""
     body = encode(value, pretty=pretty)
-    length = ("Content-Length", str(len(body)))
-    return Reply(status, (("Content-Type", media_type), length, *_common(), *headers), (body,))
+    return Reply(status, (("Content-Type", media_type), content_length(body), *COMMON_HEADERS, *headers), (body,))
 
 
 def empty(status: int, headers: Headers = ()) -> Reply:
-    """A reply without a body."""
-    length = () if status == 204 else (("Content-Length", "0"),)
-    return Reply(status, (*length, *_common(), *headers), ())
+    """Return a reply without a body."""
+    length = () if status == 204 else (content_length(b""),)
+    return Reply(status, (*length, *COMMON_HEADERS, *headers), ())
 
 
-def _common() -> Headers:
-    return (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+def content_length(body: bytes) -> tuple[str, str]:
+    """Return the header that tells how long `body` is."""
+    return ("Content-Length", str(len(body)))

@@ -1,15 +1,70 @@
-"""One route: how its path is written and matched, and what an endpoint is handed."""
+"""One route: how its path is written and matched, what it takes, and what its endpoint is handed."""
 
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
+from typing import Any, NamedTuple
 
 from tally.api.message import Reply, Request
 from tally.engine.catalog import Catalog
-from tally.engine.question import parse_flag
+from tally.engine.question import AGGREGATES, PARAMETERS, Question
 from tally.errors import InvalidQuestion
 from tally.settings import Settings
+
+
+class Asks(NamedTuple):
+    """The question of a data route, before its aggregate and parameters: see `Question`."""
+
+    kind: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Route:
+    """One row of the table of routes; one for GET answers HEAD too.
+
+    A data route `asks` a question and takes its parameters, others take what `takes` names. `schema` names the answer
+    in the OpenAPI document. One that `is_open` needs neither a token nor a file.
+    """
+
+    method: str
+    template: str
+    endpoint: "Callable[[Call], Reply]"
+    summary: str
+    asks: Asks | None = None
+    takes: tuple[str, ...] = ("pretty",)
+    schema: str = ""
+    status: int = 200
+    is_open: bool = False
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that it answers."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What stands in the template's braces."""
+        return tuple(re.findall(r"\{(\w+)\}", self.template))
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of PARAMETERS that it takes."""
+        if self.asks is None:
+            return self.takes
+        aggregate = AGGREGATES[0] if "aggregate" in self.places else None
+        question = Question(self.asks.kind, aggregate, self.asks.by)
+        return tuple(name for name, parameter in PARAMETERS.items() if parameter.applies(question))
+
+    def match(self, path: str) -> dict[str, str] | None:
+        """Return what stands in the template's braces, or None where the path is not this route's."""
+        found = self._expression.fullmatch(path)
+        return found.groupdict() if found else None
+
+    @cached_property
+    def _expression(self) -> re.Pattern[str]:
+        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.template)))
 
 
 @dataclass(frozen=True)
@@ -17,78 +72,30 @@ class Call:
     """One request on its way to an endpoint; `path` holds what stood in the route's braces, `now` is unix seconds."""
 
     request: Request
-    route: "Route"
+    route: Route
     path: dict[str, str]
     settings: Settings
     catalog: Catalog
     now: float
-    routes: "Sequence[Route]" = field(repr=False)
+    routes: Sequence[Route] = field(repr=False)
 
-    @cached_property
-    def fields(self) -> list[tuple[str, str]]:
-        """The query's fields without those that begin with an underscore.
+    def given(self) -> dict[str, tuple[Any, ...]]:
+        """Return the values of each parameter that the route takes, for a route that asks no question.
 
-        :raises InvalidQuestion: when the query is malformed.
+        :raises InvalidQuestion: when one is malformed or given twice, or there is another that does not begin with `_`.
         """
-        return [(name, value) for name, value in self.request.fields() if not name.startswith("_")]
-
-    def plain(self, *allowed: str) -> dict[str, list[str]]:
-        """The fields of a request that asks for no data: of each name `allowed` and of `pretty`, its values.
-
-        :raises InvalidQuestion: when there is another field.
-        """
-        values: dict[str, list[str]] = {name: [] for name in (*allowed, "pretty")}
-        for name, value in self.fields:
+        values: dict[str, tuple[Any, ...]] = dict.fromkeys(self.route.takes, ())
+        for name, text in self.request.fields():
+            if name.startswith("_"):
+                continue
             if name not in values:
-                raise InvalidQuestion(f"{name}={value} means nothing here; {self._takes(values)}")
-            values[name].append(value)
+                takes = f"{self.route.template} takes {' and '.join(values)}"
+                raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: {takes}")
+            if values[name] and name != "q":
+                raise InvalidQuestion(f"parameter {name!r} is given twice: give it once")
+            values[name] += (PARAMETERS[name].parse(name, text, self.now),)
         return values
 
     def pretty(self) -> bool:
-        """Whether the answer shall be indented.
-
-        :raises InvalidQuestion: when `pretty` is malformed or there is a field beside it.
-        """
-        return flag("pretty", self.plain()["pretty"])
-
-    def _takes(self, values: dict[str, list[str]]) -> str:
-        return f"{self.route.template} takes " + " and ".join(values)
-
-
-def flag(name: str, texts: list[str]) -> bool:
-    """What a flag says that may be given once.
-
-    :raises InvalidQuestion: when it is malformed or given several times.
-    """
-    if len(texts) > 1:
-        raise InvalidQuestion(f"{name} is given {len(texts)} times; give it once")
-    return parse_flag(name, texts[0]) if texts else False
-
-
-@dataclass(frozen=True)
-class Route:
-    """One row of the table of routes.
-
-    `parameters` is the kind of question whose parameters it takes, `names`, or `none`; `schema` names its answer in the
-    OpenAPI document; an `open` route needs no token.
-    """
-
-    methods: tuple[str, ...]
-    template: str
-    endpoint: Callable[[Call], Reply]
-    summary: str
-    parameters: str
-    answer: str
-    schema: str
-    status: int = 200
-    open: bool = False
-
-    def match(self, path: str) -> dict[str, str] | None:
-        """What stands in the template's braces, or None where the path is not this route's."""
-        found = _expression(self.template).fullmatch(path)
-        return found.groupdict() if found else None
-
-
-@lru_cache
-def _expression(template: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(template)))
+        """Return whether the answer shall be indented; raises as `given`."""
+        return any(self.given()["pretty"])

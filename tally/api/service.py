@@ -1,18 +1,18 @@
 """The API without a web framework: a request goes in, a reply comes out, and an adapter only translates.
 
-The order of checks: token to read, path, method, token to write, parameters.
+The order of checks: token to read, path, method, token to write, parameters, archive.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from functools import cached_property
 from http import HTTPStatus
+from itertools import chain
 from urllib.parse import quote
 
 from tally.api import access
-from tally.api.message import Reply, Request, empty
+from tally.api.message import Reply, Request, content_length, empty
 from tally.api.problems import Problem, problem
 from tally.api.problems import reply as problem_reply
 from tally.api.route import Call, Route
@@ -35,12 +35,12 @@ class Service:
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
         self.settings = settings
+        self._catalog = Catalog(settings.data_dir, clock=clock)
         self._clock = clock
 
-    @cached_property
-    def catalog(self) -> Catalog:
-        """The archives."""
-        return Catalog(self.settings.data_dir, clock=self._clock)
+    def is_open(self, request: Request) -> bool:
+        """Return whether the request is answered to everyone and without reading a file, and so at once."""
+        return any(route.is_open for route, _ in _find(request.path))
 
     def handle(self, request: Request) -> Reply:
         """Answer a request; the caller closes the reply, whether or not it reads it.
@@ -57,56 +57,39 @@ class Service:
         return replace(reply, chunks=())
 
     def begin(self, request: Request, reply: Reply) -> Reply:
-        """Run a reply's query up to its first chunk, so that what goes wrong until then is still told by the status.
+        """Run a reply's query up to its first chunks, so that what goes wrong until then is still told by the status.
 
-        Closing the reply that was handed in also ends the one that is returned.
+        An answer of one chunk becomes whole by that. Closing either reply ends the query.
         """
-        if reply.whole:
+        if reply.is_whole:
             return reply
+        chunks = iter(reply.chunks)
         try:
-            rest = iter(reply.chunks)
-            return replace(reply, chunks=_Begun(next(rest, b""), rest))
+            first, second = next(chunks, b""), next(chunks, None)
         except Exception as error:
             reply.close()
             return self.failed(request, error)
+        if second is None:
+            reply.close()
+            return replace(reply, headers=(*reply.headers, content_length(first)), chunks=(first,))
+        return replace(reply, chunks=chain((first, second), chunks))
 
     def failed(self, request: Request, error: Exception) -> Reply:
-        """The problem that answers `request` because of `error`; an error that is a bug is logged."""
+        """Return the problem that answers `request` because of `error`; an error that is a bug is logged."""
         if not isinstance(error, Problem | TallyError):
-            logger.error("%s %s failed", request.method, request.path, exc_info=error)
+            logger.error("%s %r failed", request.method, request.path, exc_info=error)
         return problem_reply(problem(error), pretty=_pretty(request))
 
     def _answer(self, request: Request) -> Reply:
         found = _find(request.path)
-        if not any(route.open for route, _ in found):
+        if not any(route.is_open for route, _ in found):
             access.check_read(request, self.settings)
         if not found:
             return _elsewhere(request)
         route, path = _choose(request, found)
-        if request.method not in ("GET", "HEAD"):
+        if route.method != "GET":
             access.check_write(request, self.settings)
-        call = Call(request, route, path, self.settings, self.catalog, self._clock(), ROUTES)
-        return route.endpoint(call)
-
-
-class _Begun:
-    """A first chunk and those that follow it."""
-
-    def __init__(self, first: bytes, rest: Iterator[bytes]) -> None:
-        self._first: bytes | None = first
-        self._rest = rest
-
-    def __iter__(self) -> "_Begun":
-        return self
-
-    def __next__(self) -> bytes:
-        first, self._first = self._first, None
-        return next(self._rest) if first is None else first
-
-    def close(self) -> None:
-        close = getattr(self._rest, "close", None)
-        if close is not None:
-            close()
+        return route.endpoint(Call(request, route, path, self.settings, self._catalog, self._clock(), ROUTES))
 
 
 def _find(path: str) -> list[tuple[Route, dict[str, str]]]:
@@ -118,14 +101,15 @@ def _choose(request: Request, found: list[tuple[Route, dict[str, str]]]) -> tupl
     for route, path in found:
         if request.method in route.methods:
             return route, path
-    allow = ", ".join(method for route, _ in found for method in route.methods)
-    text = f"{request.method} has no meaning for {request.path}; use {allow}"
+    allow = ", ".join(dict.fromkeys(method for route, _ in found for method in route.methods))
+    text = f"{request.method:.100} has no meaning for {request.path:.200}: use {allow}"
     raise Problem(HTTPStatus.METHOD_NOT_ALLOWED, text, headers=(("Allow", allow),))
 
 
 def _elsewhere(request: Request) -> Reply:
     if request.path.endswith("/") or not _find(request.path + "/"):
-        raise Problem(HTTPStatus.NOT_FOUND, f"there is nothing at {request.path}; /openapi.json lists what there is")
+        text = f"there is nothing at {request.path:.200}: see /openapi.json for what there is"
+        raise Problem(HTTPStatus.NOT_FOUND, text)
     # One slash at the start: two would make the next word a host.
     path = "/" + f"{request.root}{request.path}/".lstrip("/")
     query = "?" + quote(request.query.encode("latin-1"), safe=_QUERY_CHARACTERS) if request.query else ""

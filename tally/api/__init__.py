@@ -1,0 +1,42 @@
+"""The HTTP API: `uvicorn tally.api:app` serves it, `create_app` makes an app to mount in another.
+
+Starlette is imported, and the environment read, only when one of the two is asked for.
+"""
+
+import functools
+from typing import TYPE_CHECKING, Any
+
+from tally.errors import InvalidSetting
+from tally.settings import Settings
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    app: Starlette
+
+__all__ = ["app", "create_app"]
+
+
+def create_app(settings: Settings | None = None) -> "Starlette":
+    """Return an app that answers under any path it is mounted at; `settings` default to the environment's.
+
+    :raises InvalidSetting: when a setting in the environment is malformed.
+    """
+    from tally.api.asgi import build
+
+    return build(Settings.load() if settings is None else settings)
+
+
+@functools.cache
+def _app() -> "Starlette":
+    try:
+        return create_app()
+    except InvalidSetting as error:
+        # A server that imports the app would print a traceback for anything else.
+        raise SystemExit(f"tally: {error}") from None
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return _app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

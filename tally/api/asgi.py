@@ -1,0 +1,156 @@
+"""The service as an ASGI app: translation, and the turns that requests take.
+
+A request takes one of TURNS turns and keeps it until its query is over, so that however many come, files and threads
+are bounded and a collector in the same process is not slowed further. All work is done in worker threads. When the
+client goes away its task is cancelled, and closing the reply then stops the query wherever it is.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from typing import TypeVar, TypeVarTuple
+
+import anyio
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocketClose
+
+from tally.api.message import MAX_BODY_BYTES, METHODS_WITH_BODY, Reply, Request
+from tally.api.problems import Problem
+from tally.api.service import Service
+from tally.errors import QueryTimeout
+from tally.settings import Settings
+
+TURNS = 16
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+
+def build(settings: Settings) -> Starlette:
+    """Return an app to serve or to mount; it needs no lifespan, and touches no file before the first request."""
+    app = Starlette()
+    # A route would not match every path: a line feed may stand in one.
+    app.router.default = Adapter(Service(settings))
+    return app
+
+
+class Adapter:
+    """Answers HTTP requests by what `service` makes of them, and no WebSocket."""
+
+    def __init__(self, service: Service, *, turns: int = TURNS) -> None:
+        self._service = service
+        self._timeout_s = service.settings.query_timeout
+        self._turns = anyio.CapacityLimiter(turns)
+        # A thread a turn, so that whoever has a turn never waits for a thread, and neither does anything else for ours.
+        self._threads = anyio.CapacityLimiter(turns)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        :raises TallyError: when an answer fails that has begun; the server then cuts the connection, so that nobody
+            takes half an answer for a whole one.
+        """
+        if scope["type"] == "websocket":
+            await WebSocketClose()(scope, receive, send)
+            return
+        body = await _body(receive) if scope["method"] in METHODS_WITH_BODY else b""
+        if body is not None:
+            async with _cancelled_when_gone(receive):
+                await self._answer(_request(scope, body), send)
+
+    async def _answer(self, request: Request, send: Send) -> None:
+        if self._service.is_open(request):
+            await _send_whole(self._service.handle(request), send)
+            return
+        with anyio.move_on_after(self._timeout_s) as wait:
+            await self._turns.acquire()
+        if wait.cancelled_caught:
+            text = f"{self._turns.total_tokens} requests are being answered, as many as may be at once: try again later"
+            await _send_whole(self._service.failed(request, Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)), send)
+            return
+        try:
+            reply = await self._take_turn(request, send)
+        finally:
+            self._turns.release()
+        if reply.is_whole:
+            await _send_whole(reply, send)
+
+    async def _take_turn(self, request: Request, send: Send) -> Reply:
+        """Return the reply to `request`, which is sent already unless it is whole."""
+        reply = await to_thread.run_sync(self._service.handle, request, limiter=self._threads)
+        try:
+            if not reply.is_whole:
+                reply = await self._run(self._service.begin, request, reply)
+            if not reply.is_whole:
+                await self._stream(reply, send)
+            return reply
+        finally:
+            if not reply.is_whole:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(reply.close, limiter=self._threads)
+
+    async def _stream(self, reply: Reply, send: Send) -> None:
+        try:
+            with anyio.fail_after(self._timeout_s):
+                await send(_start(reply))
+                chunks = iter(reply.chunks)
+                while (chunk := await self._run(next, chunks, None)) is not None:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body"})
+        except TimeoutError:
+            raise QueryTimeout("the client took too long to read the answer") from None
+
+    async def _run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Run a part of a query in a thread, which is left to itself on cancellation: closing the reply ends it."""
+        return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self._threads)
+
+
+@asynccontextmanager
+async def _cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
+    """Cancel what is within when the client goes away."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        tasks.cancel_scope.cancel()
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(watch)
+            yield
+            tasks.cancel_scope.cancel()
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+async def _body(receive: Receive) -> bytes | None:
+    """Return the body, as far as it is needed to see that it is too long, or None when the client went away."""
+    body = bytearray()
+    while len(body) <= MAX_BODY_BYTES:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body", False):
+            break
+    return bytes(body)
+
+
+def _request(scope: Scope, body: bytes) -> Request:
+    path, root = scope["path"], scope.get("root_path", "").rstrip("/")
+    if path.startswith(f"{root}/"):
+        path = path[len(root) :]
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body, root)
+
+
+def _start(reply: Reply) -> Message:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+
+
+async def _send_whole(reply: Reply, send: Send) -> None:
+    await send(_start(reply))
+    await send({"type": "http.response.body", "body": b"".join(reply.chunks)})

@@ -1,0 +1,228 @@
+"""The API as an OpenAPI 3.1 document, made from the table of routes, the engine's parameters and the failures here."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+from tally.api.message import JSON, MAX_BODY_BYTES, MAX_FIELDS, METHODS_WITH_BODY, PROBLEM
+from tally.api.route import Asks, Route
+from tally.engine.definition import RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
+from tally.engine.question import AGGREGATES, PARAMETERS, RELATIVE, WHOLE_MAX
+
+Schema = dict[str, Any]
+
+API_VERSION = "2.0"
+DESCRIPTION = (
+    "Times are unix seconds, and a bucket's time is its first. HEAD is answered wherever GET is. A query has at most "
+    f"{MAX_FIELDS} parameters, and those whose names begin with an underscore are ignored. Answers stream: one that "
+    "fails on the way ends with the connection and without its last chunk."
+)
+_BODIES = {"POST": "NewArchive", "PATCH": "ArchiveChanges"}
+
+
+class Failure(NamedTuple):
+    """A status beside a route's own: what it means, and on which routes it happens."""
+
+    status: int
+    meaning: str
+    happens: Callable[[Route], bool]
+
+
+FAILURES = (
+    Failure(308, "the last slash of the path was left out", lambda route: route.template.endswith("/")),
+    Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True),
+    Failure(401, "a token is needed, and none or a wrong one was given", lambda route: not route.is_open),
+    Failure(403, "writing is not enabled, or not with this token", lambda route: route.method != "GET"),
+    Failure(404, "there is no such archive or aggregate", lambda route: bool(route.places)),
+    Failure(405, "the path has no such method", lambda _: True),
+    Failure(409, "the slug is taken", lambda route: route.method == "POST"),
+    Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes", lambda route: route.method in METHODS_WITH_BODY),
+    Failure(500, "the file is damaged or not an archive", lambda route: bool(route.places)),
+    Failure(503, "it takes too long, too much is asked at once, or a file cannot be used now",
+            lambda route: not route.is_open),
+)  # fmt: skip
+
+_TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "number"}
+_FLAG: Schema = {"type": "boolean"}
+_TIME: Schema = {"type": "integer", "minimum": 0}
+_MOMENT: Schema = {
+    "anyOf": [
+        {"type": "number", "minimum": 0, "maximum": WHOLE_MAX},
+        {"const": "now"},
+        {"type": "string", "pattern": f"^{RELATIVE.pattern}$"},
+        {"type": "string", "format": "date-time"},
+    ]
+}
+_WHOLE: Schema = {"type": "integer", "minimum": 1, "maximum": WHOLE_MAX}
+_SLUG: Schema = {"type": "string", "pattern": f"^{SLUG.pattern}$"}
+_PRINTABLE: Schema = {"type": "string", "maxLength": TEXT_MAX}
+
+PARAMETER_SCHEMAS: dict[str, Schema] = {
+    "q": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 1024}},
+    "since": _MOMENT,
+    "until": _MOMENT,
+    "low": _NUMBER,
+    "high": _NUMBER,
+    "step": _WHOLE,
+    "moving": _WHOLE,
+    "limit": _WHOLE,
+    "fill": {"enum": ["null", "0", "previous"], "default": "null"},
+    "format": {"enum": ["json", "rows", "csv"], "default": "json"},
+    "pretty": {**_FLAG, "default": False},
+}
+PROPERTIES: dict[str, Schema] = {
+    "name": {**_PRINTABLE, "description": "for people; default: the slug"},
+    "description": {**_PRINTABLE, "description": "for people", "default": ""},
+    "pattern": {**_PRINTABLE, "minLength": 1, "description": "glob: which metric names it keeps", "default": "*"},
+    "resolution": {"type": "integer", "minimum": 1, "maximum": RESOLUTION_MAX_S, "default": 5,
+                   "description": "seconds in a bucket; may only change to a multiple, and merges what is stored"},
+    "retention": {"type": "integer", "minimum": 0, "maximum": RETENTION_MAX_H, "default": 24,
+                  "description": "hours that buckets are kept; 0 keeps them for ever"},
+    "enabled": {**_FLAG, "description": "whether it takes new samples", "default": True},
+}  # fmt: skip
+
+
+def _reference(kind: str, name: str) -> Schema:
+    return {"$ref": f"#/components/{kind}/{name}"}
+
+
+def _array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _map(values: Schema, *, keys: str) -> Schema:
+    names = {"propertyNames": {"pattern": "^[0-9]+$"}} if keys == "time" else {}
+    return {"type": "object", **names, "additionalProperties": values}
+
+
+def _object(properties: dict[str, Schema], *, required: Iterable[str] | None = None) -> Schema:
+    needed = list(properties if required is None else required)
+    return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
+
+
+_AGGREGATES: dict[str, Schema] = dict.fromkeys(AGGREGATES, _NUMBER)
+_ARCHIVE: dict[str, Schema] = {
+    "slug": {**_SLUG, "description": "the file's name without .db"},
+    **PROPERTIES,
+    "values_url": _TEXT,
+    "aggregate_url": _TEXT,
+    "first": {"type": ["integer", "null"], "description": "first bucket stored, null without data"},
+    "last": {"type": ["integer", "null"], "description": "last bucket stored, null without data"},
+    "bytes": {"type": "integer", "minimum": 0, "description": "size of the file"},
+}
+_SCHEMAS: dict[str, Schema] = {
+    "Aggregates": _object(_AGGREGATES),
+    "Texts": _array(_TEXT),
+    "Archive": _object(_ARCHIVE),
+    "Archives": _array({"anyOf": [_reference("schemas", "Archive"), _reference("schemas", "Unreadable")]}),
+    "Unreadable": _object({"slug": _SLUG, "error": {**_TEXT, "description": "why it cannot be read"}}),
+    "NewArchive": _object({"slug": _ARCHIVE["slug"], **PROPERTIES}, required=["slug"]),
+    "ArchiveChanges": _object(PROPERTIES, required=[]),
+    "Health": _object({"status": {"const": "ok"}}),
+    "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
+    "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
+}
+_HEADERS = {
+    201: {"Location": {"schema": _TEXT, "description": "the new archive's path"}},
+    308: {"Location": {"schema": _TEXT, "description": "the path with its last slash, and the query"}},
+    401: {"WWW-Authenticate": {"schema": _TEXT, "description": "Basic and Bearer"}},
+    405: {"Allow": {"schema": _TEXT, "description": "the methods that there are"}},
+}
+_SECURITY = {"bearer": {"type": "http", "scheme": "bearer"},
+             "basic": {"type": "http", "scheme": "basic", "description": "the password is the token"}}  # fmt: skip
+
+
+def document(routes: Sequence[Route], *, root: str, guarded: bool) -> dict[str, Any]:
+    """Return the document for an API that is reached under `root`; `guarded` says whether reading needs a token."""
+    paths: dict[str, Any] = {}
+    for route in routes:
+        paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, guarded=guarded)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "tally", "version": API_VERSION, "description": DESCRIPTION},
+        "servers": [{"url": root or "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": _SCHEMAS,
+            "responses": {str(failure.status): _failure(failure) for failure in FAILURES},
+            "securitySchemes": _SECURITY,
+        },
+    }
+
+
+def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
+    needs_token = route.method != "GET" or (guarded and not route.is_open)
+    body = {"required": True, "content": _json_of(_BODIES[route.method])} if route.method in METHODS_WITH_BODY else None
+    return {
+        "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.template)]),
+        "summary": route.summary,
+        "parameters": [*map(_place, route.places), *map(_parameter, route.parameters)],
+        **({"requestBody": body} if body else {}),
+        "responses": _responses(route),
+        "security": [{scheme: []} for scheme in _SECURITY] if needs_token else [],
+    }
+
+
+def _place(name: str) -> dict[str, Any]:
+    schema = _SLUG if name == "slug" else {"enum": list(AGGREGATES)}
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _parameter(name: str) -> dict[str, Any]:
+    schema = PARAMETER_SCHEMAS[name]
+    described = {"name": name, "in": "query", "description": PARAMETERS[name].meaning, "schema": schema}
+    return {**described, "allowEmptyValue": True} if name == "pretty" else described
+
+
+def _responses(route: Route) -> dict[str, Any]:
+    content = _data(route, route.asks) if route.asks else _json_of(route.schema) if route.schema else None
+    own = {"description": route.summary, **({"content": content} if content else {})}
+    if route.status in _HEADERS:
+        own["headers"] = _HEADERS[route.status]
+    statuses = [str(failure.status) for failure in FAILURES if failure.happens(route)]
+    return {str(route.status): own, **{status: _reference("responses", status) for status in statuses}}
+
+
+def _failure(failure: Failure) -> dict[str, Any]:
+    described: dict[str, Any] = {"description": failure.meaning}
+    if failure.status in _HEADERS:
+        described["headers"] = _HEADERS[failure.status]
+    if failure.status >= 400:
+        described["content"] = {PROBLEM: {"schema": _reference("schemas", "Problem")}}
+    return described
+
+
+def _json_of(schema: str) -> dict[str, Any]:
+    return {JSON: {"schema": _reference("schemas", schema)}}
+
+
+def _data(route: Route, asks: Asks) -> dict[str, Any]:
+    """Return the content of a data answer: JSON in the route's own shape or in rows, and CSV."""
+    one = "aggregate" in route.places
+    cell = _NUMBER if one else _reference("schemas", "Aggregates")
+    return {
+        JSON: {"schema": {"anyOf": [_nested(asks, cell), _array(_row(asks, one=one))]}},
+        "text/csv": {"schema": _TEXT},
+    }
+
+
+def _nested(asks: Asks, cell: Schema) -> Schema:
+    if asks.kind == "timedata":
+        pair = [_TIME, {"anyOf": [cell, {"type": "null"}]}]
+        return _array({"type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2})
+    if asks.kind == "aggregate":
+        return _map(cell, keys=asks.by)
+    outer, inner = ("name", "time") if asks.by == "time" else ("time", "name")
+    return _map(_map(cell, keys=inner), keys=outer)
+
+
+def _row(asks: Asks, *, one: bool) -> Schema:
+    """Return the schema of a row: time, name, or both, and the aggregate asked for or all of them."""
+    keys = {"time": _TIME, "name": _TEXT}
+    if asks.kind != "values":
+        del keys["time" if asks.by == "name" else "name"]
+    value = {**_NUMBER, "type": ["number", "null"]} if asks.kind == "timedata" else _NUMBER
+    values = dict.fromkeys(AGGREGATES, value)
+    schema = _object({**keys, **values}, required=keys if one else None)
+    return {**schema, "minProperties": len(keys) + 1} if one else schema

@@ -1,0 +1,89 @@
+"""Asks the service as an adapter would, and holds an answer against a case."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import unquote
+
+import apsw
+
+from tally.api.service import Request, Service
+from tally.engine import Catalog
+from tally.settings import Settings
+from tests.api.cases import Case
+
+NOW = 1_800_000_000.0
+
+
+# A table of samples that has no end, and of which the question below takes none.
+ENDLESS = """
+ALTER TABLE data RENAME TO stored;
+CREATE VIEW data AS
+    WITH RECURSIVE endless(bucket) AS (SELECT 0 UNION ALL SELECT bucket FROM endless)
+    SELECT bucket, 1 AS id, 1 AS count, 1.0 AS sum, 1.0 AS min, 1.0 AS max, 0 AS sealed FROM endless
+"""
+ASK_ENDLESS = "/aggregate/endless/?since=1"
+
+
+def fill_endless(directory: Path) -> Path:
+    """Make an archive that ASK_ENDLESS asks for ever without a first byte, and return its file."""
+    path = Catalog(directory).create("endless", retention=0).path
+    connection = apsw.Connection(str(path))
+    connection.execute(ENDLESS).fetchall()
+    connection.close()
+    return path
+
+
+class Got(NamedTuple):
+    """An answer; names in `headers` are in lower case, the last of a name counts."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body's value."""
+        return json.loads(self.body)
+
+
+def settings(directory: Path, **chosen: Any) -> Settings:
+    """Return the defaults but for `directory` and what is chosen, by attribute."""
+    return Settings.load({}, data_dir=directory, **chosen)
+
+
+def service(directory: Path, now: float = NOW, **chosen: Any) -> Service:
+    """Return a service at a fixed moment."""
+    return Service(settings(directory, **chosen), clock=lambda: now)
+
+
+def ask(
+    asked: Service, target: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: Any = b""
+) -> Got:
+    """Return the whole answer to a request; a body that is not bytes is sent as JSON."""
+    path, _, query = target.partition("?")
+    sent = {name.lower(): value.encode().decode("latin-1") for name, value in (headers or {}).items()}
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = Request(method, unquote(path), query, sent, content)
+    reply = asked.begin(request, asked.handle(request))
+    try:
+        return Got(reply.status, {name.lower(): value for name, value in reply.headers}, b"".join(reply.chunks))
+    finally:
+        reply.close()
+
+
+def check(case: Case, got: Got) -> None:
+    """Fail unless an answer is what the case says."""
+    assert case.status == got.status
+    if case.status >= 400:
+        assert got.headers["content-type"] == "application/problem+json"
+        problem = got.json
+        assert case.status == problem["status"]
+        assert {"type", "title", "status", "detail"} == problem.keys()
+    else:
+        assert case.media_type == got.headers["content-type"]
+    if case.body is not None:
+        assert case.body == got.body.decode()
+    for part in case.says:
+        assert part in got.body.decode().replace("\\\\", "\\")

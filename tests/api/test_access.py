@@ -1,0 +1,119 @@
+"""Who may read and who may write, and how a token is given."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tally.api.service import Request
+from tests.api.asking import ask, service
+from tests.api.cases import READ, WRITE, basic, bearer
+
+TOKENS: tuple[dict[str, str], ...] = (
+    {},
+    bearer("reader"),
+    bearer("old-reader"),
+    bearer("writer"),
+    bearer("old-writer"),
+    bearer("wrong"),
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reading", "writing"),
+    [
+        ({}, [200] * 6, [403] * 6),
+        ({"read_token": READ}, [401, 200, 200, 401, 401, 401], [401, 403, 403, 401, 401, 401]),
+        ({"write_token": WRITE}, [200] * 6, [401, 401, 401, 404, 404, 401]),
+        ({"read_token": READ, "write_token": WRITE}, [401, 200, 200, 200, 200, 401], [401, 403, 403, 404, 404, 401]),
+    ],
+)
+def test_who_may_read_and_write(settings: dict[str, Any], reading: list[int], writing: list[int], filled: Path) -> None:
+    """Without a setting reading is open and writing closed; a token to write also reads, one to read does not write."""
+    asked = service(filled, **settings)
+    assert reading == [ask(asked, "/names/daily/", headers=token).status for token in TOKENS]
+    assert writing == [ask(asked, "/archives/none/", method="DELETE", headers=token).status for token in TOKENS]
+    assert [200] * 6 == [ask(asked, "/healthz", headers=token).status for token in TOKENS]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        bearer("tök:en"),
+        {"Authorization": "bearer  tök:en "},
+        {"Authorization": "BEARER tök:en"},
+        basic("tök:en"),
+        basic("tök:en", user=""),
+        {"Authorization": basic("tök:en")["Authorization"].replace("Basic", "basic")},
+    ],
+)
+def test_ways_to_give_a_token(headers: dict[str, str], filled: Path) -> None:
+    """A token is given as Bearer or as the password of Basic, whatever the user, and may hold any letters."""
+    assert 200 == ask(service(filled, read_token="other,tök:en"), "/names/daily/", headers=headers).status
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        "token",
+        "Bearer",
+        "Bearer ",
+        "Bearer Token",
+        "Bearer token2",
+        "Bearer toke",
+        "Bearer other,token",
+        "Digest token",
+        "Basic",
+        "Basic token",
+        "Basic dG9rZW4=",
+        "Basic dG9rZW46",
+        "Basic OnRva2Vu!",
+        "Basic \u00ff",
+        "Bearer \u20ac",
+    ],
+)
+def test_what_is_not_a_token(value: str, filled: Path) -> None:
+    """A token in part, in another case, as a user's name or in no known way is none, and never an error."""
+    got = ask(service(filled, read_token="other,token"), "/names/daily/", headers={"Authorization": value})
+    assert 401 == got.status
+    assert "Bearer" in got.json["detail"]
+    assert "Basic" in got.json["detail"]
+
+
+def test_a_browser_is_asked_for_the_token(filled: Path) -> None:
+    """A 401 challenges for Basic, which browsers know, before Bearer."""
+    reply = service(filled, read_token="r").handle(Request("GET", "/names/daily/"))
+    challenges = [value for name, value in reply.headers if name == "WWW-Authenticate"]
+    assert ['Basic realm="tally"', 'Bearer realm="tally"'] == challenges
+
+
+def test_a_read_only_api_says_how_to_write(filled: Path) -> None:
+    """Where no token to write is set, 403 names the setting."""
+    got = ask(service(filled), "/archives/", method="POST", body={"slug": "a"})
+    assert (403, True) == (got.status, "set TALLY_WRITE_TOKEN" in got.json["detail"])
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 404),
+        ({"Sec-Fetch-Site": "same-origin"}, 404),
+        ({"Sec-Fetch-Site": "none"}, 404),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": "http://tally.test"}, 403),
+        ({"Origin": "http://tally.test"}, 404),
+        ({"Origin": "https://tally.test"}, 404),
+        ({"Origin": "http://tally.test:81"}, 403),
+        ({"Origin": "http://evil.test"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": ""}, 403),
+    ],
+)
+def test_pages_of_other_sites_do_not_write(headers: dict[str, str], status: int, filled: Path) -> None:
+    """A browser that knows the password does not write for a page of another site; reading is not hindered."""
+    asked = service(filled, read_token="r", write_token="w")
+    sent = {**basic("w"), "Host": "tally.test", **headers}
+    assert status == ask(asked, "/archives/none/", method="DELETE", headers=sent).status
+    assert 200 == ask(asked, "/names/daily/", headers=sent).status

@@ -1,0 +1,184 @@
+"""What the routes for archives answer: the list, and an archive's life."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tally.api.message import MAX_BODY_BYTES
+from tally.api.service import Request, Service
+from tally.engine import Catalog
+from tests.api.asking import Got, ask, service
+from tests.api.cases import INDEX_0, basic, bearer, fill
+
+TOKEN = bearer("w")
+
+
+def writable(directory: Path) -> Service:
+    """Return a service that takes the token `w`."""
+    return service(directory, write_token="w")
+
+
+def send(asked: Service, method: str, target: str, body: Any = b"") -> Got:
+    """Ask with the token."""
+    return ask(asked, target, method=method, headers=TOKEN, body=body)
+
+
+def test_an_archive_as_it_is_described(filled: Path) -> None:
+    """An archive is told by its properties, where to ask it, and what it holds."""
+    size = (filled / "daily.db").stat().st_size
+    expected = {
+        "slug": "daily", "name": "daily", "description": "", "pattern": "*", "resolution": 10, "retention": 0,
+        "enabled": True, "values_url": "/values/daily/", "aggregate_url": "/aggregate/daily/",
+        "first": 1700000000, "last": 1700000010, "bytes": size,
+    }  # fmt: skip
+    got = ask(service(filled), "/archives/daily/").json
+    assert list(expected.items()) == list(got.items())
+
+
+def test_a_file_of_somebody_elses_breaks_nothing(filled: Path) -> None:
+    """The list holds every archive, and for a file that is none the reason instead."""
+    daily, foreign = ask(service(filled), "/archives/").json
+    assert ask(service(filled), "/archives/daily/").json == daily
+    assert {"slug", "error"} == foreign.keys()
+    assert "foreign.db" in foreign["error"]
+
+
+def test_addresses_hold_the_root(filled: Path) -> None:
+    """Under a mount the addresses in answers lead back through it, escaped."""
+    reply = service(filled).handle(Request("GET", "/archives/daily/", root="/über tally"))
+    assert b'"values_url":"/%C3%BCber%20tally/values/daily/"' in b"".join(reply.chunks)
+
+
+def test_an_archives_life(tmp_path: Path) -> None:
+    """An archive is created, read, changed and deleted, each at once in its file."""
+    asked = writable(tmp_path / "data")
+    created = send(
+        asked, "POST", "/archives/", {"slug": "web", "pattern": "requests.*", "resolution": 10, "retention": 0}
+    )
+    assert (201, "/archives/web/") == (created.status, created.headers["location"])
+    assert created.json == send(asked, "GET", created.headers["location"]).json
+    assert ("web", "", "requests.*", 10, 0, True, None) == tuple(
+        created.json[key] for key in ("name", "description", "pattern", "resolution", "retention", "enabled", "first")
+    )
+    changed = send(asked, "PATCH", "/archives/web/", {"name": "Seiten", "enabled": False, "retention": 48})
+    assert (200, "Seiten", False, 48) == (
+        changed.status,
+        *(changed.json[key] for key in ("name", "enabled", "retention")),
+    )
+    assert Catalog(tmp_path / "data")["web"].definition().name == "Seiten"
+    deleted = send(asked, "DELETE", "/archives/web/")
+    assert (204, b"") == (deleted.status, deleted.body)
+    assert [] == list((tmp_path / "data").iterdir())
+    assert 404 == send(asked, "DELETE", "/archives/web/").status
+
+
+def test_the_defaults_of_a_new_archive(tmp_path: Path) -> None:
+    """Only the slug is needed."""
+    got = send(writable(tmp_path), "POST", "/archives/?pretty=1", {"slug": "a"})
+    assert (201, True) == (got.status, got.body.startswith(b'{\n  "slug": "a"'))
+    assert ("a", "*", 5, 24, True) == tuple(
+        got.json[key] for key in ("name", "pattern", "resolution", "retention", "enabled")
+    )
+
+
+def test_basic_writes_too(tmp_path: Path) -> None:
+    """A browser's way to give a token writes as well."""
+    assert 201 == ask(writable(tmp_path), "/archives/", method="POST", headers=basic("w"), body={"slug": "a"}).status
+
+
+def test_a_slug_is_taken_once(tmp_path: Path) -> None:
+    """A second archive of a slug is refused, and so is one where another file lies, which stays as it is."""
+    fill(tmp_path)
+    for slug in ("daily", "foreign"):
+        before = (tmp_path / f"{slug}.db").read_bytes()
+        got = send(writable(tmp_path), "POST", "/archives/", {"slug": slug})
+        assert (409, True) == (got.status, slug in got.json["detail"])
+        assert before == (tmp_path / f"{slug}.db").read_bytes()
+
+
+def test_a_multiple_of_the_resolution_merges(tmp_path: Path) -> None:
+    """A resolution may become a multiple, which merges what is stored; any other is refused and changes nothing."""
+    fill(tmp_path)
+    asked = writable(tmp_path)
+    for resolution in (15, 5, 1):
+        got = send(asked, "PATCH", "/archives/daily/", {"resolution": resolution, "name": "x"})
+        assert (400, True) == (got.status, f"resolution {resolution} is not a multiple of 10" in got.json["detail"])
+    assert "daily" == send(asked, "GET", "/archives/daily/").json["name"]
+    assert f'{{"1700000000":{INDEX_0}'.encode() in ask(asked, "/aggregate/daily/").body
+    assert 20 == send(asked, "PATCH", "/archives/daily/", {"resolution": 20}).json["resolution"]
+    assert b'{"1700000000":4}' == ask(asked, "/aggregate/daily/count/").body
+    assert 400 == send(asked, "PATCH", "/archives/daily/", {"resolution": 30}).status
+
+
+def test_a_change_of_nothing(filled: Path) -> None:
+    """An empty change is none."""
+    assert ask(service(filled), "/archives/daily/").json == send(writable(filled), "PATCH", "/archives/daily/", {}).json
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        (b"", "JSON"),
+        (b"slug=a", "JSON"),
+        (b"\xff", "UTF-8"),
+        (b'{"slug":"a","name":"\\ud800"}', "UTF-8"),
+        (b'{"slug":"a","retention":NaN}', "JSON"),
+        (b"[" * 5000, "JSON"),
+        (b'{"slug":"a","retention":' + b"9" * 5000 + b"}", "JSON"),
+        ([], "JSON object"),
+        ("a", "JSON object"),
+        (None, "JSON object"),
+        ({}, "slug is missing"),
+        ({"slug": None}, "None"),
+        ({"slug": "A"}, "'A'"),
+        ({"slug": "../a"}, "'../a'"),
+        ({"slug": "a" * 65}, "1 to 64"),
+        ({"slug": ["a"]}, "['a']"),
+        ({"slug": "a", "resolution": 0}, "resolution 0"),
+        ({"slug": "a", "resolution": 1.5}, "resolution 1.5"),
+        ({"slug": "a", "resolution": "5"}, "resolution '5'"),
+        ({"slug": "a", "resolution": True}, "resolution True"),
+        ({"slug": "a", "retention": -1}, "retention -1"),
+        ({"slug": "a", "enabled": 1}, "enabled 1"),
+        ({"slug": "a", "pattern": ""}, "pattern"),
+        ({"slug": "a", "name": None}, "name None"),
+        ({"slug": "a", "bytes": 1}, "'bytes' cannot be set here: use slug, name"),
+        ({"slug": "a", "self": 1}, "'self' cannot be set here"),
+    ],
+)
+def test_a_body_that_is_not_right(body: Any, says: str, tmp_path: Path) -> None:
+    """A body that is no JSON object of an archive's properties is refused by name, and nothing is created."""
+    got = send(writable(tmp_path), "POST", "/archives/", body)
+    assert (400, True) == (got.status, says in got.json["detail"]), got.json["detail"]
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_the_slug_stays(filled: Path) -> None:
+    """An archive is not renamed by a change, since the slug is its file's name."""
+    got = send(writable(filled), "PATCH", "/archives/daily/", {"slug": "other"})
+    assert (400, True) == (got.status, "'slug' cannot be set here: use name" in got.json["detail"])
+
+
+def test_the_body_is_bounded(tmp_path: Path) -> None:
+    """A body of the largest size is read, a longer one refused."""
+    asked = writable(tmp_path)
+    body = b'{"slug":"a"}'
+    assert 413 == send(asked, "POST", "/archives/", body.ljust(MAX_BODY_BYTES + 1)).status
+    assert 201 == send(asked, "POST", "/archives/", body.ljust(MAX_BODY_BYTES)).status
+
+
+@pytest.mark.parametrize("method", ["PATCH", "DELETE"])
+def test_a_file_of_somebody_elses_is_left_alone(method: str, tmp_path: Path) -> None:
+    """What is no archive is neither changed nor deleted."""
+    fill(tmp_path)
+    before = (tmp_path / "foreign.db").read_bytes()
+    assert 500 == send(writable(tmp_path), method, "/archives/foreign/", {}).status
+    assert before == (tmp_path / "foreign.db").read_bytes()
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
+    """Where the data directory cannot be made, creating says so."""
+    (tmp_path / "file").touch()
+    got = send(writable(tmp_path / "file" / "data"), "POST", "/archives/", {"slug": "a"})
+    assert (503, True) == (got.status, "cannot be created" in got.json["detail"])

@@ -1,0 +1,74 @@
+"""Requests' queries and tally's JSON."""
+
+import pytest
+
+from tally.api.message import MAX_FIELDS, Reply, Request, empty, encode, whole
+from tally.errors import InvalidQuestion
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("", []),
+        ("&&", []),
+        ("a", [("a", "")]),
+        ("a=", [("a", "")]),
+        ("=a", [("", "a")]),
+        ("a=b=c", [("a", "b=c")]),
+        ("b=2&a=1&b=3", [("b", "2"), ("a", "1"), ("b", "3")]),
+        ("a+b=c+d%2Be", [("a b", "c d+e")]),
+        ("q=caf%C3%A9%20%26", [("q", "café &")]),
+        ("q=caf\u00c3\u00a9", [("q", "café")]),
+        ("q=100%&r=%zz", [("q", "100%"), ("r", "%zz")]),
+        ("a;b=1", [("a;b", "1")]),
+    ],
+)
+def test_fields_of_a_query(query: str, expected: list[tuple[str, str]]) -> None:
+    """Fields come decoded and in their order, those given several times too."""
+    assert expected == Request("GET", "/", query).fields()
+
+
+@pytest.mark.parametrize("query", ["q=%FF", "%FF=1", "q=\u00ff", "q=%ED%A0%80", "ok=1&" + "q=%80" * 1000])
+def test_a_field_that_is_no_text_is_refused(query: str) -> None:
+    """What is not UTF-8 is named in ASCII, shortened, with what would be right."""
+    with pytest.raises(InvalidQuestion, match="is not UTF-8: send percent-encoded UTF-8") as caught:
+        Request("GET", "/", query).fields()
+    assert str(caught.value).isascii()
+    assert len(str(caught.value)) < 200
+
+
+def test_the_number_of_fields_is_bounded() -> None:
+    """As many as MAX_FIELDS are taken, and not one more."""
+    assert MAX_FIELDS == len(Request("GET", "/", "&".join(["q=a"] * MAX_FIELDS)).fields())
+    with pytest.raises(InvalidQuestion, match=f"more than {MAX_FIELDS} fields"):
+        Request("GET", "/", "&".join(["q=a"] * (MAX_FIELDS + 1))).fields()
+
+
+@pytest.mark.parametrize(
+    ("pretty", "expected"),
+    [
+        (False, '{"a":[1,null,0.1],"é":"\\u0000"}'),
+        (True, '{\n  "a": [\n    1,\n    null,\n    0.1\n  ],\n  "é": "\\u0000"\n}'),
+    ],
+)
+def test_json_is_compact_or_indented(pretty: bool, expected: str) -> None:
+    """JSON is UTF-8, without spaces or indented by two."""
+    assert expected.encode() == encode({"a": [1, None, 0.1], "é": "\0"}, pretty=pretty)
+
+
+def test_json_is_never_broken_by_its_text() -> None:
+    """A lone surrogate, which has no UTF-8, is spelt out; what JSON does not have is our bug."""
+    assert b'"\\ud800"' == encode("\ud800", pretty=False)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        encode(float("nan"), pretty=False)
+
+
+def test_replies() -> None:
+    """A whole reply tells its length and media type, an empty one has neither body nor, as 204, a length."""
+    reply = whole([1], status=201, media_type="text/x", headers=(("Location", "/"),))
+    assert (201, (b"[1]",)) == (reply.status, reply.chunks)
+    assert {("Content-Type", "text/x"), ("Content-Length", "3"), ("Location", "/")} <= set(reply.headers)
+    assert ("Content-Length", "0") in empty(308).headers
+    assert "Content-Length" not in dict(empty(204).headers)
+    assert [True, True, False] == [each.is_whole for each in (reply, empty(204), Reply(200, (), iter([b"a"])))]
+    reply.close()

@@ -1,0 +1,202 @@
+"""The OpenAPI document: valid, complete, and true."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator
+from openapi_spec_validator import validate
+
+from tally.api.openapi import FAILURES, PARAMETER_SCHEMAS, PROPERTIES, document
+from tally.api.route import Route
+from tally.api.routes import ROUTES
+from tally.api.service import Request
+from tally.engine.definition import Definition
+from tally.engine.question import AGGREGATES, PARAMETERS
+from tests.api.asking import NOW, Got, ask, service
+from tests.api.cases import CASES, Case, bearer, fill
+
+DOCUMENT = document(ROUTES, root="", guarded=True)
+BODIES = {"POST": {"slug": "new"}, "PATCH": {"retention": 48}}
+
+
+def label(value: object) -> str:
+    """Return how a test's parameter is shown."""
+    return f"{value.method} {value.template}" if isinstance(value, Route) else str(value)
+
+
+def operation(route: Route) -> Any:
+    """Return what the document says about a route."""
+    return DOCUMENT["paths"][route.template][route.method.lower()]
+
+
+def test_the_document_is_valid() -> None:
+    """It is OpenAPI 3.1 by the specification's own schema."""
+    validate(DOCUMENT)
+
+
+def test_it_is_served_with_the_root_it_is_reached_under(filled: Path) -> None:
+    """The served document is the one for these routes, and names the mount."""
+    assert ask(service(filled), "/openapi.json").json == document(ROUTES, root="", guarded=False)
+    reply = service(filled).handle(Request("GET", "/openapi.json", root="/monitor"))
+    assert b'"servers":[{"url":"/monitor"}]' in b"".join(reply.chunks)
+
+
+def test_every_route_is_described_once() -> None:
+    """The document has the routes of the table and no others, each under an id of its own."""
+    described = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
+    assert {(route.method, route.template) for route in ROUTES} == described
+    assert len(ROUTES) == len({operation(route)["operationId"] for route in ROUTES})
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=label)
+def test_every_parameter_is_described(route: Route) -> None:
+    """A route's parameters are those it takes, with the engine's words."""
+    described = {each["name"]: each["description"] for each in operation(route)["parameters"] if each["in"] == "query"}
+    assert {name: PARAMETERS[name].meaning for name in route.parameters} == described
+    assert route.places == tuple(each["name"] for each in operation(route)["parameters"] if each["in"] == "path")
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("q", [["a.*"], ["a", "b"]], [[""], ["a" * 1025]]),
+        ("since", [0, 1.5, 2**53, "now", "-90s", "-2w", "2023-11-14T22:13:21Z"], [-1, 2**53 + 2, "-1y", "-1.5h"]),
+        ("until", [0, "-15min"], ["-1month"]),
+        ("low", [0.5, -1], []),
+        ("high", [0.5, -1], []),
+        ("step", [1, 2**53], [0, 2**53 + 1]),
+        ("moving", [1, 2**53], [0, 2**53 + 1]),
+        ("limit", [1, 2**53], [0, 2**53 + 1]),
+        ("fill", ["null", "0", "previous"], ["1"]),
+        ("format", ["json", "rows", "csv"], ["xml"]),
+        ("pretty", [True, False], []),
+    ],
+)
+def test_schemas_of_parameters_judge_as_the_engine_does(name: str, good: list[Any], bad: list[Any]) -> None:
+    """What a parameter's schema takes the engine takes, and what one refuses the other does."""
+    validator = OAS31Validator(PARAMETER_SCHEMAS[name], format_checker=OAS31Validator.FORMAT_CHECKER)
+    for value in good:
+        assert validator.is_valid(value)
+        for text in value if isinstance(value, list) else [str(value).lower() if value is True else str(value)]:
+            PARAMETERS[name].parse(name, text, NOW)
+    for value in bad:
+        if name not in ("since", "until"):
+            assert not validator.is_valid(value)
+        for text in value if isinstance(value, list) else [str(value)]:
+            with pytest.raises(ValueError, match=name):
+                PARAMETERS[name].parse(name, text, NOW)
+
+
+def test_schemas_are_complete() -> None:
+    """Every parameter and every property has a schema, and the defaults that it tells are those of the engine."""
+    assert PARAMETERS.keys() == PARAMETER_SCHEMAS.keys()
+    new = Definition.create("new")
+    assert {field for field in Definition.__dataclass_fields__ if field != "slug"} == PROPERTIES.keys()
+    defaults = {name: schema["default"] for name, schema in PROPERTIES.items() if "default" in schema}
+    assert {name: getattr(new, name) for name in PROPERTIES if name != "name"} == defaults
+
+
+def schema(route: Route, status: int, media_type: str) -> Any:
+    """Return the schema of an answer, within the document, so that its references are found."""
+    answer = operation(route)["responses"][str(status)]
+    if "$ref" in answer:
+        answer = DOCUMENT["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+    return {**answer["content"][media_type]["schema"], "components": DOCUMENT["components"]}
+
+
+def matching(case: Case) -> Route:
+    """Return the route that answers a case."""
+    return next(r for r in ROUTES if case.method in r.methods and r.match(case.target.partition("?")[0]) is not None)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.status == 200], ids=str)
+def test_answers_are_as_their_schemas_say(case: Case, filled: Path) -> None:
+    """Each answer of the table of cases is what the document tells of its route."""
+    got = ask(service(filled), case.target)
+    route, media_type = matching(case), got.headers["content-type"].partition(";")[0]
+    value = got.json if media_type == "application/json" else got.body.decode()
+    OAS31Validator(schema(route, 200, media_type)).validate(value)
+
+
+@pytest.mark.parametrize(
+    ("target", "value"),
+    [
+        ("/values/daily/", {"a": {"x": {"count": 1}}}),
+        ("/values/daily/avg/", {"a": {"soon": 1}}),
+        ("/aggregate/daily/", {"1700000000": 1}),
+        ("/timedata/daily/avg/", [[1700000000]]),
+        ("/names/daily/", [1]),
+        ("/archives/", [{"slug": "a"}]),
+    ],
+)
+def test_schemas_refuse_what_is_no_answer(target: str, value: Any) -> None:
+    """The schemas tell something: another shape does not fit."""
+    assert not OAS31Validator(schema(matching(Case(target)), 200, "application/json")).is_valid(value)
+
+
+def provoke(route: Route, status: int, directory: Path) -> Got:
+    """Return an answer of `status` from a route, with what leads to it."""
+    slug = {404: "unknown", 500: "foreign"}.get(status, "daily")
+    target = route.template.format(slug=slug, aggregate="avg")
+    method, body, headers = route.method, BODIES.get(route.method, b""), bearer("w")
+    tokens: dict[str, Any] = {} if status == 403 else {"read_token": "r", "write_token": "w"}
+    if status == 308:
+        target = target.removesuffix("/")
+    elif status == 400:
+        target += "?nonsense=1"
+    elif status == 401:
+        headers = bearer("wrong")
+    elif status == 405:
+        method = "BREW"
+    elif status == 409:
+        body = {"slug": "daily"}
+    elif status == 413:
+        body = b" " * 65_537
+    return ask(service(directory, **tokens), target, method=method, headers=headers, body=body)
+
+
+PROMISES = [(route, int(status)) for route in ROUTES for status in operation(route)["responses"] if status != "503"]
+
+
+@pytest.mark.parametrize(("route", "status"), PROMISES, ids=label)
+def test_every_status_happens(route: Route, status: int, tmp_path: Path) -> None:
+    """Each status that the document names for a route can be had from it, with the content and headers it names.
+
+    503 has its test in `test_asgi`, where too many ask at once.
+    """
+    fill(tmp_path)
+    got = provoke(route, status, tmp_path)
+    assert status == got.status
+    answer = operation(route)["responses"][str(status)]
+    if "$ref" in answer:
+        answer = DOCUMENT["components"]["responses"][str(status)]
+    assert {name.lower() for name in answer.get("headers", {})} <= got.headers.keys()
+    if "content" in answer:
+        media_type = got.headers["content-type"]
+        OAS31Validator(schema(route, status, media_type)).validate(got.json)
+    else:
+        assert b"" == got.body
+
+
+def test_failures_are_told_once() -> None:
+    """The table of failures has one row a status, and each is referred to."""
+    statuses = [failure.status for failure in FAILURES]
+    assert len(statuses) == len(set(statuses))
+    assert set(statuses) | {200, 201, 204} == {status for _, status in PROMISES} | {503}
+
+
+@pytest.mark.parametrize("guarded", [True, False])
+def test_security_is_as_the_settings_are(guarded: bool) -> None:
+    """Writing needs a token, reading where one is set, and the health never; both ways to give it are named."""
+    paths = document(ROUTES, root="", guarded=guarded)["paths"]
+    both: list[dict[str, list[str]]] = [{"bearer": []}, {"basic": []}]
+    assert (both if guarded else []) == paths["/names/{slug}/"]["get"]["security"]
+    assert both == paths["/archives/"]["post"]["security"]
+    assert [] == paths["/healthz"]["get"]["security"]
+
+
+def test_the_aggregates_are_those_of_the_engine() -> None:
+    """An aggregate in a path is one of the engine's."""
+    place = operation(matching(Case("/values/daily/avg/")))["parameters"][1]
+    assert ("aggregate", list(AGGREGATES)) == (place["name"], place["schema"]["enum"])
