@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tally.wire import check_name
 from tally.errors import InvalidSetting
+from tally.wire import check_name
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
@@ -88,6 +88,12 @@ def _flag(value: Any) -> bool:
     return text in _TRUE
 
 
+def _naming(value: Any) -> str:
+    if value not in ("path", "route"):
+        raise ValueError
+    return str(value)
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or str(value).strip() == "":
         raise ValueError
@@ -142,6 +148,7 @@ _WHOLE_SECONDS = Kind("a whole duration", "a whole number of seconds of at least
 _BYTES = Kind("a size", "a whole number of bytes from 1 to 2147483647", _whole(1, 2**31 - 1))
 _PROCESSES = Kind("a number of processes", "a whole number from 1 to 1024", _whole(1, 1024))
 _FLAG = Kind("a flag", "true or false", _flag)
+_NAMING = Kind("a way of naming", "path or route", _naming)
 _DIRECTORY = Kind("a directory", "the path of a directory", _path)
 _ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
 _ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or nothing", _address_or_none)
@@ -158,6 +165,8 @@ SETTINGS = (
     Setting("TALLY_FLUSH_TIME", "5", _SECONDS, "time between flushes", "seconds"),
     Setting("TALLY_PREFIX", "", _NAME_PREFIX, "put before every name that the client sends"),
     Setting("TALLY_INSTALL_ADMIN", "False", _FLAG, "Django: include the admin in `tally.urls`"),
+    Setting("TALLY_MIDDLEWARE_NAMES", "path", _NAMING,
+            "Django: what the middleware names requests by, their `path` or the `route` of the URL pattern"),
     Setting("TALLY_HTTP_HOST", "127.0.0.1", _ADDRESS, "address where `tally serve` answers HTTP"),
     Setting("TALLY_HTTP_PORT", "8900", _PORT, "TCP port where `tally serve` answers HTTP", zero=_CHOSEN),
     Setting("TALLY_READ_TOKEN", "", _TOKENS, "tokens that may read; empty: all may", secret=True),
@@ -183,6 +192,7 @@ class Settings:
     flush_time: float
     prefix: str
     install_admin: bool
+    middleware_names: str
     http_host: str
     http_port: int
     read_token: tuple[str, ...] = field(repr=False)
@@ -202,12 +212,20 @@ class Settings:
 
         :raises InvalidSetting: when a value is malformed; names the setting, the value and what would be right.
         """
-        unknown = overrides.keys() - {setting.field for setting in SETTINGS}
-        assert not unknown, f"no such settings: {sorted(unknown)}"
         given = os.environ if mapping is None else mapping
-        return cls(**{setting.field: setting.parse(_choose(setting, given, overrides)) for setting in SETTINGS})
+        values = parsed(**overrides)
+        for setting in SETTINGS:
+            if setting.field not in values:
+                values[setting.field] = setting.parse(given.get(setting.name, setting.default))
+        return cls(**values)
 
 
-def _choose(setting: Setting, given: Mapping[str, object], overrides: Mapping[str, object]) -> object:
-    override = overrides.get(setting.field)
-    return given.get(setting.name, setting.default) if override is None else override
+def parsed(**given: object) -> dict[str, Any]:
+    """What values given by attribute stand for; one that is None is left out.
+
+    :raises InvalidSetting: as `Settings.load`.
+    """
+    fields = {setting.field: setting for setting in SETTINGS}
+    unknown = given.keys() - fields.keys()
+    assert not unknown, f"no such settings: {sorted(unknown)}"
+    return {field: fields[field].parse(value) for field, value in given.items() if value is not None}

@@ -1,0 +1,98 @@
+"""What a call of the client is given becomes lines, and lines become datagrams; pure.
+
+What may be a name, a value or a timestamp is judged by `wire`; what becomes of the datagrams is left to the client.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from tally.errors import InvalidSample
+from tally.wire import check_name, check_timestamp, check_value
+
+Timestamp = float | datetime | None
+Item = str | tuple[str] | tuple[str, float] | tuple[str, float, Timestamp]
+Data = str | Iterable[Item]
+
+# What an Ethernet carries in one piece, even through a tunnel.
+DATAGRAM_MAX_BYTES = 1432
+# So many names are kept encoded.
+NAMES = 4096
+
+
+class Encoder:
+    """Makes datagrams of what `Client.tally` takes, with `prefix` before every name."""
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+
+    def datagrams(self, data: Data, value: float, timestamp: Timestamp) -> Iterable[bytes]:
+        """Return the datagrams of one sample or of a list; all are valid before the first is there.
+
+        :raises InvalidSample: when the data, or a name, value or timestamp in it, is not valid.
+        """
+        if isinstance(data, str):
+            if timestamp is None and type(value) is int and value == 1:
+                return _counted(self._prefix, data)
+            return (_line(self._prefix, data, value, timestamp),)
+        return pack([_line(self._prefix, *_fields(item, value, timestamp)) for item in _items(data)])
+
+
+# Nearly all that is counted is counted by one: the whole datagram is kept, which takes a call from 1.4 to 1.2 times a
+# bare `sendto`.
+@lru_cache(NAMES)
+def _counted(prefix: str, name: str) -> tuple[bytes]:
+    return (_line(prefix, name, 1, None),)
+
+
+@lru_cache(NAMES)
+def _head(prefix: str, name: str) -> bytes:
+    """Return a line up to its value."""
+    return check_name(prefix + check_name(name)).encode() + b" "
+
+
+def _line(prefix: str, name: str, value: float, timestamp: Timestamp) -> bytes:
+    head, number = _head(prefix, name), check_value(value)
+    line = b"%b%d" % (head, value) if type(value) is int else head + repr(number).encode()
+    return line if timestamp is None else b"%b %d" % (line, _seconds(timestamp))
+
+
+def _items(data: Any) -> Iterable[Any]:
+    if isinstance(data, (bytes, dict)) or not isinstance(data, Iterable):
+        raise InvalidSample(f"data {data!r:.100} is not valid: use a name or a list of names and tuples")
+    return data
+
+
+def _fields(item: Any, value: float, timestamp: Timestamp) -> tuple[Any, Any, Any]:
+    """Return an item's name, value and timestamp, the last two from the call where the item leaves them out."""
+    if isinstance(item, str):
+        return item, value, timestamp
+    if not isinstance(item, (tuple, list)) or not 1 <= len(item) <= 3 or not isinstance(item[0], str):
+        raise InvalidSample(
+            f"item {item!r:.100} is not valid: use a name, (name,), (name, value) or (name, value, timestamp)"
+        )
+    return (*item, *(value, timestamp)[len(item) - 1 :])
+
+
+def _seconds(timestamp: float | datetime) -> int:
+    if isinstance(timestamp, datetime):
+        try:
+            timestamp = timestamp.timestamp()
+        except (ValueError, OverflowError, OSError):  # As the platform likes to put it.
+            raise InvalidSample(f"timestamp {timestamp!r} is not valid: use one from 1970 on") from None
+    return check_timestamp(timestamp)
+
+
+def pack(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield lines in their order in datagrams of at most DATAGRAM_MAX_BYTES, as few as that allows."""
+    batch: list[bytes] = []
+    size = 0
+    for line in lines:
+        if batch and size + len(line) > DATAGRAM_MAX_BYTES:
+            yield b"\n".join(batch)
+            batch, size = [], 0
+        batch.append(line)
+        size += len(line) + 1
+    if batch:
+        yield b"\n".join(batch)

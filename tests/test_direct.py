@@ -1,0 +1,108 @@
+"""Samples that go into the archives without a collector, and the archives that a program may look at."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tally import direct
+from tally.direct import COMPLAIN_EVERY_S, Recorder, enabled
+from tally.engine import Catalog
+from tally.settings import Settings
+
+NOW = 1700000008
+
+
+def recorder(directory: Path, **settings: object) -> Recorder:
+    """Return a recorder whose clock stands still."""
+    return Recorder(Settings.load({}, data_dir=directory, **settings), clock=lambda: NOW)
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Let seconds pass for complaints."""
+    now = [1000.0]
+    monkeypatch.setattr(direct, "monotonic", lambda: now[0])
+
+    def pass_time(seconds: float) -> None:
+        now[0] += seconds
+
+    return pass_time
+
+
+def test_samples_reach_every_archive_that_wants_them(tmp_path: Path) -> None:
+    """Enabled archives keep what matches their pattern; a line without timestamp belongs to the clock's second."""
+    catalog = Catalog(tmp_path, clock=lambda: NOW)
+    catalog.create("all", resolution=10)
+    catalog.create("jobs", pattern="jobs.*", resolution=1)
+    catalog.create("off", enabled=False)
+
+    recorder(tmp_path).record([b"jobs.done 1\nother 0.25 1700000001", b"jobs.done 3"])
+
+    counts = {archive.slug: archive.values("sum") for archive in catalog.archives()}
+    jobs = {"jobs.done": {NOW: 4.0}}
+    assert {"all": {"jobs.done": {1700000000: 4.0}, "other": {1700000000: 0.25}}, "jobs": jobs, "off": {}} == counts
+
+
+@pytest.mark.parametrize(("timestamp", "stored"), [(NOW + 60, True), (NOW + 61, False)])
+def test_the_future_is_refused_as_a_collector_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, timestamp: int, stored: bool
+) -> None:
+    """TALLY_MAX_FUTURE holds here too, and what it refuses is logged."""
+    archive = Catalog(tmp_path).create("all", resolution=1)
+
+    recorder(tmp_path, max_future=60).record([b"a 1 %d" % timestamp, b"b 1 %d" % NOW])
+
+    assert (["a", "b"] if stored else ["b"]) == archive.names()
+    assert ("1 are more than TALLY_MAX_FUTURE ahead" in caplog.text) == (not stored)
+
+
+@pytest.mark.parametrize(("max_names", "names"), [(2, ["a", "b"]), (1, ["a"]), (0, ["a", "b"])])
+def test_names_are_bounded_as_a_collector_does(tmp_path: Path, max_names: int, names: list[str]) -> None:
+    """TALLY_MAX_NAMES holds here too."""
+    archive = Catalog(tmp_path).create("all")
+
+    recorder(tmp_path, max_names=max_names).record([b"a 1", b"b 1"])
+
+    assert names == archive.names()
+
+
+def test_an_archive_that_fails_raises_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pass_time: Callable[[float], None]
+) -> None:
+    """A damaged archive is logged, once a while however often it fails, and the others have their samples."""
+    good = Catalog(tmp_path, clock=lambda: NOW).create("good")
+    (tmp_path / "bad.db").write_bytes(b"no database" * 100)
+    target = recorder(tmp_path)
+
+    for seconds in (0, COMPLAIN_EVERY_S - 1, 1):
+        pass_time(seconds)
+        target.record([b"a 1"])
+
+    assert {"a": 3} == good.aggregate("count", by="name")
+    logged = [(record.name, record.levelno) for record in caplog.records]
+    assert [("tally.client", logging.ERROR)] * 2 == logged
+    assert "samples are lost" in caplog.text
+    assert "bad.db" in caplog.text
+
+
+def test_no_archive_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where there is no archive, or not even a directory, nothing is stored, made or said."""
+    recorder(tmp_path / "none").record([b"a 1"])
+
+    assert [] == list(tmp_path.iterdir())
+    assert "" == caplog.text
+
+
+def test_enabled_archives_are_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Archives that take samples come by slug; a file that is none is logged and left out."""
+    catalog = Catalog(tmp_path)
+    catalog.create("b")
+    catalog.create("a")
+    catalog.create("off", enabled=False)
+    (tmp_path / "bad.db").write_bytes(b"no database" * 100)
+
+    assert ["a", "b"] == [archive.slug for archive in enabled(tmp_path)]
+    assert "bad.db" in caplog.text
+    assert [] == enabled(tmp_path / "none")

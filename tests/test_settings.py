@@ -1,0 +1,248 @@
+"""Each row of the table of settings: its default, its forms, each side of each bound, and what is said of a bad one."""
+
+import math
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tally.errors import InvalidSetting
+from tally.settings import SETTINGS, Settings, parsed
+
+DEFAULTS: dict[str, Any] = {
+    "data_dir": Path("tally-data"),
+    "host": "127.0.0.1",
+    "port": 8900,
+    "flush_time": 5.0,
+    "prefix": "",
+    "install_admin": False,
+    "middleware_names": "path",
+    "http_host": "127.0.0.1",
+    "http_port": 8900,
+    "read_token": (),
+    "write_token": (),
+    "allow": (),
+    "max_names": 100_000,
+    "max_future": 86_400,
+    "query_timeout": 30.0,
+    "receive_buffer": 33_554_432,
+    "workers": 1,
+}
+
+PORTS: list[tuple[object, int]] = [("0", 0), ("65535", 65535), (" 8900 ", 8900), (0, 0), (65535, 65535)]
+NO_PORTS = ["-1", "65536", "", "8900.0", "http", "８９００", -1, 65536, 8900.0, True, None, b"8900"]
+DURATIONS: list[tuple[object, float]] = [
+    ("5", 5.0),
+    ("0.001", 0.001),
+    (" 1e2 ", 100.0),
+    (".5", 0.5),
+    (5, 5.0),
+    (0.25, 0.25),
+]
+NO_DURATIONS = ["0", "-1", "", "inf", "nan", "1e999", "5s", "1_0", 0, -1, math.inf, math.nan, True, None, b"5"]
+COUNTS: list[tuple[object, int]] = [("0", 0), ("100000", 100_000), (0, 0), (10**18, 10**18)]
+NO_COUNTS = ["-1", "1.5", "", "many", "1_000", -1, 1.5, True, None]
+ADDRESSES: list[tuple[object, str]] = [
+    ("0.0.0.0", "0.0.0.0"),
+    ("::", "::"),
+    ("fe80::1%eth0", "fe80::1%eth0"),
+    ("stats.example.org", "stats.example.org"),
+]
+NO_ADDRESSES = ["127.0.0.1:8900", "[::1]", "a b", "host:", " ", "a\n", 127, b"::1", ["::1"]]
+TOKENS: list[tuple[object, tuple[str, ...]]] = [
+    ("", ()),
+    (None, ()),
+    ("secret", ("secret",)),
+    ("old, new", ("old", "new")),
+    (["old", "new"], ("old", "new")),
+    ((), ()),
+]
+NO_TOKENS = ["secret,", ",secret", "a,,b", ",", " ", "a b", [""], ["sec ret"], ["secret", None], 5, [b"secret"]]
+
+GOOD: dict[str, list[tuple[object, Any]]] = {
+    "TALLY_DATA_DIR": [("/var/lib/tally", Path("/var/lib/tally")), (Path("x"), Path("x"))],
+    "TALLY_HOST": [*ADDRESSES, ("", ""), (None, "")],
+    "TALLY_PORT": [*PORTS],
+    "TALLY_FLUSH_TIME": [*DURATIONS],
+    "TALLY_PREFIX": [("", ""), (None, ""), ("site.", "site."), ("é" * 127, "é" * 127), ("x" * 255, "x" * 255)],
+    "TALLY_INSTALL_ADMIN": [
+        *((text, True) for text in ("True", "true", "YES", " on ", "1")),
+        *((text, False) for text in ("False", "false", "no", "Off", "0")),
+        (True, True),
+        (False, False),
+    ],
+    "TALLY_MIDDLEWARE_NAMES": [("path", "path"), ("route", "route")],
+    "TALLY_HTTP_HOST": [*ADDRESSES],
+    "TALLY_HTTP_PORT": [*PORTS],
+    "TALLY_READ_TOKEN": [*TOKENS],
+    "TALLY_WRITE_TOKEN": [*TOKENS],
+    "TALLY_ALLOW": [
+        ("", ()),
+        (None, ()),
+        ("10.0.0.0/8", (ip_network("10.0.0.0/8"),)),
+        ("10.0.0.0/8, ::1", (IPv4Network("10.0.0.0/8"), IPv6Network("::1/128"))),
+        (["127.0.0.1", IPv6Network("fd00::/8")], (IPv4Network("127.0.0.1/32"), IPv6Network("fd00::/8"))),
+    ],
+    "TALLY_MAX_NAMES": [*COUNTS],
+    "TALLY_MAX_FUTURE": [*COUNTS],
+    "TALLY_QUERY_TIMEOUT": [*DURATIONS],
+    "TALLY_RECEIVE_BUFFER": [("1", 1), ("2147483647", 2**31 - 1), (4096, 4096)],
+    "TALLY_WORKERS": [("1", 1), ("1024", 1024), (2, 2)],
+}
+
+# What is said to be right, and what is not.
+BAD: dict[str, tuple[str, list[object]]] = {
+    "TALLY_DATA_DIR": ("is not a directory: use the path of a directory", ["", " ", None, 5, b"data"]),
+    "TALLY_HOST": (
+        "is not an address: use an IP address or a host name, without a port, or nothing",
+        [*NO_ADDRESSES],
+    ),
+    "TALLY_PORT": ("is not a port: use a whole number from 0 to 65535", [*NO_PORTS]),
+    "TALLY_FLUSH_TIME": ("is not a duration: use a number of seconds greater than 0", [*NO_DURATIONS]),
+    "TALLY_PREFIX": (
+        "is not a prefix: use at most 255 bytes without white space or control characters",
+        ["a b", "a\n", "x" * 256, "é" * 128, 0, 5, False, b"site."],
+    ),
+    "TALLY_INSTALL_ADMIN": ("is not a flag: use true or false", ["", "maybe", "2", 1, 0, None, b"true"]),
+    "TALLY_MIDDLEWARE_NAMES": (
+        "is not a way of naming: use path or route",
+        ["", "Path", " route", None, b"path", True],
+    ),
+    "TALLY_HTTP_HOST": (
+        "is not an address: use an IP address or a host name, without a port",
+        [*NO_ADDRESSES, "", None],
+    ),
+    "TALLY_HTTP_PORT": ("is not a port: use a whole number from 0 to 65535", [*NO_PORTS]),
+    "TALLY_READ_TOKEN": (
+        "is not a list of tokens: use tokens without white space, separated by single commas",
+        [*NO_TOKENS],
+    ),
+    "TALLY_WRITE_TOKEN": (
+        "is not a list of tokens: use tokens without white space, separated by single commas",
+        [*NO_TOKENS],
+    ),
+    "TALLY_ALLOW": (
+        "is not a list of networks: use networks such as 10.0.0.0/8 or ::1, separated by commas",
+        ["localhost", "10.0.0.1/8", "10.0.0.0/33", "::1/129", "10.0.0.0/8,", " ", 5, [5], [b"\x7f\0\0\1"]],
+    ),
+    "TALLY_MAX_NAMES": ("is not a count: use a whole number of at least 0", [*NO_COUNTS]),
+    "TALLY_MAX_FUTURE": (
+        "is not a whole duration: use a whole number of seconds of at least 0",
+        [*NO_COUNTS],
+    ),
+    "TALLY_QUERY_TIMEOUT": ("is not a duration: use a number of seconds greater than 0", [*NO_DURATIONS]),
+    "TALLY_RECEIVE_BUFFER": (
+        "is not a size: use a whole number of bytes from 1 to 2147483647",
+        ["0", "2147483648", "32M", "", 0, 2**31, True, None],
+    ),
+    "TALLY_WORKERS": (
+        "is not a number of processes: use a whole number from 1 to 1024",
+        ["0", "1025", "two", "", 0, 1025, True, None],
+    ),
+}
+
+FIELDS = {setting.name: setting.field for setting in SETTINGS}
+SECRETS = ("TALLY_READ_TOKEN", "TALLY_WRITE_TOKEN")
+
+
+def test_every_row_is_tested() -> None:
+    """The tables of this file name the settings that there are, all of them."""
+    names = [setting.name for setting in SETTINGS]
+
+    assert names == list(GOOD) == list(BAD)
+    assert list(FIELDS.values()) == list(DEFAULTS)
+
+
+def test_defaults() -> None:
+    """Without anything set, each setting has its documented default."""
+    assert Settings(**DEFAULTS) == Settings.load({})
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_each_default_is_a_form_of_its_own(name: str) -> None:
+    """The default as it stands in the table means what it does when it is left out."""
+    [setting] = [setting for setting in SETTINGS if setting.name == name]
+
+    assert DEFAULTS[setting.field] == getattr(Settings.load({name: setting.default}), setting.field)
+
+
+@pytest.mark.parametrize(("name", "given", "expected"), [(name, *case) for name in GOOD for case in GOOD[name]])
+def test_text_and_native_forms(name: str, given: object, expected: object) -> None:
+    """Text as in the environment and values as in Django's settings mean the same, and change no other setting."""
+    settings = Settings.load({name: given})
+
+    assert Settings(**{**DEFAULTS, FIELDS[name]: expected}) == settings
+    assert type(expected) is type(getattr(settings, FIELDS[name]))
+
+
+@pytest.mark.parametrize(("name", "given"), [(name, given) for name, (_, bad) in BAD.items() for given in bad])
+def test_what_is_malformed_is_named(name: str, given: object) -> None:
+    """A value past a bound or of another kind raises one line with the setting, the value and what would be right."""
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.load({name: given})
+
+    shown = "(not shown)" if name in SECRETS else repr(given)
+    assert f"{name}={shown} {BAD[name][0]}" == str(caught.value)
+    assert isinstance(caught.value, ValueError)
+    assert caught.value.__suppress_context__
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secrets_are_never_shown(name: str) -> None:
+    """A token is neither in the text of the settings nor in an error about it, nor in what the error came from."""
+    settings = Settings.load({name: "hunter2"})
+    assert ("hunter2",) == getattr(settings, FIELDS[name])
+    assert "hunter2" not in f"{settings!r} {settings!s}"
+
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.load({name: "hunter2,"})
+    assert "hunter2" not in repr(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a mapping, settings are read from the environment at that moment."""
+    monkeypatch.setenv("TALLY_PORT", "1234")
+    assert 1234 == Settings.load().port
+
+    monkeypatch.setenv("TALLY_PORT", "4321")
+    assert 4321 == Settings.load().port
+
+
+def test_overrides_beat_everything() -> None:
+    """A command's option beats the mapping, text or native, unless it is None; a bad value beneath it does no harm."""
+    settings = Settings.load({"TALLY_PORT": "bad", "TALLY_WORKERS": "2"}, port="4321", workers=None, max_names=7)
+
+    assert (4321, 2, 7) == (settings.port, settings.workers, settings.max_names)
+
+
+def test_a_bad_override_is_named() -> None:
+    """A malformed option is told like a malformed setting."""
+    with pytest.raises(InvalidSetting, match=r"^TALLY_PORT=65536 is not a port"):
+        Settings.load({}, port=65536)
+
+
+def test_an_unknown_override_is_our_bug() -> None:
+    """An option that belongs to no setting is a mistake in the program, not the user's."""
+    with pytest.raises(AssertionError, match="prot"):
+        Settings.load({}, prot=1)
+
+
+def test_parsed_values_are_those_that_were_given() -> None:
+    """Values given by attribute are read as the settings would be, and None is left out."""
+    assert {"port": 1, "host": ""} == parsed(port="1", host="", prefix=None)
+
+
+def test_other_names_are_not_read() -> None:
+    """A mapping may hold anything beside the settings."""
+    assert Settings.load({}) == Settings.load({"DEBUG": True, "TALLY_SOMETHING": 5, "PORT": "x"})
+
+
+def test_settings_do_not_change() -> None:
+    """Settings may be shared: they compare by value, can be keys, and refuse assignment."""
+    settings = Settings.load({})
+
+    assert 1 == len({settings, Settings.load({})})
+    with pytest.raises(AttributeError):
+        settings.port = 1  # type: ignore[misc]
