@@ -1,0 +1,59 @@
+"""The command line, described in docs/cli.md: one file a command or group of commands, imported when it is run."""
+
+from typing import Any
+
+import click
+
+from tally.cli.group import Entry, Program
+
+ENTRIES = {
+    "serve": Entry(
+        "tally.cli.serve",
+        "serve",
+        "Collect samples and answer over HTTP, in one process, until SIGTERM or SIGINT.",
+    ),
+    "collect": Entry(
+        "tally.cli.collect",
+        "collect",
+        "Collect samples into the archives of the data directory, until SIGTERM or SIGINT.",
+    ),
+    "send": Entry("tally.cli.send", "send", "Send one sample, or the lines of files, to a collector by UDP."),
+    "import": Entry("tally.cli.importing", "import_lines", "Store the lines of files in the archives at once."),
+    "archives": Entry("tally.cli.archives", "archives", "List, show, create, edit and delete archives."),
+    "query": Entry("tally.cli.query", "query", "Ask an archive, and print the answer as a table, JSON or CSV."),
+    "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings for a while, to have something to look at."),
+}
+
+HELP = """Keep count, sum, minimum and maximum of what happens in an application, and ask for them.
+
+Every setting is an environment variable, such as TALLY_DATA_DIR, and where a command needs it also an option, such as
+--data-dir, which wins.
+
+\b
+Examples:
+  tally serve
+  tally send requests.get.index 0.25
+  tally query daily avg --by name --since -1h
+"""
+
+
+def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    from tally import __version__
+
+    if wanted:
+        click.echo(f"tally {__version__}")
+        context.exit()
+
+
+def _version_option() -> Any:
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show_version,
+        help="Show the version and exit.",
+    )
+
+
+main = Program("tally", ENTRIES, params=[_version_option()], help=HELP)

@@ -1,0 +1,206 @@
+"""`tally archives`: the definitions of the archives in a data directory."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from tally.cli.group import FAILED, Group
+from tally.cli.options import Command, find_archive, with_settings
+from tally.cli.table import Cell, echo_table, shown, utc
+from tally.engine import Archive, Catalog, Summary
+from tally.errors import TallyError, UnknownArchive
+from tally.settings import Settings
+
+HEADER = ("slug", "resolution", "retention", "pattern", "enabled", "first", "last", "bytes", "name")
+
+with_directory = with_settings("TALLY_DATA_DIR")
+with_slug = click.argument("slug")
+with_json = click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
+
+
+def with_properties(command: Command) -> Command:
+    """Give a command an option for each property of an archive."""
+    options = (
+        click.option("--name", help="a name for people"),
+        click.option("--description", help="what it is for"),
+        click.option("--pattern", metavar="GLOB", help="which metric names it keeps"),
+        click.option("--resolution", type=int, metavar="SECONDS", help="seconds in a bucket"),
+        click.option("--retention", type=int, metavar="HOURS", help="hours that buckets are kept; 0: for ever"),
+        click.option("--enabled/--disabled", default=None, help="whether it takes new samples"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.group(cls=Group)
+def archives() -> None:
+    """List, show, create, edit and delete archives.
+
+    They are the files in --data-dir. A collector, the API and the dashboard see what was changed at the next flush.
+
+    \b
+    Examples:
+      tally archives create daily --resolution 10 --retention 24
+      tally archives list
+    """
+
+
+@archives.command("list")
+@with_json
+@with_directory
+def list_archives(*, settings: Settings, as_json: bool) -> None:
+    """List the archives, with what is stored in them.
+
+    Times are UTC, the resolution is in seconds and the retention in hours. A file that cannot be read is listed
+    with the reason.
+
+    \b
+    Examples:
+      tally archives list
+      tally archives list --json --data-dir /var/lib/tally
+    """
+    found = [listed for archive in Catalog(settings.data_dir).archives() if (listed := _listed(archive))]
+    if as_json:
+        _echo_json(found)
+    else:
+        echo_table(HEADER, [_row(each) for each in found])
+
+
+@archives.command()
+@with_slug
+@with_json
+@with_directory
+def show(*, settings: Settings, slug: str, as_json: bool) -> None:
+    """Show one archive.
+
+    \b
+    Example:
+      tally archives show daily
+    """
+    _show(find_archive(settings, slug), as_json=as_json)
+
+
+@archives.command()
+@with_slug
+@with_properties
+@with_json
+@with_directory
+def create(*, settings: Settings, slug: str, as_json: bool, **properties: Any) -> None:
+    """Create an archive, and show it.
+
+    SLUG is the file's name without .db: 1 to 64 of a-z, 0-9, _ and -, a letter or digit first. What is not given is:
+    the slug for a name, the pattern *, a resolution of 5 s, a retention of 24 h, and enabled.
+
+    \b
+    Examples:
+      tally archives create daily --resolution 10 --retention 24
+      tally archives create pages --pattern 'requests.*' --retention 0
+    """
+    _show(Catalog(settings.data_dir).create(slug, **_given(properties)), as_json=as_json)
+
+
+@archives.command()
+@with_slug
+@with_properties
+@with_json
+@with_directory
+@click.pass_context
+def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: bool, **properties: Any) -> None:
+    """Change properties of an archive, and show it.
+
+    A new resolution has to be a multiple of the present one: what is stored is merged into the coarser buckets, and
+    does not become finer again. With a shorter retention the next flush deletes what is older.
+
+    \b
+    Examples:
+      tally archives edit daily --retention 48
+      tally archives edit daily --disabled
+    """
+    changes = _given(properties)
+    if not changes:
+        raise click.UsageError("Nothing to change", context)
+    archive = find_archive(settings, slug)
+    archive.edit(**changes)
+    _show(archive, as_json=as_json)
+
+
+@archives.command()
+@with_slug
+@click.option("--yes", is_flag=True, help="do not ask")
+@with_directory
+@click.pass_context
+def delete(context: click.Context, /, *, settings: Settings, slug: str, yes: bool) -> None:
+    """Delete an archive with all that it holds, after asking.
+
+    Without a terminal to ask on, and without --yes, nothing is deleted.
+
+    \b
+    Examples:
+      tally archives delete daily
+      tally archives delete daily --yes
+    """
+    archive = find_archive(settings, slug)
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask on: give --yes to delete", context)
+    if not yes and not click.confirm(f"Delete {archive.path}, {_holding(archive.summary())}?", err=True):
+        context.exit(FAILED)
+    Catalog(settings.data_dir).delete(slug)
+    click.echo(f"deleted {archive.path}")
+
+
+def _given(properties: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in properties.items() if value is not None}
+
+
+def _listed(archive: Archive) -> dict[str, Any] | None:
+    try:
+        return _described(archive.summary())
+    except UnknownArchive:
+        return None  # It was deleted since the directory was read.
+    except TallyError as error:
+        return {"slug": archive.slug, "error": str(error)}
+
+
+def _described(summary: Summary) -> dict[str, Any]:
+    stored = {"first": summary.first, "last": summary.last, "bytes": summary.bytes}
+    return {**summary.definition.fields(), **stored}
+
+
+def _row(listed: dict[str, Any]) -> tuple[Cell, ...]:
+    if "error" in listed:
+        return (listed["slug"], *[None] * (len(HEADER) - 2), listed["error"])
+    texts = _texts(listed)
+    return tuple(texts[column] for column in HEADER)
+
+
+def _texts(described: dict[str, Any]) -> dict[str, Cell]:
+    """Return what was described as people read it, units included."""
+    return {
+        **described,
+        "resolution": f"{described['resolution']} s",
+        "retention": f"{described['retention']} h" if described["retention"] else "for ever",
+        "enabled": "yes" if described["enabled"] else "no",
+        "first": utc(described["first"]),
+        "last": utc(described["last"]),
+    }
+
+
+def _show(archive: Archive, *, as_json: bool) -> None:
+    described = _described(archive.summary())
+    if as_json:
+        _echo_json(described)
+    else:
+        echo_table(("property", "value"), [(name, shown(value)) for name, value in _texts(described).items()])
+
+
+def _echo_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _holding(summary: Summary) -> str:
+    if summary.first is None:
+        return "which is empty"
+    return f"which holds {summary.bytes} bytes from {utc(summary.first)} to {utc(summary.last)}"

@@ -1,0 +1,116 @@
+"""`tally demo`: made-up page timings, to have something to look at.
+
+A site is busiest at BUSIEST_HOUR o'clock UTC and nearly idle twelve hours later; pages are slower when it is busy.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from random import Random
+from typing import NamedTuple
+
+import click
+
+from tally.cli.group import WRONG
+from tally.cli.importing import find_targets, rollup_for, store
+from tally.cli.lines import counted
+from tally.cli.options import with_settings
+from tally.cli.progress import Progress
+from tally.cli.sender import Sender
+from tally.settings import Settings
+from tally.wire import Sample, check_name
+
+BUSIEST_HOUR = 15
+DAY_S = 86_400
+BATCHES_A_SECOND = 10
+HISTORY_MOST_H = 168
+# At the busiest hour of the past there are so many timings every so many seconds.
+HISTORY_TIMINGS = 10
+HISTORY_STEP_S = 10
+
+
+class Page(NamedTuple):
+    """A page: its metric, its share of all requests, and its usual seconds."""
+
+    name: str
+    share: float
+    usual_s: float
+
+
+PAGES = (
+    Page("requests.get", 30, 0.04),
+    Page("requests.get.about", 6, 0.03),
+    Page("requests.get.articles", 20, 0.12),
+    Page("requests.get.articles.archive", 4, 0.45),
+    Page("requests.get.search", 12, 0.30),
+    Page("requests.get.account", 8, 0.09),
+    Page("requests.post.account.login", 3, 0.22),
+    Page("requests.post.comments", 2, 0.15),
+)
+
+
+@click.command()
+@click.option("--seconds", type=click.IntRange(0, DAY_S), default=60, show_default=True, help="how long to send")
+@click.option("--rate", type=click.IntRange(1, 10_000), default=20, show_default=True, help="timings a second")
+@click.option(
+    "--history",
+    type=click.IntRange(0, HISTORY_MOST_H),
+    default=0,
+    show_default=True,
+    metavar="HOURS",
+    help="hours of made-up past to store first",
+)
+@with_settings("TALLY_DATA_DIR", "TALLY_HOST", "TALLY_PORT", "TALLY_PREFIX", "TALLY_MAX_NAMES")
+@click.pass_context
+def demo(context: click.Context, /, *, settings: Settings, seconds: int, rate: int, history: int) -> None:
+    """Send made-up page timings for a while, to have something to look at.
+
+    They are sent by UDP, like those of an application, under names such as requests.get.search. With --history a past
+    is stored in the archives of --data-dir before that, without a collector.
+
+    \b
+    Examples:
+      tally demo
+      tally demo --history 24 --seconds 600
+    """
+    pages = [page._replace(name=check_name(settings.prefix + page.name)) for page in PAGES]
+    random = Random()  # noqa: S311 - nothing here is secret
+    if history and not _store_past(random, pages, settings, history):
+        context.exit(WRONG)
+    if seconds:
+        with Sender(settings.host, settings.port, rate=rate) as sender:
+            _send(random, pages, sender, rate * seconds, max(1, rate // BATCHES_A_SECOND))
+        click.echo(sender.account())
+
+
+def _store_past(random: Random, pages: Sequence[Page], settings: Settings, hours: int) -> bool:
+    """Store timings of the last `hours`; return whether all archives could be written."""
+    targets = find_targets(settings, ())
+    rollup = rollup_for(targets)
+    now = int(time.time())
+    for moment in range(now - hours * 3600, now, HISTORY_STEP_S):
+        count = round(busyness(moment) * HISTORY_TIMINGS)
+        rollup.add_samples(Sample(*timing, moment) for timing in timings(random, pages, moment, count))
+    return store(targets, rollup.take(), settings)
+
+
+def _send(random: Random, pages: Sequence[Page], sender: Sender, total: int, batch: int) -> None:
+    with Progress(total) as progress:
+        while sender.lines < total:
+            progress.show(counted(sender.lines, "line"), sender.lines)
+            found = timings(random, pages, time.time(), min(batch, total - sender.lines))
+            sender.send(f"{name} {seconds:.6f}".encode() for name, seconds in found)
+    sender.check()
+
+
+def timings(random: Random, pages: Sequence[Page], moment: float, count: int) -> Iterator[tuple[str, float]]:
+    """Yield `count` times the name of a page and seconds that it may have taken at `moment`, in unix seconds."""
+    slower = 0.7 + 0.6 * busyness(moment)
+    for page in random.choices(pages, [page.share for page in pages], k=count):
+        yield page.name, page.usual_s * slower * random.lognormvariate(0, 0.35)
+
+
+def busyness(moment: float) -> float:
+    """Return how busy the site is at `moment`, in unix seconds: from 0.1 to 1."""
+    hours = (moment % DAY_S) / 3600 - BUSIEST_HOUR
+    return 0.55 + 0.45 * math.cos(2 * math.pi * hours / 24)

@@ -1,0 +1,80 @@
+"""How commands are found and how what goes wrong is told: in one line on stderr.
+
+Exit statuses: 0 done, 1 the machine failed, 2 something was wrong with what the user gave, 130 interrupted.
+"""
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, NamedTuple, NoReturn
+
+import click
+
+from tally.errors import TallyError
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130
+
+
+class Group(click.Group):
+    """Commands under one name, listed in the order in which they were added; named alone it shows its help."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args or ["--help"])
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+class Entry(NamedTuple):
+    """Where a command is: an attribute of a module. `summary` is the first line of its help."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+class Program(Group):
+    """The whole command line. A command's module is imported when the command is run, not before."""
+
+    def __init__(self, name: str, entries: Mapping[str, Entry], **settings: Any) -> None:
+        super().__init__(name, **settings)
+        self.entries = entries
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.entries)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        entry = self.entries.get(cmd_name)
+        return None if entry is None else getattr(import_module(entry.module), entry.attribute)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
+
+    def invoke(self, ctx: click.Context) -> None:
+        """Run the command that was named; an interruption leaves no word."""
+        try:
+            super().invoke(ctx)
+            # Here, where click still catches it, and not while the interpreter ends.
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            ctx.exit(INTERRUPTED)
+
+    def main(self, *arguments: Any, **settings: Any) -> NoReturn:
+        """Run a command line, `sys.argv` where none is given, and exit with its status."""
+        try:
+            status = super().main(*arguments, **{"prog_name": self.name, **settings, "standalone_mode": False})
+        except click.Abort:
+            status = INTERRUPTED
+        except (click.ClickException, TallyError, OSError) as error:
+            status = FAILED if isinstance(error, OSError) else WRONG
+            click.echo(" ".join(_told(error).split()), err=True)
+        sys.exit(status)
+
+
+def _told(error: Exception) -> str:
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.UsageError) and context is not None:
+        message = error.format_message().rstrip(".")
+        return f"{context.command_path}: {message[:1].lower()}{message[1:]}; see {context.command_path} --help"
+    return f"tally: {error.format_message() if isinstance(error, click.ClickException) else error}"

@@ -1,0 +1,107 @@
+"""`tally import`: lines straight into the archives, without a collector."""
+
+import math
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import click
+
+from tally.cli.group import WRONG
+from tally.cli.lines import FILE, Lines, Rules, size
+from tally.cli.options import find_archive, with_settings
+from tally.cli.progress import Progress
+from tally.cli.table import echo_table
+from tally.engine import Archive, Catalog, Definition, glob
+from tally.engine.rollup import Cells, Rollup, count
+from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
+from tally.settings import Settings
+
+HEADER = ("archive", "stored", "expired", "unmatched", "cardinality")
+
+
+class Target(NamedTuple):
+    """An archive that samples go into, as it was before they did."""
+
+    archive: Archive
+    definition: Definition
+
+
+@click.command("import")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
+@click.option("--archive", "slugs", multiple=True, metavar="SLUG", help="only into this archive; repeatable")
+@with_settings("TALLY_DATA_DIR", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE")
+@click.pass_context
+def import_lines(
+    context: click.Context, /, *, settings: Settings, files: tuple[str, ...], slugs: tuple[str, ...]
+) -> None:
+    """Store the lines of files in the archives at once.
+
+    A FILE has a line NAME VALUE [TIMESTAMP] for each sample; - is stdin. Every enabled archive gets the samples whose
+    names match its pattern, in one transaction: all or none, also when it is interrupted. The table tells for each how
+    many were stored, were older than its retention (expired), did not match its pattern (unmatched), or had a new name
+    beyond --max-names (cardinality). Importing a file twice counts its samples twice.
+
+    A line that is not valid is told with its number and reason and left out; the exit status is then 2.
+
+    \b
+    Examples:
+      tally import samples.lines
+      zcat samples.lines.gz | tally import - --archive yearly
+    """
+    targets = find_targets(settings, slugs)
+    with Progress(size(files)) as progress:
+        lines = Lines(files, Rules(settings.max_future), progress)
+        rollup = rollup_for(targets)
+        for block in lines:
+            rollup.add_samples(line.sample for line in block)
+    click.echo(lines.account())
+    is_done = store(targets, rollup.take(), settings)
+    context.exit(0 if is_done and not lines.rejected else WRONG)
+
+
+def find_targets(settings: Settings, slugs: Sequence[str]) -> list[Target]:
+    """Return the archives of these slugs, or without slugs all that are enabled.
+
+    :raises UnknownArchive: when there is none.
+    :raises ArchiveUnavailable: when one that was named is not enabled.
+    """
+    found = [find_archive(settings, slug) for slug in dict.fromkeys(slugs)] or Catalog(settings.data_dir).archives()
+    targets = [Target(archive, archive.definition()) for archive in found]
+    enabled = [target for target in targets if target.definition.enabled]
+    for target in targets:
+        if slugs and not target.definition.enabled:
+            raise ArchiveUnavailable(f"archive {target.archive.slug!r} is not enabled: it takes no samples")
+    if not enabled:
+        raise UnknownArchive(f"there is no enabled archive in {settings.data_dir}: see `tally archives create`")
+    return enabled
+
+
+def rollup_for(targets: Sequence[Target]) -> Rollup:
+    """Return an empty rollup in whose buckets those of every target can be made up."""
+    return Rollup(math.gcd(*(target.definition.resolution for target in targets)))
+
+
+def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:
+    """Commit cells to each archive, and print what became of their samples; return whether all could be written."""
+    rows: list[tuple[str, int, int, int, int]] = []
+    try:
+        with Progress() as progress:
+            for target in targets:
+                progress.show(f"writing {target.archive.slug}")
+                try:
+                    rows.append(_stored(target, cells, settings))
+                except TallyError as error:
+                    progress.report(f"tally: {error}")
+    finally:
+        # Also when it is interrupted, for what was committed must not be imported again.
+        echo_table(HEADER, rows)
+    return len(rows) == len(targets)
+
+
+def _stored(target: Target, cells: Cells, settings: Settings) -> tuple[str, int, int, int, int]:
+    """Commit what matches, and return a row of the table."""
+    matching = glob.select(cells, target.definition.pattern)
+    outcome = target.archive.commit(matching, now=time.time(), max_names=settings.max_names)
+    unmatched = count(cells) - count(matching)
+    return target.archive.slug, outcome.stored, outcome.expired, unmatched, outcome.cardinality

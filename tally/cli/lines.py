@@ -1,0 +1,140 @@
+"""Wire lines from files: read as they come, judged one by one, and those that are bad told and counted.
+
+    app.lines:17: value: not a decimal number of a magnitude of at most 1e100: 'requests.get.index fast'
+    ^file     ^line  ^reason
+
+Memory is bounded by BLOCK_BYTES and the longest line allowed, whatever the files hold.
+"""
+
+import os
+import stat
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import click
+
+from tally.cli.progress import Progress
+from tally.wire import DATAGRAM_MAX_BYTES, Reason, Sample, parse_line
+
+BLOCK_BYTES = 65_536
+LENGTH = "length"
+
+FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
+
+MEANINGS: dict[str, str] = {
+    LENGTH: "longer than a datagram",
+    Reason.ENCODING: "not UTF-8",
+    Reason.FIELDS: "not a name, a value and maybe a timestamp",
+    Reason.NAME: "the name is longer than 255 bytes or has white space or control characters",
+    Reason.VALUE: "not a decimal number of a magnitude of at most 1e100",
+    Reason.TIMESTAMP: "not unix seconds",
+    Reason.FUTURE: "further ahead of the clock than TALLY_MAX_FUTURE",
+}
+
+
+class Rules(NamedTuple):
+    """What a line is judged by, beside the wire format: `prefix` is put before it first."""
+
+    max_future_s: int
+    prefix: bytes = b""
+    longest_bytes: int = DATAGRAM_MAX_BYTES
+
+
+class Line(NamedTuple):
+    """A good line with its prefix, and the sample in it."""
+
+    text: bytes
+    sample: Sample
+
+
+class Lines:
+    """The lines of files in their order, `-` is stdin; iterating gives lists of as many good lines as can be read now.
+
+    `read` counts the lines that are not empty, `rejected` the bad ones by reason. `clock` gives the second of receipt.
+    """
+
+    def __init__(
+        self, paths: Sequence[str], rules: Rules, progress: Progress, *, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.read = 0
+        self.rejected: Counter[str] = Counter()
+        self._paths = paths
+        self._rules = rules
+        self._progress = progress
+        self._clock = clock
+        self._bytes = 0
+
+    def __iter__(self) -> Iterator[list[Line]]:
+        for path in self._paths:
+            if path == "-" and sys.stdin is None:
+                raise click.FileError(path, "stdin is closed")
+            with click.open_file(path, "rb") as file:
+                first = 1
+                for block in blocks(file, self._rules.longest_bytes):
+                    yield self._good(path, first, block)
+                    first += len(block)
+                    self._progress.show(counted(self.read, "line"), self._bytes)
+
+    def _good(self, path: str, first: int, block: list[bytes]) -> list[Line]:
+        good = []
+        now = int(self._clock())
+        for number, raw in enumerate(block, first):
+            self._bytes += len(raw) + 1
+            stripped = raw.removesuffix(b"\r")
+            if not stripped:
+                continue
+            self.read += 1
+            text = self._rules.prefix + stripped.lstrip(b" \t")
+            sample = judge(text, now, self._rules)
+            if isinstance(sample, Sample):
+                good.append(Line(text, sample))
+            else:
+                self.rejected[sample] += 1
+                self._progress.report(f"{path}:{number}: {sample}: {MEANINGS[sample]}: {_quoted(stripped)}")
+        return good
+
+    def account(self) -> str:
+        """Return in words how many lines were read, and how many rejected for which reasons."""
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.rejected.items()))
+        return f"read {counted(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
+
+
+def judge(text: bytes, now: int, rules: Rules) -> Sample | str:
+    """Return the sample in a line, or the reason why it is not taken."""
+    return LENGTH if len(text) > rules.longest_bytes else parse_line(text, now, rules.max_future_s)
+
+
+def blocks(file: IO[bytes], longest_bytes: int) -> Iterator[list[bytes]]:
+    """Yield the complete lines of a file, as many at once as can be read without waiting, without their LF.
+
+    Of a line that is too long only so much is kept that it still is.
+    """
+    read: Callable[[int], bytes] = getattr(file, "read1", file.read)
+    rest = b""
+    while data := read(BLOCK_BYTES):
+        *lines, rest = (rest + data).split(b"\n")
+        # A CR may stand at its end, and is no part of it.
+        rest = rest[: longest_bytes + 2]
+        if lines:
+            yield lines
+    if rest:
+        yield [rest]
+
+
+def size(paths: Sequence[str]) -> int:
+    """Return the bytes in all files together, 0 when one of them is not a regular file, such as a pipe."""
+    found = [os.fstat(0) if path == "-" else Path(path).stat() for path in paths]
+    return sum(each.st_size for each in found) if all(stat.S_ISREG(each.st_mode) for each in found) else 0
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, which gets an s unless there is one."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _quoted(text: bytes) -> str:
+    return f"{text[:200].decode('utf-8', 'backslashreplace')!r:.100}"

@@ -1,0 +1,53 @@
+"""How far a long work is: one line on the terminal, rewritten in place; nothing where stderr is no terminal."""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+import click
+
+REFRESH_S = 0.1
+CLEAR_LINE = "\r\x1b[K"
+
+
+class Progress:
+    """The line of one work, of `total` in any unit; 0 when nobody knows. As a context manager it goes in the end."""
+
+    def __init__(
+        self, total: float = 0, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._total = total
+        self._stream = sys.stderr if stream is None else stream
+        self._is_shown = self._stream.isatty()
+        self._clock = clock
+        self._next = clock()
+
+    def show(self, text: str, done: float = 0) -> None:
+        """Say `text`, with the percentage that `done` is of the total; a few times a second at most."""
+        if not self._is_shown or self._clock() < self._next:
+            return
+        share = f"{min(100, int(100 * done / self._total)):3d}%  " if self._total else ""
+        self._write(f"{CLEAR_LINE}{share}{text}")
+        self._next = self._clock() + REFRESH_S
+
+    def report(self, text: str) -> None:
+        """Print a line that stays, terminal or not."""
+        self.clear()
+        click.echo(text, file=self._stream)
+
+    def clear(self) -> None:
+        """Take the line away; the next `show` writes it again."""
+        if self._is_shown:
+            self._write(CLEAR_LINE)
+            self._next = 0
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()

@@ -1,0 +1,156 @@
+"""`tally query`: the questions that the API answers, asked of an archive in the data directory or of a bare file."""
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tally.api.message import encode
+from tally.cli.options import Command, find_archive, with_settings
+from tally.cli.table import echo_table, utc
+from tally.engine import Archive
+from tally.engine.answer import Answer
+from tally.engine.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
+from tally.errors import InvalidQuestion, UnknownArchive
+from tally.settings import Settings
+
+LISTS = ("names", "patterns")
+FORMATS = ("table", "json", "rows", "csv")
+
+_METAVARS = {
+    "q": "GLOB", "since": "TIME", "until": "TIME", "low": "NUMBER", "high": "NUMBER", "step": "SECONDS",
+    "moving": "SECONDS", "limit": "N", "fill": "[null|0|previous]",
+}  # fmt: skip
+_SPECIAL: dict[str, dict[str, Any]] = {
+    "format": {"type": click.Choice(FORMATS), "default": "table", "show_default": True, "help": "the answer's shape"},
+    "pretty": {"is_flag": True, "help": "indent the JSON"},
+}
+
+
+def with_parameters(command: Command) -> Command:
+    """Give a command an option for each parameter of a question."""
+    for name, parameter in reversed(PARAMETERS.items()):
+        command = click.option(f"--{name}", **_SPECIAL.get(name) or _plain(name, parameter))(command)
+    return command
+
+
+def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
+    """An option whose text is judged as that of a URL is."""
+    help_text = f"{parameter.meaning}; for {parameter.where}"
+    return {"multiple": name == "q", "metavar": _METAVARS.get(name, "TEXT"), "help": help_text}
+
+
+@click.command()
+@click.argument("archive")
+@click.argument("aggregate", required=False)
+@click.option(
+    "--kind", type=click.Choice((*KINDS, *LISTS)), default="aggregate", show_default=True, help="the question"
+)
+@click.option("--by", type=click.Choice(("time", "name")), help="what the answer goes by  [default: time]")
+@with_parameters
+@with_settings("TALLY_DATA_DIR", "TALLY_QUERY_TIMEOUT")
+def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> None:
+    """Ask an archive, and print the answer as a table, JSON or CSV.
+
+    ARCHIVE is a slug in --data-dir, or the path of a file: what ends in .db or has a / in it. AGGREGATE is avg, min,
+    max, sum or count; without one all are shown.
+
+    \b
+    The kinds of questions:
+      aggregate  over names, by time; with --by name over time, by name
+      values     by name and time; with --by name by time and name
+      timedata   over names, by time, buckets without data included
+      names      the metric names
+      patterns   globs worth asking for
+
+    Times in a table are UTC and numbers are rounded; JSON and CSV have unix seconds and exact numbers, as over HTTP.
+
+    \b
+    Examples:
+      tally query daily
+      tally query daily avg --by name --q 'requests.*' --since -1h
+      tally query weekly --kind values --step 86400 --format csv
+      tally query ./copy.db --kind names
+    """
+    found = _find(settings, archive)
+    if kind in LISTS:
+        _list(found, kind, options)
+    else:
+        _ask(found, kind, options, settings.query_timeout)
+
+
+def _find(settings: Settings, archive: str) -> Archive:
+    if os.sep not in archive and not archive.endswith(".db"):
+        return find_archive(settings, archive)
+    if not Path(archive).is_file():
+        raise UnknownArchive(f"there is no file {archive!r:.200}")
+    return Archive(archive)
+
+
+def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
+    """Print names or patterns, one a line or as a JSON array.
+
+    :raises InvalidQuestion: when an option is given that has no meaning for them.
+    """
+    for option in options.keys() - {"format", "pretty", "q" if kind == "names" else ""}:
+        if options[option] not in (None, ()):
+            raise InvalidQuestion(f"{option} has no meaning here: it is not for {kind}")
+    if options["format"] not in ("table", "json"):
+        raise InvalidQuestion(f"format {options['format']!r} has no meaning here: {kind} are a table or json")
+    found = archive.names(options["q"]) if kind == "names" else archive.patterns()
+    if options["format"] == "json":
+        found = [encode(found, pretty=options["pretty"]).decode()]
+    sys.stdout.writelines(f"{line}\n" for line in found)
+
+
+def _ask(archive: Archive, kind: str, options: dict[str, Any], timeout_s: float) -> None:
+    """Print an answer as it comes.
+
+    :raises InvalidQuestion, UnknownAggregate: when the question is not one.
+    :raises QueryTimeout: when it lasts longer than `timeout_s`; by then a part may have been printed.
+    """
+    if kind == "timedata" and options["by"]:
+        raise InvalidQuestion(f"by {options['by']!r} has no meaning here: it is for values and aggregate")
+    aggregate, by = options["aggregate"], options["by"] or "time"
+    question = Question.parse(kind, _texts(options), aggregate=aggregate, by=by, now=time.time())
+    with archive.ask(question, timeout_s=timeout_s) as answer:
+        if options["format"] == "table":
+            echo_table(_header(question), _rows(question, answer))
+        else:
+            _write(answer, end=b"" if question.format == "csv" else b"\n")
+
+
+def _texts(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the parameters that were given, as a URL has them; a table is made here, from the rows."""
+    table = {"format": None} if options["format"] == "table" else {}
+    given: dict[str, Any] = {**options, **table, "pretty": "1" if options["pretty"] else None}
+    for name in PARAMETERS:
+        for each in given[name] if name == "q" else (given[name],):
+            if each is not None:
+                yield name, each
+
+
+def _write(answer: Answer, *, end: bytes) -> None:
+    sys.stdout.buffer.writelines(answer)
+    sys.stdout.buffer.write(end)
+
+
+def _header(question: Question) -> tuple[str, ...]:
+    keys = ("name", "time") if question.by == "time" else ("time", "name")
+    shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
+    return (*(keys if question.kind == "values" else (question.by,)), *shown)
+
+
+def _rows(question: Question, answer: Answer) -> Iterator[tuple[Any, ...]]:
+    """Yield the rows of a table, in the columns of `_header`."""
+    for row in answer.rows():
+        if question.kind != "values":
+            key, *values = row
+            yield (utc(key) if question.by == "time" else key, *values)
+            continue
+        name, bucket, *values = row
+        yield (name, utc(bucket), *values) if question.by == "time" else (utc(bucket), name, *values)

@@ -1,0 +1,92 @@
+"""`tally send`: one sample, or the lines of files, to a collector by UDP."""
+
+import time
+from typing import Any
+
+import click
+
+from tally.cli.group import WRONG
+from tally.cli.lines import FILE, MEANINGS, Lines, Rules, size
+from tally.cli.options import with_settings
+from tally.cli.progress import Progress
+from tally.cli.sender import Sender
+from tally.encoder import DATAGRAM_MAX_BYTES, Encoder
+from tally.engine.question import parse_time
+from tally.errors import InvalidSample
+from tally.settings import Settings
+from tally.wire import NUMBER, Reason, parse_line
+
+DEFAULT_RATE = 10_000
+NO_TIMESTAMP = "-1"
+
+
+class TakesNegativeNumbers(click.Command):
+    """A command that takes -5 for a number, where click takes it for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [f" {arg}" if arg[:1] == "-" and NUMBER.fullmatch(arg) else arg for arg in args])
+
+
+@click.command(cls=TakesNegativeNumbers)
+@click.argument("name", required=False)
+@click.argument("value", required=False)
+@click.option(
+    "--timestamp",
+    metavar="TIME",
+    help="when it was: unix seconds, ISO 8601 or relative such as -1h; default: when the collector receives it",
+)
+@click.option("--file", "paths", multiple=True, type=FILE, help="send the lines of this file, - is stdin; repeatable")
+@click.option("--rate", type=click.IntRange(1), default=DEFAULT_RATE, show_default=True, help="most lines a second")
+@with_settings("TALLY_HOST", "TALLY_PORT", "TALLY_PREFIX", "TALLY_MAX_FUTURE")
+@click.pass_context
+def send(
+    context: click.Context, /, *, settings: Settings, paths: tuple[str, ...], rate: int, **sample: str | None
+) -> None:
+    """Send one sample, or the lines of files, to a collector by UDP.
+
+    NAME is a metric's name and VALUE a number, by default 1. With --file, or a single - for --file -, lines are sent
+    instead, NAME VALUE [TIMESTAMP] in each, packed into datagrams at a bounded rate. A line that is not valid is told
+    with its number and reason and left out; the exit status is then 2.
+
+    UDP does not tell whether what was sent has arrived. Where this machine knows that nobody listens, sending stops.
+
+    \b
+    Examples:
+      tally send requests.get.index 0.25
+      tally send jobs.failed 3 --timestamp -15min
+      tally send --file samples.lines --rate 50000
+      tail -f app.lines | tally send -
+    """
+    if not paths and sample == {"name": "-", "value": None, "timestamp": None}:
+        paths = ("-",)
+    elif bool(paths) == any(sample.values()):
+        raise click.UsageError("Give either a NAME or --file", context)
+    rules = Rules(settings.max_future, settings.prefix.encode(), DATAGRAM_MAX_BYTES)
+    with Progress(size(paths)) as progress:
+        lines = Lines(paths, rules, progress)
+        blocks = ([line.text for line in block] for block in lines) if paths else [[_line(settings, **sample)]]
+        with Sender(settings.host, settings.port, rate=rate) as sender:
+            for block in blocks:
+                sender.send(block)
+            sender.check()
+    click.echo(sender.account())
+    if paths:
+        click.echo(lines.account())
+    context.exit(WRONG if lines.rejected else 0)
+
+
+def _line(settings: Settings, *, name: Any, value: Any, timestamp: str | None) -> bytes:
+    """Return the line of one sample.
+
+    :raises InvalidSample, InvalidQuestion: when its name, value or timestamp is not valid.
+    """
+    now = time.time()
+    text = "1" if value is None else value.strip()
+    # What is no number is judged, and refused, by what encodes it.
+    number: Any = float(text) if NUMBER.fullmatch(text) else text
+    given = NO_TIMESTAMP if timestamp is None else timestamp.strip()
+    seconds = None if given == NO_TIMESTAMP else parse_time(given, now, "timestamp")
+    [line] = Encoder(settings.prefix).datagrams(name, number, seconds)
+    if parse_line(line, int(now), settings.max_future) == Reason.FUTURE:
+        raise InvalidSample(f"timestamp {given!r:.100} is not valid: it is {MEANINGS[Reason.FUTURE]}")
+    return line

@@ -1,0 +1,58 @@
+"""Tables for people: columns as wide as what stands in them, numbers to the right, times in UTC.
+
+A time is printed as `--since` takes it, so it can be copied into the next question. JSON and CSV are for programs; here
+numbers are rounded to SIGNIFICANT_DIGITS.
+"""
+
+import itertools
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+SIGNIFICANT_DIGITS = 6
+# Widths are taken from so many rows, so that a table of any length is printed as it is read.
+MEASURED_ROWS = 1_000
+
+Cell = str | int | float | None
+
+
+def echo_table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """Print a table on stdout."""
+    sys.stdout.writelines(f"{line}\n" for line in table_lines(header, rows))
+
+
+def table_lines(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Iterator[str]:
+    """Yield the lines of a table, as far as rows have come; a later row may be wider than its columns."""
+    rows = iter(rows)
+    measured = list(itertools.islice(rows, MEASURED_ROWS))
+    texts = [header, *([shown(cell) for cell in row] for row in measured)]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    signs = [">" if any(isinstance(row[at], int | float) for row in measured) else "<" for at in range(len(header))]
+    layout = "  ".join(f"{{:{sign}{width}}}" for sign, width in zip(signs, widths, strict=True))
+    yield layout.format(*header).rstrip()
+    for row in itertools.chain(measured, rows):
+        yield layout.format(*map(shown, row)).rstrip()
+
+
+def shown(cell: Cell) -> str:
+    """Return a cell's text; None is a dash."""
+    if cell is None:
+        return "-"
+    return number(cell) if isinstance(cell, float) else str(cell)
+
+
+def number(value: float) -> str:
+    """Return a number with SIGNIFICANT_DIGITS, and whole where it has more digits before the point."""
+    whole = 10.0 ** (SIGNIFICANT_DIGITS - 1) <= abs(value) < 1e15
+    return f"{value:.0f}" if whole else f"{value:.{SIGNIFICANT_DIGITS}g}"
+
+
+def utc(seconds: Any) -> str | None:
+    """Return unix seconds as ISO 8601, or as they are beyond the year 9999."""
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return str(seconds)

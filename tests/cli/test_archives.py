@@ -1,0 +1,147 @@
+"""`tally archives`, against real files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Archive, Catalog
+from tests.cli.command import filled, invoke, on_terminal, run
+
+DAILY = {
+    "slug": "daily",
+    "name": "Every day",
+    "description": "what happened",
+    "pattern": "requests.*",
+    "resolution": 10,
+    "retention": 48,
+    "enabled": False,
+    "first": None,
+    "last": None,
+}
+
+
+def _json(result_stdout: str) -> dict[str, object]:
+    """Return a printed archive without its bytes, which depend on SQLite's release."""
+    printed: dict[str, object] = json.loads(result_stdout)
+    size = printed.pop("bytes")
+    assert isinstance(size, int)
+    assert size > 0
+    return printed
+
+
+def test_every_property_can_be_given(tmp_path: Path) -> None:
+    """`create` takes each property as an option, and what it prints is what is there."""
+    options = (
+        "--name", "Every day", "--description", "what happened", "--pattern", "requests.*", "--resolution", "10",
+        "--retention", "48", "--disabled",
+    )  # fmt: skip
+    assert DAILY == _json(invoke(tmp_path / "new", "archives", "create", "daily", *options, "--json").stdout)
+    assert DAILY == _json(invoke(tmp_path / "new", "archives", "show", "daily", "--json").stdout)
+
+
+def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
+    """A slug is enough for an archive, and the table tells the defaults with their units."""
+    lines = invoke(tmp_path, "archives", "create", "plain").stdout.splitlines()
+    assert [
+        "property     value",
+        "slug         plain",
+        "name         plain",
+        "description",
+        "pattern      *",
+        "resolution   5 s",
+        "retention    24 h",
+        "enabled      yes",
+        "first        -",
+        "last         -",
+    ] == lines[:-1]
+    assert lines[-1].startswith("bytes        ")
+
+
+def test_edit_changes_what_is_given(tmp_path: Path) -> None:
+    """Other properties stay, data is merged into coarser buckets, and both flags of `enabled` work."""
+    data = filled(tmp_path)
+    result = invoke(data, "archives", "edit", "daily", "--resolution", "20", "--disabled", "--json")
+    assert (20, 0, False) == tuple(_json(result.stdout)[key] for key in ("resolution", "retention", "enabled"))
+    assert {1700000000: 4} == Archive(data / "daily.db").aggregate("count")
+    assert "enabled      yes" in invoke(data, "archives", "edit", "daily", "--enabled").stdout
+    assert "description  new" in invoke(data, "archives", "edit", "daily", "--description", "new").stdout
+    assert "description\n" in invoke(data, "archives", "edit", "daily", "--description", "").stdout
+
+
+def test_the_list_has_every_file(tmp_path: Path) -> None:
+    """Archives are listed by slug with what they hold, and a file that is none with the reason."""
+    filled(tmp_path, retention=0)
+    invoke(tmp_path, "archives", "create", "b", "--retention", "1")
+    (tmp_path / "c.db").write_bytes(b"not a database" * 100)
+    (tmp_path / "Not-a-slug.db").write_bytes(b"")
+    header, *rows = [line.split() for line in invoke(tmp_path, "archives", "list").stdout.splitlines()]
+    assert ["slug", "resolution", "retention", "pattern", "enabled", "first", "last", "bytes", "name"] == header
+    assert ["b", "5", "s", "1", "h", "*", "yes", "-", "-"] == rows[0][:-2]
+    seen = ["daily", "10", "s", "for", "ever", "*", "yes", "2023-11-14T22:13:20Z", "2023-11-14T22:13:30Z"]
+    assert seen == rows[2][:-2]
+    assert ["c", "-", "-", "-", "-", "-", "-", "-"] == rows[1][:8]
+    assert "is not an archive of tally's" in " ".join(rows[1])
+    assert 3 == len(rows)
+    listed = json.loads(invoke(tmp_path, "archives", "list", "--json").stdout)
+    assert ["b", "c", "daily"] == [each["slug"] for each in listed]
+    assert (1700000000, 1700000010) == (listed[2]["first"], listed[2]["last"])
+    assert {"slug", "error"} == listed[1].keys()
+
+
+def test_an_empty_directory_has_an_empty_list(tmp_path: Path) -> None:
+    """A directory that is not there has no archives, and listing them does not make it."""
+    assert "[]\n" == invoke(tmp_path / "none", "archives", "list", "--json").stdout
+    assert not (tmp_path / "none").exists()
+
+
+def test_delete_needs_no_terminal_with_yes(tmp_path: Path) -> None:
+    """With --yes the file is deleted at once."""
+    data = filled(tmp_path)
+    result = run(data, "archives", "delete", "daily", "--yes")
+    assert (0, f"deleted {data / 'daily.db'}\n", b"") == (result.returncode, result.stdout.decode(), result.stderr)
+    assert [] == Catalog(data).slugs()
+
+
+def test_delete_without_terminal_and_without_yes_is_refused(tmp_path: Path) -> None:
+    """A script that forgot --yes does not delete, whatever its stdin says."""
+    data = filled(tmp_path)
+    result = run(data, "archives", "delete", "daily", stdin=b"y\n")
+    told = b"tally archives delete: there is no terminal to ask on: give --yes to delete; see "
+    assert (2, b"", told) == (result.returncode, result.stdout, result.stderr[: len(told)])
+    assert ["daily"] == Catalog(data).slugs()
+
+
+@pytest.mark.parametrize(
+    ("typed", "status", "left"),
+    [("y\n", 0, []), ("n\n", 1, ["daily"]), ("\n", 1, ["daily"]), ("\x03", 130, ["daily"]), ("\x04", 130, ["daily"])],
+    ids=["yes", "no", "enter", "ctrl-c", "ctrl-d"],
+)
+def test_delete_asks_on_a_terminal(tmp_path: Path, typed: str, status: int, left: list[str]) -> None:
+    """Only a yes deletes, after a question that tells what would be lost."""
+    data = filled(tmp_path)
+
+    def answer(shown: str) -> str:
+        # A signal that comes just before the command waits for input is only seen with the next one.
+        return typed if shown.endswith(("to 2023-11-14T22:13:30Z? [y/N]: ", "^C")) else ""
+
+    ended, shown = on_terminal(data, "archives", "delete", "daily", answer=answer)
+    assert f"Delete {data / 'daily.db'}, which holds " in shown
+    assert (status, left) == (ended, Catalog(data).slugs())
+
+
+def test_a_file_that_is_no_archive_is_not_deleted(tmp_path: Path) -> None:
+    """What another application has put there is left alone."""
+    other = tmp_path / "other.db"
+    other.write_bytes(b"precious" * 100)
+    result = invoke(tmp_path, "archives", "delete", "other", "--yes")
+    assert 2 == result.exit_code
+    assert b"precious" * 100 == other.read_bytes()
+
+
+def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    """A data directory under a file is one line."""
+    (tmp_path / "file").write_bytes(b"")
+    result = invoke(tmp_path / "file" / "data", "archives", "create", "daily")
+    assert (2, 1) == (result.exit_code, result.stderr.count("\n"))
+    assert "cannot be created" in result.stderr

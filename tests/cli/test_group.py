@@ -1,0 +1,178 @@
+"""How commands are found, and how what goes wrong is told."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import pytest
+
+from tally.cli import main
+from tests.cli.command import filled, invoke, run
+from tests.processes import LIMIT_S, environment
+
+HEAVY = ("anyio", "apsw", "starlette", "uvicorn", "tally.engine", "tally.collector", "tally.api")
+
+WRONG = [
+    ("unknown",),
+    ("--unknown",),
+    ("send",),
+    ("send", "--unknown"),
+    ("send", "name", "one"),
+    ("send", "two words"),
+    ("send", "name", "1", "surplus"),
+    ("send", "name", "--port", "65536"),
+    ("send", "name", "--rate", "0"),
+    ("send", "name", "--file", "-"),
+    ("send", "name", "--timestamp", "yesterday"),
+    ("send", "name", "--timestamp", "2262-01-01"),
+    ("send", "--file", "no-such-file"),
+    ("import",),
+    ("import", "no-such-file"),
+    ("import", "-", "--archive", "nope"),
+    ("archives", "unknown"),
+    ("archives", "show", "nope"),
+    ("archives", "show", "../daily"),
+    ("archives", "create", "Daily"),
+    ("archives", "create", "daily"),
+    ("archives", "create", "other", "--resolution", "0"),
+    ("archives", "create", "other", "--retention", "one"),
+    ("archives", "create", "other", "--pattern", ""),
+    ("archives", "edit", "daily"),
+    ("archives", "edit", "daily", "--resolution", "15"),
+    ("archives", "delete", "daily"),
+    ("archives", "delete", "nope", "--yes"),
+    ("query",),
+    ("query", "nope"),
+    ("query", "./nope.db"),
+    ("query", "daily", "median"),
+    ("query", "daily", "--kind", "unknown"),
+    ("query", "daily", "--step", "15"),
+    ("demo", "--seconds", "-1"),
+    ("demo", "--history", "169"),
+]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory with an archive, which no test here may change."""
+    return filled(tmp_path_factory.mktemp("data"))
+
+
+@pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
+def test_what_the_user_did_wrong_is_one_line_and_status_2(directory: Path, arguments: tuple[str, ...]) -> None:
+    """Whatever is wrong with a command line, stderr has one line, stdout nothing, and the status is 2."""
+    result = invoke(directory, *arguments)
+    assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
+    assert result.stderr.startswith("tally")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("send", "--unknown"), "tally send: no such option '--unknown'; see tally send --help"),
+        (("query", "nope"), "tally: there is no archive 'nope' in {directory}"),
+        (("archives", "show"), "tally archives show: missing argument 'SLUG'; see tally archives show --help"),
+    ],
+)
+def test_a_real_process_tells_the_same(directory: Path, arguments: tuple[str, ...], line: str) -> None:
+    """`python -m tally` ends with status 2 and a line that names the command, or what is missing and where."""
+    result = run(directory, *arguments)
+    # Releases of click differ in quotes and colons.
+    told = result.stderr.decode().replace("option: --unknown", "option '--unknown'")
+    assert (2, b"", line.format(directory=directory) + "\n") == (result.returncode, result.stdout, told)
+
+
+def test_a_malformed_setting_is_one_line_that_names_it(directory: Path) -> None:
+    """A malformed environment variable stops a command with its name, its value and what would be right."""
+    result = run(directory, "query", "daily", TALLY_PORT="many")
+    told = b"tally: TALLY_PORT='many' is not a port: use a whole number from 0 to 65535\n"
+    assert (2, b"", told) == (result.returncode, result.stdout, result.stderr)
+
+
+def test_what_the_machine_cannot_do_is_one_line_and_status_1(directory: Path) -> None:
+    """A full disk under stdout is told in one line, and the status says that nothing was wrong with the command."""
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "tally", "query", "daily"],
+            stdout=full, stderr=subprocess.PIPE, env=environment(directory), timeout=LIMIT_S, check=False,
+        )  # fmt: skip
+    assert (1, b"tally: [Errno 28] No space left on device\n") == (result.returncode, result.stderr)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("archives",), ("send", "--help")], ids=" ".join)
+def test_help_is_printed_on_stdout(directory: Path, arguments: tuple[str, ...]) -> None:
+    """Help is an answer and no error, also for a group that is named alone."""
+    result = invoke(directory, *arguments)
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert result.stdout.startswith("Usage: tally")
+
+
+def test_help_lists_the_commands_with_their_own_first_line() -> None:
+    """What `tally --help` says of each command, without importing it, is what the command says itself."""
+    context = click.Context(main)
+    for name, entry in main.entries.items():
+        command = main.get_command(context, name)
+        assert command is not None
+        assert entry.summary == str(command.help).split("\n")[0]
+
+
+def test_help_and_version_import_no_more_than_they_need(tmp_path: Path) -> None:
+    """Neither the engine nor the collector nor a web framework is imported before a command is run."""
+    script = f"""
+import sys
+from tally.cli import main
+try:
+    main(sys.argv[1:])
+except SystemExit:
+    print(sorted(set({HEAVY}) & set(sys.modules)))
+"""
+    for argument in ("--help", "--version"):
+        command = [sys.executable, "-c", script, argument]
+        result = subprocess.run(command, capture_output=True, env=environment(tmp_path), timeout=LIMIT_S, check=True)
+        assert b"[]" == result.stdout.splitlines()[-1]
+
+
+def test_the_version_is_the_packages(directory: Path) -> None:
+    """`tally --version` prints what `tally.__version__` has."""
+    import tally
+
+    assert f"tally {tally.__version__}\n" == invoke(directory, "--version").stdout
+
+
+def test_an_interruption_is_quiet(directory: Path) -> None:
+    """SIGINT ends a command with status 130 and not a word."""
+    with _piped(directory, "import", "-") as process:
+        assert process.stdin is not None
+        # More than a pipe holds: once it is written, the command has begun to read, and so can be interrupted.
+        process.stdin.write(b"\n" * 200_000)
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        assert (b"", b"") == process.communicate(timeout=LIMIT_S)
+        assert 130 == process.returncode
+
+
+@pytest.mark.parametrize("arguments", [(), ("--format", "json"), ("--format", "csv")], ids=" ".join)
+def test_a_broken_pipe_is_quiet(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """A reader that goes away, such as `head`, ends the command without a word."""
+    lines = b"".join(b"some.name 1 %d\n" % second for second in range(0, 200_000, 10))
+    with _piped(filled(tmp_path, lines), "query", "daily", *arguments) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        assert (b"", 1) == (process.stderr.read(), process.wait(LIMIT_S))
+
+
+@contextmanager
+def _piped(directory: Path, *arguments: str) -> "Iterator[subprocess.Popen[bytes]]":
+    command = [sys.executable, "-m", "tally", *arguments]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment(directory)) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

@@ -1,0 +1,165 @@
+"""Wire lines from files."""
+
+import io
+from pathlib import Path
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tally.cli import lines
+from tally.cli.lines import MEANINGS, Lines, Rules, blocks, counted, size
+from tally.cli.progress import Progress
+from tally.wire import Reason, Sample
+
+NOW = 1_700_000_000
+RULES = Rules(max_future_s=60)
+
+
+class _Slow(io.RawIOBase):
+    """A file that gives so many bytes at a time."""
+
+    def __init__(self, *parts: bytes) -> None:
+        self.parts = [part for part in parts if part]
+
+    def read1(self, _size: int) -> bytes:
+        return self.parts.pop(0) if self.parts else b""
+
+
+def _read(path: Path | str, rules: Rules = RULES) -> tuple[list[bytes], Lines, str]:
+    """Return the good lines of a file, their reader, and what it reported."""
+    told = io.StringIO()
+    reader = Lines([str(path)], rules, Progress(stream=told), clock=lambda: NOW + 0.9)
+    return [line.text for block in reader for line in block], reader, told.getvalue()
+
+
+@given(st.lists(st.binary(max_size=30)), st.integers(1, 40))
+def test_lines_do_not_depend_on_how_they_are_read(parts: list[bytes], longest: int) -> None:
+    """However a file comes, its lines are those between its LFs, those that are too long recognizably so."""
+    whole = b"".join(parts)
+    expected = [line[: longest + 2] for line in whole.split(b"\n")]
+    if not expected[-1]:
+        expected.pop()
+    found = [line[: longest + 2] for block in blocks(_Slow(*parts), longest) for line in block]  # type: ignore[arg-type]
+    assert expected == found
+
+
+def test_what_has_come_is_not_kept_waiting() -> None:
+    """Lines that are there are given before the next ones are read, as `tail -f` needs it."""
+    slow = _Slow(b"a 1\nb", b" 2\n")
+    found = blocks(slow, 100)  # type: ignore[arg-type]
+    assert [b"a 1"] == next(found)
+    assert [b" 2\n"] == slow.parts
+
+
+def test_a_line_without_end_needs_no_memory() -> None:
+    """Of a line that is too long only so much is kept that it still is."""
+    slow = _Slow(*[b"x" * 1000] * 1000, b"\na 1\n")
+    assert [102, 3] == [len(line) for block in blocks(slow, 100) for line in block]  # type: ignore[arg-type]
+
+
+LONGEST = 65_507
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"name 1", None),
+        (b"  name\t1  ", None),
+        (b"name 1 -1", None),
+        (b"name 1 %d" % (NOW + 60), None),
+        (b"name 1 %d" % (NOW + 61), Reason.FUTURE),
+        (b"name 1 -2", Reason.TIMESTAMP),
+        (b"name one", Reason.VALUE),
+        (b"name", Reason.FIELDS),
+        (b"   ", Reason.FIELDS),
+        (b"na\x01me 1", Reason.NAME),
+        (b"\xff 1", Reason.ENCODING),
+        (b"name 1".ljust(LONGEST), None),
+        (b"name 1".ljust(LONGEST) + b"\r", None),
+        (b"name 1".ljust(LONGEST + 1), lines.LENGTH),
+        (b"name 1".ljust(LONGEST + 1) + b"\rx", lines.LENGTH),
+    ],
+)
+def test_each_line_is_judged(tmp_path: Path, line: bytes, reason: str | None) -> None:
+    """A good line is given, and a bad one counted under its reason."""
+    path = tmp_path / "lines"
+    path.write_bytes(line + b"\n")
+    good, reader, told = _read(path)
+    assert ([] if reason else [line.removesuffix(b"\r").lstrip()]) == good
+    assert ({reason: 1} if reason else {}) == dict(reader.rejected)
+    assert bool(reason) == bool(told)
+
+
+def test_a_bad_line_is_told_with_its_number_and_reason(tmp_path: Path) -> None:
+    """Empty lines count where an editor counts them, CRs do not matter, and control characters are not let through."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"a 1\r\n\r\n\nb x\r\nc 1\nd\x1b[2J 1")
+    good, reader, told = _read(path)
+    assert [b"a 1", b"c 1"] == good
+    assert f"{path}:4: value: {MEANINGS['value']}: 'b x'\n{path}:6: name: {MEANINGS['name']}: 'd\\x1b[2J 1'\n" == told
+    assert "read 4 lines, rejected 2 (name 1, value 1)" == reader.account()
+
+
+def test_every_reason_has_a_meaning() -> None:
+    """Whatever a line is rejected for when it is read can be told."""
+    assert {*Reason, lines.LENGTH} - {Reason.CARDINALITY} == MEANINGS.keys()
+
+
+def test_the_number_of_a_line_does_not_depend_on_the_blocks(tmp_path: Path) -> None:
+    """A bad line far into a file is found by its number."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"some.name 1\n" * 50_000 + b"bad\n" + b"some.name 1\n" * 9)
+    good, reader, told = _read(path)
+    assert (50_009, 50_010) == (len(good), reader.read)
+    assert told.startswith(f"{path}:50001: fields: ")
+
+
+def test_a_prefix_is_put_before_every_name_and_judged_with_it(tmp_path: Path) -> None:
+    """A prefix belongs to the name, also where that becomes too long by it."""
+    path = tmp_path / "lines"
+    path.write_bytes(b" a 1\n" + b"n" * 254 + b" 1\n")
+    good, reader, _ = _read(path, RULES._replace(prefix=b"p."))
+    assert [b"p.a 1"] == good
+    assert {Reason.NAME: 1} == dict(reader.rejected)
+
+
+def test_a_line_without_timestamp_gets_the_second_in_which_it_is_read(tmp_path: Path) -> None:
+    """The second of receipt is that of reading."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"a 0.5\n")
+    reader = Lines([str(path)], RULES, Progress(stream=io.StringIO()), clock=lambda: NOW + 0.9)
+    assert [Sample("a", 0.5, NOW)] == [line.sample for block in reader for line in block]
+
+
+def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
+    """Each file has line numbers of its own, and all have one account."""
+    for name in ("one", "two"):
+        (tmp_path / name).write_bytes(b"a 1\nbad\n")
+    told = io.StringIO()
+    reader = Lines([str(tmp_path / "one"), str(tmp_path / "two")], RULES, Progress(stream=told))
+    assert [[b"a 1"], [b"a 1"]] == [[line.text for line in block] for block in reader]
+    assert ["one:2", "two:2"] == [":".join(Path(line).name.split(":")[:2]) for line in told.getvalue().splitlines()]
+    assert 4 == reader.read
+
+
+def test_stdin_that_is_closed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process may be started without stdin, and then says so."""
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(click.FileError, match="stdin is closed"):
+        _read("-")
+
+
+def test_the_size_is_known_of_regular_files_only(tmp_path: Path) -> None:
+    """Progress has a percentage only where the end can be known."""
+    (tmp_path / "one").write_bytes(b"123")
+    (tmp_path / "two").write_bytes(b"4567")
+    assert 7 == size([str(tmp_path / "one"), str(tmp_path / "two")])
+    assert 0 == size([str(tmp_path / "one"), "/dev/null"])
+    assert 0 == size([])
+
+
+def test_numbers_come_with_their_noun() -> None:
+    """One line, but no lines and two lines."""
+    assert ["0 lines", "1 line", "2 lines"] == [counted(number, "line") for number in range(3)]

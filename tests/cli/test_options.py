@@ -1,0 +1,90 @@
+"""Options that are made from the table of settings."""
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from tally.cli import main
+from tally.cli.options import find_archive, with_settings
+from tally.errors import InvalidSetting, UnknownArchive
+from tally.settings import SETTINGS, Settings
+
+ALL = [setting.name for setting in SETTINGS]
+
+
+@click.command()
+@with_settings(*ALL)
+def _every(settings: Settings) -> None:
+    click.echo(repr(settings))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "port"),
+    [([], {}, 8900), ([], {"TALLY_PORT": "1"}, 1), (["--port", "2"], {"TALLY_PORT": "1"}, 2), (["--port", "0"], {}, 0)],
+)
+def test_an_option_beats_the_environment_and_that_the_default(
+    arguments: list[str], environment: dict[str, str], port: int
+) -> None:
+    """Of an option, an environment variable and the default, the first that is given is taken."""
+    result = CliRunner(env={"TALLY_PORT": None, **environment}).invoke(_every, arguments)
+    assert f" port={port}," in result.stdout
+
+
+def test_an_option_may_be_empty_where_the_setting_may() -> None:
+    """An empty option is a value like any other, and no option that was left out."""
+    result = CliRunner(env={"TALLY_PREFIX": "given"}).invoke(_every, ["--prefix", ""])
+    assert " prefix=''," in result.stdout
+
+
+def test_a_malformed_option_is_told_by_its_own_name() -> None:
+    """The error names the option, and not the setting that it stands for."""
+    result = CliRunner().invoke(_every, ["--flush-time", "0"])
+    assert isinstance(result.exception, InvalidSetting)
+    assert "--flush-time='0' is not a duration: use a number of seconds greater than 0" == str(result.exception)
+
+
+def test_a_malformed_secret_is_not_shown() -> None:
+    """What is wrong with a token is told without the token."""
+    result = CliRunner().invoke(_every, ["--read-token", "my secret"])
+    assert "--read-token=(not shown) is not" in str(result.exception)
+
+
+def test_every_option_is_helped_from_the_table() -> None:
+    """The help of an option tells its meaning, its environment variable and its default."""
+    text = " ".join(CliRunner().invoke(_every, ["--help"], terminal_width=500).stdout.split())
+    for setting in SETTINGS:
+        assert setting.meaning in text
+        assert f"[{setting.name}{f'; default {setting.default}' if setting.default else ''}]" in text
+
+
+def test_units_and_zeros_are_told_where_the_meaning_does_not() -> None:
+    """A unit stands in the help once, and what 0 means where it means something else than nothing."""
+    text = " ".join(CliRunner().invoke(_every, ["--help"], terminal_width=500).stdout.split())
+    assert "time between flushes, in seconds [TALLY_FLUSH_TIME; default 5]" in text
+    assert "names that an archive takes; 0: no limit [TALLY_MAX_NAMES; default 100000]" in text
+
+
+def test_commands_take_an_option_for_each_setting_that_they_go_by() -> None:
+    """A setting that changes what a command does can be given as an option of it."""
+    expected = {
+        "send": {"--host", "--port", "--prefix", "--max-future"},
+        "import": {"--data-dir", "--max-names", "--max-future"},
+        "query": {"--data-dir", "--query-timeout"},
+        "demo": {"--data-dir", "--host", "--port", "--prefix", "--max-names"},
+    }
+    flags = {"--" + setting.field.replace("_", "-") for setting in SETTINGS}
+    context = click.Context(main)
+    for name, settings in expected.items():
+        command = main.get_command(context, name)
+        assert command is not None
+        assert settings == {flag for parameter in command.params for flag in parameter.opts} & flags
+
+
+def test_an_archive_that_is_not_there_is_told_with_its_directory(tmp_path: Path) -> None:
+    """Who works in the wrong directory shall see which one that is."""
+    settings = Settings.load({}, data_dir=tmp_path)
+    with pytest.raises(UnknownArchive) as caught:
+        find_archive(settings, "daily")
+    assert f"there is no archive 'daily' in {tmp_path}" == str(caught.value)
