@@ -1,0 +1,94 @@
+"""How tally is proven: plain `nox` runs every session, and each must hold.
+
+Which interpreters the tests run on is not written down: it is every CPython from 3.11 on that works on this machine,
+the oldest of them with coverage.
+"""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+CODE = ("tally", "tests", "bench", "noxfile.py")
+READING = ("tests/tidy", "tests/docs")
+MINORS = range(11, 20)
+
+
+def interpreters() -> dict[str, str]:
+    """Return the CPythons that work here by version, oldest first."""
+    found = ((f"3.{minor}", next(filter(works, candidates(f"3.{minor}")), None)) for minor in MINORS)
+    return {version: path for version, path in found if path is not None}
+
+
+def candidates(version: str) -> list[str]:
+    """Return where an interpreter may be: on the PATH, or among pyenv's, which it hides there unless told otherwise."""
+    on_path = shutil.which(f"python{version}")
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    installed = (str(path) for path in pyenv.glob(f"versions/{version}.*/bin/python{version}"))
+    return [*([on_path] if on_path else []), *sorted(installed, reverse=True)]
+
+
+def works(path: str) -> bool:
+    """Return whether an interpreter starts and can make a virtual environment."""
+    return subprocess.run([path, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0
+
+
+FOUND = interpreters()
+assert FOUND, "no CPython from 3.11 on was found"
+OLDEST = next(iter(FOUND))
+
+
+def install(session: nox.Session, *groups: str) -> None:
+    """Install tally from this checkout, and the packages of dependency groups."""
+    session.install("-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
+
+
+@nox.session(python=FOUND[OLDEST])
+def lint(session: nox.Session) -> None:
+    """The code reads as one hand's, and has none of the known mistakes."""
+    session.install(*nox.project.dependency_groups(PROJECT, "lint"))
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Every type is told, and true."""
+    install(session, "types", "test")
+    session.run("mypy")
+
+
+@nox.session
+@nox.parametrize("python", [nox.param(path, id=version) for version, path in FOUND.items()])
+def tests(session: nox.Session) -> None:
+    """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage."""
+    install(session, "test")
+    chosen = session.posargs or [f"--ignore={path}" for path in READING]
+    if session.python != FOUND[OLDEST] or session.posargs:
+        session.run("pytest", *chosen)
+        return
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *chosen)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session
+def tidy(session: nox.Session) -> None:
+    """Layout and sizes are within the rules."""
+    session.install(*nox.project.dependency_groups(PROJECT, "test"))
+    session.run("pytest", "tests/tidy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """What there is stands in the documentation, and what stands there is."""
+    install(session, "test")
+    session.run("pytest", "tests/docs")

@@ -1,0 +1,1 @@
+"""The rules of layout and size, held by reading the code."""

@@ -1,0 +1,23 @@
+"""The code keeps the rules, but for the exemptions, and the exemptions only shrink."""
+
+import pytest
+
+from tests.tidy.rules import EXEMPT, RULES, Rule
+from tests.tidy.source import Module, project
+
+
+@pytest.fixture(scope="module")
+def modules() -> list[Module]:
+    """Parse the project once."""
+    return project()
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule_is_kept(rule: Rule, modules: list[Module]) -> None:
+    """What breaks a rule is exempt from it, and what is exempt from a rule breaks it."""
+    assert sorted(EXEMPT.get(rule, {})) == sorted(rule(modules)), rule.__doc__
+
+
+def test_exemptions_are_of_rules() -> None:
+    """There is no exemption from a rule that is not looked at."""
+    assert set() == EXEMPT.keys() - set(RULES)
