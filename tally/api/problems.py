@@ -28,7 +28,7 @@ STATUSES: dict[type[TallyError], HTTPStatus] = {
 UNEXPECTED = "an error that tally did not expect: the server's log has the details"
 
 
-class Problem(Exception):  # noqa: N818
+class Problem(Exception):
     """Raised when a request cannot be answered for a reason that only HTTP knows."""
 
     def __init__(self, status: HTTPStatus, detail: str, *, headers: Headers = ()) -> None:

@@ -232,7 +232,7 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
 
 
 def _open(path: Path, *, write: bool) -> apsw.Connection:
-    """Open a file for writing where that may be, for readers too: only then can the last one to close tidy its WAL away.
+    """Open a file for writing where that may be, for readers too: only then the last one to close tidies its WAL away.
 
     Who may not write there cannot join in the WAL, and takes the file for one that nobody changes: right for a copy,
     not for an archive that a collector writes.

@@ -20,7 +20,7 @@ HAS_PROC = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open f
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory with an archive whose dump is larger than what kernels keep of a connection, and an endless one."""
+    """Return a directory with an archive whose dump is larger than a connection's buffers, and an endless one."""
     directory = tmp_path_factory.mktemp("big")
     fill_endless(directory)
     archive = Catalog(directory).create("big", resolution=10, retention=0)

@@ -52,6 +52,10 @@ class Bench:
             while not condition():
                 await anyio.sleep(0.01)
 
+    async def until_taken(self, datagrams: int) -> None:
+        """Let the collector work until it has taken so many datagrams."""
+        await self.until(lambda: self.collector.status()["datagrams"] == datagrams)
+
 
 async def test_what_was_queued_before_the_stop_is_stored(tmp_path: Path) -> None:
     """At the stop the kernel's queue is taken and committed, each sample in the bucket of its second of receipt."""
@@ -106,7 +110,7 @@ async def test_a_full_rollup_is_flushed_before_its_time(tmp_path: Path, monkeypa
         bench.send(b"\n".join(b"name%d 1" % number for number in range(10)))
         await bench.until(lambda: bench.stored == 10)
         bench.send(b"\n".join(b"name%d 1" % number for number in range(9)))
-        await bench.until(lambda: bench.collector.status()["datagrams"] == 2)
+        await bench.until_taken(2)
         assert 10 == bench.stored
         bench.stop.set()
     assert 19 == bench.stored
@@ -146,6 +150,6 @@ async def test_a_clock_that_steps_back_moves_no_sample(tmp_path: Path) -> None:
         for number, now in enumerate((NOW, NOW - 100, NOW + 100), 1):
             bench.now = now
             bench.send(b"a %d" % number)
-            await bench.until(lambda expected=number: bench.collector.status()["datagrams"] == expected)
+            await bench.until_taken(number)
         bench.stop.set()
     assert {1_699_999_900: 2.0, 1_700_000_000: 1.0, 1_700_000_100: 3.0} == bench.archive.aggregate("sum")

@@ -127,7 +127,7 @@ def test_a_worker_that_dies_ends_all_with_one_line(tmp_path: Path) -> None:
         [worker] = children(running.process.pid)
         os.kill(worker, signal.SIGKILL)
         assert running.process.wait(LIMIT_S) != 0
-        assert "exit code -9" in running.said("collector process ended by itself")[0] or running.said("exit code -9")
+        running.said("collector process ended by itself with exit code -9")
     assert not [line for line in running.lines if "Traceback" in line]
 
 
@@ -167,7 +167,7 @@ def test_what_is_wrong_at_the_start_is_one_line(tmp_path: Path, settings: dict[s
     """A setting that cannot be used ends the start with one line that names it, and exit status 2."""
     with started(tmp_path, "collect", **settings) as running:
         assert 2 == running.process.wait(LIMIT_S)
-        assert running.said(said)
+        running.said(said)
     assert 1 == len(running.lines)
 
 
@@ -177,5 +177,5 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         port = first.udp_port
         with started(tmp_path, "collect", TALLY_PORT=port) as second:
             assert 2 == second.process.wait(LIMIT_S)
-            assert second.said(f"cannot listen on UDP 127.0.0.1 port {port}: Address already in use")
+            second.said(f"cannot listen on UDP 127.0.0.1 port {port}: Address already in use")
         assert 1 == len(second.lines)
