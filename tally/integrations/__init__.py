@@ -1,0 +1,1 @@
+"""Frameworks that tally fits into, each a translation in a package of its own."""

@@ -1,0 +1,34 @@
+"""`manage.py tallyserver`: the collector, with the site's settings."""
+
+import logging
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from tally.collector import run
+from tally.errors import TallyError
+from tally.integrations.django.settings import given
+from tally.settings import Settings
+
+
+class Command(BaseCommand):
+    """Collects until SIGTERM or SIGINT."""
+
+    help = "Collects samples into the archives of TALLY_DATA_DIR, until SIGTERM or SIGINT."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Take what beats a setting."""
+        parser.add_argument("--host", help="address to listen on, instead of TALLY_HOST")
+        parser.add_argument("--port", help="UDP port to listen on, instead of TALLY_PORT; 0: the kernel chooses one")
+
+    def handle(self, *_: Any, host: str | None, port: str | None, **__: Any) -> None:
+        """Collect.
+
+        :raises CommandError: when an option or the machine does not allow it.
+        """
+        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        try:
+            run(Settings.load(given(), host=host, port=port))
+        except TallyError as error:
+            raise CommandError(str(error)) from None

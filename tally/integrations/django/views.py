@@ -1,0 +1,156 @@
+"""The API's answers as Django's responses: one view for WSGI, one for ASGI, and the same bytes from both.
+
+What is asked goes to `tally.api.service`, and its reply comes back; nothing is judged here. An answer that streams is
+read in the server's thread under WSGI and in worker threads under ASGI. When the client goes, the server closes the
+response or cancels the view, and either stops the query.
+"""
+
+import threading
+from asyncio import CancelledError
+from collections.abc import AsyncIterator, Iterator
+from functools import lru_cache
+
+import anyio
+from anyio import to_thread
+from django.core.handlers.asgi import ASGIRequest
+from django.db.transaction import non_atomic_requests
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+
+from tally.api.message import MAX_BODY_BYTES, Reply, Request
+from tally.api.service import Service
+from tally.errors import QueryTimeout
+from tally.integrations.django.settings import current
+
+METHODS_WITH_BODY = ("POST", "PATCH")
+
+_service = lru_cache(4)(Service)
+
+
+@csrf_exempt
+@non_atomic_requests
+def answer(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Answer a request under WSGI."""
+    service, asked = _service(current()), _request(request, path)
+    return _response(service.begin(asked, service.handle(asked)), service.settings.query_timeout, _Chunks)
+
+
+@csrf_exempt
+@non_atomic_requests
+async def answer_async(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Answer a request under ASGI."""
+    service, asked = _service(current()), _request(request, path)
+    work = _Work(service, asked)
+    try:
+        reply = work.run() if service.is_open(asked) else await to_thread.run_sync(work.run, abandon_on_cancel=True)
+    except CancelledError:
+        # Not in one of the threads that may all be busy with what shall end.
+        await to_thread.run_sync(work.close, limiter=anyio.CapacityLimiter(1))
+        raise
+    return _response(reply, service.settings.query_timeout, _AsyncChunks)
+
+
+class _Work:
+    """The part of an answer before its first byte, which another thread may stop."""
+
+    def __init__(self, service: Service, asked: Request) -> None:
+        self._service = service
+        self._asked = asked
+        self._reply: Reply | None = None
+        self._stopped = False
+
+    def run(self) -> Reply:
+        """Return the reply, its query begun."""
+        self._reply = self._service.handle(self._asked)
+        if self._stopped:
+            self._reply.close()
+        return self._service.begin(self._asked, self._reply)
+
+    def close(self) -> None:
+        """Stop the query, also one that is not there yet."""
+        self._stopped = True
+        if self._reply is not None:
+            self._reply.close()
+
+
+class _Chunks:
+    """The chunks of a reply as WSGI takes them.
+
+    A client that does not read on would hold the archive's file in a transaction, so the query ends with its time even
+    when nobody asks for the next chunk.
+    """
+
+    def __init__(self, reply: Reply, timeout_s: float) -> None:
+        self._chunks = iter(reply.chunks)
+        self._reply = reply
+        self._is_late = False
+        self._timer = threading.Timer(timeout_s, self._expire)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _expire(self) -> None:
+        self._is_late = True
+        self._reply.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next chunk.
+
+        :raises TallyError: when the answer cannot go on; the server then cuts the connection, so that nobody takes half
+            an answer for a whole one.
+        """
+        for chunk in self._chunks:
+            return chunk
+        if self._is_late:
+            raise QueryTimeout("the client took too long to read the answer")
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop the query."""
+        self._timer.cancel()
+        self._reply.close()
+
+
+class _AsyncChunks:
+    """The chunks of a reply as ASGI takes them, made in worker threads."""
+
+    def __init__(self, reply: Reply, timeout_s: float) -> None:
+        self._chunks = _Chunks(reply, timeout_s)
+        self.close = self._chunks.close
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """Yield the chunks; raises as `_Chunks`. A cancelled thread is left to itself: `close` ends its work."""
+        while (chunk := await to_thread.run_sync(next, self._chunks, None, abandon_on_cancel=True)) is not None:
+            yield chunk
+
+
+def _request(request: HttpRequest, path: str) -> Request:
+    root = request.path.removesuffix(path).rstrip("/")
+    query = request.META["QUERY_STRING"]
+    if isinstance(request, ASGIRequest):
+        query = query.encode().decode("latin-1")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    body = request.read(MAX_BODY_BYTES + 1) if request.method in METHODS_WITH_BODY else b""
+    return Request(request.method or "", f"/{path}", query, headers, body, root)
+
+
+def _response(reply: Reply, timeout_s: float, stream: type[_Chunks | _AsyncChunks]) -> HttpResponseBase:
+    headers = _headers(reply)
+    response: HttpResponseBase
+    if reply.is_whole and "Content-Length" in headers:
+        response = HttpResponse(b"".join(reply.chunks), status=reply.status, headers=headers)
+    else:
+        response = StreamingHttpResponse(stream(reply, timeout_s), status=reply.status, headers=headers)
+    if "Content-Type" not in headers:
+        del response["Content-Type"]
+    return response
+
+
+def _headers(reply: Reply) -> dict[str, str]:
+    """Return the reply's headers, those of one name joined: Django keeps one of a name."""
+    headers: dict[str, str] = {}
+    for name, value in reply.headers:
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers

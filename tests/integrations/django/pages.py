@@ -1,0 +1,52 @@
+"""The pages of the tests' site: of every kind that a middleware meets."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import include, path, re_path
+
+
+class Unexpected(Exception):
+    """Raised by a page."""
+
+
+def page(request: HttpRequest, **_: object) -> HttpResponse:
+    """Answer at once."""
+    return HttpResponse(request.path)
+
+
+def broken(request: HttpRequest) -> HttpResponse:
+    """Raise."""
+    raise Unexpected(request.path)
+
+
+def stream(_: HttpRequest) -> StreamingHttpResponse:
+    """Answer in three parts."""
+
+    def parts() -> Iterator[bytes]:
+        yield from (b"a", b"b", b"c")
+
+    return StreamingHttpResponse(parts())
+
+
+async def stream_async(_: HttpRequest) -> StreamingHttpResponse:
+    """Answer in three parts, as ASGI likes it."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"a", b"b", b"c"):
+            yield part
+
+    return StreamingHttpResponse(parts())
+
+
+urlpatterns = [
+    path("", page),
+    path("articles/<int:pk>/", page),
+    re_path(r"^archive/(?P<year>[0-9]{4})/\Z", page),
+    path("broken/", broken),
+    path("stream/", stream),
+    path("stream-async/", stream_async),
+    path("admin/", admin.site.urls),
+    path("_tally/", include("tally.urls")),
+]

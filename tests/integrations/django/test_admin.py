@@ -1,0 +1,155 @@
+"""The admin's pages: what they show, and what they do to the files."""
+
+import re
+from html import unescape
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.template.defaultfilters import filesizeformat
+from django.test import Client
+
+from tally.integrations.django.models import Archive
+from tests.api.cases import NOT_A_DATABASE
+from tests.integrations.django.conftest import Site
+
+LIST = "/admin/tally/archive/"
+DAILY = {"slug": "daily", "pattern": "*", "resolution": "10", "retention": "0", "enabled": "on"}
+SAMPLES = [("requests.get.index", 0.25, 1700000001), ("requests.get.about", 1, 1700000012)]
+
+
+def read(client: Client, path: str) -> str:
+    """Return the text of a page."""
+    return text(client.get(path).content)
+
+
+def text(content: bytes) -> str:
+    """Return what people see of a page, in one line."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", content.decode())).split())
+
+
+def size_of(site: Site, slug: str) -> str:
+    """Return how large an archive is, as the pages say it."""
+    return " ".join(filesizeformat(site.archives[slug].summary().bytes).split())
+
+
+def page_of(slug: str, what: str = "change") -> str:
+    """Return the path of a page of one archive."""
+    return f"{LIST}{Archive.objects.get(slug=slug).pk}/{what}/"
+
+
+def test_the_list_shows_archives_made_elsewhere(site: Site, staff: Client) -> None:
+    """Every file is there with its definition and what it holds, an empty one too."""
+    site.archives.create("daily", pattern="requests.*", resolution=10, retention=0).record(SAMPLES)
+    site.archives.create("empty", resolution=300, enabled=False)
+    shown = read(staff, LIST)
+    moments = "Nov. 14, 2023, 10:13 p.m. Nov. 14, 2023, 10:13 p.m."
+    assert f"daily requests.* 10 0 2 {size_of(site, 'daily')} {moments}" in shown
+    assert f"empty * 300 24 0 {size_of(site, 'empty')} - -" in shown
+    site.archives.delete("daily")
+    assert "daily" not in read(staff, LIST)
+
+
+def test_the_list_says_which_file_cannot_be_read(site: Site, staff: Client) -> None:
+    """A broken file is a message, and no error of the page."""
+    Archive.objects.create(slug="daily")
+    (site.archives.directory / "daily.db").write_bytes(NOT_A_DATABASE)
+    shown = read(staff, LIST)
+    assert "daily.db: is not an archive" in shown
+    assert "daily * 5 24 cannot be read - - -" in shown
+
+
+def test_an_archives_life(site: Site, staff: Client) -> None:
+    """Adding makes the file, changing changes it, deleting deletes it, and the history knows."""
+    assert 302 == staff.post(f"{LIST}add/", DAILY).status_code
+    site.archives["daily"].record(SAMPLES)
+    assert 302 == staff.post(page_of("daily"), {**DAILY, "resolution": "20", "name": "Each day"}).status_code
+    changed = site.archives["daily"].definition()
+    assert (20, "Each day") == (changed.resolution, changed.name)
+    assert 302 == staff.post(page_of("daily", "delete"), {"post": "yes"}).status_code
+    assert ([], 0) == (site.archives.slugs(), Archive.objects.count())
+    assert [3, 2, 1] == list(LogEntry.objects.values_list("action_flag", flat=True))
+
+
+def test_the_slug_of_a_file_stays(site: Site, staff: Client) -> None:
+    """An archive is not renamed by its form."""
+    Archive.objects.create(slug="daily")
+    staff.post(page_of("daily"), {**DAILY, "slug": "other", "resolution": "5"})
+    assert ["daily"] == site.archives.slugs()
+    assert 0 == site.archives["daily"].definition().retention
+
+
+def test_errors_stand_in_the_form(site: Site, staff: Client) -> None:
+    """A form that is not valid comes back with what was entered and what is wrong."""
+    response = staff.post(f"{LIST}add/", {**DAILY, "resolution": "0", "name": "Each day"})
+    assert 200 == response.status_code
+    assert "resolution 0 is not valid: use a whole number from 1" in text(response.content)
+    assert b'value="Each day"' in response.content
+    assert ([], 0) == (site.archives.slugs(), LogEntry.objects.count())
+
+
+def test_the_form_shows_the_file_as_it_is(site: Site, staff: Client) -> None:
+    """What was changed elsewhere since the list was opened is what the form begins with."""
+    Archive.objects.create(slug="daily")
+    site.archives["daily"].edit(description="from elsewhere")
+    assert b'value="from elsewhere"' in staff.get(page_of("daily")).content
+
+
+def test_an_archive_links_to_its_dashboard(site: Site, staff: Client) -> None:
+    """The form leads to the archive's page where tally's URLs are included, and nowhere otherwise."""
+    Archive.objects.create(slug="daily")
+    link = b'href="/_tally/archive/daily/"'
+    assert link in staff.get(page_of("daily")).content
+    site.set(ROOT_URLCONF="tests.integrations.django.only_admin")
+    response = staff.get(page_of("daily"))
+    assert (200, False) == (response.status_code, b"archive/daily" in response.content)
+
+
+def test_a_deletion_says_what_will_be_lost(site: Site, staff: Client) -> None:
+    """Before one archive or several are deleted, the page tells of points, range, size and file."""
+    Archive.objects.create(slug="daily", resolution=10, retention=0).file.record(SAMPLES)
+    Archive.objects.create(slug="empty")
+    lost = (
+        "daily: 2 points from Nov. 14, 2023, 10:13 p.m. to Nov. 14, 2023, 10:13 p.m., "
+        f"{size_of(site, 'daily')}, in the file {site.archives['daily'].path}"
+    )
+    assert lost in read(staff, page_of("daily", "delete"))
+    chosen = list(Archive.objects.values_list("pk", flat=True))
+    asked = text(staff.post(LIST, {"action": "delete_selected", "_selected_action": chosen}).content)
+    assert lost in asked
+    assert f"empty: 0 points, {size_of(site, 'empty')}, in the file" in asked
+    assert ["daily", "empty"] == site.archives.slugs()
+
+
+def test_a_file_that_cannot_be_deleted_is_told(site: Site, staff: Client) -> None:
+    """Neither the row nor the history says that it was deleted."""
+    Archive.objects.create(slug="daily")
+    (site.archives.directory / "daily.db").write_bytes(NOT_A_DATABASE)
+    assert "a file that cannot be read" in read(staff, page_of("daily", "delete"))
+    response = staff.post(page_of("daily", "delete"), {"post": "yes"}, follow=True)
+    assert "daily.db: is not an archive" in text(response.content)
+    assert (1, 0) == (Archive.objects.count(), LogEntry.objects.count())
+
+
+def test_several_are_deleted_one_by_one(site: Site, staff: Client) -> None:
+    """One that cannot be deleted stays and is told of; the others are gone, and only they are in the history."""
+    chosen = [Archive.objects.create(slug=slug).pk for slug in ("a", "b", "c")]
+    (site.archives.directory / "b.db").write_bytes(NOT_A_DATABASE)
+    sent = {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
+    shown = text(staff.post(LIST, sent, follow=True).content)
+    assert "Archive a was deleted." in shown
+    assert "Archive c was deleted." in shown
+    assert "b.db: is not an archive" in shown
+    assert ["b"] == site.archives.slugs() == list(Archive.objects.values_list("slug", flat=True))
+    assert {"a", "c"} == set(LogEntry.objects.values_list("object_repr", flat=True))
+
+
+@pytest.mark.usefixtures("database")
+def test_who_may_not_delete_does_not(site: Site) -> None:
+    """Django's permissions stand before the files."""
+    row = Archive.objects.create(slug="daily")
+    client = Client()
+    client.force_login(User.objects.create_user("reader", is_staff=True))
+    assert 403 == client.post(f"{LIST}{row.pk}/delete/", {"post": "yes"}).status_code
+    client.post(LIST, {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
+    assert ["daily"] == site.archives.slugs()

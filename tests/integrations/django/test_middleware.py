@@ -1,0 +1,317 @@
+"""The middleware: which requests are sent, under which names, how long they took, and that no request ever suffers."""
+
+import asyncio
+import logging
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from asgiref.sync import iscoroutinefunction
+from django.core.exceptions import ImproperlyConfigured
+from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
+
+from tally.integrations.django import middleware
+from tally.integrations.django.middleware import COMPLAIN_EVERY_S, PageTimingMiddleware
+from tests.integrations.django.conftest import Site
+from tests.integrations.django.pages import Unexpected
+
+TIMING = "tally.middleware.PageTimingMiddleware"
+SLASHES = "django.middleware.common.CommonMiddleware"
+ONLY_HTTPS = "django.middleware.security.SecurityMiddleware"
+
+Ask = Callable[[str, str], None]
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put the middleware's clock into a test's hands."""
+    clock = Clock()
+    monkeypatch.setattr(middleware, "perf_counter", clock)
+    return clock
+
+
+def sync_ask(method: str, target: str) -> None:
+    """Ask the site as a WSGI server does, up to the end of the response."""
+    response = Client(raise_request_exception=False).generic(method, target)
+    if response.streaming:
+        assert b"abc" == response.getvalue()
+
+
+def async_ask(method: str, target: str) -> None:
+    """Ask the site as an ASGI server does, up to the end of the response."""
+
+    async def ask() -> None:
+        response: Any = await AsyncClient(raise_request_exception=False).generic(method, target)
+        if response.streaming:
+            assert [b"a", b"b", b"c"] == [part async for part in response.streaming_content]
+
+    asyncio.run(ask())
+
+
+@pytest.fixture(params=[sync_ask, async_ask])
+def ask(request: pytest.FixtureRequest, site: Site) -> Ask:
+    """Run a test with both kinds of stack."""
+    site.set(MIDDLEWARE=[TIMING, ONLY_HTTPS, SLASHES])
+    ask: Ask = request.param
+    return ask
+
+
+def timed(page: Callable[..., Any]) -> Callable[[HttpRequest], Any]:
+    """Return a page of either kind within the middleware."""
+    return PageTimingMiddleware(page)
+
+
+def names(site: Site, count: int = 1) -> list[str]:
+    """Return the names of the next samples."""
+    return [line.split()[0].decode() for line in site.collector.lines(count)]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("GET", "/", "requests.get"),
+        ("POST", "/articles/7/", "requests.post.articles.7"),
+        ("GET", "/articles/7/?page=2", "requests.get.articles.7"),
+        ("HEAD", "/archive/2024/", "requests.head.archive.2024"),
+        ("GET", "/nowhere/else/", "requests.get.nowhere.else"),
+        ("GET", "/articles/7", "requests.get.articles.7"),
+        ("GET", "/broken/", "requests.get.broken"),
+        ("GET", "/admin/login/", "requests.get.admin.login"),
+    ],
+)
+def test_each_request_is_sent_by_its_path(method: str, target: str, expected: str, ask: Ask, site: Site) -> None:
+    """A page, an error, a redirect and what is not found all count, once, and queries are no part of a name."""
+    ask(method, target)
+    assert [expected] == names(site)
+    assert site.collector.nothing()
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/", "requests.get"),
+        ("/articles/7/", "requests.get.articles.<int:pk>"),
+        ("/archive/2024/", "requests.get.archive.<year>"),
+        ("/nowhere/else/", "requests.get.<unmatched>"),
+    ],
+)
+def test_requests_are_sent_by_route(target: str, expected: str, ask: Ask, site: Site) -> None:
+    """With TALLY_MIDDLEWARE_NAMES = "route" ids in paths make no metrics."""
+    site.set(TALLY_MIDDLEWARE_NAMES="route")
+    ask("GET", target)
+    assert [expected] == names(site)
+
+
+@pytest.mark.parametrize("naming", ["path", "route"])
+@pytest.mark.parametrize("target", ["healthz", "values/daily", "nowhere/", "?x=1", ""])
+def test_tallys_own_pages_are_left_out(target: str, naming: str, ask: Ask, site: Site) -> None:
+    """Nothing under tally's URLs is counted, whatever is answered there."""
+    site.set(TALLY_MIDDLEWARE_NAMES=naming)
+    ask("GET", f"/_tally/{target}")
+    assert site.collector.nothing()
+
+
+def test_own_pages_are_known_wherever_they_are_included(ask: Ask, site: Site) -> None:
+    """What tally's pages are is said by the URLconf, not by a path."""
+    site.set(ROOT_URLCONF="tests.integrations.django.elsewhere")
+    ask("GET", "/de/metrics/healthz")
+    ask("GET", "/_tally/healthz")
+    assert ["requests.get._tally.healthz"] == names(site)
+    assert site.collector.nothing()
+
+
+def test_what_another_middleware_answers_is_judged_alike(ask: Ask, site: Site) -> None:
+    """A request that never reached the URLs is counted, and left out if it was for tally's own pages."""
+    site.set(SECURE_SSL_REDIRECT=True, TALLY_MIDDLEWARE_NAMES="route")
+    ask("GET", "/articles/7/")
+    ask("GET", "/_tally/healthz")
+    assert ["requests.get.articles.<int:pk>"] == names(site)
+    assert site.collector.nothing()
+
+
+def test_an_admin_that_tally_installs_is_its_own_page(ask: Ask, site: Site) -> None:
+    """With TALLY_INSTALL_ADMIN the admin belongs to tally, and is not counted."""
+    site.set(TALLY_INSTALL_ADMIN=True)
+    ask("GET", "/admin/login/")
+    assert site.collector.nothing()
+
+
+def test_seconds_are_sent(site: Site, clock: Clock) -> None:
+    """The value is what passed until the response was there."""
+
+    def page(_: HttpRequest) -> HttpResponse:
+        clock.seconds += 0.25
+        return HttpResponse()
+
+    timed(page)(RequestFactory().get("/a/"))
+    assert b"requests.get.a 0.25" == site.collector.datagram()
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_prefix_leaves_less_room(site: Site) -> None:
+    """With TALLY_PREFIX before it, a long name is cut so that it is still one."""
+    site.set(TALLY_PREFIX="p" * 200)
+    timed(lambda _: HttpResponse())(RequestFactory().get("/" + "a" * 300))
+    name, value = site.collector.datagram().split()
+    assert ("p" * 200 + "requests.get.").encode() + b"a" * 42 == name
+    assert b"0.0" == value
+
+
+@pytest.mark.parametrize("error", [Unexpected, asyncio.CancelledError, SystemExit])
+def test_a_request_that_raised_is_counted(error: type[BaseException], site: Site) -> None:
+    """What passes through the middleware is sent with its time, and passes on."""
+
+    def page(_: HttpRequest) -> HttpResponse:
+        raise error
+
+    async def page_async(_: HttpRequest) -> HttpResponse:
+        raise error
+
+    async def ask() -> None:
+        with pytest.raises(error):
+            await timed(page_async)(AsyncRequestFactory().get("/b/"))
+
+    with pytest.raises(error):
+        timed(page)(RequestFactory().get("/a/"))
+    asyncio.run(ask())
+    assert ["requests.get.a", "requests.get.b"] == names(site, 2)
+
+
+@pytest.mark.parametrize("target", ["/stream/", "/stream-async/"])
+def test_a_stream_is_counted_once(target: str, ask: Ask, site: Site) -> None:
+    """Streams of both kinds get through the stack of their kind, and are counted when they are over."""
+    if ("async" in target) == (ask is async_ask):
+        ask("GET", target)
+        assert ["requests.get." + target.strip("/")] == names(site)
+        assert site.collector.nothing()
+
+
+def test_a_stream_is_timed_to_its_end(site: Site, clock: Clock) -> None:
+    """Nothing is sent while a response is read; its time is over when it is closed."""
+
+    def parts() -> Iterator[bytes]:
+        for part in (b"a", b"b"):
+            clock.seconds += 2
+            yield part
+
+    response = timed(lambda _: StreamingHttpResponse(parts()))(RequestFactory().get("/a/"))
+    assert b"ab" == b"".join(response.streaming_content)
+    clock.seconds += 0.5
+    assert site.collector.nothing()
+    response.close()
+    response.close()
+    assert b"requests.get.a 4.5" == site.collector.datagram()
+    assert site.collector.nothing()
+
+
+def test_an_async_stream_is_timed_to_its_end(site: Site, clock: Clock) -> None:
+    """The same holds for a stream of the asynchronous kind, one that is left before its end included."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        for part in (b"a", b"b"):
+            clock.seconds += 2
+            yield part
+
+    async def page(_: HttpRequest) -> StreamingHttpResponse:
+        return StreamingHttpResponse(parts())
+
+    async def ask() -> None:
+        response = await timed(page)(AsyncRequestFactory().get("/a/"))
+        async for _ in response.streaming_content:
+            break
+        assert site.collector.nothing()
+        response.close()
+
+    asyncio.run(ask())
+    assert b"requests.get.a 2.0" == site.collector.datagram()
+
+
+def test_a_file_stays_a_file(site: Site) -> None:
+    """A file that the server may send by itself is left to it, and timed all the same."""
+    with tempfile.TemporaryFile() as file:
+        response = timed(lambda _: FileResponse(file))(RequestFactory().get("/a/"))
+        assert file is response.file_to_stream
+        response.close()
+        assert file.closed
+    assert ["requests.get.a"] == names(site)
+
+
+@pytest.mark.usefixtures("site")
+def test_a_sample_that_fails_hurts_no_request(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The response comes whatever the client does; the log tells of it, once in a while."""
+
+    def fail(*_: Any) -> None:
+        raise OSError("no way out")
+
+    now = Clock()
+    monkeypatch.setattr(middleware, "tally", fail)
+    monkeypatch.setattr(middleware, "monotonic", now)
+    page = timed(lambda _: HttpResponse(b"fine"))
+    with caplog.at_level(logging.ERROR, "tally.django"):
+        for passed in (0, COMPLAIN_EVERY_S - 0.1, 0.1):
+            now.seconds += passed
+            assert b"fine" == page(RequestFactory().get("/")).content
+    assert ["page timings are lost: no way out"] * 2 == [record.getMessage() for record in caplog.records]
+    assert all(record.exc_info for record in caplog.records)
+
+
+def test_a_malformed_setting_stops_the_start(site: Site) -> None:
+    """A site does not start with settings that tally cannot read; the error is one line."""
+    site.set(TALLY_PORT="http")
+    with pytest.raises(ImproperlyConfigured, match="TALLY_PORT='http' is not a port"):
+        PageTimingMiddleware(lambda _: HttpResponse())
+
+
+def test_a_setting_that_becomes_malformed_hurts_no_request(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """What is wrong later is logged, as one line."""
+    page = timed(lambda _: HttpResponse(b"fine"))
+    site.set(TALLY_MIDDLEWARE_NAMES="view")
+    assert b"fine" == page(RequestFactory().get("/")).content
+    [record] = caplog.records
+    assert "TALLY_MIDDLEWARE_NAMES='view'" in record.getMessage()
+    assert not record.exc_info
+
+
+def test_without_a_server_requests_go_into_the_archives(ask: Ask, site: Site) -> None:
+    """With TALLY_HOST empty each request is in the archives when it is over."""
+    daily = site.archives.create("daily", pattern="requests.*")
+    site.set(TALLY_HOST="")
+    ask("GET", "/articles/7/")
+    assert ["requests.get.articles.7"] == daily.names()
+
+
+def test_the_event_loop_does_not_wait_for_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under ASGI, archives are written by another thread than the event loop's."""
+    threads = []
+    monkeypatch.setattr(middleware, "tally", lambda *_: threads.append(threading.get_ident()))
+    site.set(TALLY_HOST="", MIDDLEWARE=[TIMING])
+    async_ask("GET", "/")
+    assert 1 == len(threads)
+    assert threading.get_ident() not in threads
+
+
+def test_it_is_what_the_stack_is() -> None:
+    """Django sees a coroutine function where the next is one, and a plain one elsewhere, so it adapts nothing."""
+
+    async def page(_: HttpRequest) -> HttpResponse:
+        return HttpResponse()
+
+    assert (True, False) == (
+        iscoroutinefunction(PageTimingMiddleware(page)),
+        iscoroutinefunction(PageTimingMiddleware(lambda _: HttpResponse())),
+    )

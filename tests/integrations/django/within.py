@@ -1,0 +1,5 @@
+"""A site that includes tally by way of another app's URLs."""
+
+from django.urls import include, path
+
+urlpatterns = [path("inner/", include(([path("_tally/", include("tally.urls"))], "inner")))]
