@@ -1,4 +1,4 @@
-"""Real `tally` processes for tests: started, waited for, and ended by their process id."""
+"""Real processes for tests, most of them `tally`: started, waited for, and ended by their process id."""
 
 import os
 import re
@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def wait_for(condition: Callable[[], object], what: str, *, limit_s: float = LIM
 
 
 class Running:
-    """A started `tally` with what it has written to stderr so far."""
+    """A started program with what it has written to stderr so far."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
@@ -74,12 +74,16 @@ def environment(directory: Path, **settings: object) -> dict[str, str]:
 @contextmanager
 def started(directory: Path, *arguments: str, **settings: object) -> Iterator[Running]:
     """Start `tally` with arguments and settings on a data directory, and see to it that it ends."""
+    command = [sys.executable, "-m", "tally", *arguments]
+    with launched(command, environment(directory, **settings)) as running:
+        yield running
+
+
+@contextmanager
+def launched(command: Sequence[str], variables: Mapping[str, str], *, cwd: Path | None = None) -> Iterator[Running]:
+    """Start any program, and see to it that it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tally", *arguments],
-        env=environment(directory, **settings),
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
+        command, env=variables, cwd=cwd, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     running = Running(process)
     try:
