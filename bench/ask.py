@@ -77,9 +77,7 @@ def ask(server: Server, archive: Archive) -> None:
     size = read(f"{url}/values/big/")
     seconds = time.perf_counter() - began
     grown = server.peak_bytes - before
-    print(
-        f"full dump: {size / 1e6:.0f} MB in {seconds:.1f} s; memory grew by {grown / 2**20:.1f} MiB at most"
-    )
+    print(f"full dump: {size / 1e6:.0f} MB in {seconds:.1f} s; memory grew by {grown / 2**20:.1f} MiB at most")
 
 
 def main() -> None:

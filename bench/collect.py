@@ -1,62 +1,96 @@
-"""What collecting costs: `python -m bench.collect [SECONDS]`.
+"""What collecting costs, beside other collectors: `python -m bench.collect [--only tally,netdata] [--seconds 5]`.
 
-The load goes to `tally serve` in an empty data directory, so into the three default archives, and to a bare loop that
-receives datagrams and throws them away: the least that a collector in Python can cost. CPU seconds are those of the
-whole process, flushes included and the start left out.
+The load goes to `tally serve` in an empty data directory, so into the three default archives; to each peer that is here
+(see bench/peers.py); and to a bare loop that receives datagrams and throws them away: the least that a collector in
+Python can cost. CPU seconds are those of the whole process tree, flushes included and the start left out; a line that
+the kernel dropped counts for nobody.
 """
 
+import argparse
 import json
-import signal
-import subprocess
+import socket
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from bench.server import Server, machine, tally
+from bench.load import NAMES
+from bench.peers import PEERS, Peer
+from bench.server import Server, free_port, kernel_drops, machine, started, tally
 from tally.engine import Catalog
 
-NAMES = 1000
-LOADS = [(50_000, 1), (10_000, 15), (150_000, 1), (50_000, 15)]
-BARE = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.setsockopt(1, 33, 2**25); s.bind(('127.0.0.1', 0));\
-import sys; print(s.getsockname()[1], 'is the port', file=sys.stderr, flush=True)\nwhile True: s.recv(65507)"
+BARE = """
+import socket, sys
+s = socket.socket(type=socket.SOCK_DGRAM)
+s.setsockopt(1, 33, 2**25)
+s.bind(("127.0.0.1", int(sys.argv[1])))
+while True: s.recv(65507)
+"""
+# A load that takes so much longer than it should was not the load that it should be.
+LATE = 1.02
+MOST_LATE_S = 120
+PLAIN, MALFORMED = "%s %.6f", "%s %.6fx"
+
+
+class Load(NamedTuple):
+    """So many datagrams a second, of so many lines; whether the peers get it too."""
+
+    rate: int
+    lines: int
+    form: str = PLAIN
+    is_for_peers: bool = True
+
+    def __str__(self) -> str:
+        kind = "malformed line" if self.form == MALFORMED else "line"
+        return f"{self.rate:,} datagrams/s of {self.lines} {kind}{'s' * (self.lines > 1)}"
+
+
+LOADS = (
+    Load(50_000, 1),
+    Load(10_000, 15),
+    Load(150_000, 1, is_for_peers=False),
+    Load(50_000, 15, is_for_peers=False),
+    Load(50_000, 1, MALFORMED, is_for_peers=False),
+    Load(10_000, 15, MALFORMED, is_for_peers=False),
+)
 
 
 class Measured(NamedTuple):
-    """What one run showed: datagrams sent and dropped, samples stored, CPU seconds."""
+    """What one run showed: datagrams sent and dropped, lines handled, CPU seconds, and how long sending took."""
 
     sent: int
     dropped: int
-    stored: int
+    lines: int
     cpu_s: float
+    seconds: float
+
+    @property
+    def speed(self) -> float:
+        """Lines handled in a CPU second, in thousands."""
+        return self.lines / self.cpu_s / 1000
 
 
-def load(port: int, rate: int, seconds: int, lines: int) -> int:
-    """Send from a process of its own; return how many datagrams were sent."""
-    arguments = map(str, (port, rate, seconds, lines, NAMES))
-    done = subprocess.run([sys.executable, "-m", "bench.load", *arguments], capture_output=True, text=True, check=True)
-    return int(done.stdout.split()[0])
+Contestant = Callable[[Load, int], Measured]
 
 
-def collected(rate: int, lines: int, seconds: int) -> Measured:
-    """Measure tally under one load, and check that every sample is either stored or counted as dropped."""
+def collected_by_tally(load: Load, seconds: int) -> Measured:
+    """Measure tally, and see to it that every line is either stored, rejected, or counted as dropped."""
     with tempfile.TemporaryDirectory() as place:
-        directory = Path(place) / "archives"
-        with tally(directory, "serve") as server:
+        archives = Path(place) / "archives"
+        with tally(archives, "serve") as server:
             port = int(server.said(r"collecting on UDP \S+ port (\d+)"))
-            before = server.cpu_s
-            sent = load(port, rate, seconds, lines)
-            _wait_for_flush(directory)
-            cpu_s = server.cpu_s - before
-            server.process.send_signal(signal.SIGTERM)
-            server.process.wait()
-            dropped = int(server.said(r"the kernel dropped (\d+) datagrams"))
-        totals = {archive.slug: sum(archive.aggregate("count").values()) for archive in Catalog(directory).archives()}
-    stored = (sent - dropped) * lines
-    if totals != dict.fromkeys(("daily", "weekly", "yearly"), stored):
-        raise SystemExit(f"sent {sent} datagrams, dropped {dropped}, but stored {totals}")
-    return Measured(sent, dropped, stored, cpu_s)
+            found = measured(server, port, load, seconds, lambda: _wait_for_flush(archives))
+            server.end()
+            lost = int(server.said(r"the kernel dropped (\d+) datagrams"))
+            rejected = int(server.said(r"rejected (\d+) lines"))
+        totals = {archive.slug: sum(archive.aggregate("count").values()) for archive in Catalog(archives).archives()}
+    stored = (found.sent - lost) * load.lines - rejected
+    if lost != found.dropped or totals != dict.fromkeys(("daily", "weekly", "yearly"), stored):
+        raise SystemExit(f"{found}, lost {lost}, rejected {rejected}, but stored {totals}")
+    return found
 
 
 def _wait_for_flush(directory: Path) -> None:
@@ -67,32 +101,93 @@ def _wait_for_flush(directory: Path) -> None:
         time.sleep(0.05)
 
 
-def bare(rate: int, lines: int, seconds: int) -> float:
-    """Return the CPU seconds of the bare loop under the same load."""
-    with tempfile.TemporaryDirectory() as place, (Path(place) / "log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-c", BARE], stderr=log)
-        server = Server(process, Path(place) / "log")
-        try:
-            port = int(server.said(r"(\d+) is the port"))
-            before = server.cpu_s
-            load(port, rate, seconds, lines)
-            return server.cpu_s - before
-        finally:
-            process.kill()
-            process.wait()
+def collected_by_peer(peer: Peer, load: Load, seconds: int) -> Measured:
+    """Measure a peer, which has handled all once its next flush is over."""
+    port = free_port(socket.SOCK_DGRAM)
+    with tempfile.TemporaryDirectory() as place, started(peer.start(Path(place), port), Path(place)) as server:
+        server.wait_for(lambda: kernel_drops(port) is not None)
+        return measured(server, port, load._replace(form=peer.form), seconds, lambda: time.sleep(peer.flush_s))
+
+
+def collected_by_nobody(load: Load, seconds: int) -> Measured:
+    """Measure the bare loop."""
+    port = free_port(socket.SOCK_DGRAM)
+    with tempfile.TemporaryDirectory() as place, started([sys.executable, "-c", BARE, port], Path(place)) as server:
+        server.wait_for(lambda: kernel_drops(port) is not None)
+        return measured(server, port, load, seconds, lambda: None)
+
+
+def measured(server: Server, port: int, load: Load, seconds: int, flushed: Callable[[], object]) -> Measured:
+    """Measure a started collector from outside."""
+    server.rest()
+    before = server.cpu_s
+    sent, taken_s = send(port, load, seconds)
+    flushed()
+    server.rest()
+    dropped = kernel_drops(port)
+    assert dropped is not None
+    return Measured(sent, dropped, (sent - dropped) * load.lines, server.cpu_s - before, taken_s)
+
+
+def send(port: int, load: Load, seconds: int) -> tuple[int, float]:
+    """Send from a process of its own; return how many datagrams were sent, and in how many seconds."""
+    command = [sys.executable, "-m", "bench.load", port, load.rate, seconds, load.lines, load.form]
+    with tempfile.TemporaryDirectory() as place, started(command, Path(place)) as sender:
+        sender.process.wait(MOST_LATE_S + seconds)
+        sent, taken_s = sender.log.read_text().split()
+    return int(sent), float(taken_s)
+
+
+CONTESTANTS: dict[str, tuple[str, Contestant]] = {
+    "tally": ("three archives", collected_by_tally),
+    **{peer.name: (peer.keeps, partial(collected_by_peer, peer)) for peer in PEERS},
+    "bare loop": ("no", collected_by_nobody),
+}
+WITH_ALL_LOADS = ("tally",)
+
+
+def table(load: Load, seconds: int, names: list[str]) -> Iterator[str]:
+    """Yield the lines of a table, a row a collector under the same load."""
+    yield f"{load}"
+    yield ""
+    yield "| collector | keeps the data | k lines per CPU s | CPU s | datagrams lost | tally's lines per CPU s / its |"
+    yield "| --- | --- | --- | --- | --- | --- |"
+    first = None
+    for name in names:
+        keeps, contestant = CONTESTANTS[name]
+        if name not in WITH_ALL_LOADS and not load.is_for_peers:
+            continue
+        found = contestant(load, seconds)
+        first = first or found
+        lost = f"{found.dropped / found.sent:.1%}" if found.dropped else "0"
+        row = [name, keeps, f"{found.speed:.0f}", f"{found.cpu_s:.2f}", lost, f"{first.speed / found.speed:.2f}"]
+        yield f"| {' | '.join(row)} |"
+        if found.seconds > LATE * seconds:
+            yield f"| | (the load took {found.seconds:.1f} s instead of {seconds}) | | | | |"
+    yield ""
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.collect", description="What collecting costs.")
+    parser.add_argument("--only", type=lambda text: text.split(","), help="collectors, separated by commas")
+    parser.add_argument("--seconds", type=int, default=10, help="how long each load lasts")
+    parser.add_argument("--loads", type=lambda text: text.split(","), help="which loads, by number from 1")
+    return parser.parse_args()
 
 
 def main() -> None:
-    """Print a table, a row a load."""
-    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    print(f"{machine()}; {seconds} s a load, {NAMES} names, three archives\n")
-    print("| datagrams/s | lines each | drops | stored | k lines per CPU s | CPU: tally / bare receive loop |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for rate, lines in LOADS:
-        least = bare(rate, lines, seconds)
-        seen = collected(rate, lines, seconds)
-        speed = seen.stored / seen.cpu_s / 1000
-        print(f"| {rate:,} | {lines} | {seen.dropped} | {seen.stored:,} | {speed:.0f} | {seen.cpu_s / least:.2f} |")
+    """Print a table for each load."""
+    chosen = arguments()
+    absent = [peer.name for peer in PEERS if not peer.is_here]
+    names = [name for name in CONTESTANTS if name in (chosen.only or CONTESTANTS) and name not in absent]
+    loads = [LOADS[int(number) - 1] for number in chosen.loads] if chosen.loads else LOADS
+    print(f"{machine()}; {chosen.seconds} s a load, {NAMES} names, random values\n")
+    if absent:
+        print(f"Not here, so left out: {', '.join(absent)}\n")
+    for load in loads:
+        for line in table(load, chosen.seconds, names):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

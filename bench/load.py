@@ -1,6 +1,8 @@
-"""A bounded source of datagrams: `python -m bench.load PORT RATE SECONDS LINES NAMES`.
+"""A bounded source of datagrams: `python -m bench.load PORT RATE SECONDS LINES FORM`, the same for tally and its peers.
 
-Prints how many datagrams it has sent, and in how many seconds.
+FORM is a line in the words of who listens: `%s` stands for the name, `%.6f` for the value. Values are random, and no
+line comes twice before LINES_MADE lines were sent, so that nobody gains from a repeated one.
+Prints how many datagrams were sent, and in how many seconds.
 """
 
 import random
@@ -8,20 +10,22 @@ import socket
 import sys
 import time
 
-VARIETY = 5000
+NAMES = 1000
+LINES_MADE = 1_000_000
 PAUSE_S = 0.0005
 
 
-def datagrams(lines: int, names: int, *, seed: int = 1) -> list[bytes]:
-    """Return made-up datagrams of so many lines, with random values."""
-    chance = random.Random(seed)
+def datagrams(form: str, number: int, lines: int, *, names: int = NAMES) -> list[bytes]:
+    """Return so many made-up datagrams of so many lines."""
+    chance = random.Random(1)
+    known = [f"requests.get.page{name}" for name in range(names)]
     return [
-        b"\n".join(b"requests.get.page%d %.6f" % (chance.randrange(names), chance.random()) for _ in range(lines))
-        for _ in range(VARIETY)
+        "\n".join([form % (chance.choice(known), chance.random()) for _ in range(lines)]).encode()
+        for _ in range(number)
     ]
 
 
-def send(port: int, rate: int, seconds: float, source: list[bytes]) -> tuple[int, float]:
+def send(port: int, source: list[bytes], *, rate: int, seconds: float) -> tuple[int, float]:
     """Send `rate` datagrams a second; return how many were sent and how long that took."""
     total = int(rate * seconds)
     sent = 0
@@ -31,12 +35,18 @@ def send(port: int, rate: int, seconds: float, source: list[bytes]) -> tuple[int
         while sent < total:
             due = min(total, int((time.perf_counter() - began) * rate) + 1)
             for number in range(sent, due):
-                sock.send(source[number % VARIETY])
+                sock.send(source[number % len(source)])
             sent = due
             time.sleep(PAUSE_S)
     return sent, time.perf_counter() - began
 
 
+def main() -> None:
+    """Make the datagrams, and send them."""
+    port, rate, seconds, lines = map(int, sys.argv[1:5])
+    source = datagrams(sys.argv[5], min(rate * seconds, LINES_MADE // lines), lines)
+    print(*send(port, source, rate=rate, seconds=seconds))
+
+
 if __name__ == "__main__":
-    port, rate, seconds, lines, names = map(int, sys.argv[1:])
-    print(*send(port, rate, seconds, datagrams(lines, names)))
+    main()

@@ -1,0 +1,124 @@
+"""Collectors that tally is measured beside: how to get each, how to start it, and how it wants its lines.
+
+`python -m bench.peers` says which are here. Those from npm and PyPI are looked for in the directory that BENCH_PEERS
+names, else in `tally-peers` in the directory for temporary files. Each runs as a process of one's own, on free loopback
+ports, with a configuration in a temporary directory that turns off all but what is measured.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.server import free_port
+
+PLACE = Path(os.environ.get("BENCH_PEERS", Path(tempfile.gettempdir()) / "tally-peers"))
+
+STATSD = "%s:%.6f|ms"
+GRAPHITE = "%s %.6f -1"
+INFLUX = "timing,name=%s value=%.6f"
+
+
+class Peer(NamedTuple):
+    """A collector: `start` writes its configuration into a directory and returns the command that runs it.
+
+    It has handled what it got `flush_s` seconds after the last datagram.
+    """
+
+    name: str
+    get: str
+    program: str
+    form: str
+    keeps: str
+    flush_s: float
+    start: Callable[[Path, int], list[object]]
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its program is installed."""
+        return shutil.which(PLACE / self.program) is not None or shutil.which(self.program) is not None
+
+
+def netdata(directory: Path, port: int) -> list[object]:
+    """Every second a chart a name, in memory; every collector but that of statsd is off."""
+    off = (
+        "timex",
+        "proc",
+        "diskspace",
+        "cgroups",
+        "tc",
+        "idlejitter",
+        "netdata monitoring",
+        "enable running new plugins",
+    )
+    places = ("config", "stock config", "cache", "lib", "log", "registry")
+    path = directory / "netdata.conf"
+    path.write_text(
+        f"""
+[global]
+    run as user = {os.environ.get("USER", "root")}
+[directories]
+    {_assigned(dict.fromkeys(places, directory))}
+[logs]
+    access = none
+[db]
+    mode = ram
+    update every = 1
+[web]
+    bind to = 127.0.0.1:{free_port()}
+[plugins]
+    statsd = yes
+    {_assigned(dict.fromkeys(off, "no"))}
+[health]
+    enabled = no
+[registry]
+    enabled = no
+[ml]
+    enabled = no
+[statsd]
+    bind to = udp:127.0.0.1:{port}
+    max private charts hard limit = 2000
+"""
+    )
+    return ["netdata", "-D", "-c", path]
+
+
+def _assigned(values: dict[str, object]) -> str:
+    return "\n    ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def collectd(directory: Path, port: int) -> list[object]:
+    """Every ten seconds an average a name; no plugin writes it."""
+    path = directory / "collectd.conf"
+    path.write_text(
+        f"""
+BaseDir "{directory}"
+PIDFile "{directory}/pid"
+PluginDir "/usr/lib/collectd"
+TypesDB "/usr/share/collectd/types.db"
+LoadPlugin statsd
+<Plugin statsd>
+    Host "127.0.0.1"
+    Port "{port}"
+</Plugin>
+"""
+    )
+    return ["collectd", "-f", "-C", path]
+
+
+PEERS = (
+    Peer("netdata", "apt-get install netdata-core", "netdata", STATSD, "in memory", 2, netdata),
+    Peer("collectd", "apt-get install collectd-core", "collectd", STATSD, "no", 11, collectd),
+)
+
+
+def main() -> None:
+    """Print a table of the peers."""
+    for peer in PEERS:
+        print(f"{peer.name:16} {'is here' if peer.is_here else peer.get}")
+
+
+if __name__ == "__main__":
+    main()
