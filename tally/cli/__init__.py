@@ -21,6 +21,8 @@ ENTRIES = {
     "import": Entry("tally.cli.importing", "import_lines", "Store the lines of files in the archives at once."),
     "archives": Entry("tally.cli.archives", "archives", "List, show, create, edit and delete archives."),
     "query": Entry("tally.cli.query", "query", "Ask an archive, and print the answer as a table, JSON or CSV."),
+    "backup": Entry("tally.cli.backup", "backup", "Copy archives as they are now, verified, while they are in use."),
+    "check": Entry("tally.cli.check", "check", "Look whether archives are sound, and settings and space in order."),
     "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings for a while, to have something to look at."),
 }
 

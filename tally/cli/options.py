@@ -4,7 +4,9 @@ An option is named after its setting, TALLY_DATA_DIR is --data-dir, takes what t
 """
 
 import functools
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -61,3 +63,26 @@ def find_archive(settings: Settings, slug: str) -> Archive:
         return Catalog(settings.data_dir)[slug]
     except UnknownArchive as error:
         raise UnknownArchive(f"{error} in {settings.data_dir}") from None
+
+
+def find_archives(settings: Settings, slugs: Iterable[str]) -> list[Archive]:
+    """Return the archives of these slugs, each once, or without slugs all in the data directory.
+
+    :raises UnknownArchive: when one or all of them are not there.
+    """
+    found = [find_archive(settings, slug) for slug in dict.fromkeys(slugs)] or Catalog(settings.data_dir).archives()
+    if not found:
+        raise UnknownArchive(f"there is no archive in {settings.data_dir}: see `tally archives create`")
+    return found
+
+
+def find_file(settings: Settings, archive: str) -> Archive:
+    """Return the archive of a slug, as `find_archive`, or in the file of a path: what ends in .db or has a / in it.
+
+    :raises UnknownArchive: when there is none.
+    """
+    if os.sep not in archive and not archive.endswith(".db"):
+        return find_archive(settings, archive)
+    if not Path(archive).is_file():
+        raise UnknownArchive(f"there is no file {archive!r:.200}")
+    return Archive(archive)

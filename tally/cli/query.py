@@ -1,21 +1,19 @@
 """`tally query`: the questions that the API answers, asked of an archive in the data directory or of a bare file."""
 
-import os
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
 from tally.api.message import encode
-from tally.cli.options import Command, find_archive, with_settings
+from tally.cli.options import Command, find_file, with_settings
 from tally.cli.table import echo_table, utc
 from tally.engine import Archive
 from tally.engine.answer import Answer
 from tally.engine.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
-from tally.errors import InvalidQuestion, UnknownArchive
+from tally.errors import InvalidQuestion
 from tally.settings import Settings
 
 LISTS = ("names", "patterns")
@@ -76,19 +74,11 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
       tally query weekly --kind values --step 86400 --format csv
       tally query ./copy.db --kind names
     """
-    found = _find(settings, archive)
+    found = find_file(settings, archive)
     if kind in LISTS:
         _list(found, kind, options)
     else:
         _ask(found, kind, options, settings.query_timeout)
-
-
-def _find(settings: Settings, archive: str) -> Archive:
-    if os.sep not in archive and not archive.endswith(".db"):
-        return find_archive(settings, archive)
-    if not Path(archive).is_file():
-        raise UnknownArchive(f"there is no file {archive!r:.200}")
-    return Archive(archive)
 
 
 def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:

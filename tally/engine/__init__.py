@@ -2,7 +2,8 @@
 
 from tally.engine.archive import Archive, Summary
 from tally.engine.catalog import Catalog
+from tally.engine.check import Checkup, Contents
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition
 
-__all__ = ["Archive", "Catalog", "Definition", "Outcome", "Summary"]
+__all__ = ["Archive", "Catalog", "Checkup", "Contents", "Definition", "Outcome", "Summary"]

@@ -13,6 +13,8 @@ from typing import Any
 
 from tally.engine import schema, sql
 from tally.engine.answer import Answer
+from tally.engine.backup import Progress, backup
+from tally.engine.check import Checkup, check
 from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
 from tally.engine.question import Question, parse_glob
@@ -109,6 +111,21 @@ class Archive:
             if not definition.enabled:
                 raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
             return commit(connection, cells, definition=definition, rules=rules)
+
+    def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
+        """Write a copy as of now to `target`, whoever writes meanwhile: verified, and there whole or not at all.
+
+        `progress` is called with the bytes that are copied and those that there are.
+
+        :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an unused archive.
+        :raises NotAnArchive: also when this archive is damaged.
+        :raises ArchiveUnavailable: also when the copy cannot be written.
+        """
+        backup(self.path, Path(target), replace=replace, progress=progress)
+
+    def check(self) -> Checkup:
+        """Read all of the file, and return what is wrong with it, which raises nothing but UnknownArchive."""
+        return check(self.path, self._clock())
 
     def ask(self, question: Question, *, timeout_s: float | None = None) -> Answer:
         """Return the answer to `question`, as chunks that are computed as they are taken.

@@ -10,11 +10,11 @@
 the names that have rows, each once, so a cell costs the same whatever its name's length. The view `cells` is the same
 with names and averages, for people with an SQLite tool.
 
-The file is in WAL mode, marked by `application_id`, and versioned by `user_version`.
+The file is marked by `application_id` and versioned by `user_version`. It is in WAL mode, but for a backup, which is in
+DELETE mode until the first commit to it.
 """
 
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +24,7 @@ from urllib.parse import quote
 import apsw
 
 from tally.engine import sql
+from tally.engine.aside import aside, beside, publish, remove, sync_directory
 from tally.engine.definition import PROPERTIES, Definition
 from tally.errors import (
     ArchiveExists,
@@ -37,8 +38,6 @@ from tally.errors import (
 APPLICATION_ID = 0x74616C79  # "taly"
 USER_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
-# What SQLite keeps beside a file while it is in use.
-SIDE_FILES = ("-wal", "-shm", "-journal")
 
 DDL = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -81,15 +80,11 @@ def create(path: Path, definition: Definition) -> None:
     :raises ArchiveExists: when there is a file at `path`.
     :raises ArchiveUnavailable: when the file cannot be written.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        os.close(os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        try:
+        with aside(path) as built:
             with translated(path):
-                _build(aside, definition)
-            _publish(aside, path)
-        finally:
-            aside.unlink()
+                _build(built, definition)
+            publish(built, path)
     except FileExistsError:
         raise ArchiveExists(f"archive {path.stem!r} exists: use another slug, or delete it first") from None
     except OSError as error:
@@ -110,13 +105,6 @@ def _build(path: Path, definition: Definition) -> None:
         connection.close()
 
 
-def _publish(aside: Path, path: Path) -> None:
-    if not os.path.lexists(path):
-        _remove(path, SIDE_FILES)  # The log of an archive that is gone would be taken for the new one's.
-    os.link(aside, path)
-    _sync_directory(path.parent)
-
-
 def delete(path: Path) -> None:
     """Delete an archive's file and what SQLite keeps beside it, once a commit that is under way has ended.
 
@@ -125,28 +113,10 @@ def delete(path: Path) -> None:
     with opened(path, write=True) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            _remove(path, ("", *SIDE_FILES))
-            _sync_directory(path.parent)
+            remove(path)
+            sync_directory(path.parent)
         except OSError as error:
             raise ArchiveUnavailable(f"{path}: cannot be deleted: {error.strerror}") from error
-
-
-def _remove(path: Path, suffixes: tuple[str, ...]) -> None:
-    for suffix in suffixes:
-        _beside(path, suffix).unlink(missing_ok=True)
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-def _sync_directory(path: Path) -> None:
-    """Make what was linked or unlinked in a directory survive power loss."""
-    directory = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def write_meta(connection: apsw.Connection, key: str, value: sql.Value) -> None:
@@ -166,6 +136,8 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
     :raises NotAnArchive: when it is not whole, or not valid.
     """
     meta = dict(connection.execute(sql.META))
+    if not isinstance(meta.get("sealed_before"), int):
+        raise NotAnArchive(f"{path}: is damaged: it does not say up to where it is sealed")
     try:
         fields = {key: meta[key] for key in PROPERTIES}
         fields["enabled"] = bool(fields["enabled"])
@@ -225,6 +197,8 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
         try:
             _set_up(connection, write=write)
             _check_format(connection, path)
+            if write:
+                connection.pragma("journal_mode", "wal")  # A backup comes without.
         except BaseException:
             connection.close()
             raise
@@ -241,7 +215,7 @@ def _open(path: Path, *, write: bool) -> apsw.Connection:
         return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     if write:
         raise ArchiveUnavailable(f"{path}: cannot be written: the file or its directory is read-only")
-    if file_size(_beside(path, "-wal")):
+    if file_size(beside(path, "-wal")):
         raise ArchiveUnavailable(f"{path}: cannot be read: it has a -wal beside it, and is read-only")
     uri = f"file:{quote(str(path))}?immutable=1"
     return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
@@ -261,7 +235,7 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
         raise NotAnArchive(
             f"{path}: has format {version}, and this tally knows {USER_VERSION}: use the one that made it"
         )
-    if not file_size(_beside(path.resolve(), "-wal")) and (file_size(path) or 0) % connection.pragma("page_size"):
+    if not file_size(beside(path.resolve(), "-wal")) and (file_size(path) or 0) % connection.pragma("page_size"):
         raise NotAnArchive(f"{path}: is damaged: its last page is cut short")
     read_definition(connection, path)
 

@@ -20,6 +20,8 @@ NAME_IDS = "SELECT name, names.id FROM json_each(?) CROSS JOIN names ON name = v
 NAME_COUNT = "SELECT count(*) FROM names"
 FIRST_LAST = "SELECT (SELECT min(bucket) FROM data), (SELECT max(bucket) FROM data)"
 POINTS = "SELECT count(*) FROM data"
+ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
+ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
 LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
 UNSEALED_CLOSED = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
 EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
@@ -37,6 +39,23 @@ CREATE TEMP TABLE merged AS
     FROM data GROUP BY 1, 2;
 """
 COARSENED = "INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < ? FROM merged ORDER BY bucket, id"
+# What holds after every commit, and how many rows or names break it, in the same order.
+RULES = (
+    "rows are sealed that should not be, or are not sealed that should be",
+    "rows do not begin at a bucket",
+    "rows have impossible aggregates",
+    "rows have no name",
+    "names have no rows",
+)
+BROKEN_RULES = """
+SELECT
+    count(*) FILTER (WHERE sealed <> (bucket < :sealed_before)),
+    count(*) FILTER (WHERE bucket % :resolution <> 0),
+    count(*) FILTER (WHERE NOT (count >= 1 AND min <= max)),
+    count(*) FILTER (WHERE id NOT IN (SELECT id FROM names)),
+    (SELECT count(*) FROM names WHERE id NOT IN (SELECT id FROM data))
+FROM data NOT INDEXED
+"""
 
 FOREVER = 2**60
 GLOBS_MAX = 100

@@ -1,0 +1,57 @@
+"""`tally backup`: verified copies of archives, also while they are written."""
+
+from pathlib import Path
+
+import click
+
+from tally.cli.group import WRONG
+from tally.cli.options import find_archives, with_settings
+from tally.cli.progress import Progress
+from tally.engine import Archive, Catalog
+from tally.engine.catalog import SUFFIX
+from tally.errors import TallyError
+from tally.settings import Settings
+
+
+@click.command()
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@click.argument("slugs", metavar="[SLUG]...", nargs=-1)
+@click.option("--replace", is_flag=True, help="replace archives of these names in DIRECTORY that are not in use")
+@with_settings("TALLY_DATA_DIR")
+@click.pass_context
+def backup(
+    context: click.Context, /, *, settings: Settings, directory: Path, slugs: tuple[str, ...], replace: bool
+) -> None:
+    """Copy archives as they are now, verified, while they are in use.
+
+    Writes SLUG.db into DIRECTORY, which is created if missing, for each SLUG or, without, for every archive. A copy
+    holds whole flushes only, is checked page by page before it gets its name, and needs no file beside it: any SQLite
+    tool opens it, in read-only places too. Put into a data directory it is an archive again.
+
+    One that cannot be copied is told, and keeps no other from being; the exit status is then 2.
+
+    \b
+    Examples:
+      tally backup /var/backups/tally --replace
+      tally backup "backups/$(date +%F)" daily weekly
+    """
+    archives = find_archives(settings, slugs)
+    Catalog(directory).prepare()
+    done = [_is_copied(archive, directory / f"{archive.slug}{SUFFIX}", replace) for archive in archives]
+    context.exit(0 if all(done) else WRONG)
+
+
+def _is_copied(archive: Archive, target: Path, replace: bool) -> bool:
+    with Progress(100) as progress:
+
+        def show(done_bytes: int, of_bytes: int) -> None:
+            doing = "copying" if done_bytes < of_bytes else "verifying"
+            progress.show(f"{doing} {archive.slug}", 100 * done_bytes / of_bytes)
+
+        try:
+            archive.backup(target, replace=replace, progress=show)
+        except TallyError as error:
+            progress.report(f"tally: {error}")
+            return False
+    click.echo(f"{target}: {target.stat().st_size} bytes")
+    return True

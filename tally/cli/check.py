@@ -1,0 +1,106 @@
+"""`tally check`: whether archives are sound, and settings, space and rights in order."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from stat import S_IWOTH
+from typing import Any
+
+import click
+
+from tally.cli.group import FAILED
+from tally.cli.options import find_archives, find_file, with_settings
+from tally.cli.progress import Progress
+from tally.cli.table import Cell, echo_table
+from tally.engine import Archive, Checkup
+from tally.settings import SETTINGS, Settings
+
+HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal")
+LOW_SPACE_BYTES = 100 * 2**20
+
+
+@click.command()
+@click.argument("archives", metavar="[ARCHIVE]...", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
+@with_settings("TALLY_DATA_DIR")
+@click.pass_context
+def check(context: click.Context, /, *, settings: Settings, archives: tuple[str, ...], as_json: bool) -> None:
+    """Look whether archives are sound, and settings and space in order.
+
+    Reads all of every archive, or of each ARCHIVE: a slug in --data-dir, or the path of a file, such as a backup. All
+    settings are read, too, and those in the environment that tally does not know are told.
+
+    In the table `unsealed` rows are those that are not yet indexed by name, `expired` ones are past the retention and
+    go with the next commits, and `wal` is the size of SQLite's log beside the file, in bytes.
+
+    What is wrong is told below it, and the exit status is then 1. A note is about what may be meant.
+
+    \b
+    Examples:
+      tally check
+      tally check /var/backups/tally/daily.db
+      tally check --json --data-dir /var/lib/tally
+    """
+    found = [find_file(settings, archive) for archive in archives] or find_archives(settings, ())
+    checkups = list(_checked(found))
+    folders = sorted({archive.path.parent for archive in found})
+    wrong = [*_damages(checkups), *_tight(folders), *_exposed(found)]
+    notes = list(_unknown(os.environ))
+    if as_json:
+        listed = [asdict(checkup) for checkup in checkups]
+        click.echo(json.dumps({"archives": listed, "wrong": wrong, "notes": notes}, indent=2, ensure_ascii=False))
+    else:
+        _print(checkups, wrong, notes)
+    context.exit(FAILED if wrong else 0)
+
+
+def _checked(archives: Sequence[Archive]) -> Iterator[Checkup]:
+    with Progress(len(archives)) as progress:
+        for number, archive in enumerate(archives):
+            progress.show(f"reading {archive.slug}", number)
+            yield archive.check()
+
+
+def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
+    for checkup in checkups:
+        for damage in checkup.damage:
+            yield f"{checkup.slug}: {damage}"
+
+
+def _tight(folders: Sequence[Path]) -> Iterator[str]:
+    for folder in folders:
+        free_bytes = shutil.disk_usage(folder).free
+        if free_bytes < LOW_SPACE_BYTES:
+            yield f"{folder}: {free_bytes} bytes are free, less than {LOW_SPACE_BYTES}"
+
+
+def _exposed(archives: Sequence[Archive]) -> Iterator[str]:
+    for path in sorted({path for archive in archives for path in (archive.path, archive.path.parent)}):
+        if path.stat().st_mode & S_IWOTH:
+            yield f"{path}: every user of this machine may write it"
+
+
+def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+    known = {setting.name for setting in SETTINGS}
+    for name in sorted(environment):
+        if name.startswith("TALLY_") and name not in known:
+            yield f"{name} in the environment is no setting of tally's"
+
+
+def _print(checkups: Sequence[Checkup], wrong: Sequence[str], notes: Sequence[str]) -> None:
+    echo_table(HEADER, [_row(checkup) for checkup in checkups])
+    for kind, texts in (("wrong", wrong), ("note", notes)):
+        for text in texts:
+            click.echo(f"{kind}: {text}")
+
+
+def _row(checkup: Checkup) -> tuple[Cell, ...]:
+    has = checkup.contents
+    state = "damaged" if checkup.damage else "sound"
+    numbers: tuple[Any, ...] = (None,) * 6
+    if has:
+        numbers = (has.names, has.rows, has.unsealed, has.expired, has.bytes, has.wal_bytes)
+    return (checkup.slug, state, *numbers)

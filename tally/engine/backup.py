@@ -1,0 +1,185 @@
+"""Copies of an archive that are right at any moment, whoever writes it meanwhile.
+
+All pages are copied as of one moment, within a read transaction, so that a commit that comes meanwhile neither shows
+nor makes the work begin anew. The copy is then put into DELETE journal mode, in which it needs no second file and so
+opens in read-only places too, and is checked by SQLite page by page before anybody gets to see it. The first commit to
+it, where it has become an archive again, turns it back to WAL.
+"""
+
+import fcntl
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
+
+import apsw
+
+from tally.engine import schema
+from tally.engine.aside import aside, beside, publish
+from tally.engine.check import CHECK_STEPS, verify
+from tally.errors import ArchiveExists, ArchiveUnavailable
+
+MEDIA_TYPE = "application/vnd.sqlite3"
+STEP_PAGES = 1024
+CHUNK_BYTES = 256 * 1024
+
+# Called with the bytes that are copied and those that there are.
+Progress = Callable[[int, int], None]
+
+
+def backup(source: Path, target: Path, *, replace: bool = False, progress: Progress | None = None) -> None:
+    """Write a verified copy of the archive at `source` to `target`, whole or not at all.
+
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the source cannot be read, or is damaged.
+    :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an archive not in use.
+    :raises ArchiveUnavailable: when the copy cannot be written.
+    """
+    try:
+        _check_target(source, target, replace=replace)
+        with aside(target) as built:
+            copy(source, built, told_as=target, progress=progress)
+            publish(built, target, replace=replace)
+    except FileExistsError:
+        raise ArchiveExists(f"{target} exists: give another directory, or say that it is to be replaced") from None
+    except OSError as error:
+        raise ArchiveUnavailable(f"{target}: cannot be written: {error.strerror}") from error
+
+
+def _check_target(source: Path, target: Path, *, replace: bool) -> None:
+    """Refuse, before there is work, what must not be replaced: the archive itself, another one in use, other files."""
+    if not os.path.lexists(target):
+        return
+    if not replace:
+        raise FileExistsError
+    if schema.file_size(target) is None or target.is_symlink():
+        raise ArchiveExists(f"{target} is no plain file: it is not replaced")
+    if schema.file_size(source) is not None and target.samefile(source):
+        raise ArchiveExists(f"{target} is the archive itself: give another directory")
+    if any(schema.file_size(beside(target, suffix)) for suffix in ("-wal", "-journal")):
+        raise ArchiveExists(f"{target} is in use: it is not replaced")
+    schema.connect(target).close()
+
+
+def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None = None) -> None:
+    """Copy the archive at `source` into the empty file `built`, and verify it; errors tell of the file `told_as`.
+
+    What `progress` raises ends the work.
+
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`.
+    """
+    with schema.opened(source) as origin:
+        origin.execute("BEGIN")
+        schema.read_definition(origin, source)
+        size_bytes = origin.pragma("page_count") * origin.pragma("page_size")
+        _check_space(told_as, size_bytes)
+
+        def report(share: float) -> bool:
+            if progress is not None:
+                progress(int(share * size_bytes), size_bytes)
+            return False
+
+        with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
+            _copy_pages(origin, target, report)
+    with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
+        target.set_progress_handler(lambda: report(1), CHECK_STEPS)
+        target.pragma("journal_mode", "delete")
+        with schema.translated(source):
+            verify(target, source)
+    schema.connect(built).close()
+
+
+def _check_space(target: Path, size_bytes: int) -> None:
+    free_bytes = shutil.disk_usage(target.parent).free
+    if free_bytes < size_bytes:
+        raise ArchiveUnavailable(f"{target}: cannot be written: it needs {size_bytes} bytes, and {free_bytes} are free")
+
+
+def _copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callable[[float], bool]) -> None:
+    with target.backup("main", origin, "main") as work:
+        while not work.done:
+            work.step(STEP_PAGES)
+            report(1 - work.remaining / max(1, work.page_count))
+
+
+class Download:
+    """A verified copy of the archive at `path`, as chunks of CHUNK_BYTES; it is made when the first one is asked for.
+
+    The copy lies beside the archive under no name, so that nothing is left of it. It takes as much space as the
+    archive, so there is one at a time in a directory. `close` may come from any thread.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._turn: int | None = None
+        self._file: BinaryIO | None = None
+
+    def __iter__(self) -> "Download":
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next chunk; after `close` there is none.
+
+        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`, and when another download is under way.
+        """
+        chunk = self._read()
+        if not chunk:
+            self.close()
+            raise StopIteration
+        return chunk
+
+    def _read(self) -> bytes:
+        with self._lock:
+            if self._is_closed:
+                return b""
+            try:
+                if self._file is None:
+                    self._begin()
+                assert self._file is not None
+                return self._file.read(CHUNK_BYTES)
+            except _Closed:
+                return b""
+            except OSError as error:
+                raise ArchiveUnavailable(f"{self._path}: cannot be copied: {error.strerror}") from error
+
+    def _begin(self) -> None:
+        self._turn = _take_turn(self._path.parent)
+        with aside(self._path) as built:
+            copy(self._path, built, told_as=self._path, progress=self._check)
+            self._file = built.open("rb")
+
+    def _check(self, _done: int, _total: int) -> None:
+        if self._is_closed:
+            raise _Closed
+
+    def close(self) -> None:
+        """Stop copying, and give the space back; further calls do nothing."""
+        self._is_closed = True
+        with self._lock:
+            if self._file is not None:
+                self._file.close()
+            if self._turn is not None:
+                os.close(self._turn)
+                self._turn = None
+
+
+class _Closed(Exception):
+    """Raised where a copy is being made that nobody wants any more."""
+
+
+def _take_turn(directory: Path) -> int:
+    """Return a descriptor that holds the lock on downloads from a directory until it is closed.
+
+    :raises ArchiveUnavailable: when another one holds it.
+    """
+    turn = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(turn)
+        raise ArchiveUnavailable(f"{directory}: another backup is being downloaded: try again later") from None
+    return turn

@@ -1,0 +1,95 @@
+"""What is to be found out about an archive by reading all of it: is it sound, and what is it made of?"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import apsw
+
+from tally.engine import schema, sql
+from tally.engine.aside import beside
+from tally.engine.definition import Definition
+from tally.errors import NotAnArchive, TallyError, UnknownArchive
+
+# So many messages of SQLite's tell enough of a damage.
+DAMAGES = 5
+# So many steps of SQLite's machine are run before an interruption is seen.
+CHECK_STEPS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What an archive is made of: `rows` a bucket and name, those not yet `unsealed` or past the retention, sizes."""
+
+    definition: Definition
+    names: int
+    rows: int
+    unsealed: int
+    expired: int
+    bytes: int
+    wal_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What was found in one archive: nothing is wrong where `damage` is empty, and `contents` is there where it could
+    be read.
+    """
+
+    slug: str
+    damage: tuple[str, ...]
+    contents: Contents | None
+
+
+def check(path: Path, now: float) -> Checkup:
+    """Read all of the archive at `path`, whose expired rows are those at `now`.
+
+    :raises UnknownArchive: when there is none. Whatever else is wrong stands in what is returned.
+    """
+    slug = path.name.removesuffix(".db")
+    try:
+        with schema.opened(path) as connection:
+            # Python is asked now and then, so that the user's interruption is heard.
+            connection.set_progress_handler(lambda: False, CHECK_STEPS)
+            connection.execute("BEGIN")
+            contents = _contents(connection, path, now)
+            return Checkup(slug, tuple(damage(connection)), contents)
+    except UnknownArchive:
+        raise
+    except TallyError as error:
+        return Checkup(slug, (str(error),), None)
+
+
+def verify(connection: apsw.Connection, path: Path) -> None:
+    """Fail unless SQLite finds the database sound, which is told as that of `path`.
+
+    :raises NotAnArchive: when it does not.
+    """
+    if found := _integrity(connection):
+        raise NotAnArchive(f"{path}: is damaged: {found[0]}")
+
+
+def damage(connection: apsw.Connection) -> list[str]:
+    """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
+    if found := _integrity(connection):
+        return found
+    counts = connection.execute(sql.BROKEN_RULES, dict(connection.execute(sql.META))).get
+    return [f"{count} {what}" for what, count in zip(sql.RULES, counts, strict=True) if count]
+
+
+def _integrity(connection: apsw.Connection) -> list[str]:
+    texts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES})")]
+    return [] if texts == ["ok"] else texts
+
+
+def _contents(connection: apsw.Connection, path: Path, now: float) -> Contents:
+    definition = schema.read_definition(connection, path)
+    sealed_before = connection.execute(sql.META_VALUE, ("sealed_before",)).get
+    return Contents(
+        definition,
+        connection.execute(sql.NAME_COUNT).get,
+        connection.execute(sql.POINTS).get,
+        connection.execute(sql.ROWS_FROM, (sealed_before,)).get,
+        connection.execute(sql.ROWS_BEFORE, (definition.cutoff(now),)).get,
+        connection.pragma("page_count") * connection.pragma("page_size"),
+        schema.file_size(beside(path.resolve(), "-wal")) or 0,
+    )

@@ -1,0 +1,97 @@
+"""`tally check`, against real files."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tally.cli import check as module
+from tally.engine import Catalog
+from tests.cli.command import filled, invoke
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory with an archive."""
+    return filled(tmp_path / "data")
+
+
+def test_sound(data: Path) -> None:
+    """A sound archive is one line, and the exit status 0."""
+    result = invoke(data, "check")
+    size = (data / "daily.db").stat().st_size
+    assert [
+        "archive  is     names  rows  unsealed  expired  bytes  wal",
+        f"daily    sound      2     3         3        0  {size}    0",
+    ] == result.stdout.splitlines()
+    assert (0, "") == (result.exit_code, result.stderr)
+
+
+def test_damaged(data: Path) -> None:
+    """What is wrong is told below the table, the others are checked, and the exit status is 1."""
+    (data / "broken.db").write_bytes(b"garbage" * 1000)
+    result = invoke(data, "check")
+    lines = result.stdout.splitlines()
+    assert 1 == result.exit_code
+    assert ["broken", "damaged", *["-"] * 6] == lines[1].split()
+    assert ["daily", "sound"] == lines[2].split()[:2]
+    assert lines[3].startswith(f"wrong: broken: {data}/broken.db: is not an archive of tally's")
+    assert 4 == len(lines)
+
+
+def test_some(data: Path, tmp_path: Path) -> None:
+    """Slugs and files, such as backups, may be named, and nothing else is read then."""
+    (data / "broken.db").write_bytes(b"garbage" * 1000)
+    invoke(data, "backup", str(tmp_path / "copies"), "daily")
+    result = invoke(data, "check", "daily", str(tmp_path / "copies" / "daily.db"))
+    assert (0, 3) == (result.exit_code, len(result.stdout.splitlines()))
+
+
+def test_json(data: Path) -> None:
+    """With --json all is told as one object."""
+    Catalog(data).create("b").path.write_bytes(b"")
+    result = invoke(data, "check", "--json")
+    told = json.loads(result.stdout)
+    assert 1 == result.exit_code
+    assert {"archives", "wrong", "notes"} == told.keys()
+    broken, daily = told["archives"]
+    assert ("b", None) == (broken["slug"], broken["contents"])
+    assert [f"b: {text}" for text in broken["damage"]] == told["wrong"]
+    assert (3, []) == (daily["contents"]["rows"], daily["damage"])
+
+
+@pytest.mark.parametrize(("free", "status"), [(module.LOW_SPACE_BYTES, 0), (module.LOW_SPACE_BYTES - 1, 1)])
+def test_space(data: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: int) -> None:
+    """Little space left is wrong."""
+    usage = shutil.disk_usage(data)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=free))
+    result = invoke(data, "check")
+    assert status == result.exit_code
+    assert bool(status) == (f"wrong: {data}: {free} bytes are free, less than" in result.stdout)
+
+
+@pytest.mark.parametrize("name", ["daily.db", ""])
+def test_rights(data: Path, name: str) -> None:
+    """A file or directory that everybody may write is wrong."""
+    (data / name).chmod(0o666 if name else 0o777)
+    result = invoke(data, "check")
+    assert 1 == result.exit_code
+    assert f"wrong: {data / name}: every user of this machine may write it" in result.stdout
+
+
+def test_settings(data: Path) -> None:
+    """A setting that tally does not know is noted, and a malformed one stops the check as it would the collector."""
+    result = invoke(data, "check", TALLY_RETENTION="7")
+    assert 0 == result.exit_code
+    assert "note: TALLY_RETENTION in the environment is no setting of tally's" == result.stdout.splitlines()[-1]
+    result = invoke(data, "check", TALLY_PORT="x")
+    assert 2 == result.exit_code
+    assert result.stderr.startswith("tally: TALLY_PORT='x' is not a port")
+
+
+def test_nothing_to_check(tmp_path: Path) -> None:
+    """A directory without archives is an error, so that a check does not silently look at nothing."""
+    result = invoke(tmp_path, "check")
+    assert 2 == result.exit_code
+    assert "there is no archive in" in result.stderr
