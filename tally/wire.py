@@ -141,7 +141,7 @@ def _timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
         return now
     if number < 0:
         return Reason.TIMESTAMP
-    latest = now + max_future_s
+    latest = min(now + max_future_s, TIMESTAMP_END - 1)
     # Rounded, the last moments of the last second are the second after it.
     return Reason.FUTURE if number > latest + 1 or (second := _floor(text, number)) > latest else second
 
@@ -177,7 +177,7 @@ def _plain(data: bytes) -> Columns | None:
     for width in (2, 3):
         line_end = b" " * (width - 1)
         count = len(fields) // width
-        if len(fields) == width * count and separators == (line_end + b"\n") * (count - 1) + line_end:
+        if len(fields) == width * count > 0 and separators == (line_end + b"\n") * (count - 1) + line_end:
             return _columns(fields, width)
     return None
 
