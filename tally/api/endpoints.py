@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from tally.api.message import COMMON_HEADERS, MAX_BODY_BYTES, Reply, empty, whole
+from tally.api.message import COMMON_HEADERS, MAX_BODY_BYTES, Reply, content_length, empty, whole
 from tally.api.openapi import PROPERTIES, document
 from tally.api.problems import Problem
 from tally.api.route import Call
@@ -81,6 +81,13 @@ def delete(call: Call) -> Reply:
 def healthz(call: Call) -> Reply:
     """Answer that the server does."""
     return whole({"status": "ok"}, pretty=call.pretty())
+
+
+def metrics(call: Call) -> Reply:
+    """Answer the metrics; `pretty` has nothing to indent."""
+    call.given()
+    body = call.metrics.text(call.catalog, call.now)
+    return Reply(200, (("Content-Type", call.route.media_type), content_length(body), *COMMON_HEADERS), (body,))
 
 
 def openapi(call: Call) -> Reply:

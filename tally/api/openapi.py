@@ -28,6 +28,8 @@ class Failure(NamedTuple):
     happens: Callable[[Route], bool]
 
 
+_UNAVAILABLE = Failure(503, "it takes too long, too much is asked at once, or a file cannot be used now",
+                       lambda route: not route.is_open)  # fmt: skip
 FAILURES = (
     Failure(308, "the last slash of the path was left out", lambda route: route.template.endswith("/")),
     Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True),
@@ -38,8 +40,7 @@ FAILURES = (
     Failure(409, "the slug is taken", lambda route: route.method == "POST"),
     Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes", lambda route: route.method in METHODS_WITH_BODY),
     Failure(500, "the file is damaged or not an archive", lambda route: bool(route.places)),
-    Failure(503, "it takes too long, too much is asked at once, or a file cannot be used now",
-            lambda route: not route.is_open),
+    _UNAVAILABLE,
 )  # fmt: skip
 
 _TEXT: Schema = {"type": "string"}
@@ -96,11 +97,26 @@ def _map(values: Schema, *, keys: str) -> Schema:
     return {"type": "object", **names, "additionalProperties": values}
 
 
+def _object_of(values: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
 def _object(properties: dict[str, Schema], *, required: Iterable[str] | None = None) -> Schema:
     needed = list(properties if required is None else required)
     return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
 
 
+_COUNT: Schema = {"type": "integer", "minimum": 0}
+_STATUS: dict[str, Schema] = {
+    "collectors": {**_COUNT, "description": "those that flush"},
+    "updated": {"type": ["number", "null"], "description": "when the last flush ended, null without a collector"},
+    "window": {"type": ["integer", "null"], "description": "the seconds that the losses are of"},
+    "lines": {**_object_of(_COUNT), "description": "lines rejected, by reason"},
+    "datagrams": {**_object_of(_COUNT), "description": "datagrams lost, by reason"},
+    "samples": {**_object_of(_object_of(_COUNT)), "description": "samples not stored, by archive and outcome"},
+    "pending": {**_COUNT, "description": "samples that wait for an archive"},
+    "errors": {**_object_of(_TEXT), "description": "why an archive cannot be written, by slug"},
+}
 _AGGREGATES: dict[str, Schema] = dict.fromkeys(AGGREGATES, _NUMBER)
 _ARCHIVE: dict[str, Schema] = {
     "slug": {**_SLUG, "description": "the file's name without .db"},
@@ -120,6 +136,12 @@ _SCHEMAS: dict[str, Schema] = {
     "NewArchive": _object({"slug": _ARCHIVE["slug"], **PROPERTIES}, required=["slug"]),
     "ArchiveChanges": _object(PROPERTIES, required=[]),
     "Health": _object({"status": {"const": "ok"}}),
+    "Readiness": _object(
+        {"status": {"enum": ["ready", "not ready"]}, "checks": _object_of(_reference("schemas", "Check"))}
+    ),
+    "Check": _object({"ok": _FLAG, "detail": _TEXT}),
+    "Status": _object(_STATUS),
+    "Metrics": _TEXT,
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
 }
@@ -176,12 +198,16 @@ def _parameter(name: str) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    content = _data(route, route.asks) if route.asks else _json_of(route.schema) if route.schema else None
+    content = _data(route, route.asks) if route.asks else _content(route) if route.schema else None
     own = {"description": route.summary, **({"content": content} if content else {})}
     if route.status in _HEADERS:
         own["headers"] = _HEADERS[route.status]
     statuses = [str(failure.status) for failure in FAILURES if failure.happens(route)]
-    return {str(route.status): own, **{status: _reference("responses", status) for status in statuses}}
+    failures: dict[str, Any] = {status: _reference("responses", status) for status in statuses}
+    if route.fails_as:
+        failures["503"] = _failure(_UNAVAILABLE)
+        failures["503"]["content"].update(_json_of(route.fails_as))
+    return {str(route.status): own, **failures}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:
@@ -191,6 +217,10 @@ def _failure(failure: Failure) -> dict[str, Any]:
     if failure.status >= 400:
         described["content"] = {PROBLEM: {"schema": _reference("schemas", "Problem")}}
     return described
+
+
+def _content(route: Route) -> dict[str, Any]:
+    return {route.media_type: {"schema": _reference("schemas", route.schema)}}
 
 
 def _json_of(schema: str) -> dict[str, Any]:

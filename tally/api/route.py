@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from tally.api.message import Reply, Request
+from tally.api.message import JSON, Reply, Request
+from tally.api.metrics import Metrics
 from tally.engine.catalog import Catalog
 from tally.engine.question import AGGREGATES, PARAMETERS, Question
 from tally.errors import InvalidQuestion
@@ -25,7 +26,8 @@ class Route:
     """One row of the table of routes; one for GET answers HEAD too.
 
     A data route `asks` a question and takes its parameters, others take what `takes` names. `schema` names the answer
-    in the OpenAPI document. One that `is_open` needs neither a token nor a file.
+    in the OpenAPI document, and `fails_as` the one with 503 where that is no problem. One that `is_open` needs neither
+    a token nor a file.
     """
 
     method: str
@@ -37,6 +39,8 @@ class Route:
     schema: str = ""
     status: int = 200
     is_open: bool = False
+    media_type: str = JSON
+    fails_as: str = ""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -76,6 +80,7 @@ class Call:
     path: dict[str, str]
     settings: Settings
     catalog: Catalog
+    metrics: Metrics
     now: float
     routes: Sequence[Route] = field(repr=False)
 

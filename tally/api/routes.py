@@ -3,7 +3,7 @@
 Of two that match a path, the one that stands first is asked.
 """
 
-from tally.api import endpoints
+from tally.api import endpoints, health, metrics
 from tally.api.route import Asks, Route
 
 
@@ -36,5 +36,10 @@ ROUTES = (
     Route("PATCH", "/archives/{slug}/", endpoints.edit, "change an archive", schema="Archive"),
     Route("DELETE", "/archives/{slug}/", endpoints.delete, "delete an archive with all that it holds", status=204),
     Route("GET", "/healthz", endpoints.healthz, "whether the server answers", schema="Health", is_open=True),
+    Route("GET", "/readyz", health.readyz, "whether archives can be read, a collector flushes and there is space",
+          schema="Readiness", fails_as="Readiness"),
+    Route("GET", "/status/", health.status, "what was lost in the last minutes", schema="Status"),
+    Route("GET", "/metrics", endpoints.metrics, "all counters and sizes, as Prometheus reads them", schema="Metrics",
+          media_type=metrics.MEDIA_TYPE),
     Route("GET", "/openapi.json", endpoints.openapi, "this description", schema="Description"),
 )  # fmt: skip

@@ -13,6 +13,8 @@ from urllib.parse import quote
 
 from tally.api import access
 from tally.api.message import Reply, Request, content_length, empty
+from tally.api.metrics import Metrics
+from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
 from tally.api.problems import Problem, problem
 from tally.api.problems import reply as problem_reply
 from tally.api.route import Call, Route
@@ -37,6 +39,8 @@ class Service:
         self.settings = settings
         self._catalog = Catalog(settings.data_dir, clock=clock)
         self._clock = clock
+        self._outcomes = Outcomes()
+        self._metrics = Metrics(self._outcomes)
 
     def is_open(self, request: Request) -> bool:
         """Return whether the request is answered to everyone and without reading a file, and so at once."""
@@ -48,13 +52,9 @@ class Service:
         Never raises: every error is a problem. The query behind a data answer runs as its chunks are read.
         """
         try:
-            reply = self._answer(request)
+            return self._watched(request, _without_body(request, self._answer(request)))
         except Exception as error:
-            reply = self.failed(request, error)
-        if request.method != "HEAD":
-            return reply
-        reply.close()
-        return replace(reply, chunks=())
+            return _without_body(request, self.failed(request, error))
 
     def begin(self, request: Request, reply: Reply) -> Reply:
         """Run a reply's query up to its first chunks, so that what goes wrong until then is still told by the status.
@@ -68,17 +68,32 @@ class Service:
             first, second = next(chunks, b""), next(chunks, None)
         except Exception as error:
             reply.close()
-            return self.failed(request, error)
+            return self._told(request, error)
         if second is None:
             reply.close()
             return replace(reply, headers=(*reply.headers, content_length(first)), chunks=(first,))
         return replace(reply, chunks=chain((first, second), chunks))
 
     def failed(self, request: Request, error: Exception) -> Reply:
-        """Return the problem that answers `request` because of `error`; an error that is a bug is logged."""
+        """Return the problem that answers `request` because of `error`, and count it; one that is a bug is logged."""
+        if _is_question(request):
+            self._outcomes.count(outcome(error))
+        return self._told(request, error)
+
+    def _told(self, request: Request, error: Exception) -> Reply:
         if not isinstance(error, Problem | TallyError):
             logger.error("%s %r failed", request.method, request.path, exc_info=error)
         return problem_reply(problem(error), pretty=_pretty(request))
+
+    def _watched(self, request: Request, reply: Reply) -> Reply:
+        """Return `reply` so that its end is counted."""
+        if not _is_question(request):
+            return reply
+        if reply.is_whole:
+            self._outcomes.count(Outcome.ANSWERED)
+            return reply
+        watched = Watched(reply, self._outcomes.count)
+        return replace(reply, chunks=watched, close=watched.close)
 
     def _answer(self, request: Request) -> Reply:
         found = _find(request.path)
@@ -89,7 +104,20 @@ class Service:
         route, path = _choose(request, found)
         if route.method != "GET":
             access.check_write(request, self.settings)
-        return route.endpoint(Call(request, route, path, self.settings, self._catalog, self._clock(), ROUTES))
+        now = self._clock()
+        return route.endpoint(Call(request, route, path, self.settings, self._catalog, self._metrics, now, ROUTES))
+
+
+def _without_body(request: Request, reply: Reply) -> Reply:
+    """Return what answers HEAD where `reply` answers GET."""
+    if request.method != "HEAD":
+        return reply
+    reply.close()
+    return replace(reply, chunks=())
+
+
+def _is_question(request: Request) -> bool:
+    return any(route.asks for route, _ in _find(request.path))
 
 
 def _find(path: str) -> list[tuple[Route, dict[str, str]]]:

@@ -14,13 +14,14 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from tally.collector.listener import granted_bytes, kernel_drops, refuse_more
+from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, refuse_more
 from tally.collector.receiver import Receiver
-from tally.collector.status import StatusFile, remove_stale
+from tally.collector.recent import Recent
 from tally.collector.store import Store
 from tally.engine.catalog import Catalog
 from tally.engine.rollup import Rollup
 from tally.settings import Settings
+from tally.status import StatusFile, remove_stale
 
 logger = logging.getLogger("tally.collector")
 
@@ -44,10 +45,13 @@ class Collector:
         self._receiver = Receiver(sock, self._take, allow=settings.allow)
         self._buffer_bytes = granted_bytes(sock)
         self._kernel_drops = kernel_drops(sock)
+        self._queued_bytes = queued_bytes(sock)
+        self._recent = Recent(time.monotonic())
         self._accepted = 0
         self._rejected: Counter[str] = Counter()
         self._flushes = 0
         self._flush_s = 0.0
+        self._flushes_s = 0.0
         self._full = anyio.Event()
         self._rollup = self._new_rollup()
 
@@ -100,12 +104,15 @@ class Collector:
 
     def _commit(self, batch: Rollup) -> None:
         began = time.monotonic()
+        self._queued_bytes = queued_bytes(self._sock)
         self._store.flush(batch, self._clock())
         self._accepted += batch.accepted
         self._rejected.update(batch.rejected)
         self._kernel_drops = kernel_drops(self._sock)
         self._flushes += 1
         self._flush_s = time.monotonic() - began
+        self._flushes_s += self._flush_s
+        self._recent.note(time.monotonic(), self._books())
         self._status.write(self.status())
 
     async def _end(self) -> None:
@@ -124,16 +131,21 @@ class Collector:
 
     def status(self) -> dict[str, Any]:
         """Return the books as of the last flush: counters since the start, and times in unix seconds."""
+        return {**self._books(), "recent": self._recent.told()}
+
+    def _books(self) -> dict[str, Any]:
         return {
             "started": self._started,
             "updated": self._clock(),
             "flush_time": self._settings.flush_time,
             "flushes": self._flushes,
             "flush_seconds": self._flush_s,
+            "flush_seconds_total": self._flushes_s,
             "datagrams": self._receiver.datagrams,
             "refused": self._receiver.refused,
             "kernel_drops": self._kernel_drops,
             "receive_buffer": self._buffer_bytes,
+            "receive_queue": self._queued_bytes,
             "accepted": self._accepted,
             "rejected": dict(self._rejected),
             "archives": self._store.accounts(),

@@ -1,4 +1,4 @@
-"""The UDP socket: how it is bound, what the kernel granted it, and how many datagrams the kernel dropped."""
+"""The UDP socket: how it is bound, what the kernel granted it, what waits in it, and what the kernel dropped."""
 
 import os
 import socket
@@ -56,17 +56,26 @@ def granted_bytes(sock: socket.socket) -> int:
 
 
 def kernel_drops(sock: socket.socket) -> int | None:
-    """Return how many datagrams the kernel has dropped because the buffer was full, None where it does not say.
+    """Return how many datagrams the kernel has dropped because the buffer was full, None where it does not say."""
+    row = _row(sock)
+    return int(row[12]) if row else None
 
-    Source: proc(5), the last column of the socket's line in /proc/net/udp or /proc/net/udp6.
-    """
+
+def queued_bytes(sock: socket.socket) -> int | None:
+    """Return how many bytes of the buffer hold datagrams that nobody has taken yet, None where it does not say."""
+    row = _row(sock)
+    return int(row[4].partition(":")[2], 16) if row else None
+
+
+def _row(sock: socket.socket) -> list[str] | None:
+    """Return the columns of the socket's line in /proc/net/udp or /proc/net/udp6: see proc(5)."""
     inode = str(os.fstat(sock.fileno()).st_ino)
     table = PROC_NET / ("udp6" if sock.family == socket.AF_INET6 else "udp")
     try:
         rows = [line.split() for line in table.read_text().splitlines()[1:]]
     except OSError:
         return None
-    return next((int(row[12]) for row in rows if row[9] == inode), None)
+    return next((row for row in rows if row[9] == inode), None)
 
 
 def refuse_more(sock: socket.socket) -> None:

@@ -43,7 +43,7 @@ def test_it_is_served_with_the_root_it_is_reached_under(filled: Path) -> None:
 
 
 def test_every_route_is_described_once() -> None:
-    """The document has the routes of the table and no others, each under an id of its own."""
+    """The document has the routes of the table that are no pages, and no others, each under an id of its own."""
     described = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
     assert {(route.method, route.template) for route in ROUTES} == described
     assert len(ROUTES) == len({operation(route)["operationId"] for route in ROUTES})
@@ -143,6 +143,9 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     tokens: dict[str, Any] = {} if status == 403 else {"read_token": "r", "write_token": "w"}
     if status == 308:
         target = target.removesuffix("/")
+    if route.template == "/readyz" and status == 200:
+        (directory / "foreign.db").unlink()
+        tokens["host"] = ""
     elif status == 400:
         target += "?nonsense=1"
     elif status == 401:
@@ -174,7 +177,8 @@ def test_every_status_happens(route: Route, status: int, tmp_path: Path) -> None
     assert {name.lower() for name in answer.get("headers", {})} <= got.headers.keys()
     if "content" in answer:
         media_type = got.headers["content-type"]
-        OAS31Validator(schema(route, status, media_type)).validate(got.json)
+        value = got.json if "json" in media_type else got.body.decode()
+        OAS31Validator(schema(route, status, media_type)).validate(value)
     else:
         assert b"" == got.body
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from tally.collector.listener import bind, granted_bytes, kernel_drops, refuse_more
+from tally.collector.listener import bind, granted_bytes, kernel_drops, queued_bytes, refuse_more
 from tally.errors import AddressUnavailable
 
 BUFFER_BYTES = 65_536
@@ -77,6 +77,18 @@ def test_the_kernels_drops_are_told(host: str) -> None:
         arrived = len(receive_all(sock))
         assert 0 < arrived < sent
         assert sent == arrived + (kernel_drops(sock) or 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_what_waits_in_the_buffer_is_told(host: str) -> None:
+    """The buffer holds something until it is taken."""
+    with bind(host, 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
+        assert 0 == queued_bytes(sock)
+        with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"a 1", sock.getsockname())
+        assert 0 < (queued_bytes(sock) or 0) <= 2 * BUFFER_BYTES
+        receive_all(sock)
+        assert 0 == queued_bytes(sock)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])

@@ -11,6 +11,8 @@ import pytest
 
 import tally
 from tally import errors
+from tally.api.metrics import METRICS, Metric
+from tally.api.outcomes import MEANINGS
 from tally.api.routes import ROUTES
 from tally.cli import main
 from tally.settings import SETTINGS, Setting
@@ -52,6 +54,8 @@ KINDS = (
     Kind("route", lambda: (route.template for route in ROUTES), "http.md", r"^\| `(?:[A-Z]+ )?(/\S*)` \|"),
     Kind("command", lambda: commands(main, "tally"), "cli.md", r"^#{2,} `(tally [a-z -]+)`$"),
     Kind("error", lambda: (each.__name__ for each in error_classes()), "errors.md", r"^\| `(\w+)` \|"),
+    Kind("metric", lambda: (metric.name for metric in METRICS), "metrics.md", r"^\| `(tally_\w+)` \|"),
+    Kind("outcome", lambda: MEANINGS, "metrics.md", r"^\| `([a-z]+)` \|"),
     Kind("function", lambda: tally.__all__, "client.md", r"^## `tally\.(\w+)\("),
 )
 
@@ -79,9 +83,20 @@ def error_row(error: type[Exception]) -> str:
     return f"| `{error.__name__}` | {', '.join(f'`{name}`' for name in beside)} | {meaning} |"
 
 
+def metric_row(metric: Metric) -> str:
+    """Return a metric's line of the catalogue."""
+    labels = ", ".join(f"`{label}`" for label in metric.labels)
+    cells = (f"`{metric.name}`", metric.kind, labels, metric.meaning, metric.lost)
+    return f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in cells)}|"
+
+
 @pytest.mark.parametrize(
     ("page", "expected"),
     [
+        (
+            "metrics.md",
+            [*map(metric_row, METRICS), *(f"| `{outcome}` | {meaning} |" for outcome, meaning in MEANINGS.items())],
+        ),
         ("settings.md", [setting_row(setting) for setting in SETTINGS]),
         ("errors.md", [error_row(error) for error in error_classes()]),
     ],

@@ -22,7 +22,7 @@ PARAMETERS, POSITIONAL_OPTIONS = 5, 2
 LAYERS = (
     {"errors"},
     {"wire"},
-    {"settings", "engine", "encoder", "destination", "stopwatch"},
+    {"settings", "engine", "encoder", "destination", "status", "stopwatch"},
     {"collector", "api", "direct"},
     {"client"},
     {"tally"},
@@ -35,7 +35,7 @@ LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 PACKAGES = {
     "engine": {"apsw"},
     "collector": {"anyio"},
-    "api": {"anyio", "starlette"},
+    "api": {"anyio", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},
     "integrations": {"anyio", "asgiref", "django"},
 }

@@ -12,7 +12,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-logger = logging.getLogger("tally.collector")
+logger = logging.getLogger("tally")
 
 STALE_S = 3600
 PATTERN = "collector-*.json"
@@ -52,11 +52,18 @@ def remove_stale(directory: Path, now: float) -> None:
 
 def read_all(directory: Path, now: float) -> list[dict[str, Any]]:
     """Return the status of every collector that writes into `directory`, as of its last flush."""
+    return [status for _, status in read_by_id(directory, now)]
+
+
+def read_by_id(directory: Path, now: float) -> list[tuple[str, dict[str, Any]]]:
+    """Return the same, each with the digits that tell the collector from the others."""
     statuses = []
     for path in sorted(directory.glob(PATTERN)):
         try:
             if path.stat().st_mtime >= now - STALE_S:
-                statuses.append(json.loads(path.read_text()))
+                statuses.append((path.stem.removeprefix("collector-"), json.loads(path.read_text())))
+        except FileNotFoundError:
+            continue  # It ended since the directory was read.
         except (OSError, ValueError) as error:
             logger.warning("%s: cannot be read: %s", path, error)
     return statuses

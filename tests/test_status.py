@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tally.collector.status import STALE_S, StatusFile, read_all, remove_stale
+from tally.status import STALE_S, StatusFile, read_all, read_by_id, remove_stale
 
 NOW = 1_700_000_000.0
 
@@ -29,6 +29,14 @@ def test_each_collector_has_its_own_until_it_is_removed(tmp_path: Path) -> None:
     one.remove()
     assert [{"age": 1}] == read_all(tmp_path, NOW)
     assert [other.path] == list(tmp_path.iterdir())
+
+
+def test_collectors_are_told_apart(tmp_path: Path) -> None:
+    """Each status comes with the digits of its file's name, and a file that goes meanwhile is no matter."""
+    one, other = aged(tmp_path, 0), aged(tmp_path, 1)
+    (tmp_path / "collector-gone.json").symlink_to(tmp_path / "nothing")
+    expected = {f"collector-{identity}.json": status["age"] for identity, status in read_by_id(tmp_path, NOW)}
+    assert {one.path.name: 0, other.path.name: 1} == expected
 
 
 @pytest.mark.parametrize(("age_s", "kept"), [(STALE_S, True), (STALE_S + 1, False)])

@@ -1,0 +1,195 @@
+"""What an operator's Prometheus learns: the books of the collectors, the sizes of the archives, and our own queries.
+
+METRICS is the catalogue, from which docs/metrics.md is checked. Counters of collectors are read from their status
+files, so that they are the same whichever process answers; a collector has a series of its own, from its start on.
+"""
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+from tally.api.outcomes import Outcomes
+from tally.engine.archive import Archive
+from tally.engine.catalog import Catalog
+from tally.errors import TallyError
+from tally.status import read_by_id
+
+MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+# An archive's rows are counted anew when the last count is so many times older than it took, and so many seconds old.
+COUNT_SHARE, COUNT_EVERY_S = 100, 60.0
+
+Labels = tuple[str, ...]
+Value = tuple[str, Labels, float]
+
+
+class Metric(NamedTuple):
+    """One metric. `lost` says which of its series mean lost data when they grow, and is empty where none does."""
+
+    name: str
+    kind: str
+    meaning: str
+    labels: Labels = ()
+    lost: str = ""
+
+
+_OF_ARCHIVE = ("archive", "collector")
+METRICS = (
+    Metric("tally_datagrams_total", "counter", "datagrams by outcome: `taken`, or `refused` by TALLY_ALLOW",
+           ("collector", "outcome")),
+    Metric("tally_kernel_drops_total", "counter", "datagrams that the kernel dropped as the receive buffer was full",
+           ("collector",), "all"),
+    Metric("tally_receive_buffer_bytes", "gauge", "size of the receive buffer", ("collector",)),
+    Metric("tally_receive_queue_bytes", "gauge", "bytes of the receive buffer in use when the last flush began",
+           ("collector",)),
+    Metric("tally_lines_accepted_total", "counter", "lines that were taken as samples", ("collector",)),
+    Metric("tally_lines_rejected_total", "counter", "lines that were not taken, by reason", ("collector", "reason"),
+           "all"),
+    Metric("tally_samples_total", "counter", "samples that came to an archive, by outcome: `stored`, `expired`, "
+           "`cardinality`, `dropped`", (*_OF_ARCHIVE, "outcome"), "`expired`, `cardinality`, `dropped`"),
+    Metric("tally_samples_pending", "gauge", "samples that wait for the next flush, as the last one failed",
+           _OF_ARCHIVE),
+    Metric("tally_archive_failing", "gauge", "1 while an archive cannot be written, else 0", _OF_ARCHIVE),
+    Metric("tally_flushes_total", "counter", "flushes", ("collector",)),
+    Metric("tally_flush_seconds_total", "counter", "seconds that all flushes took", ("collector",)),
+    Metric("tally_flush_last_seconds", "gauge", "seconds that the last flush took", ("collector",)),
+    Metric("tally_flush_last_timestamp_seconds", "gauge", "when the last flush ended, in unix seconds",
+           ("collector",)),
+    Metric("tally_collector_start_timestamp_seconds", "gauge", "when the collector started, in unix seconds",
+           ("collector",)),
+    Metric("tally_archive_readable", "gauge", "1 while an archive can be read, else 0", ("archive",)),
+    Metric("tally_archive_rows", "gauge", "rows that an archive holds, one for each name in each bucket", ("archive",)),
+    Metric("tally_archive_names", "gauge", "names that an archive holds", ("archive",)),
+    Metric("tally_archive_bytes", "gauge", "size of an archive's file", ("archive",)),
+    Metric("tally_archive_wal_bytes", "gauge", "size of the -wal beside it", ("archive",)),
+    Metric("tally_free_bytes", "gauge", "space left for the data directory"),
+    Metric("tally_queries_total", "counter", "questions about data that this process was asked, by outcome",
+           ("outcome",)),
+)  # fmt: skip
+
+
+class Count(NamedTuple):
+    """How many rows and names an archive held, when that was counted and how long it took, in seconds."""
+
+    rows: int
+    names: int
+    counted: float
+    took_s: float
+
+    def is_old(self, now: float) -> bool:
+        """Return whether it is time to count again."""
+        return now - self.counted >= max(COUNT_EVERY_S, COUNT_SHARE * self.took_s)
+
+
+class Metrics:
+    """What this process answers to `/metrics`; safe to use from several threads."""
+
+    def __init__(self, outcomes: Outcomes) -> None:
+        self._outcomes = outcomes
+        self._counts: dict[str, Count] = {}
+        self._lock = Lock()
+
+    def text(self, catalog: Catalog, now: float) -> bytes:
+        """Return all metrics as Prometheus reads them."""
+        from prometheus_client import CollectorRegistry, generate_latest  # It takes as long to import as all of tally.
+
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Values([*self._values(catalog, now)]))
+        return generate_latest(registry)
+
+    def _values(self, catalog: Catalog, now: float) -> Iterator[Value]:
+        for identity, status in read_by_id(catalog.directory, now):
+            yield from _of_collector(identity, status)
+        for archive in _archives(catalog):
+            yield from self._of_archive(archive)
+        if catalog.directory.is_dir():
+            yield "tally_free_bytes", (), shutil.disk_usage(catalog.directory).free
+        for outcome, count in self._outcomes.counts().items():
+            yield "tally_queries_total", (outcome,), count
+
+    def _of_archive(self, archive: Archive) -> Iterator[Value]:
+        label = (archive.slug,)
+        try:
+            size_bytes, count = archive.summary().bytes, self._count(archive)
+        except TallyError:
+            yield "tally_archive_readable", label, 0
+            return
+        yield "tally_archive_readable", label, 1
+        yield "tally_archive_rows", label, count.rows
+        yield "tally_archive_names", label, count.names
+        yield "tally_archive_bytes", label, size_bytes
+        yield "tally_archive_wal_bytes", label, _size_bytes(archive.path.with_name(archive.path.name + "-wal"))
+
+    def _count(self, archive: Archive) -> Count:
+        with self._lock:
+            last = self._counts.get(archive.slug)
+            began = time.monotonic()
+            if last is None or last.is_old(began):
+                rows, names = archive.points(), len(archive.names())
+                ended = time.monotonic()
+                last = self._counts[archive.slug] = Count(rows, names, ended, ended - began)
+            return last
+
+
+def _of_collector(identity: str, status: dict[str, Any]) -> Iterator[Value]:
+    own = (identity,)
+    yield "tally_datagrams_total", (identity, "taken"), status["datagrams"]
+    yield "tally_datagrams_total", (identity, "refused"), status["refused"]
+    for name, key in _NUMBERS:
+        if status[key] is not None:
+            yield name, own, status[key]
+    for reason, count in status["rejected"].items():
+        yield "tally_lines_rejected_total", (identity, reason), count
+    for slug, account in status["archives"].items():
+        for outcome in ("stored", "expired", "cardinality", "dropped"):
+            yield "tally_samples_total", (slug, identity, outcome), account[outcome]
+        yield "tally_samples_pending", (slug, identity), account["pending"]
+        yield "tally_archive_failing", (slug, identity), bool(account["error"])
+
+
+_NUMBERS = (
+    ("tally_kernel_drops_total", "kernel_drops"),
+    ("tally_receive_buffer_bytes", "receive_buffer"),
+    ("tally_receive_queue_bytes", "receive_queue"),
+    ("tally_lines_accepted_total", "accepted"),
+    ("tally_flushes_total", "flushes"),
+    ("tally_flush_seconds_total", "flush_seconds_total"),
+    ("tally_flush_last_seconds", "flush_seconds"),
+    ("tally_flush_last_timestamp_seconds", "updated"),
+    ("tally_collector_start_timestamp_seconds", "started"),
+)
+
+
+def _archives(catalog: Catalog) -> list[Archive]:
+    try:
+        return catalog.archives()
+    except TallyError:
+        return []  # `/readyz` says why.
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+class _Values:
+    """Values that are there already, as prometheus-client wants to collect them."""
+
+    def __init__(self, values: Iterable[Value]) -> None:
+        self._values = list(values)
+
+    def collect(self) -> Iterator[Any]:
+        """Yield a family a metric."""
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
+
+        for metric in METRICS:
+            kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
+            family = kind(metric.name, metric.meaning, labels=metric.labels)
+            for name, labels, value in self._values:
+                if name == metric.name:
+                    family.add_metric(labels, value)
+            yield family

@@ -1,0 +1,41 @@
+"""Status files as collectors write them, for tests of what is told of them."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from tally.status import StatusFile
+from tests.api.asking import NOW
+
+ACCOUNT = {"stored": 90, "expired": 5, "cardinality": 4, "dropped": 3, "pending": 2, "error": ""}
+RECENT = {
+    "seconds": 300,
+    "lines": {"value": 7},
+    "datagrams": {"kernel_drops": 6},
+    "samples": {"daily": {"expired": 5, "dropped": 1}},
+}
+STATUS: dict[str, Any] = {
+    "started": NOW - 100,
+    "updated": NOW - 1.5,
+    "flush_time": 5.0,
+    "flushes": 20,
+    "flush_seconds": 0.25,
+    "flush_seconds_total": 4.5,
+    "datagrams": 1000,
+    "refused": 8,
+    "kernel_drops": 6,
+    "receive_buffer": 212992,
+    "receive_queue": 768,
+    "accepted": 104,
+    "rejected": {"value": 7, "name": 1},
+    "archives": {"daily": ACCOUNT},
+    "recent": RECENT,
+}
+
+
+def write(directory: Path, **changes: Any) -> str:
+    """Write a collector's status file, and return the digits that tell it from others."""
+    file = StatusFile(directory)
+    file.write({**STATUS, **changes})
+    os.utime(file.path, (NOW, NOW))
+    return file.path.stem.removeprefix("collector-")

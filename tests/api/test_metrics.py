@@ -1,0 +1,136 @@
+"""What `/metrics` answers."""
+
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tally.api.metrics import COUNT_EVERY_S, COUNT_SHARE, METRICS, Count
+from tally.api.service import Service
+from tally.engine import Catalog
+from tests.api.asking import ask, service
+from tests.api.books import ACCOUNT, write
+
+Series = dict[str, dict[tuple[str, ...], float]]
+
+
+def scraped(asked: Service) -> Series:
+    """Return the values of a scrape by name and labels' values."""
+    got = ask(asked, "/metrics")
+    assert (200, "text/plain; version=0.0.4; charset=utf-8") == (got.status, got.headers["content-type"])
+    found: Series = {}
+    for family in text_string_to_metric_families(got.body.decode()):
+        for name, labels, value, *_ in family.samples:
+            found.setdefault(name, {})[tuple(labels.values())] = value
+    return found
+
+
+@pytest.fixture
+def collected(tmp_path: Path) -> Path:
+    """Return a directory with an archive."""
+    Catalog(tmp_path).create("daily", retention=0).record([("a", 1, 1), ("b", 1, 1), ("a", 1, 100)])
+    return tmp_path
+
+
+def test_a_collectors_books(collected: Path) -> None:
+    """Every number of a status file is a series of that collector."""
+    one = write(collected)
+    values = scraped(service(collected))
+    assert {(one, "taken"): 1000, (one, "refused"): 8} == values["tally_datagrams_total"]
+    assert {(one, "name"): 1, (one, "value"): 7} == values["tally_lines_rejected_total"]
+    outcomes = {
+        ("daily", one, outcome): ACCOUNT[outcome] for outcome in ("stored", "expired", "cardinality", "dropped")
+    }
+    assert outcomes == values["tally_samples_total"]
+    assert {("daily", one): 2} == values["tally_samples_pending"]
+    assert {("daily", one): 0} == values["tally_archive_failing"]
+    own = {name: series[(one,)] for name, series in values.items() if (one,) in series}
+    assert {
+        "tally_kernel_drops_total": 6,
+        "tally_receive_buffer_bytes": 212992,
+        "tally_receive_queue_bytes": 768,
+        "tally_lines_accepted_total": 104,
+        "tally_flushes_total": 20,
+        "tally_flush_seconds_total": 4.5,
+        "tally_flush_last_seconds": 0.25,
+        "tally_flush_last_timestamp_seconds": 1_799_999_998.5,
+        "tally_collector_start_timestamp_seconds": 1_799_999_900,
+    } == own
+
+
+def test_each_collector_has_its_own_series(collected: Path) -> None:
+    """Counters of two collectors are not mixed, so that none ever falls when one of them ends."""
+    one, other = write(collected), write(collected, accepted=7)
+    assert {(one,): 104, (other,): 7} == scraped(service(collected))["tally_lines_accepted_total"]
+
+
+def test_what_the_kernel_does_not_say_is_left_out(collected: Path) -> None:
+    """Where drops are unknown there is no series that would say 0."""
+    write(collected, kernel_drops=None, receive_queue=None)
+    values = scraped(service(collected))
+    assert not {"tally_kernel_drops_total", "tally_receive_queue_bytes"} & values.keys()
+
+
+def test_an_archives_sizes(collected: Path) -> None:
+    """Rows, names and bytes are those of the file; one that cannot be read says that and nothing else."""
+    (collected / "foreign.db").write_bytes(b"nonsense" * 1000)
+    write(collected, archives={"daily": {**ACCOUNT, "error": "full"}})
+    values = scraped(service(collected))
+    assert {("daily",): 1, ("foreign",): 0} == values["tally_archive_readable"]
+    assert [3, 2] == [values[f"tally_archive_{what}"].get(("daily",)) for what in ("rows", "names")]
+    assert {("daily",): (collected / "daily.db").stat().st_size} == values["tally_archive_bytes"]
+    assert {("daily",): 0} == values["tally_archive_wal_bytes"]
+    assert [1] == list(values["tally_archive_failing"].values())
+    assert values["tally_free_bytes"][()] > 0
+
+
+def test_rows_are_not_counted_at_every_scrape(collected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A count, which takes long where there is much, is used again for a while; the sizes are always new."""
+    clock = [0.0]
+    monkeypatch.setattr("tally.api.metrics.time.monotonic", lambda: clock[0])
+    asked = service(collected)
+    for now, rows in ((0, 3), (COUNT_EVERY_S - 1, 3), (COUNT_EVERY_S, 5)):
+        clock[0] = now
+        assert rows == scraped(asked)["tally_archive_rows"][("daily",)]
+        Catalog(collected)["daily"].record([("c", 1, 1000 + now)])
+
+
+@pytest.mark.parametrize(
+    ("took_s", "age_s", "is_old"),
+    [
+        (0.1, COUNT_EVERY_S - 1, False),
+        (0.1, COUNT_EVERY_S, True),
+        (10, COUNT_SHARE * 10 - 1, False),
+        (10, COUNT_SHARE * 10, True),
+    ],
+)
+def test_counting_takes_a_bounded_share_of_the_time(took_s: float, age_s: float, is_old: bool) -> None:
+    """The longer a count takes, the longer it is used."""
+    assert is_old == Count(1, 1, 1000, took_s).is_old(1000 + age_s)
+
+
+def test_queries_are_counted_by_outcome(collected: Path) -> None:
+    """Every outcome has a series from the start, and grows with the questions."""
+    asked = service(collected)
+    assert {0.0} == set(scraped(asked)["tally_queries_total"].values())
+    ask(asked, "/values/daily/")
+    ask(asked, "/values/daily/?since=x")
+    counts = scraped(asked)["tally_queries_total"]
+    assert {("answered",): 1, ("wrong",): 1} == {labels: count for labels, count in counts.items() if count}
+
+
+def test_nothing_is_told_that_is_not_in_the_catalogue(collected: Path) -> None:
+    """Each metric has its name, type, meaning and labels as METRICS says."""
+    write(collected)
+    families = {}
+    for family in text_string_to_metric_families(ask(service(collected), "/metrics").body.decode()):
+        name = family.name + ("_total" if family.type == "counter" else "")
+        families[name] = (family.type, family.documentation, {tuple(sample.labels) for sample in family.samples})
+    assert {m.name: (m.kind, m.meaning, {m.labels}) for m in METRICS} == families
+
+
+def test_without_a_directory_there_is_nothing_of_it(tmp_path: Path) -> None:
+    """Where nothing was collected yet, or the directory cannot be read, only the queries are told."""
+    file = tmp_path / "file"
+    file.touch()
+    assert {"tally_queries_total"} == scraped(service(tmp_path / "missing")).keys() == scraped(service(file)).keys()
