@@ -1,12 +1,14 @@
 """From a rollup to the archives: each gets the cells that match its pattern, in one transaction, at each flush.
 
 The directory is read anew each time, so archives appear, change and go with their files. An archive that cannot be
-written keeps its cells here, within PENDING_CELLS, and is tried again at the next flush; the others do not notice.
+written keeps its cells here, PENDING_CELLS of them from one flush to the next, and is tried again then; the others do
+not notice. What there is no room for is counted as dropped.
 """
 
 import logging
 import math
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 from tally.engine import glob, rollup
 from tally.engine.archive import Archive
@@ -25,8 +27,8 @@ class Account:
     """What became of the samples of one archive since the start.
 
     `stored`, `expired` and `cardinality` count samples, as does `dropped`: those there was no room to keep while the
-    archive could not be written, or whose archive was disabled or replaced meanwhile. `pending` samples wait for the
-    next flush; `error` says why, and is empty otherwise.
+    archive could not be written, or whose archive was disabled, replaced or deleted meanwhile. `pending` samples wait
+    for the next flush; `error` says why, and is empty otherwise.
     """
 
     stored: int = 0
@@ -72,8 +74,6 @@ class Keeper:
             rollup.merge(self._pending, matching, self.definition.resolution)
         else:
             self._drop(list(self._pending))
-        while sum(map(len, self._pending.values())) > PENDING_CELLS and len(self._pending) > 1:
-            self._drop([min(self._pending)])
         self.account.pending = rollup.count(self._pending)
 
     def commit(self, now: float, max_names: int) -> None:
@@ -84,6 +84,7 @@ class Keeper:
             outcome = self._archive.commit(self._pending, now=now, max_names=max_names)
         except TallyError as error:
             self._fail(error)
+            self._bound()
             return
         self._pending = {}
         account = self.account
@@ -95,13 +96,35 @@ class Keeper:
             logger.info("archive %s can be written again", self._archive.slug)
             account.error = ""
 
+    def leave(self) -> None:
+        """Drop what waits for an archive that is gone; it may come again."""
+        if self.definition is not None:
+            waiting = rollup.count(self._pending)
+            logger.warning("archive %s is gone, and with it %s samples that waited", self._archive.slug, waiting)
+            self._drop(list(self._pending))
+            self.account.pending = 0
+            self.account.error = "there is no such archive"
+        self.definition = None
+
+    def _bound(self) -> None:
+        """Keep PENDING_CELLS at most: the oldest buckets are dropped, and of the last one its newest names."""
+        while len(self._pending) > 1 and sum(map(len, self._pending.values())) > PENDING_CELLS:
+            self._drop([min(self._pending)])
+        for row in self._pending.values():
+            surplus = dict(islice(row.items(), PENDING_CELLS, None))
+            self.account.dropped += rollup.count({0: surplus})
+            for name in surplus:
+                del row[name]
+        self.account.pending = rollup.count(self._pending)
+
     def _drop(self, buckets: list[int]) -> None:
         for bucket in buckets:
             self.account.dropped += rollup.count({bucket: self._pending.pop(bucket)})
 
     def _fail(self, error: TallyError) -> None:
         if not self.account.error:
-            logger.error("%s; its samples are kept in memory and tried again at each flush", error)
+            kept = "its samples are kept in memory and tried again at each flush"
+            logger.error("%s; %s", error, kept if self.definition else "it gets no samples until it can be read")
         self.account.error = str(error)
 
 
@@ -112,6 +135,7 @@ class Store:
         self._catalog = catalog
         self._max_names = max_names
         self._keepers: dict[str, Keeper] = {}
+        self._is_lost = False
 
     def accounts(self) -> dict[str, dict[str, int | str]]:
         """Return each archive's account by slug."""
@@ -123,15 +147,23 @@ class Store:
         return math.gcd(*known) or 1
 
     def look(self) -> None:
-        """Learn which archives there are and what they want."""
-        archives = self._catalog.archives()
+        """Learn which archives there are and what they want; one that is gone stays in the books if it lost samples."""
+        try:
+            archives = self._catalog.archives()
+        except TallyError as error:
+            if not self._is_lost:
+                logger.error("%s; what is known of the archives stands", error)
+            self._is_lost = True
+            return
+        self._is_lost = False
         for archive in archives:
             if archive.slug not in self._keepers:
                 self._keepers[archive.slug] = Keeper(archive)
             self._keepers[archive.slug].look()
         for slug in self._keepers.keys() - {archive.slug for archive in archives}:
-            logger.warning("archive %s is gone", slug)
-            del self._keepers[slug]
+            self._keepers[slug].leave()
+            if not self._keepers[slug].account.dropped:
+                del self._keepers[slug]
 
     def flush(self, batch: Rollup, now: float) -> None:
         """Commit what `batch` holds and what earlier flushes could not, archive by archive."""

@@ -8,6 +8,7 @@ from tally.collector import store as module
 from tally.collector.store import Store
 from tally.engine import Catalog
 from tally.engine.rollup import Rollup
+from tests.engine.rights import open_directory, unprivileged
 
 NOW = 1_700_000_000
 
@@ -116,6 +117,23 @@ def test_a_failing_archive_keeps_its_samples_and_the_others_go_on(
     assert 1 == sum("bad" in text and "kept in memory" in text for text in caplog.messages)
 
 
+def test_a_file_that_is_no_archive_gets_nothing_until_it_is_one(
+    collecting: Collecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it takes is unknown, so nothing is kept for it; this is said once."""
+    path = collecting.catalog.directory / "other.db"
+    path.write_bytes(b"garbage" * 1000)
+    for _ in range(2):
+        collecting.flush("a 1")
+    told = f"{path}: is not an archive of tally's, or damaged: file is not a database; "
+    assert [f"{told}it gets no samples until it can be read"] == caplog.messages
+    path.unlink()
+    collecting.flush("a 1")
+    collecting.catalog.create("other", resolution=10)
+    collecting.flush("a 1")
+    assert {"a": 1} == collecting.counts("other")
+
+
 @pytest.mark.parametrize(("room", "dropped"), [(3, 0), (2, 10)])
 def test_what_waits_is_bounded_and_what_is_dropped_is_counted(
     collecting: Collecting, monkeypatch: pytest.MonkeyPatch, room: int, dropped: int
@@ -133,6 +151,77 @@ def test_what_waits_is_bounded_and_what_is_dropped_is_counted(
     path.write_bytes(content)
     collecting.flush()
     assert 12 - dropped == sum(collecting.counts("bad").values())
+
+
+@pytest.mark.parametrize(("room", "dropped"), [(3, 0), (2, 2)])
+def test_one_bucket_alone_is_bounded(
+    collecting: Collecting, monkeypatch: pytest.MonkeyPatch, room: int, dropped: int
+) -> None:
+    """Of a single bucket with too many names the newest are dropped and counted."""
+    monkeypatch.setattr(module, "PENDING_CELLS", room)
+    collecting.catalog.create("bad", resolution=10)
+    collecting.begin()
+    path = collecting.catalog["bad"].path
+    content = path.read_bytes()
+    path.write_bytes(b"")
+    collecting.flush("a 1", "b 1", "c 1", "c 1")
+    account = collecting.store.accounts()["bad"]
+    assert (dropped, 4 - dropped) == (account["dropped"], account["pending"])
+    path.write_bytes(content)
+    collecting.flush()
+    assert dict.fromkeys("ab", 1) == {name: n for name, n in collecting.counts("bad").items() if name != "c"}
+    assert 4 - dropped == collecting.store.accounts()["bad"]["stored"]
+
+
+def test_a_large_flush_is_no_failure(collecting: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bound is of what waits from one flush to the next: what can be written is, however much it is."""
+    monkeypatch.setattr(module, "PENDING_CELLS", 2)
+    collecting.catalog.create("good", resolution=10)
+    collecting.begin()
+    collecting.flush(f"old 1 {NOW - 100}", f"mid 1 {NOW - 50}", "new 1", "newer 1")
+    assert (4, 0) == tuple(collecting.store.accounts()["good"][key] for key in ("stored", "dropped"))
+
+
+def test_what_waits_for_an_archive_that_goes_is_counted(
+    collecting: Collecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Samples that wait for an archive whose file is deleted are dropped, once, and stay in the books."""
+    collecting.catalog.create("bad", resolution=10)
+    collecting.begin()
+    path = collecting.catalog["bad"].path
+    content = path.read_bytes()
+    path.write_bytes(b"")
+    collecting.flush("a 1", "a 1", "b 1")
+    path.unlink()
+    for _ in range(2):
+        collecting.flush("a 1")
+    account = collecting.store.accounts()["bad"]
+    assert (3, 0, "there is no such archive") == (account["dropped"], account["pending"], account["error"])
+    assert ["archive bad is gone, and with it 3 samples that waited"] == [
+        text for text in caplog.messages if "is gone" in text
+    ]
+    path.write_bytes(content)
+    collecting.flush("c 1")
+    collecting.flush("c 1")
+    account = collecting.store.accounts()["bad"]
+    assert (3, "") == (account["dropped"], account["error"])
+    assert {"c": account["stored"]} == collecting.counts("bad")
+
+
+def test_a_directory_that_cannot_be_read_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
+    """While the data directory is closed to the collector it goes on, and stores what came meanwhile afterwards."""
+    with open_directory() as directory:
+        collecting = Collecting(directory)
+        collecting.catalog.create("daily", resolution=10)
+        collecting.catalog["daily"].path.chmod(0o666)
+        collecting.begin()
+        with unprivileged(directory, 0o000):
+            for _ in range(2):
+                collecting.flush("a 1")
+            assert 2 == collecting.store.accounts()["daily"]["pending"]
+        collecting.flush("a 1")
+        assert {"a": 3} == collecting.counts("daily")
+    assert 1 == sum("cannot be read" in text for text in caplog.messages)
 
 
 def test_a_disabled_archive_takes_nothing(collecting: Collecting) -> None:
