@@ -1,0 +1,97 @@
+"""Globs in Python match what SQLite's GLOB matches."""
+
+import time
+
+import apsw
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from tally.engine.glob import matcher, select
+from tally.engine.rollup import Cells
+
+
+@pytest.fixture(scope="module")
+def sqlite() -> apsw.Connection:
+    """Give SQLite itself."""
+    return apsw.Connection(":memory:")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "matching", "others"),
+    [
+        ("*", ["a", "a.b", ""], []),
+        (
+            "requests.*",
+            ["requests.", "requests.get", "requests.get.index"],
+            ["requests", "Requests.get", "a.requests.b"],
+        ),
+        ("*.get", [".get", "a.get", "a.b.get"], ["get", "a.get.b", "a.GET"]),
+        ("a*b*c", ["abc", "a.b.c", "abbcc"], ["ab", "acb", "abcd"]),
+        ("a?c", ["abc", "a.c", "aéc", "a𝄞c"], ["ac", "abbc"]),
+        ("[abc]", ["a", "b", "c"], ["d", "A", "ab", ""]),
+        ("[^abc]", ["d", "A", "^"], ["a", "b", "c", ""]),
+        ("[!a]", ["!", "a"], ["b"]),
+        ("[a-c]x", ["ax", "bx", "cx"], ["dx", "-x", "Bx"]),
+        ("[^a-c]x", ["dx", "-x"], ["ax", "bx"]),
+        ("[]a]", ["]", "a"], ["b"]),
+        ("[^]a]", ["b"], ["]", "a"]),
+        ("[a-]", ["a", "-"], ["b"]),
+        ("[*?]", ["*", "?"], ["a"]),
+        ("[", [], ["[", "a", ""]),
+        ("[a", [], ["a", "[a"]),
+        ("requests.get", ["requests.get"], ["requests.get.index", "requestsXget", "requests.ge"]),
+        ("a.b+(c)|d\\", ["a.b+(c)|d\\"], ["a.bb(c)|d\\", "a.b"]),
+        ("%s_", ["%s_"], ["%sx"]),
+        ("", [""], ["a"]),
+    ],
+)
+def test_patterns(sqlite: apsw.Connection, pattern: str, matching: list[str], others: list[str]) -> None:
+    """`*` is any text, dots too, `?` one character, a set one of its members or none of them; case counts."""
+    matches = matcher(pattern)
+    assert matching == [name for name in matching + others if matches(name)]
+    assert matching == [name for name in matching + others if sqlite.execute("SELECT ? GLOB ?", (name, pattern)).get]
+
+
+characters = "*?[]^-!abB.\\é𝄞]["
+patterns = st.text(characters, max_size=9)
+texts = st.text("abB.^-!]\\é𝄞", max_size=8)
+
+
+@settings(max_examples=1000)
+@example("[b-a]", "b")
+@example("[a-]-c]", "b")
+@example("[--a]", "-")
+@example("[^^]", "^")
+@given(patterns, texts)
+def test_sqlite_agrees(sqlite: apsw.Connection, pattern: str, name: str) -> None:
+    """Any pattern and any name match here exactly when they match in SQLite."""
+    assert bool(sqlite.execute("SELECT ? GLOB ?", (name, pattern)).get) == bool(matcher(pattern)(name))
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="*?[\0"), max_size=20), texts)
+def test_exact_names(pattern: str, name: str) -> None:
+    """Without special characters a pattern is one name."""
+    matches = matcher(pattern)
+    assert matches(pattern)
+    assert (name == pattern) == bool(matches(name))
+
+
+def test_many_stars_take_no_long() -> None:
+    """No pattern and name take longer than the product of their lengths, where trying all ways would take for ever."""
+    began = time.monotonic()
+    assert not matcher("*a" * 60 + "*b")("a" * 255)
+    assert matcher("*a" * 60 + "*b")("a" * 254 + "b")
+    assert not matcher("*?" * 60 + "[b]")("a" * 255)
+    assert time.monotonic() - began < 1
+
+
+def test_select() -> None:
+    """Cells of names that do not match are left out, and buckets that have no others."""
+    cell = (1.0, 2.0, 2.0, 2.0)
+    cells: Cells = {0: {"a.b": cell, "b": cell}, 10: {"b": cell}}
+    assert {0: {"a.b": cell}} == select(cells, "a.*")
+    assert {0: {"b": cell}, 10: {"b": cell}} == select(cells, "b")
+    assert {} == select(cells, "[c")
+    assert cells == select(cells, "*")
+    assert {0: {"a.b": cell, "b": cell}, 10: {"b": cell}} == cells
