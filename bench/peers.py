@@ -16,6 +16,10 @@ from bench.server import free_port
 
 PLACE = Path(os.environ.get("BENCH_PEERS", Path(tempfile.gettempdir()) / "tally-peers"))
 
+STATSD_PROGRAM = "node_modules/statsd/stats.js"
+CARBON_PROGRAM = "graphite/bin/carbon-cache.py"
+BUFFER_BYTES = 2**25
+
 STATSD = "%s:%.6f|ms"
 GRAPHITE = "%s %.6f -1"
 INFLUX = "timing,name=%s value=%.6f"
@@ -38,7 +42,7 @@ class Peer(NamedTuple):
     @property
     def is_here(self) -> bool:
         """Whether its program is installed."""
-        return shutil.which(PLACE / self.program) is not None or shutil.which(self.program) is not None
+        return (PLACE / self.program).exists() or shutil.which(self.program) is not None
 
 
 def netdata(directory: Path, port: int) -> list[object]:
@@ -108,9 +112,98 @@ LoadPlugin statsd
     return ["collectd", "-f", "-C", path]
 
 
+def statsd(directory: Path, port: int) -> list[object]:
+    """Every ten seconds the statistics of each name; no backend takes them."""
+    path = directory / "config.js"
+    path.write_text(f'{{address: "127.0.0.1", port: {port}, mgmt_port: {free_port()}, backends: []}}')
+    return ["node", PLACE / STATSD_PROGRAM, path]
+
+
+def carbon(directory: Path, port: int) -> list[object]:
+    """A whisper file a name, with the resolutions and retentions of tally's default archives; created at once."""
+    (directory / "storage-schemas.conf").write_text(
+        "[default]\npattern = .*\nretentions = 10s:24h,300s:168h,3600s:8760h\n"
+    )
+    places = ("CONF_DIR", "STORAGE_DIR", "LOCAL_DATA_DIR", "WHITELISTS_DIR", "LOG_DIR", "PID_DIR")
+    values = {
+        **dict.fromkeys(places, directory),
+        "USER": "",
+        "MAX_CREATES_PER_MINUTE": "inf",
+        "ENABLE_UDP_LISTENER": True,
+        "UDP_RECEIVER_INTERFACE": "127.0.0.1",
+        "UDP_RECEIVER_PORT": port,
+        "LINE_RECEIVER_PORT": 0,
+        "PICKLE_RECEIVER_PORT": 0,
+        "CACHE_QUERY_INTERFACE": "127.0.0.1",
+        "CACHE_QUERY_PORT": free_port(),
+        "CARBON_METRIC_INTERVAL": 0,
+        "LOG_CREATES": False,
+        "LOG_UPDATES": False,
+    }
+    path = directory / "carbon.conf"
+    path.write_text(f"[cache]\n{_assigned(values)}\n".replace("    ", ""))
+    python, program = PLACE / "graphite/bin/python", PLACE / CARBON_PROGRAM
+    return [python, program, "--nodaemon", f"--config={path}", f"--pidfile={directory}/pid", "start"]
+
+
+def victoriametrics(directory: Path, port: int) -> list[object]:
+    """Every sample as it came, on disk."""
+    return [
+        "victoria-metrics",
+        f"-storageDataPath={directory}/data",
+        f"-graphiteListenAddr=127.0.0.1:{port}",
+        f"-httpListenAddr=127.0.0.1:{free_port()}",
+    ]
+
+
+def influxdb(directory: Path, port: int) -> list[object]:
+    """Every sample as it came, on disk."""
+    path = directory / "influxdb.conf"
+    path.write_text(
+        f"""
+reporting-disabled = true
+bind-address = "127.0.0.1:{free_port()}"
+[meta]
+  dir = "{directory}/meta"
+[data]
+  dir = "{directory}/data"
+  wal-dir = "{directory}/wal"
+[monitor]
+  store-enabled = false
+[http]
+  enabled = false
+[[udp]]
+  enabled = true
+  bind-address = "127.0.0.1:{port}"
+  read-buffer = {BUFFER_BYTES}
+"""
+    )
+    return ["influxd", "run", "-config", path]
+
+
 PEERS = (
     Peer("netdata", "apt-get install netdata-core", "netdata", STATSD, "in memory", 2, netdata),
     Peer("collectd", "apt-get install collectd-core", "collectd", STATSD, "no", 11, collectd),
+    Peer("statsd", f"npm install --prefix {PLACE} statsd", STATSD_PROGRAM, STATSD, "no", 11, statsd),
+    Peer(
+        "carbon",
+        f"python -m venv {PLACE}/graphite && {PLACE}/graphite/bin/pip install carbon whisper",
+        CARBON_PROGRAM,
+        GRAPHITE,
+        "last value of 10 s",
+        11,
+        carbon,
+    ),
+    Peer(
+        "VictoriaMetrics",
+        "apt-get install victoria-metrics",
+        "victoria-metrics",
+        GRAPHITE,
+        "every sample",
+        6,
+        victoriametrics,
+    ),
+    Peer("InfluxDB", "apt-get install influxdb", "influxd", INFLUX, "every sample", 6, influxdb),
 )
 
 
