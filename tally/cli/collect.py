@@ -1,11 +1,10 @@
 """`tally collect`: the collector alone."""
 
-import logging
-
 import click
 
-from tally.cli.options import with_settings
+from tally.cli.options import with_log_format, with_settings
 from tally.collector import run
+from tally.log import set_up
 from tally.settings import Settings
 
 
@@ -14,16 +13,11 @@ from tally.settings import Settings
     "TALLY_DATA_DIR", "TALLY_HOST", "TALLY_PORT", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES",
     "TALLY_MAX_FUTURE", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS",
 )  # fmt: skip
-def collect(settings: Settings) -> None:
+@with_log_format
+def collect(settings: Settings, log_format: str) -> None:
     """Collect samples into the archives of the data directory, until SIGTERM or SIGINT.
 
     Creates no archives: see `tally archives create`. For the API beside it: `uvicorn tally.api:app`.
     """
-    log_to_stderr()
-    run(settings)
-
-
-def log_to_stderr() -> None:
-    """Write what happens to stderr, a line each."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    set_up(log_format)
+    run(settings, log_format=log_format)

@@ -13,6 +13,7 @@ import click
 
 from tally.engine import Archive, Catalog
 from tally.errors import UnknownArchive
+from tally.log import FORMATS
 from tally.settings import SETTINGS, Setting, Settings
 
 Command = Callable[..., Any]
@@ -35,6 +36,12 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
         return with_options
 
     return decorate
+
+
+def with_log_format(command: Command) -> Command:
+    """Give a command the option for how its log is written, and hand it that as `log_format`."""
+    text = "a line an event, or an object a line  [default text]"
+    return click.option("--log-format", type=click.Choice(FORMATS), default=FORMATS[0], help=text)(command)
 
 
 def _option(setting: Setting) -> Callable[[Command], Command]:

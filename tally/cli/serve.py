@@ -11,11 +11,11 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from tally.api import create_app
-from tally.cli.collect import log_to_stderr
-from tally.cli.options import with_settings
+from tally.cli.options import with_log_format, with_settings
 from tally.collector import bind_all, run
 from tally.engine import Catalog
 from tally.errors import AddressUnavailable
+from tally.log import set_up
 from tally.settings import Settings
 
 logger = logging.getLogger("tally")
@@ -32,19 +32,21 @@ LAST_ANSWERS_S = 5
     "TALLY_ALLOW", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE", "TALLY_QUERY_TIMEOUT", "TALLY_RECEIVE_BUFFER",
     "TALLY_WORKERS",
 )  # fmt: skip
-def serve(settings: Settings) -> None:
+@with_log_format
+def serve(settings: Settings, log_format: str) -> None:
     """Collect samples and answer over HTTP, in one process, until SIGTERM or SIGINT.
 
     In an empty data directory the archives daily (10 s, 24 h), weekly (300 s, 168 h) and yearly (3600 s, 8760 h) are
     created first.
     """
-    log_to_stderr()
+    set_up(log_format)
     sockets = bind_all(settings)
     with _listening(settings.http_host, settings.http_port) as sock:
         create_default_archives(Catalog(settings.data_dir))
         host, port = sock.getsockname()[:2]
         logger.info("answering on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
-        run(settings, sockets=sockets, beside=_Server(create_app(settings), sock).run_until)
+        beside = _Server(create_app(settings), sock).run_until
+        run(settings, sockets=sockets, beside=beside, log_format=log_format)
 
 
 def create_default_archives(catalog: Catalog) -> None:

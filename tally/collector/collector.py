@@ -5,6 +5,7 @@ what it holds is taken, and one last flush commits it.
 """
 
 import logging
+import math
 import socket
 import time
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
+from tally.collector.complaint import Complaint
 from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, refuse_more
 from tally.collector.receiver import Receiver
 from tally.collector.recent import Recent
@@ -47,6 +49,7 @@ class Collector:
         self._kernel_drops = kernel_drops(sock)
         self._queued_bytes = queued_bytes(sock)
         self._recent = Recent(time.monotonic())
+        self._complaint = Complaint()
         self._accepted = 0
         self._rejected: Counter[str] = Counter()
         self._flushes = 0
@@ -112,7 +115,9 @@ class Collector:
         self._flushes += 1
         self._flush_s = time.monotonic() - began
         self._flushes_s += self._flush_s
-        self._recent.note(time.monotonic(), self._books())
+        books = self._books()
+        self._recent.note(time.monotonic(), books)
+        self._complaint.note(time.monotonic(), books, batch.examples)
         self._status.write(self.status())
 
     async def _end(self) -> None:
@@ -121,6 +126,7 @@ class Collector:
         while self._receiver.drain(1) and time.monotonic() < deadline:
             pass
         await self._flush()
+        self._complaint.note(math.inf, self._books(), {})
         self._status.remove()
         logger.info(
             "accepted %s samples, rejected %s lines; the kernel dropped %s datagrams",

@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
+from tally import log
 from tally.collector.collector import Collector
 from tally.collector.listener import bind
 from tally.engine.catalog import Catalog
@@ -27,11 +28,17 @@ logger = logging.getLogger("tally.collector")
 Beside = Callable[[anyio.Event], Coroutine[Any, Any, None]]
 
 
-def run(settings: Settings, *, sockets: Sequence[socket.socket] | None = None, beside: Beside | None = None) -> None:
+def run(
+    settings: Settings,
+    *,
+    sockets: Sequence[socket.socket] | None = None,
+    beside: Beside | None = None,
+    log_format: str = "text",
+) -> None:
     """Collect until SIGTERM or SIGINT, then commit what came until then, and return.
 
     `sockets` are those of `bind_all`, made here where none are given. `beside` runs in the same event loop, and returns
-    when the event that it gets is set.
+    when the event that it gets is set. Other processes than this one write their log in `log_format`.
 
     :raises InvalidSetting, AddressUnavailable: as `bind_all`.
     :raises ArchiveUnavailable: when the data directory cannot be created.
@@ -40,7 +47,7 @@ def run(settings: Settings, *, sockets: Sequence[socket.socket] | None = None, b
     sockets = sockets or bind_all(settings)
     Catalog(settings.data_dir).prepare()
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=_work, args=(settings, sock), daemon=True) for sock in sockets[1:]]
+    workers = [spawn.Process(target=_work, args=(settings, sock, log_format), daemon=True) for sock in sockets[1:]]
     for worker, sock in zip(workers, sockets[1:], strict=True):
         worker.start()
         sock.close()
@@ -101,8 +108,8 @@ async def _watch(worker: BaseProcess, stop: anyio.Event, died: list[BaseProcess]
         stop.set()
 
 
-def _work(settings: Settings, sock: socket.socket) -> None:
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+def _work(settings: Settings, sock: socket.socket, log_format: str) -> None:
+    log.set_up(log_format)
     _run(Collector(settings, sock), [], _stop_with_parent)
 
 

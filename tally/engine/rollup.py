@@ -24,14 +24,15 @@ Cells = dict[int, dict[str, Cell]]
 class Rollup:
     """Samples in buckets of `resolution` seconds, at most `max_cells` of them, a cell a bucket and name.
 
-    `accepted` counts the samples taken, `rejected` the lines that were not, by reason; `size` is how many cells there
-    are. Not safe to use from several threads at once.
+    `accepted` counts the samples taken, `rejected` the lines that were not, by reason, of each of which
+    `examples` has the first; `size` is how many cells there are. Not safe to use from several threads at once.
     """
 
     def __init__(self, resolution: int, *, max_future_s: int = 0, max_cells: int = 2**62) -> None:
         self.resolution = resolution
         self.accepted = 0
         self.rejected: Counter[Reason] = Counter()
+        self.examples: dict[str, bytes] = {}
         self.size = 0
         self._max_future_s = max_future_s
         self._max_cells = max_cells
@@ -101,9 +102,13 @@ class Rollup:
     def _add_line(self, line: bytes, now: int) -> None:
         sample = parse_line(line, now, self._max_future_s)
         if isinstance(sample, Reason):
-            self.rejected[sample] += 1
+            self._reject(line, sample)
         elif not self.add_sample(sample):
-            self.rejected[Reason.CARDINALITY] += 1
+            self._reject(line, Reason.CARDINALITY)
+
+    def _reject(self, line: bytes, reason: Reason) -> None:
+        self.rejected[reason] += 1
+        self.examples.setdefault(reason, line)
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Take samples, as many as there is room for."""

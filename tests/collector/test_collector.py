@@ -99,7 +99,7 @@ async def test_it_flushes_regularly_and_keeps_the_books(tmp_path: Path) -> None:
     assert {"daily": expected} == status["archives"]
     assert (2, 1, {"fields": 1}) == (status["datagrams"], status["accepted"], status["rejected"])
     assert (0, 0, NOW) == (status["kernel_drops"], status["refused"], status["updated"])
-    assert 0 < status["flush_seconds"] < status["flush_seconds_total"]
+    assert 0 < status["flush_seconds"] <= status["flush_seconds_total"]
     assert 0 <= status["receive_queue"] <= status["receive_buffer"] * 2
     assert {"seconds": 300, "lines": {"fields": 1}, "datagrams": {}, "samples": {}} == status["recent"]
 

@@ -179,3 +179,22 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
             assert 2 == second.process.wait(LIMIT_S)
             second.said(f"cannot listen on UDP 127.0.0.1 port {port}: Address already in use")
         assert 1 == len(second.lines)
+
+
+def test_every_process_logs_as_it_is_told(tmp_path: Path) -> None:
+    """With --log-format json each line is an object, whichever process writes it, and a flood of bad lines is one."""
+    Catalog(tmp_path).create("daily")
+    with started(tmp_path, "collect", "--log-format", "json", TALLY_WORKERS=2) as running:
+        port = int(json.loads(running.said(r".*collecting on UDP.*")[0])["message"].split()[5].strip(","))
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 2, "both collectors")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for number in range(1000):
+                sender.sendto(b"bad\x1b %d %d %d" % (number, number, number), ("127.0.0.1", port))
+        running.said(r"lines as fields")
+        assert 0 == running.end(signal.SIGTERM)
+    written = [json.loads(line) for line in running.lines]
+    assert 2 == len({each["process"] for each in written})
+    lost = [each for each in written if each["message"].startswith("lost: ")]
+    assert 1000 == sum(loss["count"] for each in lost for loss in each["data"]["lost"])
+    assert len(lost) <= 2
+    assert {"'bad\\x1b"} == {each["data"]["examples"]["fields"].split()[0] for each in lost[:1]}

@@ -22,7 +22,7 @@ PARAMETERS, POSITIONAL_OPTIONS = 5, 2
 LAYERS = (
     {"errors"},
     {"wire"},
-    {"settings", "engine", "encoder", "destination", "status", "stopwatch"},
+    {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},
     {"collector", "api", "direct"},
     {"client"},
     {"tally"},
@@ -43,7 +43,7 @@ PACKAGES = {
 EVENT_LOOPS = {"asyncio", "anyio", "selectors"}
 
 # Tests that mirror no module.
-ABOUT_THE_WHOLE = ("tests/tidy", "tests/docs", "tests/browser")
+ABOUT_THE_WHOLE = ("tests/tidy", "tests/docs", "tests/browser", "tests/survive")
 
 SELECT = re.compile(r"\bSELECT\s")
 # A temporary table is no part of a file.

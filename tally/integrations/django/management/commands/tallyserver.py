@@ -1,6 +1,5 @@
 """`manage.py tallyserver`: the collector, with the site's settings."""
 
-import logging
 from argparse import ArgumentParser
 from typing import Any
 
@@ -9,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tally.collector import run
 from tally.errors import TallyError
 from tally.integrations.django.settings import given
+from tally.log import set_up
 from tally.settings import Settings
 
 
@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
         :raises CommandError: when an option or the machine does not allow it.
         """
-        logging.basicConfig(level=logging.INFO, format="%(message)s")
+        set_up("text")
         try:
             run(Settings.load(given(), host=host, port=port))
         except TallyError as error:
