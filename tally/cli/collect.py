@@ -1,11 +1,16 @@
 """`tally collect`: the collector alone."""
 
+import logging
+
 import click
 
 from tally.cli.options import with_log_format, with_settings
-from tally.collector import run
+from tally.collector import bind_all, run
+from tally.engine import Catalog
 from tally.log import set_up
 from tally.settings import Settings
+
+logger = logging.getLogger("tally")
 
 
 @click.command()
@@ -18,6 +23,15 @@ def collect(settings: Settings, log_format: str) -> None:
     """Collect samples into the archives of the data directory, until SIGTERM or SIGINT.
 
     Creates no archives: see `tally archives create`. For the API beside it: `uvicorn tally.api:app`.
+
+    \b
+    Example:
+      tally collect --host 0.0.0.0 --allow 10.0.0.0/8 --workers 2
     """
     set_up(log_format)
-    run(settings, log_format=log_format)
+    sockets = bind_all(settings)
+    catalog = Catalog(settings.data_dir)
+    catalog.prepare()
+    if not catalog.slugs():
+        logger.warning("there is no archive in %s yet: see `tally archives create`", settings.data_dir)
+    run(settings, sockets=sockets, log_format=log_format)

@@ -1,6 +1,7 @@
 """A directory of archives. The files are the truth: nothing about them is remembered here."""
 
 import os
+import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -45,14 +46,18 @@ class Catalog:
         return archive
 
     def prepare(self) -> None:
-        """Create the directory if it is missing.
+        """Create the directory if it is missing, and see that files can be made in it.
 
-        :raises ArchiveUnavailable: when it cannot be created.
+        :raises ArchiveUnavailable: when it cannot be created or written.
         """
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise ArchiveUnavailable(f"{self.directory}: cannot be created: {error.strerror}") from error
+        try:
+            tempfile.TemporaryFile(dir=self.directory).close()
+        except OSError as error:
+            raise ArchiveUnavailable(f"{self.directory}: cannot be written: {error.strerror}") from error
 
     def __getitem__(self, slug: str) -> Archive:
         """Return the archive of that slug.

@@ -68,6 +68,16 @@ def test_directory_cannot_be_made(tmp_path: Path) -> None:
         Catalog(directory / "x").prepare()
 
 
+def test_directory_cannot_be_written() -> None:
+    """Who is to write a directory is told before there is something to write."""
+    with open_directory() as directory:
+        with unprivileged(directory, 0o500), pytest.raises(ArchiveUnavailable) as caught:
+            Catalog(directory).prepare()
+        assert f"{directory}: cannot be written: Permission denied" == str(caught.value)
+        Catalog(directory).prepare()
+        assert [] == list(directory.iterdir())
+
+
 def test_directory_cannot_be_read() -> None:
     """A directory that may not be read is told as such, and not as empty."""
     with open_directory() as directory:

@@ -1,0 +1,200 @@
+"""`tally serve`, as a real process."""
+
+import json
+import re
+import signal
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import httpx
+import pytest
+
+from tally.engine import Archive, Catalog
+from tests.processes import LIMIT_S, Running, started, wait_for
+
+DEFAULTS = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 8760)}
+
+
+def get(running: Running, path: str) -> Any:
+    """Return what a server answers."""
+    response = httpx.get(running.url + path, timeout=LIMIT_S)
+    assert 200 == response.status_code, response.text
+    return response.json()
+
+
+def send(running: Running, datagram: bytes) -> None:
+    """Send a datagram to a server."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(datagram, ("127.0.0.1", running.udp_port))
+
+
+def failed(directory: Path, *arguments: str, **settings: object) -> str:
+    """Return the one line with which a server ends that cannot start, and that has left nothing behind."""
+    with started(directory, "serve", *arguments, **settings) as running:
+        assert 2 == running.process.wait(LIMIT_S)
+    [line] = running.lines
+    return line
+
+
+def test_in_an_empty_directory_it_creates_three_archives_and_says_so(tmp_path: Path) -> None:
+    """The directory is made with the archives daily, weekly and yearly, a line each."""
+    with started(tmp_path / "new" / "data", "serve") as running:
+        assert running.udp_port
+        listed = get(running, "/archives/")
+    assert DEFAULTS == {each["slug"]: (each["resolution"], each["retention"]) for each in listed}
+    told = [f"created archive {slug}: {s} s buckets, kept for {h} h\n" for slug, (s, h) in DEFAULTS.items()]
+    assert told == running.lines[:3]
+
+
+def test_where_there_is_an_archive_it_creates_none(tmp_path: Path) -> None:
+    """A directory that is in use stays as it is."""
+    Catalog(tmp_path).create("mine", resolution=60)
+    with started(tmp_path, "serve") as running:
+        assert running.udp_port
+        assert ["mine"] == [each["slug"] for each in get(running, "/archives/")]
+    assert not [line for line in running.lines if "created" in line]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_ends_it_with_everything_stored(tmp_path: Path, number: int, workers: int) -> None:
+    """What was sent before the signal is in each archive, of which one file is left, and the status is 0."""
+    with started(tmp_path, "serve", TALLY_FLUSH_TIME=3600, TALLY_WORKERS=workers) as running:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == workers, "all collectors")
+        for _ in range(100):
+            send(running, b"a 1\nb 2")
+        assert 0 == running.end(number)
+    assert [f"{slug}.db" for slug in DEFAULTS] == sorted(path.name for path in tmp_path.iterdir())
+    for slug in DEFAULTS:
+        assert {"a": 100, "b": 200} == Archive(tmp_path / f"{slug}.db").aggregate("sum", by="name")
+    assert not [line for line in running.lines if "Traceback" in line]
+
+
+def test_a_signal_while_an_answer_is_under_way(tmp_path: Path) -> None:
+    """A client that does not read its answer keeps the server from ending for a few seconds at most."""
+    archive = Catalog(tmp_path).create("big", resolution=1, retention=0)
+    archive.record((f"name.{n}", n / 7, b) for b in range(1000) for n in range(200))
+    with started(tmp_path, "serve") as running:
+        assert running.udp_port
+        with socket.create_connection(("127.0.0.1", httpx.URL(running.url).port or 0)) as client:
+            client.sendall(b"GET /values/big/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(1)
+            assert 0 == running.end(signal.SIGTERM)
+    assert not [line for line in running.lines if "Traceback" in line]
+    assert ["big.db"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_it_collects_and_answers(tmp_path: Path) -> None:
+    """A sample that was sent is answered after the next flush."""
+    with started(tmp_path, "serve") as running:
+        send(running, b"requests.get.index 0.25\nrequests.get.index 0.75")
+        wait_for(lambda: get(running, "/aggregate/daily/sum/byname/") == {"requests.get.index": 1.0}, "the answer")
+        assert {"requests.get.index": 2} == get(running, "/aggregate/yearly/count/byname/")
+
+
+def test_both_protocols_have_addresses_of_their_own(tmp_path: Path) -> None:
+    """HTTP is answered, and samples are taken, where the options say; also on IPv6, where brackets tell the host."""
+    with started(tmp_path, "serve", "--host", "127.0.0.2", "--http-host", "::1") as running:
+        running.said(r"collecting on UDP 127\.0\.0\.2 port \d+,")
+        assert re.fullmatch(r"http://\[::1\]:\d+", running.url)
+        assert len(DEFAULTS) == len(get(running, "/archives/"))
+
+
+def test_all_of_ipv6_is_all_of_ipv4_too(tmp_path: Path) -> None:
+    """On :: both are answered, as samples are taken from both."""
+    with started(tmp_path, "serve", "--host", "::", "--http-host", "::") as running:
+        port = running.url.rpartition(":")[2]
+        for host in ("127.0.0.1", "[::1]"):
+            assert 200 == httpx.get(f"http://{host}:{port}/archives/", timeout=LIMIT_S).status_code
+            assert running.udp_port
+
+
+def test_a_udp_port_in_use_is_one_line(tmp_path: Path) -> None:
+    """A port that another process has ends the start before there is a directory, and names the settings."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        line = failed(tmp_path / "data", TALLY_PORT=port)
+    told = f"tally: cannot listen on UDP 127.0.0.1 port {port}: Address already in use; set TALLY_HOST and TALLY_PORT"
+    assert line.startswith(told)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_tcp_port_in_use_is_one_line(tmp_path: Path) -> None:
+    """The same for HTTP."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        line = failed(tmp_path / "data", TALLY_HTTP_PORT=port)
+    told = f"tally: cannot listen on HTTP 127.0.0.1 port {port}: Address already in use; set TALLY_HTTP_HOST and"
+    assert line.startswith(told)
+    assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--http-host", "192.0.2.1"], "tally: cannot listen on HTTP 192.0.2.1 port 0: "),
+        (["--host", "192.0.2.1"], "tally: cannot listen on UDP 192.0.2.1 port 0: "),
+        (["--http-port", "65536"], "tally: --http-port='65536' is not a port: use a whole number from 0 to 65535"),
+        (["--workers", "0"], "tally: --workers='0' is not a number of processes: use"),
+        (["--data-dir", "/dev/null/data"], "tally: /dev/null/data: cannot be "),
+        (["--data-dir", "/proc"], "tally: /proc: cannot be written: "),
+        (["surplus"], "tally serve: got unexpected extra argument (surplus); see tally serve --help"),
+    ],
+)
+def test_what_is_wrong_at_the_start_is_one_line(tmp_path: Path, arguments: list[str], told: str) -> None:
+    """What cannot be used ends the start with one line that names it, and exit status 2."""
+    assert failed(tmp_path, *arguments).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("TALLY_FLUSH_TIME", "0", "TALLY_FLUSH_TIME='0' is not a duration: use a number of seconds greater than 0"),
+        ("TALLY_ALLOW", "10.0.0.1/8", "TALLY_ALLOW='10.0.0.1/8' is not a list of networks: use "),
+        ("TALLY_HOST", "", "TALLY_HOST='' is not an address to listen on: use an IP address or a host name"),
+        ("TALLY_READ_TOKEN", "a,,b", "TALLY_READ_TOKEN=(not shown) is not a list of tokens: use "),
+    ],
+)
+def test_a_malformed_setting_is_one_line_that_names_it(tmp_path: Path, name: str, value: str, told: str) -> None:
+    """It tells the setting, its value unless it is secret, and what would be right; nothing is created."""
+    assert failed(tmp_path / "data", **{name: value}).startswith(f"tally: {told}")
+    assert not (tmp_path / "data").exists()
+
+
+def _foreign(path: Path) -> None:
+    path.write_bytes(b"not a database" * 100)
+
+
+def _newer(path: Path) -> None:
+    Catalog(path.parent).create(path.stem)
+    connection = apsw.Connection(str(path))
+    connection.execute("PRAGMA user_version = 99").fetchall()
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [(_foreign, "is not an archive of tally's, or damaged"), (_newer, "has format 99, and this tally knows 1")],
+    ids=["foreign", "newer"],
+)
+def test_a_file_that_cannot_be_used_is_told_and_left_alone(
+    tmp_path: Path, make: Callable[[Path], None], told: str
+) -> None:
+    """A line tells what is wrong with it, asking it is an error of the server's, and the others are served."""
+    Catalog(tmp_path).create("good", resolution=10)
+    make(tmp_path / "bad.db")
+    before = (tmp_path / "bad.db").read_bytes()
+    with started(tmp_path, "serve") as running:
+        running.said(rf"{tmp_path}/bad\.db: .*{told}.*; it gets no samples until it can be read")
+        send(running, b"a 1")
+        wait_for(lambda: get(running, "/aggregate/good/count/byname/") == {"a": 1}, "the answer")
+        response = httpx.get(f"{running.url}/names/bad/", timeout=LIMIT_S)
+        assert 0 == running.end(signal.SIGTERM)
+    problem = json.loads(response.content)
+    assert (response.status_code, "application/problem+json") == (problem["status"], response.headers["content-type"])
+    assert 500 <= response.status_code < 600
+    assert before == (tmp_path / "bad.db").read_bytes()
