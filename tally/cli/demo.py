@@ -5,16 +5,16 @@ A site is busiest at BUSIEST_HOUR o'clock UTC and nearly idle twelve hours later
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
 from tally.cli.group import WRONG
 from tally.cli.importing import find_targets, rollup_for, store
 from tally.cli.lines import counted
-from tally.cli.options import with_settings
+from tally.cli.options import Command, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
 from tally.settings import Settings
@@ -49,17 +49,14 @@ PAGES = (
 )
 
 
+def _number(flag: str, least: int, most: int, **settings: Any) -> Callable[[Command], Command]:
+    return click.option(flag, type=click.IntRange(least, most), show_default=True, **settings)
+
+
 @click.command()
-@click.option("--seconds", type=click.IntRange(0, DAY_S), default=60, show_default=True, help="how long to send")
-@click.option("--rate", type=click.IntRange(1, 10_000), default=20, show_default=True, help="timings a second")
-@click.option(
-    "--history",
-    type=click.IntRange(0, HISTORY_MOST_H),
-    default=0,
-    show_default=True,
-    metavar="HOURS",
-    help="hours of made-up past to store first",
-)
+@_number("--seconds", 0, DAY_S, default=60, metavar="SECONDS", help="how long to send")
+@_number("--rate", 1, 10_000, default=20, metavar="TIMINGS", help="how many a second")
+@_number("--history", 0, HISTORY_MOST_H, default=0, metavar="HOURS", help="how much of a made-up past to store first")
 @with_settings("TALLY_DATA_DIR", "TALLY_HOST", "TALLY_PORT", "TALLY_PREFIX", "TALLY_MAX_NAMES")
 @click.pass_context
 def demo(context: click.Context, /, *, settings: Settings, seconds: int, rate: int, history: int) -> None:

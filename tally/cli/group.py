@@ -1,11 +1,16 @@
 """How commands are found and how what goes wrong is told: in one line on stderr.
 
 Exit statuses: 0 done, 1 the machine failed, 2 something was wrong with what the user gave, 130 interrupted.
+
+What is printed is UTF-8, as names are, whatever the locale. Where stdout or stderr is closed, it goes nowhere.
 """
 
+import io
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import click
@@ -37,11 +42,9 @@ class Program(Group):
     """The whole command line. A command's module is imported when the command is run, not before."""
 
     def __init__(self, name: str, entries: Mapping[str, Entry], **settings: Any) -> None:
-        super().__init__(name, **settings)
+        # Stand-ins, from which click lists the names and tells similar ones.
+        super().__init__(name, commands={each: click.Command(each) for each in entries}, **settings)
         self.entries = entries
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
-        return list(self.entries)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         entry = self.entries.get(cmd_name)
@@ -62,6 +65,7 @@ class Program(Group):
 
     def main(self, *arguments: Any, **settings: Any) -> NoReturn:
         """Run a command line, `sys.argv` where none is given, and exit with its status."""
+        _prepare_outputs()
         try:
             status = super().main(*arguments, **{"prog_name": self.name, **settings, "standalone_mode": False})
         except click.Abort:
@@ -72,9 +76,19 @@ class Program(Group):
         sys.exit(status)
 
 
+def _prepare_outputs() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+        elif stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
+
+
 def _told(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     if isinstance(error, click.UsageError) and context is not None:
         message = error.format_message().rstrip(".")
-        return f"{context.command_path}: {message[:1].lower()}{message[1:]}; see {context.command_path} --help"
+        end = " See" if message.endswith("?") else "; see"
+        return f"{context.command_path}: {message[:1].lower()}{message[1:]}{end} {context.command_path} --help"
     return f"tally: {error.format_message() if isinstance(error, click.ClickException) else error}"

@@ -127,6 +127,8 @@ def blocks(file: IO[bytes], longest_bytes: int) -> Iterator[list[bytes]]:
 
 def size(paths: Sequence[str]) -> int:
     """Return the bytes in all files together, 0 when one of them is not a regular file, such as a pipe."""
+    if "-" in paths and sys.stdin is None:
+        return 0
     found = [os.fstat(0) if path == "-" else Path(path).stat() for path in paths]
     return sum(each.st_size for each in found) if all(stat.S_ISREG(each.st_mode) for each in found) else 0
 

@@ -36,7 +36,14 @@ class TakesNegativeNumbers(click.Command):
     help="when it was: unix seconds, ISO 8601 or relative such as -1h; default: when the collector receives it",
 )
 @click.option("--file", "paths", multiple=True, type=FILE, help="send the lines of this file, - is stdin; repeatable")
-@click.option("--rate", type=click.IntRange(1), default=DEFAULT_RATE, show_default=True, help="most lines a second")
+@click.option(
+    "--rate",
+    type=click.IntRange(1),
+    default=DEFAULT_RATE,
+    show_default=True,
+    metavar="LINES",
+    help="how many a second at most",
+)
 @with_settings("TALLY_HOST", "TALLY_PORT", "TALLY_PREFIX", "TALLY_MAX_FUTURE")
 @click.pass_context
 def send(

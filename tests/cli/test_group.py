@@ -11,6 +11,7 @@ import click
 import pytest
 
 from tally.cli import main
+from tally.engine import Archive
 from tests.cli.command import filled, invoke, run
 from tests.processes import LIMIT_S, environment
 
@@ -165,6 +166,55 @@ def test_a_broken_pipe_is_quiet(tmp_path: Path, arguments: tuple[str, ...]) -> N
         assert process.stdout.read(1)
         process.stdout.close()
         assert (b"", 1) == (process.stderr.read(), process.wait(LIMIT_S))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(("serv",), "serve"), (("archives", "lst"), "list"), (("query", "daily", "--limti", "3"), "--limit")],
+)
+def test_a_slip_of_the_pen_is_told_what_may_be_meant(directory: Path, arguments: tuple[str, ...], named: str) -> None:
+    """What is nearly a command or option is told with the one that it is near to."""
+    assert f". Did you mean '{named}'? See tally" in invoke(directory, *arguments).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "printed"),
+    [
+        (("--kind", "names"), "größe\n"),
+        (("--kind", "names", "--format", "json"), '["größe"]\n'),
+        (("count", "--by", "name"), "name   count\ngröße      1\n"),
+        (("count", "--by", "name", "--format", "json"), '{"größe":1}\n'),
+        (("count", "--by", "name", "--format", "csv"), "name,count\r\ngröße,1\r\n"),
+    ],
+)
+def test_what_is_printed_is_utf_8_in_every_locale(tmp_path: Path, arguments: tuple[str, ...], printed: str) -> None:
+    """A name is printed as it was sent, also where the locale knows nothing but ASCII."""
+    data = filled(tmp_path, "größe 1\n".encode())
+    ascii_only: dict[str, object] = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    result = run(data, "query", "daily", *arguments, stdin=b"", **ascii_only)
+    assert (0, printed, b"") == (result.returncode, result.stdout.decode(), result.stderr)
+
+
+@pytest.mark.parametrize(
+    ("redirections", "status", "printed", "told"),
+    [
+        (">&-", 0, "", ""),
+        ("2>&-", 0, "read 1 line, rejected 0\n", ""),
+        ("<&-", 2, "", "tally: Could not open file '-': stdin is closed\n"),
+        (">&- 2>&- <&-", 2, "", ""),
+    ],
+)
+def test_closed_streams_are_no_trouble(tmp_path: Path, redirections: str, status: int, printed: str, told: str) -> None:
+    """What would be printed where nothing is open goes nowhere, and a closed stdin is told."""
+    command = f"'{sys.executable}' -m tally import - {redirections}"
+    result = subprocess.run(
+        ["/bin/sh", "-c", command],
+        input=b"a 1\n", capture_output=True, env=environment(filled(tmp_path, b"")), timeout=LIMIT_S, check=False,
+    )  # fmt: skip
+    shown = result.stdout.decode().partition("archive")[0]
+    assert (status, printed, told) == (result.returncode, shown, result.stderr.decode())
+    names = [] if status else ["a"]
+    assert names == Archive(tmp_path / "daily.db").names()
 
 
 @contextmanager
