@@ -1,7 +1,8 @@
-"""A bounded source of datagrams: `python -m bench.load PORT RATE SECONDS LINES FORM`, the same for tally and its peers.
+"""A bounded source of datagrams: `python -m bench.load PORT RATE SECONDS LINES FORM [NAMES]`.
 
-FORM is a line in the words of who listens: `%s` stands for the name, `%.6f` for the value. Values are random, and no
-line comes twice before LINES_MADE lines were sent, so that nobody gains from a repeated one.
+It is the same for tally and its peers. FORM is a line in the words of who listens: `%s` stands for the name, `%.6f` for
+the value. Values are random, and no line comes twice before LINES_MADE lines were sent, so that nobody gains from a
+repeated one.
 Prints how many datagrams were sent, and in how many seconds.
 """
 
@@ -44,7 +45,8 @@ def send(port: int, source: list[bytes], *, rate: int, seconds: float) -> tuple[
 def main() -> None:
     """Make the datagrams, and send them."""
     port, rate, seconds, lines = map(int, sys.argv[1:5])
-    source = datagrams(sys.argv[5], min(rate * seconds, LINES_MADE // lines), lines)
+    names = int(sys.argv[6]) if len(sys.argv) > 6 else NAMES
+    source = datagrams(sys.argv[5], min(rate * seconds, LINES_MADE // lines), lines, names=names)
     print(*send(port, source, rate=rate, seconds=seconds))
 
 

@@ -1,0 +1,32 @@
+"""Archives to measure on: filled bucket by bucket through the same commit as a collector's."""
+
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tally.engine import Archive, Catalog
+from tally.engine.rollup import Cells
+
+RESOLUTION_S = 60
+
+
+def empty(directory: Path, slug: str = "big") -> Archive:
+    """Return a new archive that keeps everything for ever."""
+    return Catalog(directory).create(slug, resolution=RESOLUTION_S, retention=0)
+
+
+def fill(archive: Archive, *, names: int, buckets: int, until: float | None = None) -> None:
+    """Put a sample of every name into each of so many buckets, the last one before `until`, in the order of time."""
+    end = int(time.time() if until is None else until) // RESOLUTION_S * RESOLUTION_S
+    for bucket, cells in made(names, range(end - buckets * RESOLUTION_S, end, RESOLUTION_S)):
+        archive.commit(cells, now=bucket + RESOLUTION_S)
+
+
+def made(names: int, buckets: range) -> Iterator[tuple[int, Cells]]:
+    """Yield made-up cells bucket by bucket."""
+    chance = random.Random(1)
+    known = [f"requests.get.page{number}" for number in range(names)]
+    for bucket in buckets:
+        values = [(name, chance.random()) for name in known]
+        yield bucket, {bucket: {name: (1, value, value, value) for name, value in values}}
