@@ -1,0 +1,103 @@
+"""The HTTP server of `tally serve`: uvicorn, within bounds that hold whoever connects.
+
+CONNECTIONS may be open at once; one more is told to come again. Before a request has come as a whole, and between two of
+them, a connection may be idle for IDLE_S, and at most twice that. h11 is used wherever it runs, as it bounds the size of
+a request's head.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Iterator
+
+import anyio
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
+
+CONNECTIONS = 512
+IDLE_S = 30.0
+HEAD_MAX_BYTES = 64 * 1024
+# How long answers that are under way may take once the server is told to stop.
+LAST_ANSWERS_S = 5
+FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
+    b"Connection: close\r\n\r\ntoo many connections\n"
+)
+
+
+class Connection(H11Protocol):
+    """One client's connection, which is cut when nothing is asked on it, or an answer that is made is not taken."""
+
+    _seen: RequestResponseCycle | None = None
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection, or refuse it where there are too many."""
+        if len(self.connections) >= CONNECTIONS:
+            transport.write(FULL)
+            transport.close()
+            return
+        super().connection_made(transport)
+        self._timer = self.loop.call_later(IDLE_S, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget a connection that was taken."""
+        if self._timer is not None:
+            self._timer.cancel()
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, but not from a connection that was refused."""
+        if self._timer is not None:
+            super().data_received(data)
+
+    def _look(self) -> None:
+        is_idle = self.cycle is None or self.cycle.response_complete
+        if is_idle and self.cycle is self._seen:
+            self.transport.abort()
+            return
+        self._seen = self.cycle
+        self._timer = self.loop.call_later(IDLE_S, self._look)
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """Leave out the tracebacks of answers that are cut off at the end; uvicorn tells how many there were."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+class Server(uvicorn.Server):
+    """A server that leaves signals to the collector: uvicorn's own handling would skip the last flush."""
+
+    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+        config = uvicorn.Config(
+            app,
+            http=Connection,
+            ws="none",
+            h11_max_incomplete_event_size=HEAD_MAX_BYTES,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=LAST_ANSWERS_S,
+        )
+        super().__init__(config)
+        self._sock = sock
+        logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take no signals."""
+        yield
+
+    async def run_until(self, stop: anyio.Event) -> None:
+        """Answer until `stop` is set; set it when the server ends by itself."""
+
+        async def leave() -> None:
+            await stop.wait()
+            self.should_exit = True
+
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(leave)
+            await self.serve(sockets=[self._sock])
+            stop.set()
