@@ -4,7 +4,7 @@ import logging
 
 import click
 
-from tally.cli.options import with_log_format, with_settings
+from tally.cli.options import LISTENING, with_log_format, with_settings
 from tally.collector import bind_all, run
 from tally.engine import Catalog
 from tally.log import set_up
@@ -15,8 +15,8 @@ logger = logging.getLogger("tally")
 
 @click.command()
 @with_settings(
-    "TALLY_DATA_DIR", "TALLY_HOST", "TALLY_PORT", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES",
-    "TALLY_MAX_FUTURE", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS",
+    "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE",
+    "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", **LISTENING,
 )  # fmt: skip
 @with_log_format
 def collect(settings: Settings, log_format: str) -> None:

@@ -14,7 +14,7 @@ import click
 from tally.cli.group import WRONG
 from tally.cli.importing import find_targets, rollup_for, store
 from tally.cli.lines import counted
-from tally.cli.options import Command, with_settings
+from tally.cli.options import SENDING, Command, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
 from tally.settings import Settings
@@ -57,7 +57,7 @@ def _number(flag: str, least: int, most: int, **settings: Any) -> Callable[[Comm
 @_number("--seconds", 0, DAY_S, default=60, metavar="SECONDS", help="how long to send")
 @_number("--rate", 1, 10_000, default=20, metavar="TIMINGS", help="how many a second")
 @_number("--history", 0, HISTORY_MOST_H, default=0, metavar="HOURS", help="how much of a made-up past to store first")
-@with_settings("TALLY_DATA_DIR", "TALLY_HOST", "TALLY_PORT", "TALLY_PREFIX", "TALLY_MAX_NAMES")
+@with_settings("TALLY_DATA_DIR", "TALLY_PREFIX", "TALLY_MAX_NAMES", **SENDING)
 @click.pass_context
 def demo(context: click.Context, /, *, settings: Settings, seconds: int, rate: int, history: int) -> None:
     """Send made-up page timings for a while, to have something to look at.

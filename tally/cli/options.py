@@ -5,7 +5,7 @@ An option is named after its setting, TALLY_DATA_DIR is --data-dir, takes what t
 
 import functools
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +18,21 @@ from tally.settings import SETTINGS, Setting, Settings
 
 Command = Callable[..., Any]
 
+# What the address means to those who collect, and to those who send.
+LISTENING = {
+    "TALLY_HOST": "address to listen on for samples",
+    "TALLY_PORT": "UDP port to listen on; 0: the kernel chooses a free one",
+}
+SENDING = {"TALLY_HOST": "address of the collector", "TALLY_PORT": "UDP port of the collector"}
 
-def with_settings(*names: str) -> Callable[[Command], Command]:
-    """Give a command an option for each of these settings, and hand it all settings as `settings`."""
-    chosen = [setting for setting in SETTINGS if setting.name in names]
-    assert len(chosen) == len(names), f"not all of these are settings: {names}"
+
+def with_settings(*names: str, **meanings: str) -> Callable[[Command], Command]:
+    """Give a command an option for each of these settings, and hand it all settings as `settings`.
+
+    `meanings` are further settings, with what they mean to this command.
+    """
+    chosen = [_meant(setting, meanings) for setting in SETTINGS if setting.name in {*names, *meanings}]
+    assert len(chosen) == len(names) + len(meanings), f"not all of these are settings: {names}, {meanings}"
 
     def decorate(command: Command) -> Command:
         @functools.wraps(command)
@@ -36,6 +46,10 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
         return with_options
 
     return decorate
+
+
+def _meant(setting: Setting, meanings: Mapping[str, str]) -> Setting:
+    return setting._replace(meaning=meanings[setting.name], zero="") if setting.name in meanings else setting
 
 
 def with_log_format(command: Command) -> Command:

@@ -7,7 +7,7 @@ import click
 
 from tally.cli.group import WRONG
 from tally.cli.lines import FILE, MEANINGS, Lines, Rules, size
-from tally.cli.options import with_settings
+from tally.cli.options import SENDING, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
 from tally.encoder import DATAGRAM_MAX_BYTES, Encoder
@@ -44,7 +44,7 @@ class TakesNegativeNumbers(click.Command):
     metavar="LINES",
     help="how many a second at most",
 )
-@with_settings("TALLY_HOST", "TALLY_PORT", "TALLY_PREFIX", "TALLY_MAX_FUTURE")
+@with_settings("TALLY_PREFIX", "TALLY_MAX_FUTURE", **SENDING)
 @click.pass_context
 def send(
     context: click.Context, /, *, settings: Settings, paths: tuple[str, ...], rate: int, **sample: str | None

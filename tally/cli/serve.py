@@ -7,7 +7,7 @@ import socket
 import click
 
 from tally.api import create_app
-from tally.cli.options import with_log_format, with_settings
+from tally.cli.options import LISTENING, with_log_format, with_settings
 from tally.cli.server import Server
 from tally.collector import bind_all, run
 from tally.engine import Catalog
@@ -23,9 +23,8 @@ BACKLOG = 2048
 
 @click.command()
 @with_settings(
-    "TALLY_DATA_DIR", "TALLY_HOST", "TALLY_PORT", "TALLY_FLUSH_TIME", "TALLY_HTTP_HOST", "TALLY_HTTP_PORT",
-    "TALLY_ALLOW", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE", "TALLY_QUERY_TIMEOUT", "TALLY_RECEIVE_BUFFER",
-    "TALLY_WORKERS",
+    "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_HTTP_HOST", "TALLY_HTTP_PORT", "TALLY_ALLOW", "TALLY_MAX_NAMES",
+    "TALLY_MAX_FUTURE", "TALLY_QUERY_TIMEOUT", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", **LISTENING,
 )  # fmt: skip
 @with_log_format
 def serve(settings: Settings, log_format: str) -> None:

@@ -66,11 +66,29 @@ def test_units_and_zeros_are_told_where_the_meaning_does_not() -> None:
     assert "names that an archive takes; 0: no limit [TALLY_MAX_NAMES; default 100000]" in text
 
 
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("send", "--port PORT UDP port of the collector [TALLY_PORT; default 8900]"),
+        ("collect", "--port PORT UDP port to listen on; 0: the kernel chooses a free one [TALLY_PORT; default 8900]"),
+        ("collect", "--host ADDRESS address to listen on for samples [TALLY_HOST; default 127.0.0.1]"),
+    ],
+)
+def test_a_setting_is_told_with_what_it_means_to_the_command(command: str, expected: str) -> None:
+    """Who sends reads what the address is to a sender, and who collects what it is to a collector."""
+    result = CliRunner().invoke(main, [command, "--help"], terminal_width=500)
+    assert expected in " ".join(result.stdout.split())
+
+
 def test_commands_take_an_option_for_each_setting_that_they_go_by() -> None:
     """A setting that changes what a command does can be given as an option of it."""
     expected = {
         "send": {"--host", "--port", "--prefix", "--max-future"},
         "import": {"--data-dir", "--max-names", "--max-future"},
+        "collect": {
+            *("--data-dir", "--host", "--port", "--flush-time", "--allow", "--max-names", "--max-future"),
+            *("--receive-buffer", "--workers"),
+        },
         "query": {"--data-dir", "--query-timeout"},
         "demo": {"--data-dir", "--host", "--port", "--prefix", "--max-names"},
     }
