@@ -111,7 +111,7 @@ class Parameter(NamedTuple):
     applies: Callable[[Question], bool] = lambda _question: True
 
 
-def parse_time(text: str, now: float, name: str = "time") -> float:
+def parse_time(text: str, now: float, name: str) -> float:
     """Return `text` as unix seconds: a number, ISO 8601 (UTC where it names no offset), `now`, or `-90s`, `-15min` …
 
     :raises InvalidQuestion: when it is none of these.
@@ -163,7 +163,7 @@ def _whole(name: str, text: str, _now: float) -> int:
     return int(text)
 
 
-def parse_glob(name: str, text: str, _now: float = 0) -> str:
+def parse_glob(name: str, text: str) -> str:
     """Return a glob that can be bound to a statement.
 
     :raises InvalidQuestion: when it is empty, longer than any name's pattern needs, or no text that SQLite takes.
@@ -173,6 +173,10 @@ def parse_glob(name: str, text: str, _now: float = 0) -> str:
             f"{name} {text!r:.100} is not a glob: use 1 to {GLOB_MAX} characters such as requests.get.*"
         )
     return text
+
+
+def _glob(name: str, text: str, _now: float) -> str:
+    return parse_glob(name, text)
 
 
 def _choice(*choices: str) -> Callable[[str, str, float], str]:
@@ -201,7 +205,7 @@ def _timedata(question: Question) -> bool:
 
 
 PARAMETERS: dict[str, Parameter] = {
-    "q": Parameter(parse_glob, "glob of metric names; given several times, any may match", "data and names"),
+    "q": Parameter(_glob, "glob of metric names; given several times, any may match", "data and names"),
     "since": Parameter(_time, "earliest bucket, included: unix seconds, ISO 8601, now, or relative such as -1h"),
     "until": Parameter(_time, "latest bucket, included: as since"),
     "low": Parameter(_number, "keep only answers of at least this", "data with an aggregate", _by_aggregate),
