@@ -8,7 +8,7 @@ where a bucket has none.
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import product
@@ -104,13 +104,17 @@ class Recomputation:
         # Many questions are about the same buckets.
         self._bucketed = lru_cache(maxsize=64)(self._bucketed_anew)
         self._merged = lru_cache(maxsize=16)(self._merged_anew)
+        self._unbounded = lru_cache(maxsize=4)(self._unbounded_anew)
 
     def rows(self, asked: Asked) -> list[Row]:
         """Return the answer to a question."""
         if asked.kind == "timedata":
             return self._timedata(asked)
-        rows = self._by_name(asked) if asked.kind == "aggregate" and asked.by == "name" else self._by_time(asked)
+        rows = self._unbounded(replace(asked, low=None, high=None))
         return [row for row in rows if _is_kept(asked, row[2])]
+
+    def _unbounded_anew(self, asked: Asked) -> list[Row]:
+        return self._by_name(asked) if asked.kind == "aggregate" and asked.by == "name" else self._by_time(asked)
 
     def _bucketed_anew(self, name: str, size: int) -> Series:
         series: Series = defaultdict(list)

@@ -1,0 +1,208 @@
+"""How questions reach SQLite: which index they read, in which order, and the ends of ranges."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from tally.engine import Archive, Catalog, schema, sql
+from tally.engine.question import WHOLE_MAX, Question
+from tally.engine.sql import FOREVER, GLOBS_MAX, Span, Statement, Stored
+from tally.errors import InvalidQuestion, QueryTimeout
+from tests.engine.recompute import AGGREGATES, matrix
+
+STORED = Stored(10, 1000)
+BY_TIME = "SEARCH data USING PRIMARY KEY (bucket>? AND bucket<?)"
+BY_NAME = "SEARCH data USING COVERING INDEX data_by_name (id=? AND bucket>? AND bucket<?)"
+ALL_NAMES = "SCAN names USING COVERING INDEX sqlite_autoindex_names_1"
+PREFIX = "SEARCH names USING COVERING INDEX sqlite_autoindex_names_1 (name>? AND name<?)"
+NAME_OF_ID = "SEARCH names USING INTEGER PRIMARY KEY (rowid=?)"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Give an archive with some samples."""
+    made = Catalog(tmp_path).create("x", resolution=10, retention=0)
+    made.record([(f"name{number}", 1, second) for number in range(20) for second in range(0, 2000, 50)])
+    return made
+
+
+@pytest.fixture
+def connection(archive: Archive) -> Iterator[apsw.Connection]:
+    """Give a connection to it."""
+    with schema.opened(archive.path) as opened:
+        yield opened
+
+
+def plan(connection: apsw.Connection, statement: Statement) -> list[str]:
+    """Return SQLite's own words on how it runs a statement."""
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.bindings)]
+
+
+def question(kind: str, by: str = "time", aggregate: str | None = None, **parameters: object) -> Question:
+    """Return a question with these parameters."""
+    texts = [(name, str(value)) for name, value in parameters.items()]
+    return Question.parse(kind, texts, aggregate=aggregate, by=by, now=0)
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_nothing_is_read_that_is_not_needed(connection: apsw.Connection, few: bool) -> None:
+    """Whatever is asked, the table is read by a range of its key, and its index has all that is needed."""
+    asked = matrix(
+        kind=("values", "aggregate", "timedata"),
+        aggregate=(None, *AGGREGATES),
+        by=("time", "name"),
+        q=((), ("name1*",)),
+        step=(None, 20),
+        moving=(None, 40),
+        limit=(None, 2),
+        low=(None, 1),
+    )
+    for each in asked:
+        made = Question.create(each.kind, aggregate=each.aggregate, by=each.by, given=each.parameters)
+        steps = plan(connection, sql.select(made, STORED, few=few))
+        of_data = {step for step in steps if " data " in step}
+        assert of_data <= {BY_TIME, BY_NAME}, each
+        assert BY_TIME in of_data
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "parameters", "few", "reads"),
+    [
+        ("values", "time", {}, False, [ALL_NAMES, BY_NAME, BY_TIME, NAME_OF_ID]),
+        ("values", "time", {"q": "name1*"}, False, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
+        ("values", "name", {}, False, [BY_TIME, NAME_OF_ID]),
+        ("values", "name", {"q": "name1*"}, True, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
+        ("aggregate", "time", {}, False, [BY_TIME]),
+        ("aggregate", "time", {"q": "name1*"}, False, [BY_TIME, PREFIX]),
+        ("aggregate", "time", {"q": "name1*"}, True, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
+        ("aggregate", "name", {}, False, [ALL_NAMES, BY_NAME, BY_TIME, NAME_OF_ID]),
+        ("aggregate", "name", {"q": "name1"}, True, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
+        ("timedata", "time", {}, False, [BY_TIME]),
+    ],
+)
+def test_plans(
+    connection: apsw.Connection, kind: str, by: str, parameters: dict[str, Any], few: bool, reads: list[str]
+) -> None:
+    """By time the table's key is read, by name or for few names the covering index, a glob's prefix first."""
+    steps = plan(connection, sql.select(question(kind, by, **parameters), STORED, few=few))
+    assert reads == [step for step in steps if step.startswith(("SEARCH", "SCAN names"))]
+
+
+def test_a_dump_is_not_sorted(connection: apsw.Connection) -> None:
+    """All values come in the order of the index, or of time, so that the first is there at once; the tail is sorted."""
+    [merged, _, *_, last] = plan(connection, sql.select(question("values"), STORED, few=False))
+    assert ("MERGE (UNION ALL)", "USE TEMP B-TREE FOR ORDER BY") == (merged, last)
+    steps = plan(connection, sql.select(question("values"), STORED, few=False))
+    assert steps.index("RIGHT") < steps.index("USE TEMP B-TREE FOR ORDER BY")
+    by_name = plan(connection, sql.select(question("values", "name"), STORED, few=False))
+    assert "USE TEMP B-TREE FOR LAST TERM OF ORDER BY" == by_name[-1]
+    assert "USE TEMP B-TREE FOR ORDER BY" not in by_name
+
+
+def test_names_are_read_from_their_index(connection: apsw.Connection) -> None:
+    """Names come from an index in which nothing else is, from a glob's prefix on."""
+    assert [ALL_NAMES] == plan(connection, sql.names(()))
+    assert [PREFIX] == plan(connection, sql.names(("name1*",)))
+    assert PREFIX in plan(connection, sql.few_names(("name1*",)))
+
+
+@pytest.mark.parametrize(
+    ("glob", "expected"), [("name[0-3]", True), ("name[0-4]", False), ("none", True), ("*", False)]
+)
+def test_few_names(connection: apsw.Connection, glob: str, expected: bool) -> None:
+    """Few names are less than a quarter."""
+    statement = sql.few_names((glob,))
+    assert expected == bool(connection.execute(statement.text, statement.bindings).get)
+
+
+@pytest.mark.parametrize(("parameters", "expected"), [
+    ({}, Span(10, 0, FOREVER, 0)),
+    ({"since": 100}, Span(10, 100, FOREVER, 100)),
+    ({"since": 100.1}, Span(10, 110, FOREVER, 110)),
+    ({"since": 109.9}, Span(10, 110, FOREVER, 110)),
+    ({"since": 101, "step": 60}, Span(60, 120, FOREVER, 120)),
+    ({"until": 100}, Span(10, 0, 110, 0)),
+    ({"until": 99.9}, Span(10, 0, 100, 0)),
+    ({"until": 109.9}, Span(10, 0, 110, 0)),
+    ({"until": 119, "step": 60}, Span(60, 0, 120, 0)),
+    ({"until": 0}, Span(10, 0, 10, 0)),
+    ({"since": 100, "until": 100}, Span(10, 100, 110, 100)),
+    ({"since": 101, "until": 109}, Span(10, 110, 110, 110)),
+    ({"since": 100, "moving": 10}, Span(10, 100, FOREVER, 100)),
+    ({"since": 100, "moving": 30}, Span(10, 100, FOREVER, 80)),
+    ({"since": 10, "moving": 30}, Span(10, 10, FOREVER, 0)),
+    ({"since": 120, "moving": 120, "step": 60}, Span(60, 120, FOREVER, 60)),
+    ({"moving": 30}, Span(10, 0, FOREVER, 0)),
+    ({"since": "1969-12-31"}, Span(10, 0, FOREVER, 0)),
+    ({"until": "9999-12-31T23:59:59Z"}, Span(10, 0, 253402300800, 0)),
+    ({"until": WHOLE_MAX}, Span(10, 0, WHOLE_MAX // 10 * 10 + 10, 0)),
+])  # fmt: skip
+def test_span(parameters: dict[str, Any], expected: Span) -> None:
+    """The range has the buckets that begin from `since` to `until`, both included; windows reach back before it."""
+    assert expected == sql.span(question("values", **parameters), 10)
+
+
+EXTREMES = {
+    "since": ["0", str(WHOLE_MAX), "-999999999999w", "0001-01-02", "9999-12-30"],
+    "until": ["0", "-999999999999w", "0001-01-02"],
+    "step": ["10", str(WHOLE_MAX // 10 * 10)],
+    "moving": ["10", str(WHOLE_MAX // 10 * 10)],
+    "limit": ["1", str(WHOLE_MAX)],
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations_with_replacement(EXTREMES, 2)))
+def test_extremes(archive: Archive, one: str, other: str) -> None:
+    """The largest and smallest values that are taken give an answer, or say that they do not fit together."""
+    for first, second in itertools.product(EXTREMES[one], EXTREMES[other]):
+        for kind, by in (("values", "time"), ("values", "name"), ("aggregate", "time"), ("aggregate", "name")):
+            given = {one: first, other: second}
+            if "moving" in given and (kind, by) == ("aggregate", "name"):
+                continue
+            if "limit" in given and (kind, by) == ("aggregate", "time"):
+                continue
+            asked = question(kind, by, **given)
+            if (asked.moving or 0) % (asked.step or 1):
+                with pytest.raises(InvalidQuestion, match="is not a multiple"):
+                    archive.ask(asked)
+            else:
+                assert b"".join(archive.ask(asked)).startswith(b"{")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"since": "0", "until": "50"}, {"until": "0"}, {"since": str(WHOLE_MAX)}, {"step": WHOLE_MAX // 10 * 10}],
+)
+def test_extremes_of_a_series(archive: Archive, parameters: dict[str, Any]) -> None:
+    """The largest and smallest values give a series too, and a very long one is stopped in time."""
+    moving = {"moving": WHOLE_MAX // 10 * 10}
+    for given in (parameters, {**parameters, **moving}):
+        assert b"".join(archive.ask(question("timedata", **given))).startswith(b"[")
+    with pytest.raises(QueryTimeout):
+        list(archive.ask(question("timedata", until=90_000_000, moving=10), timeout_s=0.02))
+
+
+def test_number_of_globs(archive: Archive) -> None:
+    """Up to GLOBS_MAX globs may be given; one more is an error that says so, and nothing stays open."""
+    globs = [("q", "none")] * (GLOBS_MAX - 1) + [("q", "name0")]
+    answer = archive.ask(Question.parse("aggregate", globs, aggregate="count", by="name", now=0))
+    assert b'{"name0":40}' == b"".join(answer)
+    with pytest.raises(InvalidQuestion, match=f"^q is given {GLOBS_MAX + 1} times: give it up to {GLOBS_MAX} times$"):
+        archive.ask(Question.parse("values", [*globs, ("q", "a")], now=0))
+    with pytest.raises(InvalidQuestion, match="101 times"):
+        archive.names(["a"] * 101)
+    assert [archive.path] == list(archive.path.parent.iterdir())
+
+
+def test_values_are_bound(archive: Archive) -> None:
+    """Nothing that a user gives becomes SQL."""
+    for glob in ("'", "name0' OR 1 --", ":q0", "?", '"', "%s"):
+        asked = question("values", q=glob)
+        statement = sql.select(asked, STORED, few=False)
+        assert sql.select(question("values", q="a"), STORED, few=False).text == statement.text
+        assert {"q0": glob}.items() <= statement.bindings.items()
+        assert b"{}" == b"".join(archive.ask(asked))
