@@ -29,12 +29,12 @@ def by_python(archive: Archive, asked: Asked) -> list[Row]:
 
 def by_json(archive: Archive, asked: Asked) -> list[Row]:
     """Ask for JSON."""
-    return _rows_of_json(asked, text(archive, asked))
+    return rows_of_json(asked, text(archive, asked))
 
 
 def by_pretty_json(archive: Archive, asked: Asked) -> list[Row]:
     """Ask for indented JSON."""
-    return _rows_of_json(asked, text(archive, asked, ("pretty", "")))
+    return rows_of_json(asked, text(archive, asked, ("pretty", "")))
 
 
 def by_rows(archive: Archive, asked: Asked) -> list[Row]:
@@ -103,7 +103,8 @@ def _unique(pairs: Pairs) -> Pairs:
     return pairs
 
 
-def _rows_of_json(asked: Asked, answer: str) -> list[Row]:
+def rows_of_json(asked: Asked, answer: str) -> list[Row]:
+    """Return the rows of an answer's JSON."""
     found = json.loads(answer, object_pairs_hook=_unique)
     if asked.kind == "timedata":
         return [(None, time, _values(asked, value)) for time, value in found]
