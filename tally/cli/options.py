@@ -54,8 +54,10 @@ def _meant(setting: Setting, meanings: Mapping[str, str]) -> Setting:
 
 def with_log_format(command: Command) -> Command:
     """Give a command the option for how its log is written, and hand it that as `log_format`."""
-    text = "a line an event, or an object a line  [default text]"
-    return click.option("--log-format", type=click.Choice(FORMATS), default=FORMATS[0], help=text)(command)
+    text = "how what happens is written to stderr: as a line, or as JSON with time and level"
+    return click.option("--log-format", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help=text)(
+        command
+    )
 
 
 def _option(setting: Setting) -> Callable[[Command], Command]:

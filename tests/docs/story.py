@@ -1,0 +1,118 @@
+"""Examples of a page, run one after the other as a reader would, in a directory of their own."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from tests.processes import LIMIT_S, wait_for
+
+ROOT = Path(__file__).parents[2]
+# What pages say, and what is free here is put in its place.
+PORTS = ("8900", "8901")
+# Sizes of files depend on SQLite's release, that of the receive buffer on rights.
+VARYING = re.compile(r"\b\d{5}\b|(?<=buffer of )\d+")
+
+
+class Story:
+    """Runs the commands of a page in `directory`, with `tally` on the PATH and free ports for those of the page."""
+
+    def __init__(self, directory: Path, stack: ExitStack) -> None:
+        self.directory = directory
+        self._stack = stack
+        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        scripts = directory / "bin"
+        scripts.mkdir()
+        (scripts / "tally").write_text(f"#!/bin/sh\nexec '{sys.executable}' -m tally \"$@\"\n")
+        (scripts / "tally").chmod(0o755)
+        self.environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("TALLY_")},
+            "PATH": f"{scripts}:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "TALLY_PORT": self._ports["8900"],
+            "TALLY_HTTP_PORT": self._ports["8900"],
+            "TALLY_FLUSH_TIME": "0.1",
+        }
+
+    def here(self, text: str) -> str:
+        """Return text of the page with the ports that are used here."""
+        return re.sub("|".join(PORTS), lambda match: self._ports[match[0]], text)
+
+    def check(self, command: str, expected: str) -> None:
+        """Run a command, and see that it prints what is expected; a question is asked until it does."""
+        command, expected = self.here(command), self.here(expected)
+        # Only a terminal is spared its progress.
+        command = re.sub("^curl ", "curl --no-progress-meter ", command)
+        if re.match(r"tally (serve|collect)\b", command):
+            self._start(command, expected)
+        elif re.match(r"curl |tally query ", command):
+            wait_for(lambda: comparable(expected) == comparable(self.output(command)), f"{expected} from {command}")
+        else:
+            assert comparable(expected) == comparable(self.output(command)), command
+
+    def output(self, command: str) -> str:
+        """Return what a command prints."""
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.directory,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT_S,
+            check=False,
+            text=True,
+        )
+        return done.stdout
+
+    def _start(self, command: str, expected: str) -> None:
+        """Start what does not end by itself, and go on once it has printed what is expected."""
+        path = self.directory / f"{len(list(self.directory.glob('*.log')))}.log"
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.directory,
+                env=self.environment,
+                stderr=log,
+            )
+        self._stack.callback(end, process)
+        count = expected.count("\n")
+        wait_for(lambda: path.read_text().count("\n") >= count or process.poll() is not None, command)
+        assert comparable(expected) == comparable(path.read_text()), command
+
+
+def comparable(text: str) -> str:
+    """Return text without what varies from machine to machine."""
+    return VARYING.sub("N", text).rstrip("\n")
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process as a user would."""
+    process.send_signal(signal.SIGINT)
+    assert 0 == process.wait(LIMIT_S)
+
+
+def free_ports(count: int) -> list[str]:
+    """Return ports that are free for both UDP and TCP."""
+    with ExitStack() as stack:
+        found: list[str] = []
+        while len(found) < count:
+            tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            try:
+                udp.bind(tcp.getsockname())
+            except OSError:
+                continue
+            found.append(str(tcp.getsockname()[1]))
+        return found
+
+
+@contextmanager
+def story(directory: Path) -> Iterator[Story]:
+    """Tell a story in a directory, and end all that it starts."""
+    with ExitStack() as stack:
+        yield Story(directory, stack)
