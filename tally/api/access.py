@@ -39,6 +39,13 @@ def check_write(request: Request, settings: Settings) -> None:
         raise Problem(HTTPStatus.FORBIDDEN, "a page of another site may not write: send the request from this one")
 
 
+def writing(request: Request, settings: Settings) -> str:
+    """Return whether writing is `disabled`, `allowed` to who sent the request, or needs a `token` of another kind."""
+    if not settings.write_token:
+        return "disabled"
+    return "allowed" if _is_one_of(_token(request), settings.write_token) else "token"
+
+
 def _unauthorized(wanted: str) -> Problem:
     text = f"give {wanted}, as Authorization: Bearer or as the password of HTTP Basic"
     return Problem(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)

@@ -158,7 +158,7 @@ _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"},
 def document(routes: Sequence[Route], *, root: str, guarded: bool) -> dict[str, Any]:
     """Return the document for an API that is reached under `root`; `guarded` says whether reading needs a token."""
     paths: dict[str, Any] = {}
-    for route in routes:
+    for route in (each for each in routes if not each.is_page):
         paths.setdefault(route.template, {})[route.method.lower()] = _operation(route, guarded=guarded)
     return {
         "openapi": "3.1.0",

@@ -26,8 +26,8 @@ class Route:
     """One row of the table of routes; one for GET answers HEAD too.
 
     A data route `asks` a question and takes its parameters, others take what `takes` names. `schema` names the answer
-    in the OpenAPI document, and `fails_as` the one with 503 where that is no problem. One that `is_open` needs neither
-    a token nor a file.
+    in the OpenAPI document, where one that `is_page` does not stand: it is for browsers. `fails_as` names the answer
+    with 503, where that is no problem. One that `is_open` needs neither a token nor a file.
     """
 
     method: str
@@ -39,6 +39,7 @@ class Route:
     schema: str = ""
     status: int = 200
     is_open: bool = False
+    is_page: bool = False
     media_type: str = JSON
     fails_as: str = ""
 

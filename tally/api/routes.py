@@ -3,12 +3,19 @@
 Of two that match a path, the one that stands first is asked.
 """
 
-from tally.api import endpoints, health, metrics
-from tally.api.route import Asks, Route
+from collections.abc import Callable
+
+from tally.api import endpoints, health, metrics, pages
+from tally.api.message import Reply
+from tally.api.route import Asks, Call, Route
 
 
 def _data(template: str, kind: str, by: str, summary: str) -> Route:
     return Route("GET", template, endpoints.ask, summary, Asks(kind, by))
+
+
+def _page(template: str, endpoint: Callable[[Call], Reply], summary: str) -> Route:
+    return Route("GET", template, endpoint, summary, takes=(), is_page=True)
 
 
 ROUTES = (
@@ -35,6 +42,9 @@ ROUTES = (
     Route("GET", "/archives/{slug}/", endpoints.archive, "one archive", schema="Archive"),
     Route("PATCH", "/archives/{slug}/", endpoints.edit, "change an archive", schema="Archive"),
     Route("DELETE", "/archives/{slug}/", endpoints.delete, "delete an archive with all that it holds", status=204),
+    _page("/", pages.overview, "the dashboard: all archives"),
+    _page("/archive/{slug}/", pages.archive, "the dashboard: one archive"),
+    _page("/dashboard/{file}", pages.file, "the dashboard's scripts, styles and icon"),
     Route("GET", "/healthz", endpoints.healthz, "whether the server answers", schema="Health", is_open=True),
     Route("GET", "/readyz", health.readyz, "whether archives can be read, a collector flushes and there is space",
           schema="Readiness", fails_as="Readiness"),

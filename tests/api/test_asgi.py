@@ -266,7 +266,7 @@ async def test_too_many_at_once(route: Any, tmp_path: Path) -> None:
     """When no turn comes free in the time that a query may take, the answer is 503; the health is told all the same."""
     query = Query(stuck=0)
     adapter = Adapter(Scripted(tmp_path, query.reply, query_timeout=0.05), turns=1)
-    refused = Client(route.method, route.template.format(slug="daily", aggregate="avg"))
+    refused = Client(route.method, route.template.format(slug="daily", aggregate="avg", file="main.js"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Client().ask, adapter)
         assert await to_thread.run_sync(query.waiting.wait, LIMIT_S)

@@ -35,7 +35,7 @@ def code(cell: str) -> str:
 def test_every_route_is_documented() -> None:
     """The tables have the routes of the code, in its order, with its words."""
     data = [(r.template, r.summary) for r in ROUTES if r.asks or "patterns" in r.template or "names" in r.template]
-    paths = re.findall(r"^\| `(/\S+)` \| (.+) \|$", TEXT, re.MULTILINE)
+    paths = re.findall(r"^\| `(/\S*)` \| (.+) \|$", TEXT, re.MULTILINE)
     assert data == paths[: len(data)]
     managed = [(f"{r.method} {r.template}", r.summary, str(r.status)) for r in ROUTES if "archives" in r.template]
     assert managed == [(code(row[0]), row[1], row[2]) for row in rows("method and path")]

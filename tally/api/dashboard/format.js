@@ -1,0 +1,124 @@
+/** How numbers, times and sizes are written. Times are of the browser's time zone, and have 24 hours. */
+
+const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const DIGITS = 5;
+const LARGE = 1e12;
+const SMALL = 1e-4;
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const DAY_S = 86400;
+/** @type {[number, string][]} */
+const UNITS = [[31536000, "y"], [DAY_S, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+
+/**
+ * Return a number for people: whole ones in full, others to five digits.
+ * @param {number | null | undefined} value
+ */
+export function number(value) {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  if (size >= LARGE || (size > 0 && size < SMALL)) return value.toExponential(3).replace("-", "−");
+  if (Number.isInteger(value)) return WHOLE.format(value).replace("-", "−");
+  const decimals = Math.min(8, Math.max(0, DIGITS - 1 - Math.floor(Math.log10(size))));
+  return fixed(value, decimals);
+}
+
+/**
+ * Return a number with so many decimals.
+ * @param {number} value
+ * @param {number} decimals
+ */
+export function fixed(value, decimals) {
+  const text = value.toLocaleString("en", { minimumFractionDigits: decimals, maximumFractionDigits: decimals });
+  return text.replace("-", "−");
+}
+
+/**
+ * Return how many decimals a column needs for its largest value to have four digits.
+ * @param {number[]} values
+ */
+export function decimals(values) {
+  const size = Math.max(...values.map(Math.abs), 0);
+  if (values.every(Number.isInteger) || size >= 1000) return 0;
+  return size === 0 ? 0 : Math.min(6, 3 - Math.floor(Math.log10(size)));
+}
+
+/**
+ * Return a number short enough for an axis.
+ * @param {number} value
+ */
+export function short(value) {
+  const size = Math.abs(value);
+  if (size > 0 && size < SMALL) return value.toExponential(0).replace("-", "−");
+  const options = /** @type {const} */ ({ notation: size >= 1e4 ? "compact" : "standard", maximumSignificantDigits: 6 });
+  return value.toLocaleString("en", options).replace("-", "−");
+}
+
+/**
+ * Return seconds in the largest unit in which they are whole.
+ * @param {number} seconds
+ */
+export function duration(seconds) {
+  for (const [size, unit] of UNITS) {
+    if (seconds >= size && seconds % size === 0 && !(unit === "d" && seconds === DAY_S)) return `${seconds / size} ${unit}`;
+  }
+  return `${number(seconds)} s`;
+}
+
+/**
+ * Return how long ago something was, in one unit.
+ * @param {number} seconds
+ */
+export function age(seconds) {
+  if (seconds < 1) return "now";
+  for (const [size, unit] of UNITS) {
+    if (seconds >= size) return `${Math.floor(seconds / size)} ${unit} ago`;
+  }
+  return "now";
+}
+
+/**
+ * Return a size.
+ * @param {number} count
+ */
+export function bytes(count) {
+  const power = Math.min(4, Math.max(0, Math.floor(Math.log10(Math.max(count, 1)) / 3)));
+  const value = count / 1000 ** power;
+  return `${power && value < 100 ? value.toFixed(1) : Math.round(value)} ${["B", "kB", "MB", "GB", "TB"][power]}`;
+}
+
+/** @param {number} value */
+const two = (value) => String(value).padStart(2, "0");
+
+/** @param {Date} date */
+const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}`;
+
+/**
+ * Return a time in full, as it can be typed again.
+ * @param {number} time unix seconds
+ */
+export function moment(time) {
+  const date = new Date(time * 1000);
+  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
+  return `${day} ${clock(date)}:${two(date.getSeconds())}`;
+}
+
+/**
+ * Return a time for an axis whose marks are so many seconds apart.
+ * @param {number} time unix seconds
+ * @param {number} apart
+ */
+export function tick(time, apart) {
+  const date = new Date(time * 1000);
+  if (apart >= 365 * DAY_S) return String(date.getFullYear());
+  if (apart >= 28 * DAY_S) return `${MONTHS[date.getMonth()]} ${date.getFullYear()}`;
+  const midnight = !date.getHours() && !date.getMinutes() && !date.getSeconds();
+  if (apart >= DAY_S || midnight) return `${date.getDate()} ${MONTHS[date.getMonth()]}`;
+  return apart >= 60 ? clock(date) : `${clock(date)}:${two(date.getSeconds())}`;
+}
+
+/** Return the browser's offset from UTC. */
+export function zone() {
+  const minutes = -new Date().getTimezoneOffset();
+  const size = Math.abs(minutes);
+  return minutes ? `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}` : "UTC";
+}

@@ -1,0 +1,199 @@
+/** The page: one view, asked for anew as long as it is looked at. */
+
+import { Failure, now } from "./api.js";
+import { announce, the } from "./element.js";
+import { Editor, writing } from "./editor.js";
+import { zone } from "./format.js";
+import { History } from "./history.js";
+import { Leaderboard } from "./leaderboard.js";
+import * as loader from "./loader.js";
+import * as notices from "./notices.js";
+import { Panels } from "./panels.js";
+import { PatternField } from "./pattern.js";
+import { library } from "./plot.js";
+import { charts } from "./question.js";
+import { range } from "./range.js";
+import { Sidebar } from "./sidebar.js";
+import * as states from "./states.js";
+import { heading } from "./title.js";
+import { Toolbar } from "./toolbar.js";
+
+/**
+ * @typedef {import("./range.js").Archive} Archive
+ * @typedef {import("./range.js").Range} Range
+ */
+
+const FLUSH_S = Number(document.documentElement.dataset.flushTime) || 5;
+/** What is not followed is still looked at now and then: archives come and go. */
+const IDLE_S = 15;
+/** A view that takes long to answer is asked for less often: so many times as long passes in between. */
+const PATIENCE = 4;
+const RETRY_MOST_S = 15;
+
+class Page {
+  constructor() {
+    this.history = new History(() => this.refresh());
+    this.sidebar = new Sidebar();
+    this.leaderboard = new Leaderboard();
+    this.pattern = new PatternField((q) => this.history.change({ q }));
+    this.panels = new Panels(this.history);
+    this.toolbar = new Toolbar(this.history);
+    this.editor = new Editor((slug) => this.edited(slug));
+    this.controller = new AbortController();
+    this.timer = 0;
+    this.retries = 0;
+    this.shown = "";
+  }
+
+  start() {
+    the("zone").textContent = zone();
+    the("create").hidden = writing() === "disabled";
+    document.addEventListener("click", (event) => this.click(event));
+    document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.panels.redraw());
+    setInterval(() => this.sidebar.tick(), 1000);
+    return this.refresh();
+  }
+
+  /** @param {MouseEvent} event */
+  click(event) {
+    const target = /** @type {Element} */ (event.target).closest("[data-action], a[data-view]");
+    const action = target?.getAttribute("data-action");
+    if (action) this.act(action);
+    else if (target instanceof HTMLAnchorElement && !(event.ctrlKey || event.metaKey || event.shiftKey || event.button)) {
+      event.preventDefault();
+      this.history.go(new URL(target.href));
+    }
+  }
+
+  /** @param {string} action */
+  act(action) {
+    const archive = this.archive;
+    if (action === "reload") location.reload();
+    else if (action === "create") this.editor.open(null);
+    else if (action === "edit" && archive) this.editor.open(archive);
+    else if (action === "delete" && archive) this.editor.ask(archive);
+    else if (action === "skip") the("main").focus();
+  }
+
+  /** @param {string} slug */
+  edited(slug) {
+    this.shown = slug ? this.shown : "";
+    if (slug === this.history.view.slug) this.refresh();
+    else this.history.change({ slug, since: "", until: "now", q: slug ? [] : this.history.view.q });
+  }
+
+  /** The archive that is shown, if it is there and it alone. */
+  get archive() {
+    return this.sidebar.archives.find(({ slug }) => slug === this.history.view.slug);
+  }
+
+  /** Ask for everything anew, and see to it that this is done again. */
+  async refresh() {
+    clearTimeout(this.timer);
+    this.controller.abort();
+    const { signal } = (this.controller = new AbortController());
+    const began = performance.now();
+    try {
+      await this.load(signal);
+      if (signal.aborted) return;
+      this.retries = 0;
+      notices.trouble("");
+      const pause = this.history.isLive ? FLUSH_S : Math.max(FLUSH_S, IDLE_S);
+      this.later(Math.max(pause, (PATIENCE * (performance.now() - began)) / 1000));
+    } catch (error) {
+      if (!signal.aborted) this.fail(error);
+    }
+  }
+
+  /** @param {number} seconds */
+  later(seconds) {
+    this.timer = setTimeout(() => document.hidden || this.refresh(), seconds * 1000);
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
+    if (!(error instanceof Failure)) throw error;
+    if (error.status === 401 || error.status === 403) {
+      this.empty();
+      notices.trouble("");
+      states.denied(error.message);
+      return; // To ask again would make the browser ask for a password again.
+    }
+    const wait = Math.min(RETRY_MOST_S, 2 ** this.retries);
+    this.retries += 1;
+    notices.trouble(error.message, wait);
+    this.later(wait);
+  }
+
+  /** @param {AbortSignal} signal */
+  async load(signal) {
+    const archives = await loader.archives(signal);
+    const view = this.history.view;
+    this.sidebar.show(archives, view);
+    const archive = this.archive;
+    heading(view, archive);
+    this.pattern.show(view.slug || (archives[0]?.slug ?? ""), view.q);
+    document.body.removeAttribute("data-loading");
+    const wanted = view.slug ? (archive ? [archive] : []) : archives;
+    const readable = wanted.filter(({ error }) => !error);
+    const ranges = new Map(readable.map((each) => [each, range(view, each, now(), this.panels.pixels(view))]));
+    const own = archive && ranges.get(archive);
+    this.history.range = own;
+    this.toolbar.update(view, own && archive, own, this.history.depth);
+    if (this.say(archives, archive)) await this.draw(ranges, signal);
+    notices.losses(await loader.status(signal));
+  }
+
+  /**
+   * Say what there is instead of charts; return whether there are charts.
+   * @param {Archive[]} archives
+   * @param {Archive | undefined} archive
+   */
+  say(archives, archive) {
+    const { view } = this.history;
+    the("controls").hidden = !archives.length || (view.slug !== "" && !archive?.resolution);
+    const told = () => {
+      if (!library()) return states.noLibrary();
+      if (!archives.length) return states.noArchives(writing() !== "disabled");
+      if (!view.slug) return true;
+      if (!archive) return states.gone(view.slug, this.shown === view.slug, view);
+      if (archive.error) return states.unreadable(archive.slug, archive.error);
+      return archive.last === null ? states.noData(archive) : true;
+    };
+    if (archive) this.shown = view.slug;
+    if (told()) return true;
+    this.empty();
+    return !library() && archive?.last !== null && archives.length > 0;
+  }
+
+  /** Show neither charts nor names. */
+  empty() {
+    this.panels.show([], [], []);
+    this.leaderboard.hide();
+  }
+
+  /**
+   * @param {Map<Archive, Range>} ranges
+   * @param {AbortSignal} signal
+   */
+  async draw(ranges, signal) {
+    const { view } = this.history;
+    const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(view, archive, each));
+    const columns = library() ? await loader.drawn(wanted, signal) : [];
+    if (library()) {
+      const isEmpty = this.panels.show([...ranges.keys()], wanted, columns);
+      if (!isEmpty) states.clear();
+      else if (this.archive) states.nothingMatches(view, this.archive);
+    }
+    performance.mark("tally-drawn");
+    const archive = this.archive;
+    const own = archive && ranges.get(archive);
+    if (archive && own) this.leaderboard.show(await loader.board(view, archive, own, signal), view, archive, own);
+    else this.leaderboard.hide();
+    if (this.history.moved) announce(`${document.title} is shown`);
+    this.history.moved = false;
+  }
+}
+
+await new Page().start();

@@ -1,0 +1,87 @@
+/** What needs to be known beside the charts: that the server is gone, and what was lost on the way into the archives. */
+
+import { element, fill, the } from "./element.js";
+import { duration, number } from "./format.js";
+
+/** @typedef {import("./loader.js").Status} Status */
+
+/** @type {Record<string, string>} */
+const LINES = {
+  encoding: "are not UTF-8",
+  fields: "have too few or too many fields",
+  name: "have a name that is none",
+  value: "have a value that is no number",
+  timestamp: "have a timestamp that is none",
+  future: "are too far ahead of the clock",
+  cardinality: "have new names, where there are too many already",
+};
+/** @type {Record<string, string>} */
+const DATAGRAMS = {
+  kernel_drops: "were dropped by the kernel, as they came faster than they were taken",
+  refused: "came from an address that is not allowed",
+};
+/** @type {Record<string, string>} */
+const SAMPLES = {
+  expired: "are older than it keeps",
+  cardinality: "have new names, where it has too many already",
+  dropped: "could not be written in time",
+};
+
+/**
+ * Show that the server cannot be asked, or no longer.
+ * @param {string} detail empty: it can
+ * @param {number} [wait] seconds until it is asked again
+ */
+export function trouble(detail, wait = 0) {
+  const place = the("trouble");
+  document.body.toggleAttribute("data-stale", Boolean(detail));
+  place.hidden = !detail;
+  const again = wait ? ` Asking again in ${wait} s; what is shown may be old.` : "";
+  const text = detail ? `${detail[0]?.toUpperCase()}${detail.slice(1)}.${again}` : "";
+  if (place.textContent !== text) place.textContent = text;
+}
+
+/**
+ * Show what was lost lately.
+ * @param {Status} status
+ */
+export function losses(status) {
+  const place = the("losses");
+  const told = [...silence(status), ...counted(status), ...Object.entries(status.errors).map(([slug, error]) => `${slug}: ${error}`)];
+  place.hidden = told.length === 0;
+  const former = place.dataset.told;
+  if (former === told.join("\n")) return;
+  place.dataset.told = told.join("\n");
+  const within = status.window ? ` in the last ${duration(status.window)}` : "";
+  const title = told.length && !silence(status).length ? `Samples were lost${within}` : "Samples are not being taken";
+  fill(place, element("strong", {}, title), element("ul", {}, ...told.map((each) => element("li", {}, each))));
+}
+
+/** @param {Status} status */
+function silence(status) {
+  const isExpected = Boolean(document.documentElement.dataset.host);
+  return status.collectors || !isExpected ? [] : ["No collector is at work: start tally serve or tally collect."];
+}
+
+/**
+ * @param {Status} status
+ * @returns {string[]}
+ */
+function counted({ lines = {}, datagrams = {}, samples = {} }) {
+  return [
+    ...sentences(lines, "line", LINES),
+    ...sentences(datagrams, "datagram", DATAGRAMS),
+    ...Object.entries(samples).flatMap(([slug, reasons]) => sentences(reasons, `sample for ${slug}`, SAMPLES)),
+  ];
+}
+
+/**
+ * @param {Record<string, number>} counts
+ * @param {string} noun
+ * @param {Record<string, string>} meanings
+ */
+function sentences(counts, noun, meanings) {
+  const [thing, ...rest] = noun.split(" ");
+  return Object.entries(counts).filter(([, count]) => count).map(([reason, count]) =>
+    [number(count), count === 1 ? thing : `${thing}s`, ...rest, reason in meanings ? meanings[reason] : `: ${reason}`].join(" "));
+}

@@ -1,0 +1,224 @@
+/** One chart on the page: its heading, its lines, what they read at the cursor, and the same as files. */
+
+import { isRate } from "./columns.js";
+import { announce, element, fill } from "./element.js";
+import { moment, number } from "./format.js";
+import { ofAggregate } from "./palette.js";
+import { data, library, options } from "./plot.js";
+import { as } from "./question.js";
+
+/**
+ * @typedef {import("./question.js").Chart} Chart
+ * @typedef {import("./columns.js").Columns} Columns
+ * @typedef {import("./palette.js").Palette} Palette
+ *
+ * @typedef {object} Actions
+ * @property {(chart: Chart, since: number, until: number) => void} zoom
+ * @property {(chart: Chart, factor: number, at: number) => void} scale
+ * @property {(name: string) => void} narrow
+ * @property {() => void} back
+ */
+
+export class Panel {
+  /**
+   * @param {Palette} palette
+   * @param {Actions} actions
+   */
+  constructor(palette, actions) {
+    this.palette = palette;
+    this.actions = actions;
+    this.title = element("h2", {});
+    this.time = element("output", { class: "time" });
+    this.files = element("span", { class: "files" });
+    this.place = element("div", { class: "plot", tabindex: 0, role: "application", "aria-roledescription": "chart" });
+    this.legend = element("ul", { class: "legend" });
+    this.note = element("p", { class: "note", hidden: true });
+    const head = element("header", {}, this.title, this.time, this.files);
+    this.root = element("section", { class: "panel" }, head, this.place, this.note, this.legend);
+    /** @type {import("uplot") | null} */
+    this.plot = null;
+    /** @type {Chart | null} */
+    this.chart = null;
+    /** @type {Columns} */
+    this.columns = { times: [], lines: [] };
+    /** @type {number | null} */
+    this.index = null;
+    this.drawn = "";
+    this.place.addEventListener("keydown", (event) => this.press(event));
+    this.watcher = new ResizeObserver(() => this.plot?.setSize(this.size()));
+    this.watcher.observe(this.place);
+  }
+
+  /** Return the size of the plot, axes and all. */
+  size() {
+    return { width: Math.max(120, this.place.clientWidth), height: this.place.clientHeight };
+  }
+
+  /**
+   * Show a chart; where only its values are new, nothing else is drawn again.
+   * @param {Chart} chart
+   * @param {Columns} columns
+   */
+  show(chart, columns) {
+    this.chart = chart;
+    this.columns = columns;
+    const { view, range } = chart;
+    const heading = chart.aggregates.join(", ") + (isRate(chart) ? " per second" : "");
+    this.title.textContent = heading;
+    this.root.setAttribute("aria-label", `${chart.archive.name}: ${heading}`);
+    this.place.setAttribute("aria-label", `${heading}, ${moment(range.since)} to ${moment(range.until)}. Arrow keys read it.`);
+    fill(this.files, this.link("CSV", as(chart.file, "csv"), heading), this.link("JSON", as(chart.file, "json"), heading));
+    this.caution(view.axis === "log");
+    this.draw(view.axis === "log");
+    this.list();
+    this.point(this.plot?.cursor.idx ?? null);
+  }
+
+  /**
+   * @param {string} format
+   * @param {string} href
+   * @param {string} heading
+   */
+  link(format, href, heading) {
+    return element("a", { href, "aria-label": `${heading} as ${format}`, download: format === "CSV" ? "" : null }, format);
+  }
+
+  /** @param {boolean} isLog */
+  caution(isLog) {
+    const hidden = isLog && this.columns.lines.some(({ values }) => values.some((value) => value !== null && value <= 0));
+    this.note.hidden = !hidden;
+    this.note.textContent = "A logarithmic axis has no place for values of 0 and below: they are left out.";
+  }
+
+  /** @param {boolean} isLog */
+  draw(isLog) {
+    const chart = this.chart;
+    const uPlot = library();
+    if (!chart || !uPlot) return;
+    const keys = this.columns.lines.map(({ key }) => key);
+    const inks = keys.map((key) => (chart.byName ? this.palette.of(key) : ofAggregate(key)));
+    const drawing = {
+      inks, keys, isLog, shape: chart.view.shape, ends: () => this.ends(),
+      selected: (/** @type {number} */ left, /** @type {number} */ right) => this.select(left, right),
+      pointed: (/** @type {number | null} */ index) => this.point(index),
+    };
+    const wanted = JSON.stringify([inks, keys, isLog, chart.view.shape]);
+    if (this.plot && wanted === this.drawn) {
+      this.plot.setData(data(this.columns, isLog));
+      return;
+    }
+    this.plot?.destroy();
+    this.drawn = wanted;
+    this.plot = new uPlot(options(drawing, this.size()), data(this.columns, isLog), this.place);
+  }
+
+  /** @returns {[number, number]} */
+  ends() {
+    if (!this.chart) return [0, 1];
+    const { since, until, step } = this.chart.range;
+    const isWide = since === until || ["bars", "step"].includes(this.chart.view.shape);
+    return [since, until + (isWide ? step : 0)];
+  }
+
+  /**
+   * @param {number} left unix seconds
+   * @param {number} right
+   */
+  select(left, right) {
+    if (this.chart) this.actions.zoom(this.chart, left, right);
+  }
+
+  /** List the lines with their inks; the values stand beside them once there is a cursor. */
+  list() {
+    const chart = this.chart;
+    if (!chart) return;
+    this.legend.classList.toggle("names", chart.byName);
+    fill(this.legend, ...this.columns.lines.map(({ key }) => {
+      const ink = chart.byName ? this.palette.of(key) : ofAggregate(key);
+      const style = ["solid", "dashed", "dotted"][[0, 7, 2].indexOf(ink.dash[0] ?? 0)];
+      const swatch = element("i", { class: "swatch", "--ink": `var(--line-${ink.colour})`, "data-style": style });
+      const name = element("span", { class: "name" }, key);
+      const label = chart.byName
+        ? element("button", { type: "button", title: `Show only ${key}`, onclick: () => this.actions.narrow(key) }, swatch, name)
+        : element("span", { class: "label" }, swatch, name);
+      return element("li", {}, label, element("data", {}));
+    }));
+  }
+
+  /**
+   * Read all lines at one of the times, or at the last that has data where the cursor is nowhere.
+   * @param {number | null} index
+   */
+  point(index) {
+    const { times, lines } = this.columns;
+    this.index = index !== null && index < times.length ? index : null;
+    const read = this.index ?? lastOf(this.columns);
+    const time = times[read];
+    this.time.classList.toggle("pointed", this.index !== null);
+    this.time.textContent = time === undefined ? "" : `${this.index === null ? "last: " : ""}${moment(time)}${this.isFilling(time) ? ", so far" : ""}`;
+    this.legend.querySelectorAll("data").forEach((cell, line) => {
+      const value = lines[line]?.values[read] ?? null;
+      cell.textContent = number(value);
+      cell.value = value === null ? "" : String(value);
+    });
+  }
+
+  /** @param {number} time */
+  isFilling(time) {
+    return Boolean(this.chart?.range.live) && time === this.chart?.range.until;
+  }
+
+  /** @param {KeyboardEvent} event */
+  press(event) {
+    const end = this.columns.times.length - 1;
+    const at = this.index ?? end + 1;
+    const page = Math.max(1, Math.round(end / 10));
+    /** @type {Record<string, number>} */
+    const moves = { ArrowLeft: at - 1, ArrowRight: at + 1, PageUp: at - page, PageDown: at + page, Home: 0, End: end };
+    const target = moves[event.key];
+    const chart = this.chart;
+    if (event.ctrlKey || event.metaKey || event.altKey || !chart) return;
+    if (target !== undefined) this.move(Math.min(end, Math.max(0, target)));
+    else if (event.key === "+" || event.key === "=") this.actions.scale(chart, 0.5, this.at());
+    else if (event.key === "-") this.actions.scale(chart, 2, this.at());
+    else if (event.key === "Backspace") this.actions.back();
+    else if (event.key === "Escape") this.plot?.setCursor({ left: -10, top: -10 });
+    else return;
+    event.preventDefault();
+  }
+
+  /** Return the time of the cursor, or the middle. */
+  at() {
+    const [left, right] = this.ends();
+    return this.columns.times[this.index ?? -1] ?? (left + right) / 2;
+  }
+
+  /** @param {number} index */
+  move(index) {
+    const time = this.columns.times[index];
+    if (!this.plot || time === undefined) return;
+    this.plot.setCursor({ left: this.plot.valToPos(time, "x"), top: 0 });
+    const read = this.columns.lines.map(({ key, values }) => `${key} ${number(values[index])}`);
+    announce(`${moment(time)}: ${read.join(", ")}`);
+  }
+
+  /** Draw everything again, as colours have changed. */
+  redraw() {
+    this.drawn = "";
+    this.draw(this.chart?.view.axis === "log");
+  }
+
+  remove() {
+    this.watcher.disconnect();
+    this.plot?.destroy();
+    this.root.remove();
+  }
+}
+
+/** @param {Columns} columns */
+function lastOf({ times, lines }) {
+  for (let index = times.length - 1; index >= 0; index -= 1) {
+    if (lines.some(({ values }) => values[index] !== null)) return index;
+  }
+  return -1;
+}

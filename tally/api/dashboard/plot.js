@@ -1,0 +1,180 @@
+/** How uPlot is told to draw a chart. */
+
+import { short, tick } from "./format.js";
+import { theme } from "./palette.js";
+
+/**
+ * @typedef {import("uplot")} Plot
+ * @typedef {import("uplot").Options} Options
+ * @typedef {import("uplot").Series} Series
+ * @typedef {import("uplot").AlignedData} Data
+ * @typedef {import("./columns.js").Columns} Columns
+ * @typedef {import("./palette.js").Ink} Ink
+ *
+ * @typedef {object} Drawing
+ * @property {Ink[]} inks of the lines
+ * @property {string[]} keys of the lines
+ * @property {string} shape
+ * @property {boolean} isLog
+ * @property {() => [number, number]} ends of the axis of time
+ * @property {(left: number, right: number) => void} selected
+ * @property {(index: number | null) => void} pointed
+ */
+
+const AXIS_WIDTH = 58;
+const AXIS_HEIGHT = 30;
+/** A drag of fewer pixels is a click. */
+const DRAG_PIXELS = 4;
+const DOT_PIXELS = 5;
+/** Values that differ by less than this part of themselves are shown without zero. */
+const NARROW = 0.2;
+const SYNC = "tally";
+
+/** Return uPlot, or undefined where it was not put into this tally. */
+export function library() {
+  return /** @type {{ uPlot?: typeof import("uplot") }} */ (/** @type {unknown} */ (globalThis)).uPlot;
+}
+
+/**
+ * Return the options for a drawing.
+ * @param {Drawing} drawing
+ * @param {{ width: number, height: number }} size
+ * @returns {Options}
+ */
+export function options(drawing, size) {
+  const look = theme();
+  const grid = { stroke: look.grid, width: 1 };
+  const axis = { stroke: look.text, grid, font: look.font, ticks: { show: false } };
+  return {
+    ...size,
+    padding: [10, 12, 0, 0],
+    legend: { show: false },
+    cursor: {
+      points: { size: 8 },
+      drag: { x: true, y: false, setScale: false },
+      sync: { key: SYNC, scales: ["x", null] },
+    },
+    scales: {
+      x: { time: true, range: () => drawing.ends() },
+      y: drawing.isLog ? { distr: 3, range: logarithmic } : { range: linear },
+    },
+    axes: [
+      { ...axis, size: AXIS_HEIGHT, space: 84, values: (_, splits, __, ___, apart) => splits.map((each) => tick(each, apart)) },
+      { ...axis, size: AXIS_WIDTH, space: 34, values: (_, splits) => splits.map((each) => (each === null ? "" : short(each))) },
+    ],
+    series: [{}, ...drawing.inks.map((ink, index) => series(drawing, ink, look.lines[ink.colour] ?? "", index))],
+    bands: bands(drawing, look.lines),
+    hooks: {
+      setSelect: [(plot) => select(plot, drawing)],
+      setCursor: [(plot) => drawing.pointed(plot.cursor.idx ?? null)],
+    },
+  };
+}
+
+/**
+ * @param {Drawing} drawing
+ * @param {Ink} ink
+ * @param {string} stroke
+ * @param {number} index
+ * @returns {Series}
+ */
+function series({ shape, keys }, ink, stroke, index) {
+  return {
+    label: keys[index],
+    stroke,
+    width: shape === "bars" ? 1 : 1.75,
+    dash: ink.dash,
+    fill: shape === "bars" ? `${stroke}59` : undefined,
+    paths: paths(shape),
+    points: { size: DOT_PIXELS, fill: stroke, show: shape === "bars" ? false : undefined, filter: shape === "bars" ? undefined : alone },
+  };
+}
+
+/** @param {string} shape */
+function paths(shape) {
+  const builders = library()?.paths;
+  if (shape === "step") return builders?.stepped?.({ align: 1 });
+  if (shape === "smooth") return builders?.spline?.();
+  if (shape === "bars") return builders?.bars?.({ size: [0.8, 64], align: 1 });
+  return builders?.linear?.();
+}
+
+/**
+ * Return the points that no line would show, as both their neighbours are gaps.
+ * @param {Plot} plot
+ * @param {number} seriesIndex
+ * @param {boolean} show whether there is room for all points
+ */
+function alone(plot, seriesIndex, show) {
+  if (show) return null;
+  const values = plot.data[seriesIndex] ?? [];
+  const found = [];
+  for (let index = 0; index < values.length; index += 1) {
+    if (!isGap(values[index]) && isGap(values[index - 1]) && isGap(values[index + 1])) found.push(index);
+  }
+  return found;
+}
+
+/** @param {number | null | undefined} value */
+function isGap(value) {
+  return value === null || value === undefined;
+}
+
+/**
+ * Shade what lies between the least and the most.
+ * @param {Drawing} drawing
+ * @param {string[]} colours
+ */
+function bands({ keys, shape, inks }, colours) {
+  const [low, high] = [keys.indexOf("min"), keys.indexOf("max")];
+  const colour = colours[inks[keys.indexOf("avg")]?.colour ?? inks[high]?.colour ?? 0];
+  if (low < 0 || high < 0 || shape === "bars") return [];
+  return [{ series: /** @type {[number, number]} */ ([high + 1, low + 1]), fill: `${colour}1f` }];
+}
+
+/**
+ * @param {Plot} _
+ * @param {number | null} low
+ * @param {number | null} high
+ * @returns {[number | null, number | null]}
+ */
+function linear(_, low, high) {
+  if (low === null || high === null) return [0, 1];
+  if (low === high) return low === 0 ? [0, 1] : low > 0 ? [0, low * 1.25] : [low * 1.25, 0];
+  const from = low > 0 && (high - low) / high > NARROW ? 0 : low;
+  const [bottom, top] = library()?.rangeNum(from, high, 0.1, true) ?? [low, high];
+  return [from === 0 ? 0 : bottom, top];
+}
+
+/**
+ * @param {Plot} _
+ * @param {number | null} low
+ * @param {number | null} high
+ * @returns {[number | null, number | null]}
+ */
+function logarithmic(_, low, high) {
+  if (low === null || high === null || low <= 0) return [1, 10];
+  return library()?.rangeLog(low, high, 10, low === high) ?? [low, high];
+}
+
+/**
+ * @param {Plot} plot
+ * @param {Drawing} drawing
+ */
+function select(plot, drawing) {
+  const { left, width } = plot.select;
+  if (width < DRAG_PIXELS) return;
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  drawing.selected(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+}
+
+/**
+ * Return columns as uPlot takes them; a logarithmic axis has no place for 0 and what is below.
+ * @param {Columns} columns
+ * @param {boolean} isLog
+ * @returns {Data}
+ */
+export function data({ times, lines }, isLog) {
+  const values = lines.map((line) => (isLog ? line.values.map((value) => (value && value > 0 ? value : null)) : line.values));
+  return [times, ...values];
+}

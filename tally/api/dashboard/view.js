@@ -1,0 +1,98 @@
+/** The view that is shown, all of which is in the page's address, so that a link shows what its sender saw. */
+
+import { ROOT } from "./api.js";
+import { moment, NOW } from "./range.js";
+
+/**
+ * @typedef {object} View
+ * @property {string} slug of the archive; empty: all archives
+ * @property {string} since empty: the preset that fits the archive
+ * @property {string} until
+ * @property {string[]} q globs; none: all names
+ * @property {string[]} aggregates
+ * @property {number} top how many names have a line each; 0: all names together have one
+ * @property {boolean} rate whether counts and sums are per second
+ * @property {string} shape
+ * @property {string} axis
+ * @property {string} sort an aggregate, or `name`
+ * @property {boolean} reversed whether the lowest stand first, or names from Z to A
+ */
+
+export const AGGREGATES = ["avg", "min", "max", "sum", "count"];
+export const SHAPES = ["line", "step", "smooth", "bars"];
+export const AXES = ["linear", "log"];
+export const TOPS = [0, 3, 5, 8, 12, 20];
+const SHOWN = ["avg", "count"];
+const SORT = "sum";
+
+/**
+ * Return the view of an address; what is malformed in it is left out.
+ * @param {URL} url
+ * @returns {View}
+ */
+export function read(url) {
+  const fields = url.searchParams;
+  const chosen = (fields.get("show") ?? "").split(",");
+  const aggregates = AGGREGATES.filter((each) => chosen.includes(each));
+  const sort = fields.get("sort") ?? SORT;
+  const key = sort.replace(/^-/, "");
+  return {
+    slug: slug(url),
+    since: moment(fields.get("since") ?? "") ?? "",
+    until: moment(fields.get("until") ?? "") ?? NOW,
+    q: fields.getAll("q").filter(Boolean),
+    aggregates: aggregates.length ? aggregates : SHOWN,
+    top: TOPS.find((each) => String(each) === fields.get("top")) ?? 0,
+    rate: fields.get("rate") === "1",
+    shape: oneOf(SHAPES, fields.get("shape")),
+    axis: oneOf(AXES, fields.get("axis")),
+    sort: key === "name" || AGGREGATES.includes(key) ? key : SORT,
+    reversed: sort.startsWith("-"),
+  };
+}
+
+/**
+ * Return the address of a view.
+ * @param {View} view
+ */
+export function address(view) {
+  const url = new URL(view.slug ? `archive/${encodeURIComponent(view.slug)}/` : "", ROOT);
+  const sort = (view.reversed ? "-" : "") + view.sort;
+  const fields = [
+    ["since", view.since],
+    ["until", view.until === NOW ? "" : view.until],
+    ...view.q.map((each) => ["q", each]),
+    ["show", view.aggregates.join() === SHOWN.join() ? "" : view.aggregates.join()],
+    ["top", view.top ? String(view.top) : ""],
+    ["rate", view.rate ? "1" : ""],
+    ["shape", view.shape === SHAPES[0] ? "" : view.shape],
+    ["axis", view.axis === AXES[0] ? "" : view.axis],
+    ["sort", sort === SORT ? "" : sort],
+  ];
+  url.search = new URLSearchParams(fields.filter(([, value]) => value)).toString().replaceAll("%2C", ",");
+  return url;
+}
+
+/**
+ * Return a view of an archive that keeps how things are shown, but not the range, which may not fit it.
+ * @param {View} view
+ * @param {string} other
+ * @returns {View}
+ */
+export function elsewhere(view, other) {
+  return { ...view, slug: other, since: "", until: NOW };
+}
+
+/** @param {URL} url */
+function slug(url) {
+  const found = /^archive\/([^/]+)\/$/.exec(url.pathname.slice(ROOT.pathname.length));
+  return found?.[1] ? decodeURIComponent(found[1]) : "";
+}
+
+/**
+ * @param {string[]} choices the first of which is the default
+ * @param {string | null} given
+ */
+function oneOf(choices, given) {
+  return choices.find((each) => each === given) ?? choices[0] ?? "";
+}
