@@ -1,92 +1,266 @@
-"""What asking costs: `python -m bench.ask`.
+"""What asking costs: `python -m bench.ask [--names 1000] [--buckets 1440] [--only tally,VictoriaMetrics]`.
 
-An archive of 1,000 names and 1,440 buckets is asked over HTTP, and the same question is put to SQLite itself on the
-same tables: the least that an answer can cost. The full dump is read to its end, with the server's memory before and at
-most.
+The same cells are asked for over HTTP from tally, graphite-web and VictoriaMetrics (those that are here, see
+bench/databases.py), and by a bare connection of apsw's from tally's own tables: the least that SQL alone can cost. Each
+answer is read to its end over a connection that stays open. CPU is that of the server's whole process tree.
 """
 
-import random
-import statistics
+import argparse
+import http.client
+import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import apsw
 
-from bench.server import Server, machine, tally
-from tally.engine import Archive, Catalog
-from tally.engine.rollup import Cells
+from bench.databases import DATABASES, Running, size_bytes
+from bench.filling import RESOLUTION_S, empty, fill
+from bench.questions import QUESTIONS, Asked
+from bench.server import machine, started, tally
+from bench.table import head, middle, row
 
-NAMES = 1000
-BUCKETS = 1440
-RESOLUTION_S = 60
-RUNS = 9
-PAGE_BYTES = 2**20
-BARE = "SELECT bucket, sum(sum) FROM data GROUP BY bucket"
+# So often and so long is a question put, at least and at most.
+RUNS_LEAST, RUNS_MOST = 5, 300
+LONG_ENOUGH_S, LONGEST_S = 1.5, 60
+CLIENTS, CLIENTS_S = 8, 4
+CROWDED = (1, 2, 3)
+LOAD_RATE = 20_000
 
+SHARES = "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC"
 
-def fill(directory: Path) -> Archive:
-    """Return an archive with a sample in every bucket of every name, committed in the order of time."""
-    chance = random.Random(1)
-    now = int(time.time()) // RESOLUTION_S * RESOLUTION_S
-    archive = Catalog(directory).create("big", resolution=RESOLUTION_S, retention=0)
-    for age in range(BUCKETS, 0, -1):
-        values = {f"requests.get.page{number}": chance.random() for number in range(NAMES)}
-        cells: Cells = {now - age * RESOLUTION_S: {name: (1, value, value, value) for name, value in values.items()}}
-        archive.commit(cells, now=now - (age - 1) * RESOLUTION_S)
-    return archive
+Ask = Callable[[], object]
 
 
-def median_s(work: Callable[[], object]) -> float:
-    """Return the median seconds of RUNS runs, after one that does not count."""
-    times = []
-    for _ in range(RUNS + 1):
-        began = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - began)
-    return statistics.median(times[1:])
+class Cost(NamedTuple):
+    """What a question took: median wall clock, and mean CPU of the server, in milliseconds."""
+
+    wall_ms: float
+    cpu_ms: float
 
 
-def read(url: str) -> int:
-    """Read an answer to its end, page by page; return its bytes."""
-    size = 0
-    with urllib.request.urlopen(url) as answer:
-        while page := answer.read(PAGE_BYTES):
-            size += len(page)
-    return size
+def cost(ask: Ask, cpu_s: Callable[[], float]) -> Cost:
+    """Put a question again and again, after once that does not count."""
+    ask()
+    times: list[float] = []
+    before, began = cpu_s(), time.perf_counter()
+    while len(times) < RUNS_MOST and (len(times) < RUNS_LEAST or time.perf_counter() - began < LONG_ENOUGH_S):
+        start = time.perf_counter()
+        ask()
+        times.append(time.perf_counter() - start)
+        if time.perf_counter() - began > LONGEST_S:
+            break
+    return Cost(middle(times) * 1000, (cpu_s() - before) / len(times) * 1000)
 
 
-def bare(path: Path) -> None:
-    """Put the question to SQLite itself."""
-    connection = apsw.Connection(str(path))
-    connection.execute(BARE).fetchall()
+class Client:
+    """A connection that stays open."""
+
+    def __init__(self, address: str) -> None:
+        self._connection = http.client.HTTPConnection(address, timeout=LONGEST_S * 2)
+
+    def get(self, path: str, **headers: str) -> tuple[int, str | None, int]:
+        """Read an answer to its end; return its status, its ETag and its bytes."""
+        self._connection.request("GET", path, headers=headers)
+        answer = self._connection.getresponse()
+        size = 0
+        while part := answer.read(2**20):
+            size += len(part)
+        if answer.status not in (200, 304):
+            raise SystemExit(f"{path}: {answer.status}")
+        return answer.status, answer.getheader("ETag"), size
+
+
+def served(running: Running, path: str, **headers: str) -> Cost:
+    """Return what a question costs over HTTP."""
+    return cost(partial(Client(running.address).get, path, **headers), lambda: running.server.cpu_s)
+
+
+def bare(path: Path, sql: str) -> Ask:
+    """Return what puts a question to SQLite itself."""
+
+    def ask() -> None:
+        connection = apsw.Connection(str(path))
+        connection.execute(sql).fetchall()
+        connection.close()
+
+    return ask
+
+
+@contextmanager
+def serving(directory: Path) -> Iterator[Running]:
+    """Start tally on archives that are there."""
+    with tally(directory, "serve", TALLY_QUERY_TIMEOUT=LONGEST_S) as server:
+        address = server.said(r"answering on http://(\S+)/")
+        server.said("(collecting)")
+        server.rest()
+        yield Running(server, address, lambda: size_bytes(directory))
+
+
+class Bench(NamedTuple):
+    """What runs: tally first, and its archive's file."""
+
+    running: dict[str, Running]
+    path: Path
+    buckets: range
+    names: int
+
+    def path_of(self, name: str, asked: Asked) -> str:
+        """Return where a database answers a question."""
+        paths = {"tally": asked.tally, "graphite-web": asked.graphite, "VictoriaMetrics": asked.victoriametrics}
+        first, last = self.buckets[0], self.buckets[-1]
+        values = {
+            "first": first,
+            "last": last,
+            "before": first - RESOLUTION_S,
+            "seconds": len(self.buckets) * RESOLUTION_S,
+        }
+        return paths[name].format(**values)
+
+    def costs(self, asked: Asked) -> dict[str, Cost]:
+        """Return what a question costs each, and SQL alone."""
+        found = {name: served(each, self.path_of(name, asked)) for name, each in self.running.items()}
+        return {**found, "bare apsw": cost(bare(self.path, asked.sql), time.process_time)}
+
+
+def table_of_questions(bench: Bench) -> Iterator[str]:
+    """Yield a row a question: milliseconds of each, and how they compare."""
+    others = [*list(bench.running)[1:], "bare apsw"]
+    yield "Median wall clock / CPU of the server, in ms, and in brackets how many times tally's that is"
+    yield ""
+    yield from head("question", "tally", *others)
+    for asked in QUESTIONS:
+        costs = bench.costs(asked)
+        own = costs["tally"]
+        cells = [
+            f"{costs[name].wall_ms:.3g} / {costs[name].cpu_ms:.3g} "
+            f"({costs[name].wall_ms / own.wall_ms:.2g} / {costs[name].cpu_ms / max(own.cpu_ms, 0.01):.2g})"
+            for name in others
+        ]
+        yield row(asked.title, f"{own.wall_ms:.3g} / {own.cpu_ms:.3g}", *cells)
+
+
+def table_of_crowds(bench: Bench) -> Iterator[str]:
+    """Yield a row a question: how many more answers CLIENTS clients get than one."""
+    yield from head(f"{CLIENTS} clients at once: answers a second, times one client's", *bench.running)
+    for number in CROWDED:
+        asked = QUESTIONS[number]
+        cells = []
+        for name, running in bench.running.items():
+            path = bench.path_of(name, asked)
+            alone, crowd = (answered(running.address, [path] * clients) for clients in (1, CLIENTS))
+            cells.append(f"{alone:.0f} × {crowd / alone:.2f}")
+        yield row(asked.title, *cells)
+
+
+def answered(address: str, paths: list[str]) -> float:
+    """Return how many answers a second as many clients get as there are paths, each a process of its own."""
+    with get_context("spawn").Pool(len(paths)) as pool:
+        pool.starmap(_ask_for, [(address, path, 0.2) for path in paths], chunksize=1)
+        return sum(pool.starmap(_ask_for, [(address, path, CLIENTS_S) for path in paths], chunksize=1))
+
+
+def _ask_for(address: str, path: str, seconds: float) -> float:
+    """Return how many answers a second this process gets."""
+    client = Client(address)
+    began, number = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+        client.get(path)
+        number += 1
+    return number / (time.perf_counter() - began)
+
+
+def table_of_repeats(bench: Bench) -> Iterator[str]:
+    """Yield what a question costs that is asked again with the ETag of its answer, where there is one."""
+    running = bench.running["tally"]
+    client = Client(running.address)
+    yield from head("asked again between two flushes", "status", "wall ms", "CPU ms")
+    for asked in QUESTIONS[1:]:
+        _, tag, _ = client.get(asked.tally)
+        if tag is None:
+            yield row(asked.title, "no ETag", "", "")
+            continue
+        headers = {"If-None-Match": tag}
+        found = served(running, asked.tally, **headers)
+        yield row(asked.title, client.get(asked.tally, **headers)[0], found.wall_ms, found.cpu_ms)
+
+
+def table_of_bytes(bench: Bench) -> Iterator[str]:
+    """Yield the bytes a cell on disk of each, and what tally's are of."""
+    cells = bench.names * len(bench.buckets)
+    yield from head("on disk", "MB", "bytes a cell")
+    yield from (row(name, each.bytes() / 1e6, each.bytes() / cells) for name, each in bench.running.items())
+    connection = apsw.Connection(str(bench.path), flags=apsw.SQLITE_OPEN_READONLY)
+    shares: list[Any] = connection.execute(SHARES).fetchall()
     connection.close()
+    yield from (row(f"of tally's: {name}", size / 1e6, size / cells) for name, size in shares if size > cells / 100)
 
 
-def ask(server: Server, archive: Archive) -> None:
-    """Print what the sum by time and the dump cost."""
-    url = server.said(r"answering on (http://\S+)/")
-    server.said("(collecting)")
-    least = median_s(lambda: bare(archive.path))
-    asked = median_s(lambda: read(f"{url}/aggregate/big/sum/"))
-    print(f"sum of all names by time: {asked / least:.2f} times SQLite alone ({asked * 1000:.0f} ms)")
-    before = server.memory_bytes
-    began = time.perf_counter()
-    size = read(f"{url}/values/big/")
-    seconds = time.perf_counter() - began
-    grown = server.peak_bytes - before
-    print(f"full dump: {size / 1e6:.0f} MB in {seconds:.1f} s; memory grew by {grown / 2**20:.1f} MiB at most")
+def dump(bench: Bench) -> Iterator[str]:
+    """Yield what the memory of the server grows by while all cells are dumped."""
+    running = bench.running["tally"]
+    before = running.server.memory_bytes
+    _, _, size = Client(running.address).get(QUESTIONS[-1].tally)
+    grown = running.server.peak_bytes - before
+    yield from head("full dump, MB", "memory of the server above what it was before, at most, MiB")
+    yield row(size / 1e6, grown / 2**20)
+
+
+def beside_a_load(bench: Bench) -> Iterator[str]:
+    """Yield how many datagrams are lost while CLIENTS clients ask everything."""
+    running = bench.running["tally"]
+    port = running.server.said(r"collecting on UDP \S+ port (\d+)")
+    with tempfile.TemporaryDirectory() as place:
+        command = [sys.executable, "-m", "bench.load", port, LOAD_RATE, CLIENTS_S * 3, 1, "%s %.6f"]
+        with started(command, Path(place)) as sender:
+            paths = [QUESTIONS[number % len(QUESTIONS)].tally for number in range(CLIENTS)]
+            while sender.process.poll() is None:
+                answered(running.address, paths)
+            sent = sender.log.read_text().split()[0]
+    running.server.end()
+    drops = running.server.said(r"the kernel dropped (\d+) datagrams")
+    yield from head(f"{CLIENTS} clients ask everything meanwhile: datagrams/s", "sent", "dropped by the kernel")
+    yield row(LOAD_RATE, int(sent), int(drops))
+
+
+def lines(names: int, buckets: int, only: list[str] | None) -> Iterator[str]:
+    """Yield all that is measured, as Markdown."""
+    end = int(time.time()) // RESOLUTION_S * RESOLUTION_S
+    span = range(end - buckets * RESOLUTION_S, end, RESOLUTION_S)
+    chosen = [each for each in DATABASES if each.name in (only or [each.name])]
+    absent = [f"{each.name} ({each.get})" for each in chosen if not each.is_here]
+    yield f"{names:,} names, {buckets:,} buckets, {names * buckets:,} cells" + (
+        f"; not here, so left out: {', '.join(absent)}" if absent else ""
+    )
+    with ExitStack() as stack:
+        places = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in (0, *chosen)]
+        archive = empty(places[0])
+        fill(archive, names=names, buckets=buckets, until=end)
+        running = {"tally": stack.enter_context(serving(places[0]))}
+        for database, place in zip(chosen, places[1:], strict=True):
+            if database.is_here:
+                running[database.name] = stack.enter_context(database.started(place, names, span))
+        bench = Bench(running, archive.path, span, names)
+        for part in (dump, table_of_questions, table_of_crowds, table_of_repeats, table_of_bytes, beside_a_load):
+            yield ""
+            yield from part(bench)
 
 
 def main() -> None:
-    """Fill an archive, and ask."""
-    print(f"{machine()}; {NAMES} names, {BUCKETS} buckets, median of {RUNS}\n")
-    with tempfile.TemporaryDirectory() as place:
-        archive = fill(Path(place))
-        with tally(Path(place), "serve") as server:
-            ask(server, archive)
+    """Read the command line, and print."""
+    parser = argparse.ArgumentParser(prog="python -m bench.ask", description="What asking costs.")
+    parser.add_argument("--names", type=int, default=1000)
+    parser.add_argument("--buckets", type=int, default=1440)
+    parser.add_argument("--only", type=lambda text: text.split(","), help="peers, separated by commas")
+    chosen = parser.parse_args()
+    print(f"{machine()}\n")
+    for line in lines(chosen.names, chosen.buckets, chosen.only):
+        print(line, flush=True)
 
 
 if __name__ == "__main__":

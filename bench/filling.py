@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tally.engine import Archive, Catalog
-from tally.engine.rollup import Cells
+from tally.engine.rollup import Cell, Cells
 
 RESOLUTION_S = 60
 
@@ -17,16 +17,22 @@ def empty(directory: Path, slug: str = "big") -> Archive:
 
 
 def fill(archive: Archive, *, names: int, buckets: int, until: float | None = None) -> None:
-    """Put a sample of every name into each of so many buckets, the last one before `until`, in the order of time."""
+    """Put a cell of every name into each of so many buckets, the last one before `until`, in the order of time."""
     end = int(time.time() if until is None else until) // RESOLUTION_S * RESOLUTION_S
     for bucket, cells in made(names, range(end - buckets * RESOLUTION_S, end, RESOLUTION_S)):
         archive.commit(cells, now=bucket + RESOLUTION_S)
 
 
 def made(names: int, buckets: range) -> Iterator[tuple[int, Cells]]:
-    """Yield made-up cells bucket by bucket."""
+    """Yield made-up cells bucket by bucket, the same each time."""
     chance = random.Random(1)
     known = [f"requests.get.page{number}" for number in range(names)]
     for bucket in buckets:
-        values = [(name, chance.random()) for name in known]
-        yield bucket, {bucket: {name: (1, value, value, value) for name, value in values}}
+        yield bucket, {bucket: {name: _cell(chance) for name in known}}
+
+
+def _cell(chance: random.Random) -> Cell:
+    """Return a cell of 1 to 20 samples between 0 and 2."""
+    low, high = chance.random(), 1 + chance.random()
+    count = 1 + int(20 * chance.random())
+    return (count, count * (low + high) / 2, low, high)
