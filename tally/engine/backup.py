@@ -19,7 +19,7 @@ import apsw
 
 from tally.engine import schema
 from tally.engine.aside import aside, beside, publish
-from tally.engine.check import CHECK_STEPS, verify
+from tally.engine.check import CHECK_STEPS
 from tally.errors import ArchiveExists, ArchiveUnavailable
 
 MEDIA_TYPE = "application/vnd.sqlite3"
@@ -87,7 +87,7 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
         target.set_progress_handler(lambda: report(1), CHECK_STEPS)
         target.pragma("journal_mode", "delete")
         with schema.translated(source):
-            verify(target, source)
+            schema.verify(target, source)
     schema.connect(built).close()
 
 

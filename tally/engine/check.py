@@ -8,10 +8,8 @@ import apsw
 from tally.engine import schema, sql
 from tally.engine.aside import beside
 from tally.engine.definition import Definition
-from tally.errors import NotAnArchive, TallyError, UnknownArchive
+from tally.errors import TallyError, UnknownArchive
 
-# So many messages of SQLite's tell enough of a damage.
-DAMAGES = 5
 # So many steps of SQLite's machine are run before an interruption is seen.
 CHECK_STEPS = 100_000
 
@@ -52,33 +50,11 @@ def check(path: Path, now: float) -> Checkup:
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")
             contents = _contents(connection, path, now)
-            return Checkup(slug, tuple(damage(connection)), contents)
+            return Checkup(slug, tuple(schema.damage(connection)), contents)
     except UnknownArchive:
         raise
     except TallyError as error:
         return Checkup(slug, (str(error),), None)
-
-
-def verify(connection: apsw.Connection, path: Path) -> None:
-    """Fail unless SQLite finds the database sound, which is told as that of `path`.
-
-    :raises NotAnArchive: when it does not.
-    """
-    if found := _integrity(connection):
-        raise NotAnArchive(f"{path}: is damaged: {found[0]}")
-
-
-def damage(connection: apsw.Connection) -> list[str]:
-    """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
-    if found := _integrity(connection):
-        return found
-    counts = connection.execute(sql.BROKEN_RULES, dict(connection.execute(sql.META))).get
-    return [f"{count} {what}" for what, count in zip(sql.RULES, counts, strict=True) if count]
-
-
-def _integrity(connection: apsw.Connection) -> list[str]:
-    texts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES})")]
-    return [] if texts == ["ok"] else texts
 
 
 def _contents(connection: apsw.Connection, path: Path, now: float) -> Contents:

@@ -16,7 +16,7 @@ DELETE mode until the first commit to it.
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 from urllib.parse import quote
@@ -32,12 +32,24 @@ from tally.errors import (
     InvalidDefinition,
     NotAnArchive,
     QueryTimeout,
+    TallyError,
     UnknownArchive,
 )
 
 APPLICATION_ID = 0x74616C79  # "taly"
 USER_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
+# So many messages of SQLite's tell enough of a damage.
+DAMAGES = 5
+# What SQLite says of a file that may be right another time, and of one that is not as it was made.
+UNAVAILABLE = (
+    apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError,
+    apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.AbortError, apsw.NoMemError, apsw.NoLFSError,
+)  # fmt: skip
+DAMAGED = (
+    apsw.NotADBError, apsw.CorruptError, apsw.SQLError, apsw.FormatError, apsw.ConstraintError, apsw.MismatchError,
+    apsw.TooBigError, apsw.SchemaChangeError, apsw.EmptyError, apsw.NotFoundError, apsw.InternalError,
+)  # fmt: skip
 
 DDL = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -240,9 +252,34 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
     read_definition(connection, path)
 
 
+def verify(connection: apsw.Connection, path: Path) -> None:
+    """Fail unless SQLite finds the database sound, which is told as that of `path`.
+
+    :raises NotAnArchive: when it does not.
+    """
+    if found := _integrity(connection):
+        raise NotAnArchive(f"{path}: is damaged: {found[0]}")
+
+
+def damage(connection: apsw.Connection) -> list[str]:
+    """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
+    if found := _integrity(connection):
+        return found
+    counts = connection.execute(sql.BROKEN_RULES, dict(connection.execute(sql.META))).get
+    return [f"{count} {what}" for what, count in zip(sql.RULES, counts, strict=True) if count]
+
+
+def _integrity(connection: apsw.Connection) -> list[str]:
+    texts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES})")]
+    return [] if texts == ["ok"] else texts
+
+
 @contextmanager
 def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors on `path` into the tree's.
+    """Turn SQLite's errors on `path` into the tree's, but for those of who uses it wrongly.
+
+    SQLite does not look at all that it reads, so a damaged file may hold values of any type and text of any bytes. What
+    Python makes of those is told as damage where the file has it, and else is a bug.
 
     :raises QueryTimeout: when the query was interrupted.
     :raises NotAnArchive: when the file is no database, or damaged: with bytes or tables that are not as they were made.
@@ -252,16 +289,24 @@ def translated(path: Path) -> Iterator[None]:
         yield
     except apsw.InterruptError:
         raise QueryTimeout("the question took too long: ask for less, or raise TALLY_QUERY_TIMEOUT") from None
-    except (apsw.NotADBError, apsw.CorruptError, apsw.SQLError) as error:
-        raise NotAnArchive(f"{path}: is not an archive of tally's, or damaged: {error}") from error
-    except (
-        apsw.BusyError,
-        apsw.LockedError,
-        apsw.ProtocolError,
-        apsw.CantOpenError,
-        apsw.ReadOnlyError,
-        apsw.FullError,
-        apsw.IOError,
-        apsw.PermissionsError,
-    ) as error:
-        raise ArchiveUnavailable(f"{path}: cannot be used now: {error}") from error
+    except UNAVAILABLE as error:
+        raise ArchiveUnavailable(f"{path}: cannot be used now: {_line(error)}") from error
+    except (*DAMAGED, UnicodeDecodeError) as error:
+        raise NotAnArchive(f"{path}: is not an archive of tally's, or damaged: {_line(error)}") from error
+    except (TypeError, AssertionError, OverflowError) as error:
+        if found := _found(path):
+            raise NotAnArchive(f"{path}: is damaged: {found}") from error
+        raise
+
+
+def _found(path: Path) -> str:
+    """Return what is wrong with a file, or nothing."""
+    try:
+        with closing(connect(path)) as connection:
+            return "".join(damage(connection)[:1])
+    except (TallyError, apsw.Error) as error:
+        return _line(error)
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -43,7 +43,7 @@ COARSENED = "INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < 
 RULES = (
     "rows are sealed that should not be, or are not sealed that should be",
     "rows do not begin at a bucket",
-    "rows have impossible aggregates",
+    "rows have impossible values",
     "rows have no name",
     "names have no rows",
 )
@@ -51,7 +51,9 @@ BROKEN_RULES = """
 SELECT
     count(*) FILTER (WHERE sealed <> (bucket < :sealed_before)),
     count(*) FILTER (WHERE bucket % :resolution <> 0),
-    count(*) FILTER (WHERE NOT (count >= 1 AND min <= max)),
+    count(*) FILTER (WHERE NOT (
+        typeof(bucket) = 'integer' AND typeof(count) IN ('integer', 'real') AND typeof(sum) = 'real'
+        AND typeof(min) = 'real' AND typeof(max) = 'real' AND count >= 1 AND min <= max)),
     count(*) FILTER (WHERE id NOT IN (SELECT id FROM names)),
     (SELECT count(*) FROM names WHERE id NOT IN (SELECT id FROM data))
 FROM data NOT INDEXED

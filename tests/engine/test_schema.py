@@ -401,3 +401,56 @@ def test_translated(error: type[Exception], told: type[TallyError]) -> None:
         raise error("why")
     with pytest.raises(apsw.MisuseError), schema.translated(Path("x.db")):
         raise apsw.MisuseError
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (apsw.InterruptError, QueryTimeout),
+        *((each, ArchiveUnavailable) for each in schema.UNAVAILABLE),
+        *((each, NotAnArchive) for each in schema.DAMAGED),
+    ],
+)
+def test_every_error_of_a_file_is_translated(path: Path, error: type[Exception], expected: type[TallyError]) -> None:
+    """What SQLite says of a file is told in one line of tally's."""
+    with pytest.raises(expected) as raised, schema.translated(path):
+        raise error("first\nsecond")
+    assert "\n" not in str(raised.value)
+
+
+def test_only_wrong_use_is_not_translated() -> None:
+    """The errors of apsw that are told as they are are those of who uses it wrongly."""
+    errors = {each for each in vars(apsw).values() if isinstance(each, type) and issubclass(each, apsw.Error)}
+    told = errors - {apsw.Error, apsw.InterruptError, *schema.UNAVAILABLE, *schema.DAMAGED}
+    assert {
+        "BindingsError", "ConnectionClosedError", "ConnectionNotClosedError", "CursorClosedError", "ExecTraceAbort",
+        "ExecutionCompleteError", "ExtensionLoadingError", "ForkingViolationError", "IncompleteExecutionError",
+        "InvalidContextError", "MisuseError", "NoFTS5Error", "RangeError", "ThreadingViolationError",
+        "VFSFileClosedError", "VFSNotImplementedError",
+    } == {each.__name__ for each in told}  # fmt: skip
+
+
+@pytest.mark.parametrize("error", [TypeError, AssertionError, OverflowError])
+def test_a_value_of_the_wrong_type_is_damage(path: Path, error: type[Exception]) -> None:
+    """What Python makes of a value that should not be there is told as damage, and without such a value as a bug."""
+    Archive(path).commit(CELLS, now=1000)
+    with pytest.raises(error), schema.translated(path):
+        raise error
+    _changed(path, "UPDATE data SET bucket = 'x' || id WHERE id = 1")
+    with pytest.raises(NotAnArchive, match="is damaged: 1 rows have impossible values"), schema.translated(path):
+        raise error
+
+
+def test_text_that_is_none_is_damage(path: Path) -> None:
+    """A name that is not UTF-8 is told as damage."""
+    Archive(path).commit(CELLS, now=1000)
+    _changed(path, "UPDATE names SET name = CAST(x'FF' AS TEXT) WHERE id = 1")
+    with pytest.raises(NotAnArchive, match="damaged: 'utf-8' codec can't decode"):
+        Archive(path).names()
+
+
+def test_a_seal_that_is_none_is_damage(path: Path) -> None:
+    """A file that does not say up to where it is sealed is damaged."""
+    _changed(path, "DELETE FROM meta WHERE key = 'sealed_before'")
+    with pytest.raises(NotAnArchive, match="is damaged: it does not say up to where it is sealed"):
+        Archive(path).names()

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tally.engine import Catalog
 
@@ -69,11 +70,11 @@ def check_balance(directory: Path, slug: str) -> int:
     return sum(counts.values())
 
 
-def books(directory: Path) -> list[dict[str, dict[str, dict[str, int]]]]:
+def books(directory: Path) -> list[Any]:
     """Return the status files of all collectors, dead ones too."""
     return [json.loads(path.read_text()) for path in sorted(directory.glob("collector-*.json"))]
 
 
 def stored(directory: Path, slug: str) -> int:
     """Return how many samples the collectors said they had stored in an archive."""
-    return sum(each["archives"].get(slug, {}).get("stored", 0) for each in books(directory))
+    return sum(int(each["archives"].get(slug, {}).get("stored", 0)) for each in books(directory))
