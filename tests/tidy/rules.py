@@ -203,13 +203,13 @@ def docstrings_of_tests(modules: list[Module]) -> Iterator[str]:
 
 
 def mirroring_tests(modules: list[Module]) -> Iterator[str]:
-    """tests/engine/test_rollup.py is for tally/engine/rollup.py, and test_init.py is for `__init__`."""
+    """tests/engine/test_rollup.py is for tally/engine/rollup.py; test_init and test_main are for those in `__`."""
     paths = {module.path for module in modules}
     for path in sorted(paths):
         folder, _, file = path.rpartition("/")
         if file.startswith("test_") and not folder.startswith(ABOUT_THE_WHOLE):
             name = file.removeprefix("test_").removesuffix(".py")
-            name = "__init__" if name == "init" else name
+            name = f"__{name}__" if name in ("init", "main") else name
             mirrored = f"tally{folder.removeprefix('tests')}/{name}"
             if not {f"{mirrored}.py", f"{mirrored}/__init__.py"} & paths:
                 yield path

@@ -77,6 +77,7 @@ CASES: list[tuple[Rule, dict[str, str], list[str]]] = [
     (rules.mirroring_tests, {"tests/test_engine.py": "", "tally/engine/__init__.py": ""}, []),
     (rules.mirroring_tests, {"tests/engine/test_definition.py": "", "tally/engine/definition.py": ""}, []),
     (rules.mirroring_tests, {"tests/test_init.py": "", "tally/__init__.py": ""}, []),
+    (rules.mirroring_tests, {"tests/test_main.py": "", "tally/__main__.py": ""}, []),
     (rules.mirroring_tests, {"tests/test_a.py": "", "tally/engine/a.py": ""}, ["tests/test_a.py"]),
     (rules.modules_without_tests, {"tally/a.py": "def f(): pass", "tests/test_a.py": "", "tally/b.py": "x = 1"}, []),
     (rules.modules_without_tests, {"tally/engine/a.py": "def f(): pass", "tests/test_a.py": ""}, ["tally/engine/a.py"]),
