@@ -1,7 +1,7 @@
 """How tally is proven: plain `nox` runs every session, and each must hold.
 
 Which interpreters the tests run on is not written down: it is every CPython from 3.11 on that works on this machine,
-the oldest of them with coverage.
+the oldest of them with coverage and with Django, which the others do without.
 """
 
 import os
@@ -16,9 +16,11 @@ nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-CODE = ("tally", "tests", "bench", "noxfile.py")
+CODE = ("tally", "tests", "bench", "examples", "noxfile.py")
 READING = ("tests/tidy", "tests/docs")
 MINORS = range(11, 20)
+# Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
+DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
 
 
 def interpreters() -> dict[str, str]:
@@ -61,7 +63,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Every type is told, and true."""
-    install(session, "types", "test")
+    install(session, "types", "test", "django")
     session.run("mypy")
 
 
@@ -69,7 +71,7 @@ def types(session: nox.Session) -> None:
 @nox.parametrize("python", [nox.param(path, id=version) for version, path in FOUND.items()])
 def tests(session: nox.Session) -> None:
     """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage."""
-    install(session, "test")
+    install(session, "test", *(["django"] if session.python == FOUND[OLDEST] else []))
     chosen = session.posargs or [f"--ignore={path}" for path in READING]
     if session.python != FOUND[OLDEST] or session.posargs:
         session.run("pytest", *chosen)
@@ -78,6 +80,23 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "run", "-m", "pytest", *chosen)
     session.run("coverage", "combine", "--quiet")
     session.run("coverage", "report")
+
+
+@nox.session
+@nox.parametrize(
+    ("python", "django"),
+    [
+        nox.param(path, django, id=f"{version}-{django}")
+        for version, path in FOUND.items()
+        for django, minors in DJANGOS.items()
+        if int(version.removeprefix("3.")) in minors
+    ],
+)
+def django(session: nox.Session, django: str) -> None:
+    """The integration is what it promises in every Django that a Python runs."""
+    install(session, "test", "django")
+    session.install(f"django=={django}.*")
+    session.run("pytest", *(session.posargs or ["tests/integrations/django"]))
 
 
 @nox.session

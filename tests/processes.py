@@ -2,12 +2,13 @@
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LIMIT_S = 30.0
@@ -81,7 +82,7 @@ def started(directory: Path, *arguments: str, **settings: object) -> Iterator[Ru
 
 @contextmanager
 def launched(command: Sequence[str], variables: Mapping[str, str], *, cwd: Path | None = None) -> Iterator[Running]:
-    """Start any program, and see to it that it ends."""
+    """Start any program, and see to it that it ends with all that it has started."""
     process = subprocess.Popen(
         command, env=variables, cwd=cwd, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -89,8 +90,8 @@ def launched(command: Sequence[str], variables: Mapping[str, str], *, cwd: Path 
     try:
         yield running
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # What it has started as well.
         process.wait(LIMIT_S)
         running._reader.join(LIMIT_S)
         assert process.stderr is not None

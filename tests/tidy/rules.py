@@ -43,7 +43,9 @@ PACKAGES = {
 EVENT_LOOPS = {"asyncio", "anyio", "selectors"}
 
 # Tests that mirror no module.
-ABOUT_THE_WHOLE = ("tests/tidy", "tests/docs", "tests/browser", "tests/survive", "tests/real")
+ABOUT_THE_WHOLE = (
+    "tests/tidy", "tests/docs", "tests/browser", "tests/survive", "tests/real", "tests/integrations/django/example",
+)  # fmt: skip
 
 SELECT = re.compile(r"\bSELECT\s")
 # A temporary table is no part of a file.

@@ -1,0 +1,1 @@
+"""A bookshop that counts and times what its visitors do."""

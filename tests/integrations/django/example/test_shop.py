@@ -1,0 +1,103 @@
+"""The site under gunicorn and uvicorn with `tallyserver` beside it: what its visitors do is found in the archives."""
+
+import json
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.integrations.django.example.shop import SERVERS, Shop, Visitor
+from tests.processes import wait_for
+
+LOAD_S = 3.0
+VISITORS = 4
+
+pytestmark = pytest.mark.parametrize("server", SERVERS)
+
+# What a visitor asks for, and what the middleware calls it.
+VISITS = {
+    "/": "requests.get",
+    "/books/3/": "requests.get.books.3",
+    "/search/?q=wal": "requests.get.search",
+    "/books.csv": "requests.get.books.csv",
+}
+
+
+def test_page_timings_are_found_where_they_are_promised(server: str, shop: Shop) -> None:
+    """Every visit is there under its name, with orders and searches, and tally's own pages are not."""
+    shop.archives.create("daily", resolution=10)
+    with shop.collecting() as collector, shop.served(server) as url:
+        visitor = Visitor(url)
+        for path in VISITS:
+            assert visitor.get(path)
+        assert b"Candide" in visitor.post("/books/3/", "/books/3/order/")
+        assert b"Log in" in visitor.get("/_tally/admin/")
+
+        def counts() -> dict[str, int]:
+            found: dict[str, int] = json.loads(visitor.get("/_tally/aggregate/daily/count/byname/"))
+            return found
+
+        wait_for(lambda: 9 <= sum(counts().values()), "all samples")
+        # The page was opened once more for its form, and once more after the order.
+        others = ("requests.post.books.3.order", "orders.candide", "search.seconds")
+        assert {**dict.fromkeys((*VISITS.values(), *others), 1), "requests.get.books.3": 3} == counts()
+        averages = json.loads(visitor.get("/_tally/aggregate/daily/avg/byname/"))
+        assert 1 == averages.pop("orders.candide")
+        assert all(0 < seconds < 10 for seconds in averages.values()), averages
+        assert 0 == collector.end(signal.SIGTERM)
+
+
+def test_pythons_own_sqlite_opens_no_archive(server: str, shop: Shop) -> None:
+    """It would drop the engine's locks on the same file: in all of the site it opens Django's database alone."""
+    shop.archives.create("daily", resolution=10)
+    with shop.collecting(), shop.served(server) as url:
+        visitor = Visitor(url)
+        visitor.get("/")
+        for path in ("/_tally/archives/", "/_tally/values/daily/", "/_tally/admin/login/"):
+            assert visitor.get(path)
+        visitor.post("/_tally/admin/login/", "/_tally/admin/login/")
+        wait_for(lambda: b"requests.get" in visitor.get("/_tally/names/daily/"), "a sample")
+    assert {"db.sqlite3"} == shop.opened()
+
+
+def test_two_site_processes_and_a_collector_write_the_same_archives(server: str, shop: Shop) -> None:
+    """Under load, with the site writing by itself beside the collector, nothing is locked and no sample is lost."""
+    shop.archives.create("daily", resolution=1, pattern="*")
+    over = threading.Event()
+    with shop.collecting("--host", "127.0.0.1") as collector:
+        shop.configure(TALLY_HOST="")
+        with shop.served(server) as url, ThreadPoolExecutor(VISITORS + 2) as pool:
+            visits = [pool.submit(repeat, over, lambda: Visitor(url).get("/books/3/")) for _ in range(VISITORS)]
+            sent = pool.submit(send, over, collector.udp_port)
+            asked = pool.submit(repeat, over, lambda: Visitor(url).get("/_tally/values/daily/?limit=1"))
+            over.wait(LOAD_S)
+            over.set()
+            visited = sum(each.result() for each in visits)
+        assert 0 < asked.result()
+        assert 0 == collector.end(signal.SIGTERM)
+    expected = {"requests.get.books.3": visited, "sent": sent.result()}
+    assert expected == shop.archives["daily"].aggregate("count", by="name")
+    assert [] == [line for line in collector.lines if "locked" in line]
+
+
+def repeat(over: threading.Event, do: Callable[[], object]) -> int:
+    """Do something until it is over, and return how often it was done."""
+    count = 0
+    while not over.is_set():
+        do()
+        count += 1
+    return count
+
+
+def send(over: threading.Event, port: int) -> int:
+    """Send samples at a bounded rate until it is over, and return how many."""
+    count = 0
+    with socket.socket(type=socket.SOCK_DGRAM) as sender:
+        while not over.wait(0.005):
+            for _ in range(10):
+                sender.sendto(b"sent 1", ("127.0.0.1", port))
+                count += 1
+    return count
