@@ -12,7 +12,8 @@ from pathlib import Path
 
 import apsw
 
-from tally.engine import schema, sql
+from tally.engine import schema, sql, statements
+from tally.engine.marks import Marks
 from tally.engine.question import Question
 from tally.engine.shape import Row, filled, shaped
 
@@ -42,9 +43,9 @@ class Answer:
         self._query = _Query(schema.connect(path), self._limit)
         try:
             with schema.translated(path):
-                stored, few = self._query.begin(question)
-            self._span = sql.span(question, stored.resolution)
-            self._select = partial(sql.select, question, stored, few=few)
+                plan = self._query.begin(question)
+            self._span = sql.span(question, plan.marks.resolution)
+            self._select = partial(sql.select, question, plan)
             shape = shaped(question, self._span)
             self._chunks = _chunked(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
         except BaseException:
@@ -118,24 +119,27 @@ class _Query:
         self._lock = threading.Lock()
         connection.set_progress_handler(limit.is_over, CHECK_STEPS)
 
-    def begin(self, question: Question) -> tuple[sql.Stored, bool]:
+    def begin(self, question: Question) -> sql.Plan:
         """Begin the read transaction, in which the writer's marks and the rows belong together."""
         self._connection.execute("BEGIN")
-        meta = dict(self._connection.execute(sql.META))
-        few = sql.few_names(question.q)
-        is_few = bool(question.q) and bool(self._connection.execute(few.text, few.bindings).get)
-        return sql.Stored(meta["resolution"], meta["sealed_before"]), is_few
+        marks = Marks.read(dict(self._connection.execute(statements.META)))
+        planning = sql.planning(question, marks)
+        few, packed = self._connection.execute(planning.text, planning.bindings).get
+        return sql.Plan(marks, bool(few), bool(packed))
 
     def batches(self, statement: sql.Statement) -> Iterator[list[Row]]:
+        """Yield the rows, many at a time; those that are packed one at a time, without the empty ones."""
         cursor = None
+        most = 1 if statement.is_packed else BATCH_ROWS
         while True:
             with self._lock:
                 self._limit.check()
                 cursor = cursor or self._connection.execute(statement.text, statement.bindings)
-                batch = list(islice(cursor, BATCH_ROWS))
+                batch = list(islice(cursor, most))
             if not batch:
                 return
-            yield batch
+            if batch[0][-1] is not None or not statement.is_packed:
+                yield batch
 
     def close(self) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from tally.engine import schema, sql
+from tally.engine import schema, sql, statements
 from tally.engine.answer import Answer
 from tally.engine.backup import Progress, backup
 from tally.engine.check import Checkup, check
@@ -64,14 +64,14 @@ class Archive:
         with schema.opened(self.path) as connection:
             connection.execute("BEGIN")
             definition = schema.read_definition(connection, self.path)
-            first, last = connection.execute(sql.FIRST_LAST).get
+            first, last = connection.execute(statements.FIRST_LAST).get
             size_bytes = connection.pragma("page_count") * connection.pragma("page_size")
         return Summary(definition, first, last, size_bytes)
 
     def points(self) -> int:
         """Return how many points are stored, a point being what is kept of one name in one bucket."""
         with schema.opened(self.path) as connection:
-            return int(connection.execute(sql.POINTS).get)
+            return int(connection.execute(statements.POINTS).get)
 
     def edit(self, **changes: Any) -> Definition:
         """Change properties, all or none; a coarser resolution merges what is stored. Return the new definition.

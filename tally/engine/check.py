@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 
-from tally.engine import schema, sql
+from tally.engine import schema, statements
 from tally.engine.aside import beside
 from tally.engine.definition import Definition
 from tally.errors import TallyError, UnknownArchive
@@ -59,13 +59,13 @@ def check(path: Path, now: float) -> Checkup:
 
 def _contents(connection: apsw.Connection, path: Path, now: float) -> Contents:
     definition = schema.read_definition(connection, path)
-    sealed_before = connection.execute(sql.META_VALUE, ("sealed_before",)).get
+    sealed_before = connection.execute(statements.META_VALUE, ("sealed_before",)).get
     return Contents(
         definition,
-        connection.execute(sql.NAME_COUNT).get,
-        connection.execute(sql.POINTS).get,
-        connection.execute(sql.ROWS_FROM, (sealed_before,)).get,
-        connection.execute(sql.ROWS_BEFORE, (definition.cutoff(now),)).get,
+        connection.execute(statements.NAME_COUNT).get,
+        connection.execute(statements.POINTS).get,
+        connection.execute(statements.ROWS_FROM, (sealed_before,)).get,
+        connection.execute(statements.ROWS_BEFORE, (definition.cutoff(now),)).get,
         connection.pragma("page_count") * connection.pragma("page_size"),
         schema.file_size(beside(path.resolve(), "-wal")) or 0,
     )

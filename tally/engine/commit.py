@@ -4,6 +4,11 @@ New rows of the open bucket are neighbours in the table, but each would land on 
 So rows enter unsealed and outside the index; once SEAL_ROWS of them stand in closed buckets, one UPDATE seals them and
 `sealed_before` moves past them. A late row for a sealed bucket enters sealed, and SQLite keeps the index in step.
 
+Two tables of what is merged already are kept true in the same transaction. `totals` takes what every commit brings.
+`blocks` takes rows when they are sealed, so that a flush does not write each twice. What was merged cannot be taken out
+again: where a part of a bucket expires its total is made anew, and a block goes with the first of its rows, past which
+`blocks_from` moves.
+
 Retention goes by the clock, never by the newest sample: one from the future must not empty an archive. A commit deletes
 at most EXPIRE_ROWS rows, or twice as many as it brings where that is more, so that a large expiry never holds up
 collecting, and deletion never falls behind. A name goes with its last row.
@@ -16,19 +21,16 @@ from typing import NamedTuple
 
 import apsw
 
-from tally.engine import sql
+from tally.engine import sql, statements
 from tally.engine.definition import Definition
+from tally.engine.marks import Marks
 from tally.engine.rollup import Cells, count, merge
 from tally.engine.schema import write_definition, write_meta
 
+Row = tuple[int, int, float, float, float, float, bool]
+
 SEAL_ROWS = 65_536
 EXPIRE_ROWS = 50_000
-
-UPSERT = """
-INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-    count = count + excluded.count, sum = sum + excluded.sum,
-    min = min(min, excluded.min), max = max(max, excluded.max)
-"""
 
 
 @dataclass(slots=True)
@@ -56,61 +58,102 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     due: Cells = {}
     merge(due, cells, definition.resolution)
     cutoff = definition.cutoff(rules.now)
-    sealed_before = connection.execute(sql.META_VALUE, ("sealed_before",)).get
-    expire(connection, cutoff, sealed_before, most=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
+    marks = expire(connection, cutoff, most=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
     outcome = Outcome()
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
     ids = identify(connection, set().union(*due.values()), rules.max_names)
     for bucket, row in due.items():
-        rows = [(bucket, ids[name], *cell, bucket < sealed_before) for name, cell in row.items() if name in ids]
-        connection.executemany(UPSERT, rows)
-        outcome.stored += int(sum(row[2] for row in rows))
+        rows = [(bucket, ids[name], *cell, bucket < marks.sealed_before) for name, cell in row.items() if name in ids]
+        outcome.stored += int(enter(connection, rows, marks)) if rows else 0
     outcome.cardinality = count(due) - outcome.stored
-    seal(connection, definition, sealed_before, now=rules.now)
+    seal(connection, marks, now=rules.now)
+    connection.execute(statements.NEW_VERSION)
     return outcome
+
+
+def stored(connection: apsw.Connection) -> Marks:
+    """Return the marks of the archive."""
+    return Marks.read(dict(connection.execute(statements.META)))
+
+
+def enter(connection: apsw.Connection, rows: list[Row], marks: Marks) -> float:
+    """Merge rows of one bucket into the archive, and return how many samples they are of."""
+    connection.executemany(statements.UPSERT, rows)
+    (bucket, *_), _, counts, sums, lows, highs, (is_sealed, *_) = zip(*rows, strict=True)
+    total: float = sum(counts)
+    connection.execute(statements.UPSERT_TOTAL, (bucket, total, sum(sums), min(lows), max(highs)))
+    block = marks.block(bucket)
+    if is_sealed and block >= marks.blocks_from:
+        connection.executemany(statements.UPSERT_BLOCK, [(block, *row[1:-1]) for row in rows])
+    return total
 
 
 def identify(connection: apsw.Connection, names: Iterable[str], max_names: int) -> dict[str, int]:
     """Return the ids of `names`, where new ones get theirs while there is room: one beyond `max_names` has none."""
     wanted = sorted(names)
-    ids = dict(connection.execute(sql.NAME_IDS, (json.dumps(wanted),)))
+    ids = dict(connection.execute(statements.NAME_IDS, (json.dumps(wanted),)))
     new = [name for name in wanted if name not in ids]
     if new and max_names:
-        new = new[: max(0, max_names - connection.execute(sql.NAME_COUNT).get)]
+        new = new[: max(0, max_names - connection.execute(statements.NAME_COUNT).get)]
     for name in new:
         connection.execute("INSERT INTO names (name) VALUES (?)", (name,))
         ids[name] = connection.last_insert_rowid()
     return ids
 
 
-def expire(connection: apsw.Connection, cutoff: int, sealed_before: int, *, most: int) -> None:
-    """Delete the oldest rows whose bucket is before `cutoff`, `most` of them, and the names that have none left."""
-    edge = connection.execute(sql.EXPIRED_EDGE, (cutoff, most)).get or (cutoff, 0)
+def expire(connection: apsw.Connection, cutoff: int, *, most: int) -> Marks:
+    """Delete the oldest rows whose bucket is before `cutoff`, `most` of them, and the names that have none left.
+
+    Return the marks as they are then.
+    """
+    marks = stored(connection)
+    edge = connection.execute(statements.EXPIRED_EDGE, (cutoff, most)).get or (cutoff, 0)
     deleted = connection.execute("DELETE FROM data WHERE (bucket, id) < (?, ?) RETURNING id", edge)
-    if ids := {row[0] for row in deleted}:
-        connection.execute(sql.FORGET_NAMES, {"ids": json.dumps(list(ids)), "sealed_before": sealed_before})
+    ids = {row[0] for row in deleted}
+    if not ids:
+        return marks
+    connection.execute(statements.FORGET_NAMES, {"ids": json.dumps(list(ids)), "sealed_before": marks.sealed_before})
+    bucket, first_id = edge
+    connection.execute("DELETE FROM totals WHERE bucket <= ?", (bucket,))
+    connection.execute(statements.TOTALS, (bucket, bucket))
+    last_deleted = bucket if first_id else bucket - 1
+    blocks_from = max(marks.blocks_from, marks.block(last_deleted) + marks.block_s)
+    connection.execute("DELETE FROM blocks WHERE block < ?", (blocks_from,))
+    write_meta(connection, "blocks_from", blocks_from)
+    return marks._replace(blocks_from=blocks_from)
 
 
-def seal(connection: apsw.Connection, definition: Definition, sealed_before: int, *, now: float) -> None:
+def seal(connection: apsw.Connection, marks: Marks, *, now: float) -> None:
     """Seal the buckets that are closed at `now` once they hold SEAL_ROWS unsealed rows."""
-    closed_before = int(now // definition.resolution) * definition.resolution
-    if connection.execute(sql.UNSEALED_CLOSED, (sealed_before, closed_before, SEAL_ROWS)).get < SEAL_ROWS:
+    closed_before = int(now // marks.resolution) * marks.resolution
+    since = marks.sealed_before
+    if connection.execute(statements.UNSEALED_CLOSED, (since, closed_before, SEAL_ROWS)).get < SEAL_ROWS:
         return
-    last = connection.execute(sql.LAST_BEFORE, (closed_before,)).get
-    connection.execute("UPDATE data SET sealed = 1 WHERE bucket >= ? AND bucket < ?", (sealed_before, closed_before))
-    write_meta(connection, "sealed_before", last + definition.resolution)
+    last = connection.execute(statements.LAST_BEFORE, (closed_before,)).get
+    add_blocks(connection, marks, since=max(since, marks.blocks_from), before=closed_before)
+    connection.execute("UPDATE data SET sealed = 1 WHERE bucket >= ? AND bucket < ?", (since, closed_before))
+    write_meta(connection, "sealed_before", last + marks.resolution)
+
+
+def add_blocks(connection: apsw.Connection, marks: Marks, *, since: int, before: int) -> None:
+    """Merge the rows of buckets from `since` on and before `before` into their blocks."""
+    connection.execute(statements.BLOCKS, {"since": since, "before": before, "block_s": marks.block_s})
 
 
 def edit(connection: apsw.Connection, definition: Definition, changed: Definition) -> None:
     """Store a changed definition and, where its resolution is coarser, merge all that is stored into its buckets."""
     write_definition(connection, changed)
+    connection.execute(statements.NEW_VERSION)
     if changed.resolution == definition.resolution:
         return
-    sealed_before = connection.execute(sql.META_VALUE, ("sealed_before",)).get
-    sealed_before = sealed_before // changed.resolution * changed.resolution
-    connection.execute(sql.COARSEN, {"resolution": changed.resolution})
-    connection.execute("DELETE FROM data")
-    connection.execute(sql.COARSENED, (sealed_before,))
+    marks = stored(connection)
+    sealed_before = marks.sealed_before // changed.resolution * changed.resolution
+    connection.execute(statements.COARSEN, {"resolution": changed.resolution})
+    connection.execute(statements.EMPTY).fetchall()
+    connection.execute(statements.COARSENED, (sealed_before,))
     connection.execute("DROP TABLE temp.merged")
+    connection.execute(statements.TOTALS, (0, sql.FOREVER))
+    add_blocks(connection, marks, since=0, before=sealed_before)
     write_meta(connection, "sealed_before", sealed_before)
+    write_meta(connection, "blocks_from", 0)

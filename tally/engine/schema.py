@@ -5,10 +5,16 @@
     | key | value |     | id | name |        | bucket | id | count | sum | min | max | sealed |   | id | bucket | …
     +-----+-------+     +----+------+        +--------+----+-------+-----+-----+-----+--------+   +----+--------+-- - -
 
-`meta` holds the definition and one fact of the writer's: every row whose bucket is less than `sealed_before` has sealed
-= 1 and stands in the covering index, every other one has sealed = 0 and does not; see `commit`. `names` holds exactly
-the names that have rows, each once, so a cell costs the same whatever its name's length. The view `cells` is the same
-with names and averages, for people with an SQLite tool.
+    totals                               blocks (key block, id)
+    +--------+-------+-----+-----+-----+ +-------+----+-------+-----+-----+-----+
+    | bucket | count | sum | min | max | | block | id | count | sum | min | max |
+    +--------+-------+-----+-----+-----+ +-------+----+-------+-----+-----+-----+
+
+`meta` holds the definition and the writer's `marks`: every row whose bucket is less than `sealed_before` has sealed = 1
+and stands in the covering index, every other one has sealed = 0 and does not. `names` holds exactly the names that have
+rows, each once, so a cell costs the same whatever its name's length. `totals` has each bucket over all names, `blocks`
+the sealed rows of each name in some buckets, so that a long range is answered from few rows; see `commit`. The view
+`cells` is `data` with names and averages, for people with an SQLite tool.
 
 The file is marked by `application_id` and versioned by `user_version`. It is in WAL mode, but for a backup, which is in
 DELETE mode until the first commit to it.
@@ -23,7 +29,7 @@ from urllib.parse import quote
 
 import apsw
 
-from tally.engine import sql
+from tally.engine import marks, sql, statements
 from tally.engine.aside import aside, beside, publish, remove, sync_directory
 from tally.engine.definition import PROPERTIES, Definition
 from tally.errors import (
@@ -65,6 +71,22 @@ CREATE TABLE data (
     PRIMARY KEY (bucket, id)
 ) WITHOUT ROWID;
 CREATE INDEX data_by_name ON data (id, bucket, count, sum, min, max, sealed) WHERE sealed;
+CREATE TABLE totals (
+    bucket INTEGER PRIMARY KEY,
+    count  NUMERIC NOT NULL,
+    sum    REAL NOT NULL,
+    min    REAL NOT NULL,
+    max    REAL NOT NULL
+);
+CREATE TABLE blocks (
+    block INTEGER NOT NULL,
+    id    INTEGER NOT NULL,
+    count NUMERIC NOT NULL,
+    sum   REAL NOT NULL,
+    min   REAL NOT NULL,
+    max   REAL NOT NULL,
+    PRIMARY KEY (block, id)
+) WITHOUT ROWID;
 CREATE VIEW cells AS
     SELECT bucket, name, count, sum, sum / count AS avg, min, max FROM data JOIN names USING (id);
 """
@@ -111,7 +133,8 @@ def _build(path: Path, definition: Definition) -> None:
             connection.pragma("user_version", USER_VERSION)
             connection.execute(DDL).fetchall()
             write_definition(connection, definition)
-            write_meta(connection, "sealed_before", 0)
+            for mark, first in marks.FIRST.items():
+                write_meta(connection, mark, first)
         connection.pragma("journal_mode", "wal")
     finally:
         connection.close()
@@ -147,9 +170,9 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
 
     :raises NotAnArchive: when it is not whole, or not valid.
     """
-    meta = dict(connection.execute(sql.META))
-    if not isinstance(meta.get("sealed_before"), int):
-        raise NotAnArchive(f"{path}: is damaged: it does not say up to where it is sealed")
+    meta = dict(connection.execute(statements.META))
+    if not all(isinstance(meta.get(mark), int) for mark in marks.FIRST) or meta["block_buckets"] < 1:
+        raise NotAnArchive(f"{path}: is damaged: it does not say what of it is sealed")
     try:
         fields = {key: meta[key] for key in PROPERTIES}
         fields["enabled"] = bool(fields["enabled"])
@@ -265,8 +288,8 @@ def damage(connection: apsw.Connection) -> list[str]:
     """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
     if found := _integrity(connection):
         return found
-    counts = connection.execute(sql.BROKEN_RULES, dict(connection.execute(sql.META))).get
-    return [f"{count} {what}" for what, count in zip(sql.RULES, counts, strict=True) if count]
+    counts = connection.execute(statements.BROKEN_RULES, dict(connection.execute(statements.META))).get
+    return [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
 
 
 def _integrity(connection: apsw.Connection) -> list[str]:

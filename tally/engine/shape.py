@@ -58,7 +58,7 @@ def shaped(question: Question, span: Span) -> Shape:
     arguments = [{"time": "bucket", "name": name}.get(field, field) for field in _fields(question)]
     brackets = _brackets(question)
     return Shape(
-        Cell(_item(question, PLACES), tuple(arguments)),
+        Cell(_item(question, PLACES), tuple(arguments), brackets.separator),
         lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
     )
 
@@ -145,7 +145,7 @@ def _nested(question: Question) -> Shape:
                 last = key
         yield outer.empty if last is None else inner.closing + outer.closing
 
-    return Shape(Cell(template, (inner_column, *_shown(question))), parts)
+    return Shape(Cell(template, (inner_column, *_shown(question)), inner.separator), parts)
 
 
 def _series(question: Question, span: Span) -> Shape:
@@ -158,7 +158,7 @@ def _series(question: Question, span: Span) -> Shape:
         rows = (row for batch in batches for row in batch)
         return brackets.join([f"{before}{time}{text}"] for time, text in _filled(question, rows, span, (blank,)))
 
-    return Shape(Cell(template, _shown(question)), parts)
+    return Shape(Cell(template, _shown(question), brackets.separator), parts)
 
 
 def _filled(question: Question, rows: Iterable[Row], span: Span, blank: Row) -> Iterator[Row]:

@@ -1,65 +1,29 @@
-"""Questions become SQL here; the only module where SELECTs are written.
+"""Questions become SQL here; SELECTs that are always the same stand in `statements`.
 
 A question's SELECT is built inside out, each stage around the one before: the stored cells in range, of the names that
 match, merged by bucket or by name where the answer has no other key -> `step`: merged into coarser buckets -> `moving`
-windows -> `low` and `high`, the columns that are shown, and their order.
+windows -> `low` and `high`, the columns that are shown, and their order. Where cells are shown as they are stored,
+SQLite packs all of a name or of a bucket into one text instead.
 
-Two sources give the same cells. The table itself is in order of time. The covering index, reached name by name, holds
-sealed rows only, so the unsealed tail of the table is added to it: by the writer's invariant that is what begins at
-`sealed_before`, and the two parts share no row.
+Four sources give the same cells, and the cheapest is read:
+
+    totals     by time, over all names
+    blocks     by name, over what is sealed of a long range; the rest of it is read from `data`
+    the index  name by name, for few names or in their order. It holds sealed rows only, and those of the unsealed tail
+               are looked up, bucket by bucket of `totals`
+    data       in order of time, for everything else
 """
 
 from typing import NamedTuple
 
+from tally.engine.marks import Marks
 from tally.engine.question import AGGREGATES, Question
 from tally.errors import InvalidQuestion
 
-META = "SELECT key, value FROM meta"
-META_VALUE = "SELECT value FROM meta WHERE key = ?"
-NAME_IDS = "SELECT name, names.id FROM json_each(?) CROSS JOIN names ON name = value"
-NAME_COUNT = "SELECT count(*) FROM names"
-FIRST_LAST = "SELECT (SELECT min(bucket) FROM data), (SELECT max(bucket) FROM data)"
-POINTS = "SELECT count(*) FROM data"
-ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
-ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
-LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
-UNSEALED_CLOSED = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
-EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
-# Those of some names that have no row left; the tail has no index by name and is read at most once, for all of them.
-FORGET_NAMES = """
-DELETE FROM names
-WHERE id IN (SELECT value FROM json_each(:ids))
-  AND CASE WHEN EXISTS (SELECT 1 FROM data INDEXED BY data_by_name WHERE sealed AND data.id = names.id) THEN 0
-      ELSE id NOT IN (SELECT id FROM data WHERE bucket >= :sealed_before) END
-"""
-COARSEN = """
-CREATE TEMP TABLE merged AS
-    SELECT bucket / :resolution * :resolution AS bucket, id,
-        sum(count) AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max
-    FROM data GROUP BY 1, 2;
-"""
-COARSENED = "INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < ? FROM merged ORDER BY bucket, id"
-# What holds after every commit, and how many rows or names break it, in the same order.
-RULES = (
-    "rows are sealed that should not be, or are not sealed that should be",
-    "rows do not begin at a bucket",
-    "rows have impossible values",
-    "rows have no name",
-    "names have no rows",
-)
-BROKEN_RULES = """
-SELECT
-    count(*) FILTER (WHERE sealed <> (bucket < :sealed_before)),
-    count(*) FILTER (WHERE bucket % :resolution <> 0),
-    count(*) FILTER (WHERE NOT (
-        typeof(bucket) = 'integer' AND typeof(count) IN ('integer', 'real') AND typeof(sum) = 'real'
-        AND typeof(min) = 'real' AND typeof(max) = 'real' AND count >= 1 AND min <= max)),
-    count(*) FILTER (WHERE id NOT IN (SELECT id FROM names)),
-    (SELECT count(*) FROM names WHERE id NOT IN (SELECT id FROM data))
-FROM data NOT INDEXED
-"""
-
 FOREVER = 2**60
+BLOCK_ENDS = ("blocks_first", "blocks_end")
+# A name's cells, or a bucket's, are packed into one text of an answer where there are at most so many.
+PACKED_CELLS = 20_000
 GLOBS_MAX = 100
 MERGES = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
 # What SQLite's `format` is given for a column. In CSV only these characters of a name need quotes.
@@ -70,25 +34,31 @@ Value = int | float | str | None
 Bindings = dict[str, Value]
 
 
-class Stored(NamedTuple):
-    """What must be known of a file: the seconds of a bucket, and where its unsealed tail begins, in unix seconds."""
-
-    resolution: int
-    sealed_before: int
-
-
 class Cell(NamedTuple):
-    """How the text of a row is made: a template for SQLite's `format` and its arguments, aggregates or expressions."""
+    """How the text of a row is made: a template for SQLite's `format` and its arguments, aggregates or expressions.
+
+    `separator` stands between two cells of a name, or of a bucket.
+    """
 
     template: str
     arguments: tuple[str, ...]
+    separator: str
+
+
+class Plan(NamedTuple):
+    """What decides how a question is answered: the file's marks, whether few names match, whether cells are packed."""
+
+    marks: Marks
+    few: bool
+    packed: bool
 
 
 class Statement(NamedTuple):
-    """A SELECT with its bindings."""
+    """A SELECT with its bindings; `is_packed` when a row is the text of many cells."""
 
     text: str
     bindings: Bindings
+    is_packed: bool = False
 
 
 class Span(NamedTuple):
@@ -128,77 +98,110 @@ def names(q: tuple[str, ...]) -> Statement:
     return Statement(f"SELECT name FROM names WHERE {condition} ORDER BY name", bindings)
 
 
-def few_names(q: tuple[str, ...]) -> Statement:
-    """Return the SELECT that tells whether `q` matches so few names that reading name by name is cheaper."""
-    condition, bindings = matching(q)
-    return Statement(
-        f"SELECT (SELECT count(*) FROM names WHERE {condition}) * 4 < (SELECT count(*) FROM names)", bindings
-    )
+def planning(question: Question, marks: Marks) -> Statement:
+    """Return the SELECT of the rest of a Plan.
+
+    Few names match when reading name by name is cheaper. Raises InvalidQuestion as `Question.resolution`.
+    """
+    condition, bindings = matching(question.q)
+    reach = span(question, marks.resolution)
+    few = f"(SELECT count(*) FROM names WHERE {condition}) * 4 < (SELECT count(*) FROM names)" if question.q else "0"
+    packed = "0"
+    if question.kind == "values" and question.moving is None and reach.resolution == marks.resolution:
+        cells = "names" if question.by == "name" else "totals WHERE bucket >= :first AND bucket < :end"
+        packed = f"(SELECT count(*) FROM (SELECT 1 FROM {cells} LIMIT {PACKED_CELLS + 1})) <= {PACKED_CELLS}"
+    return Statement(f"SELECT {few}, {packed}", {**bindings, **reach._asdict()})
 
 
-def select(question: Question, stored: Stored, *, few: bool, cell: Cell | None = None) -> Statement:
+def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> Statement:
     """Return the SELECT of the answer's keys, name before bucket, and its values, or the text that `cell` makes of all.
 
-    `few` says that few names match (see `few_names`). Raises InvalidQuestion as `Question.resolution`.
+    Where the plan packs cells, a row's text is that of all cells of its one key, NULL without any; the other is NULL.
     """
-    reach = span(question, stored.resolution)
-    source = _source(question, few)
+    reach = span(question, plan.marks.resolution)
+    source = _source(question, plan)
+    bindings = _bindings(question, plan.marks, reach, cell)
+    if cell and plan.packed:
+        return Statement(source.limit + _packed(question, source, cell), bindings, is_packed=True)
     text, keys = _merged(question, source)
-    if "bucket" in keys and reach.resolution > stored.resolution:
+    if "bucket" in keys and reach.resolution > plan.marks.resolution:
         text = _coarser(text, keys, source.columns)
     if question.moving is not None:
         text = _moving(text, keys, source.columns, gaps=question.kind == "timedata")
-    return Statement(source.limit + _shown(question, text, keys, cell), _bindings(question, stored, reach, cell))
+    return Statement(source.limit + _shown(question, text, keys, cell), bindings)
 
 
-def _bindings(question: Question, stored: Stored, reach: Span, cell: Cell | None) -> Bindings:
+def _bindings(question: Question, marks: Marks, reach: Span, cell: Cell | None) -> Bindings:
     """Return what a SELECT binds; it may use only some of it."""
     return {
         **matching(question.q)[1],
         **reach._asdict(),
-        "sealed_before": stored.sealed_before,
+        **_blocks(marks, reach),
+        "sealed_before": marks.sealed_before,
         "limit": question.limit,
         "moving": question.moving,
         "back": (question.moving or 0) - reach.resolution,
         "low": question.low,
         "high": question.high,
         "template": cell and cell.template,
+        "separator": cell and cell.separator,
     }
 
 
+def _blocks(marks: Marks, reach: Span) -> Bindings:
+    """Return which blocks are wholly within the range and hold all of their rows; none where both ends are the same."""
+    first = max(marks.block(reach.first + marks.block_s - 1), marks.blocks_from)
+    end = marks.block(min(reach.end, marks.sealed_before))
+    return {"blocks_first": first, "blocks_end": end} if first < end else dict.fromkeys(BLOCK_ENDS, reach.first)
+
+
 class _Source(NamedTuple):
-    """Which cells are read: a condition on names, the columns, whether few match, and a WITH clause or nothing."""
+    """Which cells are read: a condition on names or "", columns, whether few match, and a WITH clause or nothing."""
 
     condition: str
     columns: tuple[str, ...]
     few: bool
     limit: str = ""
 
-    def by_time(self, keys: str) -> str:
-        """Return the FROM clause that reads in order of time."""
-        span = "bucket >= :read_from AND bucket < :end"
-        if "name" in keys:
-            return f"FROM data CROSS JOIN names USING (id) WHERE {span} AND {self.condition}"
-        matches = "" if self.condition == "(1)" else f" AND id IN (SELECT id FROM names WHERE {self.condition})"
-        return f"FROM data WHERE {span}{matches}"
+    @property
+    def where(self) -> str:
+        """The condition on `name`, as the rest of one."""
+        return f" AND {self.condition}" if self.condition else ""
 
-    def by_name(self, since: str = ":read_from") -> tuple[str, str]:
-        """Return the FROM clauses that read the sealed part name by name, and the rest."""
+    @property
+    def members(self) -> str:
+        """The condition on `id`, as the rest of one."""
+        return f" AND id IN (SELECT id FROM names WHERE {self.condition})" if self.condition else ""
+
+    def by_time(self) -> str:
+        """Return the FROM clause that reads cells in order of time."""
+        return f"FROM data CROSS JOIN names USING (id) WHERE bucket >= :read_from AND bucket < :end{self.where}"
+
+    def by_name(self) -> tuple[str, str]:
+        """Return the FROM clauses that read cells name by name, of the sealed part and of the tail."""
+        sealed, tail = _one_name(":read_from")
         return (
-            "FROM names CROSS JOIN data INDEXED BY data_by_name USING (id) "
-            f"WHERE sealed AND {since} < :sealed_before AND bucket >= {since} AND bucket < :end AND {self.condition}",
-            "FROM data CROSS JOIN names USING (id) "
-            f"WHERE bucket >= max({since}, :sealed_before) AND bucket < :end AND {self.condition}",
+            f"FROM names CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE {sealed}{self.where}",
+            f"FROM names CROSS JOIN {tail} CROSS JOIN data ON data.bucket = late AND data.id = names.id "
+            f"WHERE TRUE{self.where}",
         )
 
 
-def _source(question: Question, few: bool) -> _Source:
-    condition, _ = matching(question.q)
-    source = _Source(condition, _needed(question.aggregate), few)
+def _one_name(since: str) -> tuple[str, str]:
+    """Return the condition on the sealed rows in range, and the buckets of the tail that are in it."""
+    return (
+        f"sealed AND {since} < :sealed_before AND bucket >= {since} AND bucket < :end",
+        f"(SELECT bucket AS late FROM totals WHERE bucket >= max({since}, :sealed_before) AND bucket < :end)",
+    )
+
+
+def _source(question: Question, plan: Plan) -> _Source:
+    condition = matching(question.q)[0] if question.q else ""
+    source = _Source(condition, _needed(question.aggregate), plan.few)
     if question.limit is None:
         return source
     rank = question.aggregate or "sum"
-    ranked = _by_name(source._replace(columns=_needed(rank)), ":first")
+    ranked = _by_name(source._replace(columns=_needed(rank)))
     highest = f"SELECT name FROM ({ranked}) ORDER BY {_value(rank)} DESC, name LIMIT :limit"
     return source._replace(condition="name IN highest", few=True, limit=f"WITH highest AS MATERIALIZED ({highest}) ")
 
@@ -218,21 +221,72 @@ def _merged(question: Question, source: _Source) -> tuple[str, str]:
     """Return the SELECT of the cells, merged where name or bucket is no key of the answer, and its keys."""
     if question.kind == "aggregate" and question.by == "name":
         return _by_name(source), "name"
-    keys = "name, bucket" if question.kind == "values" else "bucket"
-    plain = f"{keys}, {', '.join(source.columns)}"
-    in_order = question.kind == "values" and question.by == "time"
-    halves = " UNION ALL ".join(f"SELECT {plain} {part}" for part in source.by_name())
-    if question.kind == "values":
-        return halves if in_order or source.few else f"SELECT {plain} {source.by_time(keys)}", keys
-    rows = f"FROM ({halves})" if source.few else source.by_time(keys)
-    return f"SELECT bucket, {_merges(source.columns)} {rows} GROUP BY bucket", keys
+    if question.kind != "values":
+        return _by_time(source), "bucket"
+    keys = f"name, bucket, {', '.join(source.columns)}"
+    if question.by == "time" or source.few:
+        return " UNION ALL ".join(f"SELECT {keys} {part}" for part in source.by_name()), "name, bucket"
+    return f"SELECT {keys} {source.by_time()}", "name, bucket"
 
 
-def _by_name(source: _Source, since: str = ":read_from") -> str:
-    """Each half is merged before the two are, so that only one row a name of each has to be sorted."""
+def _by_time(source: _Source) -> str:
+    """Return the SELECT of each bucket's merged cells."""
+    if not source.condition:
+        return f"SELECT bucket, {', '.join(source.columns)} FROM totals WHERE bucket >= :read_from AND bucket < :end"
+    sealed, tail = _one_name(":read_from")
+    parts = [f"data WHERE bucket >= :read_from AND bucket < :end{source.members}"]
+    if source.few:
+        parts = [
+            f"data INDEXED BY data_by_name WHERE {sealed}{source.members}",
+            f"{tail} CROSS JOIN data ON bucket = late{source.members}",
+        ]
     merges = _merges(source.columns)
-    halves = " UNION ALL ".join(f"SELECT name, {merges} {part} GROUP BY name" for part in source.by_name(since))
-    return f"SELECT name, {merges} FROM ({halves}) GROUP BY name"
+    return " UNION ALL ".join(f"SELECT bucket, {merges} FROM {part} GROUP BY bucket" for part in parts)
+
+
+def _by_name(source: _Source) -> str:
+    """Return the SELECT of each name's merged cells from `first` on.
+
+    Each part is merged before all are, so that only one row a name of each has to be sorted.
+    """
+    merges = _merges(source.columns)
+    parts = [f"name, {merges} {part} GROUP BY name" for part in source.by_name()]
+    if not source.few:
+        ranges = (
+            "blocks WHERE block >= :blocks_first AND block < :blocks_end",
+            "data WHERE bucket >= :first AND bucket < :blocks_first",
+            "data WHERE bucket >= :blocks_end AND bucket < :end",
+        )
+        parts = [f"id, {merges} FROM {part}{source.members} GROUP BY id" for part in ranges]
+    key = "name" if source.few else "id"
+    merged = f"SELECT {key}, {merges} FROM ({' UNION ALL '.join(f'SELECT {part}' for part in parts)}) GROUP BY {key}"
+    return merged if source.few else f"SELECT name, {', '.join(source.columns)} FROM ({merged}) JOIN names USING (id)"
+
+
+def _packed(question: Question, source: _Source, cell: Cell) -> str:
+    """Return the SELECT of the packed cells of each name, or of each bucket; string_agg keeps the order of its rows."""
+    kept = _bounds(question)
+    where = f" WHERE {' AND '.join(kept)}" if kept else ""
+    text = f"string_agg({_text(cell)}, :separator"
+    if question.by == "time":
+        cells = f"(SELECT {text}) FROM ({_cells_of_name(source)}){where})"
+        return f"SELECT name, NULL, {cells} FROM names WHERE TRUE{source.where} ORDER BY name"
+    cells = f"(SELECT {text} ORDER BY name) FROM ({_cells_of_bucket(source)}){where})"
+    return f"SELECT NULL, bucket, {cells} FROM totals WHERE bucket >= :first AND bucket < :end ORDER BY bucket"
+
+
+def _cells_of_name(source: _Source) -> str:
+    sealed, tail = _one_name(":first")
+    keys = f"bucket, {', '.join(source.columns)}"
+    return (
+        f"SELECT {keys} FROM data INDEXED BY data_by_name WHERE data.id = names.id AND {sealed} "
+        f"UNION ALL SELECT {keys} FROM {tail} CROSS JOIN data ON bucket = late AND data.id = names.id"
+    )
+
+
+def _cells_of_bucket(source: _Source) -> str:
+    rows = "names CROSS JOIN data USING (id)" if source.few else "data CROSS JOIN names USING (id)"
+    return f"SELECT name, {', '.join(source.columns)} FROM {rows} WHERE bucket = totals.bucket{source.where}"
 
 
 def _coarser(text: str, keys: str, columns: tuple[str, ...]) -> str:
@@ -263,20 +317,27 @@ def _moving(text: str, keys: str, columns: tuple[str, ...], *, gaps: bool) -> st
 def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
     """Return the rows that are kept, in order; where every bucket is shown, the others have no value instead."""
     shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
-    first = _value(shown[0])
-    low = [f"{first} >= :low"] if question.low is not None else []
-    high = [f"{first} <= :high"] if question.high is not None else []
-    kept = [*low, *high]
-    values = [_value(name) for name in (cell.arguments if cell else shown)]
-    if cell:
-        values = [f"format(:template, {', '.join(values)})"]
+    values = [_text(cell)] if cell else [_value(name) for name in shown]
+    kept = _bounds(question)
     if question.kind == "timedata":
-        values = [f"CASE WHEN {' AND '.join([*kept, f'{first} IS NOT NULL'])} THEN {value} END" for value in values]
+        kept.append(f"{_value(shown[0])} IS NOT NULL")
+        values = [f"CASE WHEN {' AND '.join(kept)} THEN {value} END" for value in values]
         kept = []
     elif question.moving is not None:
         kept.append("bucket >= :first")
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
     return f"SELECT {keys}, {', '.join(values)} FROM ({text}){where} ORDER BY {_order(question)}"
+
+
+def _bounds(question: Question) -> list[str]:
+    """Return the conditions of `low` and `high`, which are given with an aggregate only."""
+    value = _value(question.aggregate or "count")
+    bounds = ((question.low, f"{value} >= :low"), (question.high, f"{value} <= :high"))
+    return [condition for bound, condition in bounds if bound is not None]
+
+
+def _text(cell: Cell) -> str:
+    return f"format(:template, {', '.join(map(_value, cell.arguments))})"
 
 
 def _value(aggregate: str) -> str:

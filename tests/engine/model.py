@@ -1,9 +1,11 @@
 """What an archive shall hold: plain recomputation from samples, and the rules that every file keeps."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import apsw
+import pytest
 
 from tally.engine import Archive, schema
 
@@ -11,6 +13,7 @@ Aggregates = dict[str, float]
 Values = dict[str, dict[int, Aggregates]]
 # Name, value and unix seconds.
 Plain = tuple[str, float, int]
+Row = tuple[Any, ...]
 
 
 def recomputed(samples: Iterable[Plain], resolution: int, *, since: int = 0) -> Values:
@@ -51,6 +54,13 @@ def check_file(archive: Archive) -> None:
         rows = _rows(connection, "SELECT id, bucket, count, sum, min, max, sealed FROM data NOT INDEXED")
         indexed = _rows(connection, "SELECT id, bucket, count, sum, min, max, sealed FROM data WHERE sealed")
         names = _rows(connection, "SELECT id FROM names")
+        totals = {row[0]: row[1:] for row in _rows(connection, "SELECT * FROM totals")}
+        blocks = {(row[1], row[0]): row[2:] for row in _rows(connection, "SELECT * FROM blocks")}
+    _check_merged(rows, totals, lambda row: row[1], "totals has exactly the buckets that have rows")
+    size = meta["resolution"] * meta["block_buckets"]
+    assert 0 == meta["blocks_from"] % size
+    in_blocks = [row for row in rows if row[6] and row[1] >= meta["blocks_from"]]
+    _check_merged(in_blocks, blocks, lambda row: (row[0], row[1] // size * size), "blocks are those of sealed rows")
     assert {(row[0],) for row in rows} == set(names), "names has exactly the names that have rows"
     assert [row for row in rows if row[6]] == indexed, "the index holds exactly the sealed rows"
     assert 0 == meta["sealed_before"] % meta["resolution"], "no bucket is sealed before it is over"
@@ -60,7 +70,21 @@ def check_file(archive: Archive) -> None:
     assert [] == beside(archive.path)
 
 
-def _rows(connection: apsw.Connection, select: str) -> list[tuple[int, ...]]:
+def _check_merged(rows: list[Row], kept: dict[Any, Row], key: Callable[[Row], Any], promise: str) -> None:
+    """Fail unless `kept` is what the count, sum, min and max of the rows of each key come to."""
+    merged: dict[Any, list[Row]] = {}
+    for row in rows:
+        merged.setdefault(key(row), []).append(row[2:6])
+    assert merged.keys() == kept.keys(), promise
+    for each, columns in ((each, list(zip(*found, strict=True))) for each, found in merged.items()):
+        counts, sums, lows, highs = columns
+        error = 1e-12 * sum(map(abs, sums)) + 1e-12 * max(map(abs, (*lows, *highs))) * sum(counts)
+        assert kept[each] == (sum(counts), pytest.approx(sum(sums), rel=1e-12, abs=error), min(lows), max(highs)), (
+            promise
+        )
+
+
+def _rows(connection: apsw.Connection, select: str) -> list[Row]:
     return sorted(connection.execute(select))
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tally.engine import Archive, Catalog, answer, commit
+from tally.engine import Archive, Catalog, answer, commit, sql
 from tally.engine.answer import BATCH_ROWS, CHECK_STEPS, CHUNK_BYTES, Answer
 from tally.engine.archive import rolled_up
 from tally.engine.question import Question
@@ -89,16 +89,19 @@ def questions() -> list[Asked]:
     return made
 
 
+@pytest.mark.parametrize("packed_cells", [0, sql.PACKED_CELLS])
 @pytest.mark.parametrize("state", STATES)
-def test_matrix(state: State) -> None:
+def test_matrix(state: State, packed_cells: int) -> None:
     """Whatever is asked, in whatever form, the answer is what recomputation from the samples gives."""
     samples = made_up(2)
     recomputation = Recomputation(samples, RESOLUTION_S)
-    with archives() as archive:
+    with archives() as archive, patch.object(sql, "PACKED_CELLS", packed_cells):
         state(archive, samples)
         check_file(archive)
         assert STATES[state] == (row_count(archive, "sealed") > 0, row_count(archive, "NOT sealed") > 0)
-        for number, asked in enumerate(questions()[list(STATES).index(state) :: len(STATES)]):
+        for number, asked in enumerate(
+            questions()[list(STATES).index(state) + 3 * bool(packed_cells) :: 2 * len(STATES)]
+        ):
             check(archive, asked, recomputation.rows(asked), FORMS[number % len(FORMS)])
 
 
@@ -167,13 +170,13 @@ def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.data(), resolutions, st.lists(st.tuples(lists_of_samples, seconds), max_size=3), st.integers(1, 30))
-def test_any_question(
-    data: st.DataObject, resolution: int, parts: list[tuple[list[Sample], int]], seal_rows: int
-) -> None:
+@given(st.data(), resolutions, st.lists(st.tuples(lists_of_samples, seconds), max_size=3))
+def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[list[Sample], int]]) -> None:
     """Any question about any samples, committed in any parts, is answered as recomputation answers it."""
     recomputation = Recomputation([sample for part, _ in parts for sample in part], resolution)
-    with archives(resolution) as archive, patch.object(commit, "SEAL_ROWS", seal_rows):
+    sealing = patch.object(commit, "SEAL_ROWS", data.draw(st.integers(1, 30)))
+    packing = patch.object(sql, "PACKED_CELLS", data.draw(st.integers(0, 10)))
+    with archives(resolution) as archive, sealing, packing:
         for part, now in parts:
             archive.commit(rolled_up(part), now=now)
         for _ in range(5):

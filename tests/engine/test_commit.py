@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tally.engine import Archive, Catalog, Outcome, commit, sql
+from tally.engine import Archive, Catalog, Outcome, commit, statements
 from tally.engine.archive import rolled_up
 from tally.errors import InvalidDefinition, NotAnArchive
 from tests.engine.model import check_file, recomputed, row_count
@@ -260,7 +260,7 @@ def test_coarser_resolution_is_one_transaction(create: Create, monkeypatch: pyte
     archive = create()
     fill(archive, range(100, 200, 10))
     before = archive.values(), archive.definition()
-    monkeypatch.setattr(sql, "COARSENED", "INSERT INTO gone VALUES (?)")
+    monkeypatch.setattr(statements, "COARSENED", "INSERT INTO gone VALUES (?)")
     with pytest.raises(NotAnArchive):
         archive.edit(resolution=20)
     assert before == (archive.values(), archive.definition())

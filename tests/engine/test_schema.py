@@ -11,7 +11,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tally.engine import Archive, Catalog, Definition, schema
+from tally.engine import Archive, Catalog, Definition, marks, schema
 from tally.engine.rollup import Cells
 from tally.errors import (
     ArchiveExists,
@@ -39,7 +39,8 @@ def test_create(path: Path) -> None:
     tables = dict(connection.execute("SELECT name, type FROM sqlite_schema WHERE sql NOT NULL"))
     marks = [connection.pragma(name) for name in ("application_id", "user_version", "journal_mode")]
     connection.close()
-    assert {"meta": "table", "names": "table", "data": "table", "data_by_name": "index", "cells": "view"} == tables
+    expected = dict.fromkeys(("meta", "names", "data", "totals", "blocks"), "table")
+    assert {**expected, "data_by_name": "index", "cells": "view"} == tables
     assert [0x74616C79, 1, "wal"] == marks
     assert 0o600 == path.stat().st_mode & 0o777
     assert [path] == list(path.parent.iterdir())
@@ -216,13 +217,14 @@ def test_not_an_archive(path: Path, kind: str) -> None:
     assert [] == beside(path)
 
 
-@pytest.mark.parametrize("table", ["data", "names", "data_by_name"])
+@pytest.mark.parametrize("table", ["data", "names", "data_by_name", "totals", "blocks"])
 def test_altered_by_hand(path: Path, table: str) -> None:
     """A file that lacks one of its tables is told as damaged, not as a bug."""
     Archive(path).commit(CELLS, now=1000)
     _changed(path, f"DROP {'INDEX' if table == 'data_by_name' else 'TABLE'} {table}")
+    archive = Archive(path)
     with pytest.raises(NotAnArchive, match="damaged: no such"):
-        Archive(path).aggregate(by="name")
+        assert archive.aggregate(by="name") == archive.values()
 
 
 @pytest.mark.parametrize("write", [False, True])
@@ -449,8 +451,16 @@ def test_text_that_is_none_is_damage(path: Path) -> None:
         Archive(path).names()
 
 
-def test_a_seal_that_is_none_is_damage(path: Path) -> None:
-    """A file that does not say up to where it is sealed is damaged."""
-    _changed(path, "DELETE FROM meta WHERE key = 'sealed_before'")
-    with pytest.raises(NotAnArchive, match="is damaged: it does not say up to where it is sealed"):
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(f"DELETE FROM meta WHERE key = '{mark}'" for mark in marks.FIRST),
+        "UPDATE meta SET value = 'x' WHERE key = 'sealed_before'",
+        "UPDATE meta SET value = 0 WHERE key = 'block_buckets'",
+    ],
+)
+def test_a_mark_that_is_none_is_damage(path: Path, change: str) -> None:
+    """A file that does not say what of it is sealed is damaged."""
+    _changed(path, change)
+    with pytest.raises(NotAnArchive, match="is damaged: it does not say what of it is sealed"):
         Archive(path).names()

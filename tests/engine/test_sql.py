@@ -1,6 +1,7 @@
 """How questions reach SQLite: which index they read, in which order, and the ends of ranges."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,18 @@ import apsw
 import pytest
 
 from tally.engine import Archive, Catalog, schema, sql
+from tally.engine.marks import Marks
 from tally.engine.question import WHOLE_MAX, Question
-from tally.engine.sql import FOREVER, GLOBS_MAX, Span, Statement, Stored
+from tally.engine.sql import FOREVER, GLOBS_MAX, Cell, Plan, Span, Statement
 from tally.errors import InvalidQuestion, QueryTimeout
 from tests.engine.recompute import AGGREGATES, matrix
 
-STORED = Stored(10, 1000)
-BY_TIME = "SEARCH data USING PRIMARY KEY (bucket>? AND bucket<?)"
+MARKS = Marks(10, 1000, 0, 3)
+IN_RANGE = "SEARCH data USING PRIMARY KEY (bucket>? AND bucket<?)"
+BUCKET = "SEARCH data USING PRIMARY KEY (bucket=?)"
+CELL = "SEARCH data USING PRIMARY KEY (bucket=? AND id=?)"
+TOTALS = "SEARCH totals USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+BLOCKS = "SEARCH blocks USING PRIMARY KEY (block>? AND block<?)"
 BY_NAME = "SEARCH data USING COVERING INDEX data_by_name (id=? AND bucket>? AND bucket<?)"
 ALL_NAMES = "SCAN names USING COVERING INDEX sqlite_autoindex_names_1"
 PREFIX = "SEARCH names USING COVERING INDEX sqlite_autoindex_names_1 (name>? AND name<?)"
@@ -48,12 +54,19 @@ def question(kind: str, by: str = "time", aggregate: str | None = None, **parame
     return Question.parse(kind, texts, aggregate=aggregate, by=by, now=0)
 
 
+def select(asked: Question, *, few: bool = False, packed: bool = False) -> Statement:
+    """Return the SELECT of a question's text."""
+    keys = {"time": ("name", "bucket"), "name": ("name",)}[asked.by] if asked.kind == "values" else ()
+    return sql.select(asked, Plan(MARKS, few, packed), cell=Cell("%s", (*keys, asked.aggregate or "sum"), ","))
+
+
 @pytest.mark.parametrize("few", [False, True])
-def test_nothing_is_read_that_is_not_needed(connection: apsw.Connection, few: bool) -> None:
-    """Whatever is asked, the table is read by a range of its key, and its index has all that is needed."""
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_is_read_that_is_not_needed(connection: apsw.Connection, few: bool, packed: bool) -> None:
+    """Whatever is asked, tables are read by a range of their keys, and the index has all that is needed."""
     asked = matrix(
         kind=("values", "aggregate", "timedata"),
-        aggregate=(None, *AGGREGATES),
+        aggregate=AGGREGATES,
         by=("time", "name"),
         q=((), ("name1*",)),
         step=(None, 20),
@@ -63,51 +76,60 @@ def test_nothing_is_read_that_is_not_needed(connection: apsw.Connection, few: bo
     )
     for each in asked:
         made = Question.create(each.kind, aggregate=each.aggregate, by=each.by, given=each.parameters)
-        steps = plan(connection, sql.select(made, STORED, few=few))
-        of_data = {step for step in steps if " data " in step}
-        assert of_data <= {BY_TIME, BY_NAME}, each
-        assert BY_TIME in of_data
+        is_packed = packed and each.kind == "values" and not each.moving and not each.step
+        steps = plan(connection, select(made, few=few, packed=is_packed))
+        read = {step for step in steps if re.search(" (data|totals|blocks) ", step)}
+        assert read
+        assert read <= {IN_RANGE, CELL, BUCKET, BY_NAME, TOTALS, BLOCKS}, each
 
 
 @pytest.mark.parametrize(
-    ("kind", "by", "parameters", "few", "reads"),
+    ("kind", "by", "parameters", "few", "packed", "reads"),
     [
-        ("values", "time", {}, False, [ALL_NAMES, BY_NAME, BY_TIME, NAME_OF_ID]),
-        ("values", "time", {"q": "name1*"}, False, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
-        ("values", "name", {}, False, [BY_TIME, NAME_OF_ID]),
-        ("values", "name", {"q": "name1*"}, True, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
-        ("aggregate", "time", {}, False, [BY_TIME]),
-        ("aggregate", "time", {"q": "name1*"}, False, [BY_TIME, PREFIX]),
-        ("aggregate", "time", {"q": "name1*"}, True, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
-        ("aggregate", "name", {}, False, [ALL_NAMES, BY_NAME, BY_TIME, NAME_OF_ID]),
-        ("aggregate", "name", {"q": "name1"}, True, [PREFIX, BY_NAME, BY_TIME, NAME_OF_ID]),
-        ("timedata", "time", {}, False, [BY_TIME]),
+        ("values", "time", {}, False, False, [ALL_NAMES, BY_NAME, ALL_NAMES, TOTALS, CELL]),
+        ("values", "time", {}, False, True, [ALL_NAMES, BY_NAME, TOTALS, CELL]),
+        ("values", "time", {"q": "name1*"}, False, True, [PREFIX, BY_NAME, TOTALS, CELL]),
+        ("values", "name", {}, False, False, [IN_RANGE, NAME_OF_ID]),
+        ("values", "name", {}, False, True, [TOTALS, BUCKET, NAME_OF_ID]),
+        ("values", "name", {"q": "name1*"}, True, False, [PREFIX, BY_NAME, PREFIX, TOTALS, CELL]),
+        ("values", "name", {"q": "name1*"}, True, True, [TOTALS, PREFIX, CELL]),
+        ("aggregate", "time", {}, False, False, [TOTALS]),
+        ("aggregate", "time", {"q": "name1*"}, False, False, [IN_RANGE, PREFIX]),
+        ("aggregate", "time", {"q": "name1*"}, True, False, [BY_NAME, PREFIX, TOTALS, CELL, PREFIX]),
+        ("aggregate", "name", {}, False, False, [BLOCKS, IN_RANGE, IN_RANGE, NAME_OF_ID]),
+        ("aggregate", "name", {"q": "name1"}, True, False, [PREFIX, BY_NAME, PREFIX, TOTALS, CELL]),
+        ("timedata", "time", {}, False, False, [TOTALS]),
     ],
 )
 def test_plans(
-    connection: apsw.Connection, kind: str, by: str, parameters: dict[str, Any], few: bool, reads: list[str]
+    connection: apsw.Connection,
+    kind: str,
+    by: str,
+    parameters: dict[str, Any],
+    few: bool,
+    packed: bool,
+    reads: list[str],
 ) -> None:
-    """By time the table's key is read, by name or for few names the covering index, a glob's prefix first."""
-    steps = plan(connection, sql.select(question(kind, by, **parameters), STORED, few=few))
+    """The cheapest source is read: totals, blocks with the two ends of a range, the index, or the table."""
+    asked = question(kind, by, "sum", **parameters)
+    steps = plan(connection, select(asked, few=few, packed=packed))
     assert reads == [step for step in steps if step.startswith(("SEARCH", "SCAN names"))]
 
 
-def test_a_dump_is_not_sorted(connection: apsw.Connection) -> None:
-    """All values come in the order of the index, or of time, so that the first is there at once; the tail is sorted."""
-    [merged, _, *_, last] = plan(connection, sql.select(question("values"), STORED, few=False))
-    assert ("MERGE (UNION ALL)", "USE TEMP B-TREE FOR ORDER BY") == (merged, last)
-    steps = plan(connection, sql.select(question("values"), STORED, few=False))
-    assert steps.index("RIGHT") < steps.index("USE TEMP B-TREE FOR ORDER BY")
-    by_name = plan(connection, sql.select(question("values", "name"), STORED, few=False))
-    assert "USE TEMP B-TREE FOR LAST TERM OF ORDER BY" == by_name[-1]
-    assert "USE TEMP B-TREE FOR ORDER BY" not in by_name
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_dump_is_not_sorted(connection: apsw.Connection, packed: bool) -> None:
+    """All values come in the order of the index, or of time, so that the first is there at once."""
+    small = {f"USE TEMP B-TREE FOR {what}" for what in ("LAST TERM OF ORDER BY", "string_agg(ORDER BY)")}
+    for by in ("time", "name"):
+        steps = plan(connection, select(question("values", by), packed=packed))
+        assert {step for step in steps if "TEMP" in step} <= small
 
 
 def test_names_are_read_from_their_index(connection: apsw.Connection) -> None:
     """Names come from an index in which nothing else is, from a glob's prefix on."""
     assert [ALL_NAMES] == plan(connection, sql.names(()))
     assert [PREFIX] == plan(connection, sql.names(("name1*",)))
-    assert PREFIX in plan(connection, sql.few_names(("name1*",)))
+    assert PREFIX in plan(connection, sql.planning(question("values", q="name1*"), MARKS))
 
 
 @pytest.mark.parametrize(
@@ -115,8 +137,63 @@ def test_names_are_read_from_their_index(connection: apsw.Connection) -> None:
 )
 def test_few_names(connection: apsw.Connection, glob: str, expected: bool) -> None:
     """Few names are less than a quarter."""
-    statement = sql.few_names((glob,))
-    assert expected == bool(connection.execute(statement.text, statement.bindings).get)
+    statement = sql.planning(question("values", q=glob), MARKS)
+    few, _ = connection.execute(statement.text, statement.bindings).get
+    assert expected == bool(few)
+
+
+@pytest.mark.parametrize(
+    ("by", "parameters", "most", "expected"),
+    [
+        ("time", {}, 40, True),
+        ("time", {}, 39, False),
+        ("time", {"since": 1000, "until": 1450}, 10, True),
+        ("time", {"since": 1000, "until": 1500}, 10, False),
+        ("name", {}, 20, True),
+        ("name", {}, 19, False),
+        ("time", {"step": 10}, 40, True),
+        ("time", {"step": 20}, 40, False),
+        ("time", {"moving": 10}, 40, False),
+    ],
+)
+def test_packed(
+    connection: apsw.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    by: str,
+    parameters: dict[str, Any],
+    most: int,
+    expected: bool,
+) -> None:
+    """Cells are packed where they are shown as they are stored, and at most PACKED_CELLS can come together."""
+    monkeypatch.setattr(sql, "PACKED_CELLS", most)
+    statement = sql.planning(question("values", by, **parameters), MARKS)
+    _, packed = connection.execute(statement.text, statement.bindings).get
+    assert expected == bool(packed)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "marks", "expected"),
+    [
+        (None, None, Marks(10, 0, 0, 3), (0, 0)),
+        (None, None, Marks(10, 29, 0, 3), (0, 0)),
+        (None, None, Marks(10, 30, 0, 3), (0, 30)),
+        (None, None, Marks(10, 1000, 0, 3), (0, 990)),
+        (None, None, Marks(10, 1000, 60, 3), (60, 990)),
+        (30, None, Marks(10, 1000, 0, 3), (30, 990)),
+        (31, None, Marks(10, 1000, 0, 3), (60, 990)),
+        (31, 70, Marks(10, 1000, 0, 3), (40, 40)),
+        (31, 79, Marks(10, 1000, 0, 3), (40, 40)),
+        (31, 80, Marks(10, 1000, 0, 3), (60, 90)),
+        (31, 80, Marks(10, 89, 0, 3), (40, 40)),
+        (31, 80, Marks(10, 90, 0, 3), (60, 90)),
+        (31, 80, Marks(10, 90, 90, 3), (40, 40)),
+    ],
+)
+def test_blocks(since: int | None, until: int | None, marks: Marks, expected: tuple[int, int]) -> None:
+    """Blocks are read that are whole: within the range, sealed, and not begun to expire."""
+    given: dict[str, Any] = {name: value for name, value in (("since", since), ("until", until)) if value is not None}
+    bindings = sql.select(question("aggregate", "name", **given), Plan(marks, few=False, packed=False)).bindings
+    assert expected == (bindings["blocks_first"], bindings["blocks_end"])
 
 
 @pytest.mark.parametrize(("parameters", "expected"), [
@@ -202,7 +279,7 @@ def test_values_are_bound(archive: Archive) -> None:
     """Nothing that a user gives becomes SQL."""
     for glob in ("'", "name0' OR 1 --", ":q0", "?", '"', "%s"):
         asked = question("values", q=glob)
-        statement = sql.select(asked, STORED, few=False)
-        assert sql.select(question("values", q="a"), STORED, few=False).text == statement.text
+        statement = select(asked)
+        assert select(question("values", q="a")).text == statement.text
         assert {"q0": glob}.items() <= statement.bindings.items()
         assert b"{}" == b"".join(archive.ask(asked))

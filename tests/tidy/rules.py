@@ -163,8 +163,8 @@ def packages(modules: list[Module]) -> Iterator[str]:
 
 
 def one_place_for_select(modules: list[Module]) -> Iterator[str]:
-    """SELECTs are written in engine/sql.py."""
-    return _strings(modules, SELECT, "tally/engine/sql.py")
+    """SELECTs are written in engine/sql.py, and in engine/statements.py where they are always the same."""
+    return _strings(modules, SELECT, "tally/engine/sql.py", "tally/engine/statements.py")
 
 
 def one_place_for_ddl(modules: list[Module]) -> Iterator[str]:
@@ -172,9 +172,9 @@ def one_place_for_ddl(modules: list[Module]) -> Iterator[str]:
     return _strings(modules, DDL, "tally/engine/schema.py")
 
 
-def _strings(modules: list[Module], pattern: re.Pattern[str], place: str) -> Iterator[str]:
+def _strings(modules: list[Module], pattern: re.Pattern[str], *places: str) -> Iterator[str]:
     for module in modules:
-        if module.path.startswith("tally/") and module.path != place and any(map(pattern.search, module.strings)):
+        if module.path.startswith("tally/") and module.path not in places and any(map(pattern.search, module.strings)):
             yield module.path
 
 

@@ -59,7 +59,15 @@ CASES: list[tuple[Rule, dict[str, str], list[str]]] = [
     (rules.packages, {"tally/engine/a.py": "import asyncio"}, ["tally/engine/a.py: asyncio"]),
     (rules.packages, {"tally/api/a.py": "from apsw import Connection"}, ["tally/api/a.py: apsw.Connection"]),
     (rules.packages, {"tally/client.py": "import httpx"}, ["tally/client.py: httpx"]),
-    (rules.one_place_for_select, {"tally/engine/sql.py": "x = 'SELECT 1'", "tests/a.py": "x = 'SELECT 1'"}, []),
+    (
+        rules.one_place_for_select,
+        {
+            "tally/engine/statements.py": "x = 'SELECT 1'",
+            "tally/engine/sql.py": "x = 'SELECT 1'",
+            "tests/a.py": "x = 'SELECT 1'",
+        },
+        [],
+    ),
     (rules.one_place_for_select, {"tally/a.py": '"""Of SELECT 1."""\nx = "SELECTs"'}, []),
     (rules.one_place_for_select, {"tally/a.py": "x = f'SELECT {y}'"}, ["tally/a.py"]),
     (rules.one_place_for_ddl, {"tally/engine/schema.py": "x = 'CREATE TABLE x (y)'"}, []),

@@ -1,0 +1,80 @@
+"""The statements that are always the same: of the writer, of the check, and about an archive as a whole.
+
+SELECTs are written here and in `sql`, which makes those that answer questions.
+"""
+
+META = "SELECT key, value FROM meta"
+META_VALUE = "SELECT value FROM meta WHERE key = ?"
+NAME_IDS = "SELECT name, names.id FROM json_each(?) CROSS JOIN names ON name = value"
+NAME_COUNT = "SELECT count(*) FROM names"
+FIRST_LAST = "SELECT (SELECT min(bucket) FROM data), (SELECT max(bucket) FROM data)"
+POINTS = "SELECT count(*) FROM data"
+ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
+ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
+LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
+UNSEALED_CLOSED = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
+EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
+# Those of some names that have no row left; the tail has no index by name and is read at most once, for all of them.
+FORGET_NAMES = """
+DELETE FROM names
+WHERE id IN (SELECT value FROM json_each(:ids))
+  AND CASE WHEN EXISTS (SELECT 1 FROM data INDEXED BY data_by_name WHERE sealed AND data.id = names.id) THEN 0
+      ELSE id NOT IN (SELECT id FROM data WHERE bucket >= :sealed_before) END
+"""
+COARSEN = """
+CREATE TEMP TABLE merged AS
+    SELECT bucket / :resolution * :resolution AS bucket, id,
+        sum(count) AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max
+    FROM data GROUP BY 1, 2;
+"""
+COARSENED = "INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < ? FROM merged ORDER BY bucket, id"
+MERGE = """ON CONFLICT DO UPDATE SET
+    count = count + excluded.count, sum = sum + excluded.sum,
+    min = min(min, excluded.min), max = max(max, excluded.max)
+"""
+UPSERT = f"INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?) {MERGE}"
+UPSERT_TOTAL = f"INSERT INTO totals VALUES (?, ?, ?, ?, ?) {MERGE}"
+UPSERT_BLOCK = f"INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?) {MERGE}"
+NEW_VERSION = "UPDATE meta SET value = random() WHERE key = 'version'"
+EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"
+TOTALS = """
+INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max)
+FROM data WHERE bucket BETWEEN ? AND ? GROUP BY bucket
+"""
+BLOCKS = f"""
+INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
+FROM data WHERE bucket >= :since AND bucket < :before GROUP BY block, id {MERGE}
+"""
+# Sums that were added up in another order may differ in their last digits.
+_SAME = """
+    own.min = kept.min AND own.max = kept.max AND abs(own.count - kept.count) <= 1e-9 * own.count
+    AND abs(own.sum - kept.sum) <= 1e-9 * own.count * max(abs(own.min), abs(own.max))
+"""
+_OWN = "sum(count) AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max FROM data NOT INDEXED"
+_BLOCK_S = "(:resolution * :block_buckets)"
+# What holds after every commit, and how many rows or names break it, in the same order.
+RULES = (
+    "rows are sealed that should not be, or are not sealed that should be",
+    "rows do not begin at a bucket",
+    "rows have impossible values",
+    "rows have no name",
+    "names have no rows",
+    "totals are not those of their rows",
+    "blocks are not those of their rows",
+)
+BROKEN_RULES = f"""
+SELECT
+    count(*) FILTER (WHERE sealed <> (bucket < :sealed_before)),
+    count(*) FILTER (WHERE bucket % :resolution <> 0),
+    count(*) FILTER (WHERE NOT (
+        typeof(bucket) = 'integer' AND typeof(count) IN ('integer', 'real') AND typeof(sum) = 'real'
+        AND typeof(min) = 'real' AND typeof(max) = 'real' AND count >= 1 AND min <= max)),
+    count(*) FILTER (WHERE id NOT IN (SELECT id FROM names)),
+    (SELECT count(*) FROM names WHERE id NOT IN (SELECT id FROM data)),
+    (SELECT count(*) FROM (SELECT bucket, {_OWN} GROUP BY bucket) AS own
+        FULL JOIN totals AS kept USING (bucket) WHERE ({_SAME}) IS NOT TRUE),
+    (SELECT count(*) FROM (SELECT bucket / {_BLOCK_S} * {_BLOCK_S} AS block, id, {_OWN}
+            WHERE bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block, id) AS own
+        FULL JOIN blocks AS kept USING (block, id) WHERE ({_SAME}) IS NOT TRUE)
+FROM data NOT INDEXED
+"""

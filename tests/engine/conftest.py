@@ -1,0 +1,15 @@
+"""What all tests of the engine share."""
+
+from collections.abc import Iterator
+from unittest.mock import patch
+
+import pytest
+
+from tally.engine import marks
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_blocks() -> Iterator[None]:
+    """Make blocks of 3 buckets, so that a few samples fill some."""
+    with patch.dict(marks.FIRST, block_buckets=3):
+        yield
