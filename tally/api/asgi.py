@@ -93,11 +93,13 @@ class Adapter:
 
     async def _stream(self, reply: Reply, send: Send) -> None:
         try:
-            with anyio.fail_after(self._timeout_s):
+            with anyio.fail_after(self._timeout_s) as limit:
                 await send(_start(reply))
                 chunks = iter(reply.chunks)
                 while (chunk := await self._run(next, chunks, None)) is not None:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    if reply.is_long:
+                        limit.deadline = anyio.current_time() + self._timeout_s
                 await send({"type": "http.response.body"})
         except TimeoutError:
             raise QueryTimeout("the client took too long to read the answer") from None

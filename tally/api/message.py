@@ -60,13 +60,15 @@ def _nothing() -> None:
 class Reply:
     """What is answered: `chunks` in a tuple are whole, any others are made by a query while they are read.
 
-    `close` stops that query, from any thread and any number of times.
+    `close` stops that query, from any thread and any number of times. One that `is_long` may take its time, as long as
+    its client takes a chunk within the time limit.
     """
 
     status: int
     headers: Headers
     chunks: Iterable[bytes]
     close: Callable[[], None] = _nothing
+    is_long: bool = False
 
     @property
     def is_whole(self) -> bool:

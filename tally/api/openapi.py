@@ -34,7 +34,7 @@ FAILURES = (
     Failure(308, "the last slash of the path was left out", lambda route: route.template.endswith("/")),
     Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True),
     Failure(401, "a token is needed, and none or a wrong one was given", lambda route: not route.is_open),
-    Failure(403, "writing is not enabled, or not with this token", lambda route: route.method != "GET"),
+    Failure(403, "writing is not enabled, or not with this token", lambda route: route.needs_write_token),
     Failure(404, "there is no such archive or aggregate", lambda route: bool(route.places)),
     Failure(405, "the path has no such method", lambda _: True),
     Failure(409, "the slug is taken", lambda route: route.method == "POST"),
@@ -142,6 +142,7 @@ _SCHEMAS: dict[str, Schema] = {
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
     "Metrics": _TEXT,
+    "File": {"description": "an SQLite database"},
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
 }
@@ -174,7 +175,7 @@ def document(routes: Sequence[Route], *, root: str, guarded: bool) -> dict[str, 
 
 
 def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
-    needs_token = route.method != "GET" or (guarded and not route.is_open)
+    needs_token = route.needs_write_token or (guarded and not route.is_open)
     body = {"required": True, "content": _json_of(_BODIES[route.method])} if route.method in METHODS_WITH_BODY else None
     return {
         "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.template)]),

@@ -27,7 +27,8 @@ class Route:
 
     A data route `asks` a question and takes its parameters, others take what `takes` names. `schema` names the answer
     in the OpenAPI document, where one that `is_page` does not stand: it is for browsers. `fails_as` names the answer
-    with 503, where that is no problem. One that `is_open` needs neither a token nor a file.
+    with 503, where that is no problem. One that `is_open` needs neither a token nor a file, and one that `is_private`
+    a write token though it only reads.
     """
 
     method: str
@@ -40,6 +41,7 @@ class Route:
     status: int = 200
     is_open: bool = False
     is_page: bool = False
+    is_private: bool = False
     media_type: str = JSON
     fails_as: str = ""
 
@@ -47,6 +49,11 @@ class Route:
     def methods(self) -> tuple[str, ...]:
         """The methods that it answers."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+    @property
+    def needs_write_token(self) -> bool:
+        """Whether a token to read is not enough."""
+        return self.is_private or self.method != "GET"
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from tally.api import endpoints, health, metrics, pages
 from tally.api.message import Reply
 from tally.api.route import Asks, Call, Route
+from tally.engine.backup import MEDIA_TYPE
 
 
 def _data(template: str, kind: str, by: str, summary: str) -> Route:
@@ -42,6 +43,8 @@ ROUTES = (
     Route("GET", "/archives/{slug}/", endpoints.archive, "one archive", schema="Archive"),
     Route("PATCH", "/archives/{slug}/", endpoints.edit, "change an archive", schema="Archive"),
     Route("DELETE", "/archives/{slug}/", endpoints.delete, "delete an archive with all that it holds", status=204),
+    Route("GET", "/archives/{slug}/backup/", endpoints.backup, "a verified copy of an archive's file as it is now",
+          schema="File", media_type=MEDIA_TYPE, is_private=True),
     _page("/", pages.overview, "the dashboard: all archives"),
     _page("/archive/{slug}/", pages.archive, "the dashboard: one archive"),
     _page("/dashboard/{file}", pages.file, "the dashboard's scripts, styles and icon"),

@@ -102,7 +102,7 @@ class Service:
         if not found:
             return _elsewhere(request)
         route, path = _choose(request, found)
-        if route.method != "GET":
+        if route.needs_write_token:
             access.check_write(request, self.settings)
         now = self._clock()
         return route.endpoint(Call(request, route, path, self.settings, self._catalog, self._metrics, now, ROUTES))

@@ -1,6 +1,7 @@
 """The ASGI app in this process, on every event loop: translation, turns, and ends of all kinds."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -259,6 +260,28 @@ async def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
     with pytest.raises(QueryTimeout, match="read"):
         await stalled.ask(Adapter(Scripted(tmp_path, query.reply, query_timeout=0.05)))
     assert (True, 1) == (query.closed.is_set(), len(stalled.sent))
+
+
+@pytest.mark.parametrize("is_long", [True, False])
+async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) -> None:
+    """One that is long, such as a backup, is cut off when its client takes none of it for that time, and else goes on."""
+
+    def slow() -> Iterator[bytes]:
+        for _ in range(8):
+            time.sleep(0.1)
+            yield b"x" * 100
+
+    def answer(_request: Request) -> Reply:
+        return Reply(200, (), slow(), is_long=is_long)
+
+    taking = Client()
+    adapter = Adapter(Scripted(tmp_path, answer, query_timeout=0.4))
+    if is_long:
+        await taking.ask(adapter)
+        assert 800 == sum(len(message.get("body", b"")) for message in taking.sent)
+    else:
+        with pytest.raises(QueryTimeout, match="read"):
+            await taking.ask(adapter)
 
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.is_open], ids=lambda route: route.template)

@@ -7,7 +7,7 @@ import pytest
 
 from tally.api.message import MAX_BODY_BYTES
 from tally.api.service import Request, Service
-from tally.engine import Catalog
+from tally.engine import Archive, Catalog
 from tests.api.asking import Got, ask, service
 from tests.api.cases import INDEX_0, basic, bearer, fill
 
@@ -42,6 +42,37 @@ def test_a_file_of_somebody_elses_breaks_nothing(filled: Path) -> None:
     assert ask(service(filled), "/archives/daily/").json == daily
     assert {"slug", "error"} == foreign.keys()
     assert "foreign.db" in foreign["error"]
+
+
+def test_a_backup_is_an_archive(filled: Path, tmp_path: Path) -> None:
+    """An archive's file is answered as a copy, under its name, to whoever may write; HEAD makes none."""
+    asked = writable(filled)
+    got = send(asked, "GET", "/archives/daily/backup/")
+    assert (200, "application/vnd.sqlite3") == (got.status, got.headers["content-type"])
+    assert 'attachment; filename="daily.db"' == got.headers["content-disposition"]
+    (tmp_path / "copy.db").write_bytes(got.body)
+    assert Catalog(filled)["daily"].values() == Archive(tmp_path / "copy.db").values()
+    assert ["daily.db", "foreign.db"] == sorted(path.name for path in filled.iterdir())
+    assert (200, b"") == send(asked, "HEAD", "/archives/daily/backup/")[::2]
+
+
+@pytest.mark.parametrize(("token", "status"), [("w", 200), ("r", 403), ("x", 401)])
+def test_who_may_read_may_not_copy(filled: Path, token: str, status: int) -> None:
+    """A backup is all that there is, so a read token is not enough."""
+    asked = service(filled, read_token="r", write_token="w")
+    assert status == ask(asked, "/archives/daily/backup/", headers=bearer(token)).status
+
+
+def test_one_backup_at_a_time(filled: Path) -> None:
+    """While a backup is taken a second one is refused, and one that nobody takes on gives its place back."""
+    asked = writable(filled)
+    request = Request("GET", "/archives/daily/backup/", headers={"authorization": "Bearer w"})
+    first = asked.handle(request)
+    assert next(iter(first.chunks))
+    got = send(asked, "GET", "/archives/daily/backup/")
+    assert (503, True) == (got.status, "another backup" in got.json["detail"])
+    first.close()
+    assert 200 == send(asked, "GET", "/archives/daily/backup/").status
 
 
 def test_addresses_hold_the_root(filled: Path) -> None:
