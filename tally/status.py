@@ -29,6 +29,7 @@ class StatusFile:
         """Replace the file's content; where that fails the collector goes on, and the log says so once."""
         aside = self.path.with_suffix(".aside")
         try:
+            aside.touch(mode=0o600)
             aside.write_text(json.dumps(status))
             aside.replace(self.path)
             self._failing = False

@@ -31,6 +31,11 @@ def test_each_collector_has_its_own_until_it_is_removed(tmp_path: Path) -> None:
     assert [other.path] == list(tmp_path.iterdir())
 
 
+def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """What a collector says of the archives is no business of other users of the machine."""
+    assert 0o600 == aged(tmp_path, 0).path.stat().st_mode & 0o777
+
+
 def test_collectors_are_told_apart(tmp_path: Path) -> None:
     """Each status comes with the digits of its file's name, and a file that goes meanwhile is no matter."""
     one, other = aged(tmp_path, 0), aged(tmp_path, 1)

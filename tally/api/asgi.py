@@ -1,7 +1,8 @@
 """The service as an ASGI app: translation, and the turns that requests take.
 
 A request takes one of TURNS turns and keeps it until its query is over, so that however many come, files and threads
-are bounded and a collector in the same process is not slowed further. All work is done in worker threads. When the
+are bounded and a collector in the same process is not slowed further. WAITING requests may wait for a turn, and any
+others are told to come again. All work is done in worker threads. When the
 client goes away its task is cancelled, and closing the reply then stops the query wherever it is.
 """
 
@@ -16,13 +17,14 @@ from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from tally.api.message import MAX_BODY_BYTES, METHODS_WITH_BODY, Reply, Request
+from tally.api.message import BODY_S, MAX_BODY_BYTES, METHODS_WITH_BODY, Reply, Request
 from tally.api.problems import Problem
 from tally.api.service import Service
 from tally.errors import QueryTimeout
 from tally.settings import Settings
 
-TURNS = 16
+TURNS, WAITING = 16, 64
+RETRY_AFTER = ("Retry-After", "1")
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -39,10 +41,11 @@ def build(settings: Settings) -> Starlette:
 class Adapter:
     """Answers HTTP requests by what `service` makes of them, and no WebSocket."""
 
-    def __init__(self, service: Service, *, turns: int = TURNS) -> None:
+    def __init__(self, service: Service, *, turns: int = TURNS, waiting: int = WAITING) -> None:
         self._service = service
         self._timeout_s = service.settings.query_timeout
         self._turns = anyio.CapacityLimiter(turns)
+        self._waiting = waiting
         # A thread a turn, so that whoever has a turn never waits for a thread, and neither does anything else for ours.
         self._threads = anyio.CapacityLimiter(turns)
 
@@ -55,7 +58,13 @@ class Adapter:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
-        body = await _body(receive) if scope["method"] in METHODS_WITH_BODY else b""
+        try:
+            body = await _body(receive) if scope["method"] in METHODS_WITH_BODY else b""
+        except TimeoutError:
+            text = f"the body did not come within {BODY_S:g} seconds: send it again as a whole"
+            late = Problem(HTTPStatus.REQUEST_TIMEOUT, text, headers=(("Connection", "close"),))
+            await _send_whole(self._service.failed(_request(scope, b""), late), send)
+            return
         if body is not None:
             async with _cancelled_when_gone(receive):
                 await self._answer(_request(scope, body), send)
@@ -64,11 +73,10 @@ class Adapter:
         if self._service.is_open(request):
             await _send_whole(self._service.handle(request), send)
             return
-        with anyio.move_on_after(self._timeout_s) as wait:
-            await self._turns.acquire()
-        if wait.cancelled_caught:
+        if not await self._has_turn():
             text = f"{self._turns.total_tokens} requests are being answered, as many as may be at once: try again later"
-            await _send_whole(self._service.failed(request, Problem(HTTPStatus.SERVICE_UNAVAILABLE, text)), send)
+            busy = Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers=(RETRY_AFTER,))
+            await _send_whole(self._service.failed(request, busy), send)
             return
         try:
             reply = await self._take_turn(request, send)
@@ -76,6 +84,14 @@ class Adapter:
             self._turns.release()
         if reply.is_whole:
             await _send_whole(reply, send)
+
+    async def _has_turn(self) -> bool:
+        """Return whether a turn came free in time, which the caller releases; where too many wait for it, at once."""
+        if self._turns.statistics().tasks_waiting >= self._waiting:
+            return False
+        with anyio.move_on_after(self._timeout_s) as wait:
+            await self._turns.acquire()
+        return not wait.cancelled_caught
 
     async def _take_turn(self, request: Request, send: Send) -> Reply:
         """Return the reply to `request`, which is sent already unless it is whole."""
@@ -128,15 +144,19 @@ async def _cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
 
 
 async def _body(receive: Receive) -> bytes | None:
-    """Return the body, as far as it is needed to see that it is too long, or None when the client went away."""
+    """Return the body, as far as it is needed to see that it is too long, or None when the client went away.
+
+    :raises TimeoutError: when it is not there within BODY_S seconds.
+    """
     body = bytearray()
-    while len(body) <= MAX_BODY_BYTES:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            return None
-        body += message.get("body", b"")
-        if not message.get("more_body", False):
-            break
+    with anyio.fail_after(BODY_S):
+        while len(body) <= MAX_BODY_BYTES:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if not message.get("more_body", False):
+                break
     return bytes(body)
 
 

@@ -30,7 +30,8 @@ def ask(call: Call) -> Reply:
 def names(call: Call) -> Reply:
     """Answer the metric names."""
     given = call.given()
-    return whole(_archive(call).names(given["q"]), pretty=any(given["pretty"]))
+    found = _archive(call).names(given["q"], timeout_s=call.settings.query_timeout)
+    return whole(found, pretty=any(given["pretty"]))
 
 
 def patterns(call: Call) -> Reply:

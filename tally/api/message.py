@@ -9,7 +9,11 @@ from urllib.parse import unquote_to_bytes
 from tally.errors import InvalidQuestion
 
 MAX_FIELDS = 100
+# Of the decoded path and the raw query together.
+MAX_URL_CHARACTERS = 16 * 1024
 MAX_BODY_BYTES = 64 * 1024
+# How long a body may take to come.
+BODY_S = 10.0
 METHODS_WITH_BODY = ("POST", "PATCH")
 JSON = "application/json"
 PROBLEM = "application/problem+json"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tally.api.message import JSON, MAX_BODY_BYTES, MAX_FIELDS, METHODS_WITH_BODY, PROBLEM
+from tally.api.message import BODY_S, JSON, MAX_BODY_BYTES, MAX_FIELDS, MAX_URL_CHARACTERS, METHODS_WITH_BODY, PROBLEM
 from tally.api.route import Asks, Route
 from tally.engine.definition import RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
 from tally.engine.question import AGGREGATES, PARAMETERS, RELATIVE, WHOLE_MAX
@@ -37,8 +37,10 @@ FAILURES = (
     Failure(403, "writing is not enabled, or not with this token", lambda route: route.needs_write_token),
     Failure(404, "there is no such archive or aggregate", lambda route: bool(route.places)),
     Failure(405, "the path has no such method", lambda _: True),
+    Failure(408, f"the body did not come within {BODY_S:g} seconds", lambda route: route.method in METHODS_WITH_BODY),
     Failure(409, "the slug is taken", lambda route: route.method == "POST"),
     Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes", lambda route: route.method in METHODS_WITH_BODY),
+    Failure(414, f"path and query are longer than {MAX_URL_CHARACTERS} characters", lambda _: True),
     Failure(500, "the file is damaged or not an archive", lambda route: bool(route.places)),
     _UNAVAILABLE,
 )  # fmt: skip
@@ -150,6 +152,7 @@ _HEADERS = {
     201: {"Location": {"schema": _TEXT, "description": "the new archive's path"}},
     308: {"Location": {"schema": _TEXT, "description": "the path with its last slash, and the query"}},
     401: {"WWW-Authenticate": {"schema": _TEXT, "description": "Basic and Bearer"}},
+    503: {"Retry-After": {"schema": _COUNT, "description": "seconds, where too much is asked at once"}},
     405: {"Allow": {"schema": _TEXT, "description": "the methods that there are"}},
 }
 _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"},

@@ -1,6 +1,6 @@
 """The API without a web framework: a request goes in, a reply comes out, and an adapter only translates.
 
-The order of checks: token to read, path, method, token to write, parameters, archive.
+The order of checks: length, token to read, path, method, token to write, parameters, archive.
 """
 
 import logging
@@ -12,7 +12,7 @@ from itertools import chain
 from urllib.parse import quote
 
 from tally.api import access
-from tally.api.message import Reply, Request, content_length, empty
+from tally.api.message import MAX_URL_CHARACTERS, Reply, Request, content_length, empty
 from tally.api.metrics import Metrics
 from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
 from tally.api.problems import Problem, problem
@@ -96,6 +96,9 @@ class Service:
         return replace(reply, chunks=watched, close=watched.close)
 
     def _answer(self, request: Request) -> Reply:
+        if len(request.path) + len(request.query) > MAX_URL_CHARACTERS:
+            text = f"the address is longer than {MAX_URL_CHARACTERS} characters: ask for less at once"
+            raise Problem(HTTPStatus.REQUEST_URI_TOO_LONG, text)
         found = _find(request.path)
         if not any(route.is_open for route, _ in found):
             access.check_read(request, self.settings)

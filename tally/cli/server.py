@@ -1,8 +1,8 @@
 """The HTTP server of `tally serve`: uvicorn, within bounds that hold whoever connects.
 
-CONNECTIONS may be open at once; one more is told to come again. Before a request has come as a whole, and between two of
-them, a connection may be idle for IDLE_S, and at most twice that. h11 is used wherever it runs, as it bounds the size of
-a request's head.
+CONNECTIONS may be open at once; one more is told to come again. One on which nothing is asked is cut after IDLE_S, or
+at most twice that: before a request's head has come as a whole, between two requests, and while the end of an answer
+waits for its reader. h11 is used, whether or not there is something faster, as it bounds the size of a head.
 """
 
 import asyncio
@@ -54,11 +54,12 @@ class Connection(H11Protocol):
             super().data_received(data)
 
     def _look(self) -> None:
-        is_idle = self.cycle is None or self.cycle.response_complete
-        if is_idle and self.cycle is self._seen:
+        cycle: RequestResponseCycle | None = self.cycle
+        is_idle = cycle is None or cycle.response_complete
+        if is_idle and cycle is self._seen:
             self.transport.abort()
             return
-        self._seen = self.cycle
+        self._seen = cycle if is_idle else None
         self._timer = self.loop.call_later(IDLE_S, self._look)
 
 

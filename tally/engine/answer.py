@@ -16,11 +16,14 @@ from tally.engine import schema, sql, statements
 from tally.engine.marks import Marks
 from tally.engine.question import Question
 from tally.engine.shape import Row, filled, shaped
+from tally.errors import InvalidQuestion
 
 CHUNK_BYTES = 65_536
 BATCH_ROWS = 500
 # So many steps of SQLite's machine are run before the time is looked at.
 CHECK_STEPS = 10_000
+# So many buckets of a range are shown one by one at most, with data or without.
+BUCKETS_MAX = 10_000_000
 
 
 class Answer:
@@ -33,7 +36,8 @@ class Answer:
         """Open the archive at `path`; the time runs from now.
 
         :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.connect` tells.
-        :raises InvalidQuestion: when the archive's resolution does not fit the question's `step` or `moving`.
+        :raises InvalidQuestion: when the archive's resolution does not fit the question's `step` or `moving`, or a
+            series would have more than BUCKETS_MAX buckets.
         :raises QueryTimeout: when the time is over.
         """
         self.media_type = "text/csv; charset=utf-8" if question.format == "csv" else "application/json"
@@ -44,7 +48,9 @@ class Answer:
         try:
             with schema.translated(path):
                 plan = self._query.begin(question)
-            self._span = sql.span(question, plan.marks.resolution)
+                self._span = sql.span(question, plan.marks.resolution)
+                if question.kind == "timedata":
+                    self._query.check(question, self._span)
             self._select = partial(sql.select, question, plan)
             shape = shaped(question, self._span)
             self._chunks = _chunked(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
@@ -126,6 +132,18 @@ class _Query:
         planning = sql.planning(question, marks)
         few, packed = self._connection.execute(planning.text, planning.bindings).get
         return sql.Plan(marks, bool(few), bool(packed))
+
+    def check(self, question: Question, span: sql.Span) -> None:
+        """Raise InvalidQuestion when every bucket of `span`, as far as there is data where it is open, is too many."""
+        first, last = self._connection.execute(statements.FIRST_LAST).get
+        begin = span.first if question.since is not None else first
+        end = span.end if question.until is not None else last and last + span.resolution
+        count = 0 if begin is None or end is None else (end - begin) // span.resolution
+        if count > BUCKETS_MAX:
+            raise InvalidQuestion(
+                f"the range has {count} buckets, more than {BUCKETS_MAX}: give since and until nearer to each other, "
+                "or a longer step"
+            )
 
     def batches(self, statement: sql.Statement) -> Iterator[list[Row]]:
         """Yield the rows, many at a time; those that are packed one at a time, without the empty ones."""

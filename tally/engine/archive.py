@@ -4,6 +4,7 @@ An `Archive` holds no file open between operations; any number of them, in any t
 same file.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from tally.errors import ArchiveUnavailable, InvalidQuestion
 from tally.wire import Sample, check_name, check_timestamp, check_value
 
 PATTERN_DEPTH = 3
+# So many steps of SQLite's machine are run before the time is looked at: each may be the comparison of a long glob.
+CHECK_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +138,16 @@ class Archive:
         """
         return Answer(self.path, question, timeout_s=timeout_s)
 
-    def names(self, q: str | Iterable[str] = ()) -> list[str]:
+    def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
         """Return the metric names that match any of the globs `q`, in byte order; without globs all.
 
         :raises InvalidQuestion: when a glob is not one.
+        :raises QueryTimeout: when it lasts longer than `timeout_s`.
         """
         statement = sql.names(tuple(parse_glob("q", glob) for glob in ((q,) if isinstance(q, str) else q)))
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         with schema.opened(self.path) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
             return [str(name) for (name,) in connection.execute(statement.text, statement.bindings)]
 
     def patterns(self) -> list[str]:

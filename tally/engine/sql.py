@@ -26,9 +26,11 @@ BLOCK_ENDS = ("blocks_first", "blocks_end")
 PACKED_CELLS = 20_000
 GLOBS_MAX = 100
 MERGES = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
-# What SQLite's `format` is given for a column. In CSV only these characters of a name need quotes.
+# What SQLite's `format` is given for a column. In CSV only these characters of a name need quotes, and a name that a
+# spreadsheet would take for a formula is preceded by what makes it text there.
 JSON_NAME = "json_quote(name)"
-CSV_NAME = """iif(name GLOB '*[",]*', '"' || replace(name, '"', '""') || '"', name)"""
+_CSV_TEXT = "iif(name GLOB '[=+@-]*', '''' || name, name)"
+CSV_NAME = f"""iif(name GLOB '*[",]*', '"' || replace({_CSV_TEXT}, '"', '""') || '"', {_CSV_TEXT})"""
 
 Value = int | float | str | None
 Bindings = dict[str, Value]

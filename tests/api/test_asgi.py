@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message
 
+from tally.api import asgi
 from tally.api.asgi import Adapter, build
 from tally.api.message import MAX_BODY_BYTES, Reply, Request, empty
 from tally.api.routes import ROUTES
@@ -297,6 +298,40 @@ async def test_too_many_at_once(route: Any, tmp_path: Path) -> None:
         query.close()
     assert 503 == refused.sent[0]["status"]
     assert b"1 requests are being answered" in refused.sent[1]["body"]
+
+
+@pytest.mark.parametrize(("waiting", "refused"), [(1, 1), (2, 0)])
+async def test_few_may_wait(waiting: int, refused: int, tmp_path: Path) -> None:
+    """Who finds too many waiting for a turn is not added to them, and is told when to come again."""
+    query = Query(stuck=0)
+    scripted = Scripted(tmp_path, query.reply, query_timeout=LONG_S)
+    adapter, asked = Adapter(scripted, turns=1, waiting=waiting), [Client() for _ in range(3)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(asked[0].ask, adapter)
+        assert await to_thread.run_sync(query.waiting.wait, LIMIT_S)
+        for client in asked[1:]:
+            tasks.start_soon(client.ask, adapter)
+        await anyio.wait_all_tasks_blocked()
+        sent = [message for client in asked for message in client.sent if "status" in message]
+        assert [503] * refused == [message["status"] for message in sent]
+        assert [(b"retry-after", b"1")] * refused == [h for m in sent for h in m["headers"] if h[0] == b"retry-after"]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_body_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends a part of a body and no more is told so, and does not keep the connection."""
+    monkeypatch.setattr(asgi, "BODY_S", 0.05)
+    slow = Client("POST", "/archives/")
+
+    async def receive() -> Message:
+        if slow.received:
+            await anyio.sleep_forever()
+        slow.received += 1
+        return {"type": "http.request", "body": b"{", "more_body": True}
+
+    with anyio.fail_after(LIMIT_S):
+        await Adapter(Service(settings(tmp_path, write_token="w")))(slow.scope, receive, slow.send)
+    assert (408, True) == (slow.sent[0]["status"], (b"connection", b"close") in slow.sent[0]["headers"])
 
 
 async def test_the_health_waits_for_nobody(filled: Path) -> None:

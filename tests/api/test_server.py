@@ -136,10 +136,10 @@ def test_a_query_that_takes_too_long_is_cut(big: Path) -> None:
     assert not received.endswith(b"0\r\n\r\n")
 
 
-def test_an_endless_answer_is_cut(big: Path) -> None:
-    """An answer that goes on for ever, and is read all the time, ends with the time limit."""
+def test_a_very_long_answer_is_cut(big: Path) -> None:
+    """An answer that takes longer than it may, and is read all the time, ends with the time limit."""
     with serving(big, TALLY_QUERY_TIMEOUT=1) as server:
-        received = read_to_end(server.get("/timedata/big/count/?since=0&until=now&step=10"))
+        received = read_to_end(server.get("/timedata/big/count/?since=0&until=99999990"))
     assert received.startswith(b"HTTP/1.1 200")
     assert not received.endswith(b"0\r\n\r\n")
 

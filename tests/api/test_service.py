@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from tally.api.message import MAX_URL_CHARACTERS
 from tally.api.service import Reply, Request
 from tally.errors import ArchiveUnavailable, QueryTimeout
 from tests.api.asking import ASK_ENDLESS, ask, check, fill_endless, service
@@ -80,6 +81,16 @@ def test_the_order_in_which_a_request_is_judged(filled: Path) -> None:
     assert 403 == ask(asked, "/archives/weekly/?x=1", method="DELETE", headers=bearer("r")).status
     assert 400 == ask(asked, "/archives/weekly/?x=1", method="DELETE", headers=bearer("w")).status
     assert 404 == ask(asked, "/archives/weekly/", method="DELETE", headers=bearer("w")).status
+
+
+@pytest.mark.parametrize(("surplus", "status"), [(0, 200), (1, 414)])
+def test_the_length_of_an_address_is_bounded(surplus: int, status: int, filled: Path) -> None:
+    """Path and query may have so many characters together, whoever asks and for what."""
+    for path in ("/names/daily/", "/healthz"):
+        query = "_=" + "x" * (MAX_URL_CHARACTERS - len(f"{path}_=") + surplus)
+        assert status == ask(service(filled), f"{path}?{query}").status
+    long = "/" + "x" * (MAX_URL_CHARACTERS - 1 + surplus)
+    assert {200: 401, 414: 414}[status] == ask(service(filled, read_token="r"), long).status
 
 
 def test_only_what_needs_no_token_is_open(filled: Path) -> None:

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog, answer, commit, sql
-from tally.engine.answer import BATCH_ROWS, CHECK_STEPS, CHUNK_BYTES, Answer
+from tally.engine.answer import BATCH_ROWS, BUCKETS_MAX, CHECK_STEPS, CHUNK_BYTES, Answer
 from tally.engine.archive import rolled_up
 from tally.engine.question import Question
 from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
@@ -25,6 +25,7 @@ from tests.engine.model import check_file, row_count
 from tests.engine.recompute import AGGREGATES, Asked, Recomputation, Row, matrix
 
 T = 1_000_000
+FAR = 2 * BUCKETS_MAX
 SPAN_S = 240
 RESOLUTION_S = 10
 LONG_S = 20_000
@@ -336,11 +337,12 @@ def test_timeout(archive: Archive) -> None:
     assert LONG_S == sum(1 for _ in archive.ask(Question.parse("timedata", [], now=0), timeout_s=60).rows())
 
 
-def test_a_gap_without_end_is_stopped(archive: Archive) -> None:
+def test_a_very_long_gap_is_stopped(archive: Archive) -> None:
     """The time of a question counts too where SQLite has nothing to do any more, as in a very long gap."""
     archive.record([("a", 1, T)])
     began = time.monotonic()
-    for parameters in ([("until", str(2**50))], [("since", "0"), ("until", str(2**50)), ("q", "none")]):
+    far = str(BUCKETS_MAX - 1)
+    for parameters in ([("until", far)], [("since", "0"), ("until", far), ("q", "none")]):
         with pytest.raises(QueryTimeout):
             for _ in archive.ask(Question.parse("timedata", parameters, now=0), timeout_s=0.05):
                 pass
@@ -348,6 +350,34 @@ def test_a_gap_without_end_is_stopped(archive: Archive) -> None:
             for _ in archive.ask(Question.parse("timedata", parameters, now=0), timeout_s=0.05).rows():
                 pass
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("most", "too_many"),
+    [
+        ({"since": 0, "until": BUCKETS_MAX - 1}, {"since": 0, "until": BUCKETS_MAX}),
+        ({"since": 0, "until": 10 * BUCKETS_MAX - 1, "step": 10}, {"since": 0, "until": 10 * BUCKETS_MAX, "step": 10}),
+        ({"until": FAR + BUCKETS_MAX - 1}, {"until": FAR + BUCKETS_MAX}),
+        ({"since": FAR - BUCKETS_MAX + 1}, {"since": FAR - BUCKETS_MAX}),
+        ({}, {"since": 0, "until": 2**53}),
+    ],
+)
+def test_a_series_has_a_bounded_number_of_buckets(
+    archive: Archive, most: dict[str, int], too_many: dict[str, int]
+) -> None:
+    """As many buckets as may be are shown one by one; of more the question is refused, and says how many there are."""
+    archive.record([("a", 1, FAR)])
+    texts = [(name, str(value)) for name, value in most.items()]
+    archive.ask(Question.parse("timedata", texts, now=0)).close()
+    with pytest.raises(InvalidQuestion, match=f"the range has [0-9]+ buckets, more than {BUCKETS_MAX}"):
+        archive.timedata("count", **too_many)
+
+
+def test_an_empty_archive_has_no_range(archive: Archive) -> None:
+    """Where there is no data an open range has no buckets, and a closed one those that were asked for."""
+    assert [] == archive.timedata("count", since=0)
+    assert [] == archive.timedata("count", until=2**53)
+    assert [[0, None], [1, None]] == archive.timedata("count", since=0, until=1)
 
 
 @pytest.mark.parametrize(("name", "value"), [("step", 15), ("moving", 15), ("step", 5), ("moving", 5)])

@@ -24,6 +24,7 @@ from tally.errors import (
     InvalidDefinition,
     InvalidQuestion,
     InvalidSample,
+    QueryTimeout,
     UnknownAggregate,
     UnknownArchive,
 )
@@ -120,6 +121,14 @@ def test_names_and_patterns(archive: Archive) -> None:
     assert ["*", "a.*", "a.b.*", "a.b.c.*", "requests.*", "requests.get.*"] == archive.patterns()
     with pytest.raises(InvalidQuestion, match="'' is not a glob"):
         archive.names("")
+
+
+def test_names_have_a_time_limit(archive: Archive) -> None:
+    """Names are looked for only as long as that may take; without a limit, or in time, all are found."""
+    archive.record((f"name.{number}", 1, T) for number in range(5000))
+    with pytest.raises(QueryTimeout):
+        archive.names("*x*", timeout_s=0)
+    assert len(archive.names(timeout_s=60)) == len(archive.names()) > 5000
 
 
 def test_summary(tmp_path: Path, archive: Archive) -> None:

@@ -24,7 +24,9 @@ def text(asked: Question, *batches: list[Row], span: Span = ALWAYS) -> str:
 
 ALL = '"count":%s,"sum":%!.17g,"avg":%!.17g,"min":%!.17g,"max":%!.17g'
 FIELDS = ("count", "sum", "avg", "min", "max")
-JSON, CSV = "json_quote(name)", """iif(name GLOB '*[",]*', '"' || replace(name, '"', '""') || '"', name)"""
+JSON = "json_quote(name)"
+TEXT = "iif(name GLOB '[=+@-]*', '''' || name, name)"
+CSV = f"""iif(name GLOB '*[",]*', '"' || replace({TEXT}, '"', '""') || '"', {TEXT})"""
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,157 @@
+"""The bounds of the HTTP server, each with a server in this process."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from http.client import HTTPResponse
+from pathlib import Path
+
+import anyio
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from tally.api import create_app
+from tally.cli import server as module
+from tally.cli.server import HEAD_MAX_BYTES, Server
+from tests.api.asking import settings
+from tests.api.server import read_to_end
+from tests.processes import LIMIT_S, wait_for
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: t\r\n\r\n"
+OK = b"HTTP/1.1 200 OK"
+IDLE_S = 0.1
+
+
+@contextlib.contextmanager
+def serving(app: object) -> Iterator[int]:
+    """Run a server of `app` in a thread, and give its port."""
+    sock = socket.create_server(("127.0.0.1", 0))
+    begun = threading.Event()
+    ends: list[tuple[asyncio.AbstractEventLoop, anyio.Event]] = []
+
+    async def main() -> None:
+        stop = anyio.Event()
+        ends.append((asyncio.get_running_loop(), stop))
+        begun.set()
+        await Server(app, sock).run_until(stop)  # type: ignore[arg-type]
+
+    thread = threading.Thread(target=anyio.run, args=(main,))
+    thread.start()
+    assert begun.wait(LIMIT_S)
+    try:
+        yield sock.getsockname()[1]
+    finally:
+        [(loop, stop)] = ends
+        loop.call_soon_threadsafe(stop.set)
+        thread.join(LIMIT_S)
+        sock.close()
+
+
+@pytest.fixture
+def port(tmp_path: Path) -> Iterator[int]:
+    """Return where a server of an empty directory answers."""
+    with serving(create_app(settings(tmp_path))) as port:
+        yield port
+
+
+def connected(port: int, **options: int) -> socket.socket:
+    """Return a connection."""
+    sock = socket.socket()
+    for name, value in options.items():
+        sock.setsockopt(socket.SOL_SOCKET, getattr(socket, name), value)
+    sock.settimeout(LIMIT_S)
+    sock.connect(("127.0.0.1", port))
+    return sock
+
+
+def answered(sock: socket.socket) -> int:
+    """Return the status with which a request on a connection is answered as a whole."""
+    sock.sendall(GET)
+    with HTTPResponse(sock) as response:
+        response.begin()
+        response.read()
+        return response.status
+
+
+def test_connections_are_bounded(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many connections are answered; one more is told to come again, and one that ends makes room."""
+    monkeypatch.setattr(module, "CONNECTIONS", 2)
+    with connected(port) as first, connected(port) as second:
+        assert 200 == answered(first)
+        assert 200 == answered(second)
+        with connected(port) as third:
+            refused = read_to_end(third)
+        assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n")
+        assert refused.endswith(b"\r\n\r\ntoo many connections\n")
+        assert 200 == answered(first)
+
+    def has_room() -> bool:
+        with connected(port) as again:
+            return answered(again) == 200
+
+    wait_for(has_room, "room")
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET /he", GET[:-2], GET])
+def test_an_idle_connection_is_cut(begun: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who sends nothing, a part of a request, or no further one, does not keep a connection."""
+    monkeypatch.setattr(module, "IDLE_S", IDLE_S)
+    with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
+        began = time.monotonic()
+        sock.sendall(begun)
+        received = read_to_end(sock)
+        assert IDLE_S <= time.monotonic() - began < 5
+        assert received.startswith(OK) == (begun == GET)
+
+
+def test_a_head_that_drips_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A byte now and then does not keep a connection open."""
+    monkeypatch.setattr(module, "IDLE_S", IDLE_S)
+    with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began < LIMIT_S:
+                sock.sendall(b"x")
+                time.sleep(0.01)
+        assert time.monotonic() - began < 5
+
+
+def test_a_connection_in_use_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that follow each other go over one connection, also where an answer takes long."""
+    idle_s = 5 * IDLE_S
+    monkeypatch.setattr(module, "IDLE_S", idle_s)
+
+    async def slow(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await asyncio.sleep(3 * idle_s)
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    with serving(slow) as port, connected(port) as sock:
+        for _ in range(2):
+            assert 200 == answered(sock)
+
+
+def test_an_answer_that_is_not_taken_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end of an answer does not wait for ever in the server's memory for a client that does not read."""
+    monkeypatch.setattr(module, "IDLE_S", IDLE_S)
+
+    async def large(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % 2**26)]})
+        await send({"type": "http.response.body", "body": b"x" * 2**26})
+
+    with serving(large) as port, connected(port, SO_RCVBUF=4096) as sock:
+        sock.sendall(GET)
+        assert sock.recv(1)
+        time.sleep(5 * IDLE_S)
+        assert len(read_to_end(sock)) < 2**26 - 1
+
+
+@pytest.mark.parametrize(("size", "expected"), [(HEAD_MAX_BYTES // 2, b"200"), (2 * HEAD_MAX_BYTES, b"400")])
+def test_the_head_of_a_request_is_bounded(port: int, size: int, expected: bytes) -> None:
+    """Headers without end are refused when they are too much, and not kept."""
+    with connected(port) as sock:
+        sock.sendall(GET[:-2] + b"X: " + b"x" * size + (b"\r\n\r\n" if expected == b"200" else b""))
+        assert sock.recv(4096).startswith(b"HTTP/1.1 " + expected)
