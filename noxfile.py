@@ -99,6 +99,13 @@ def django(session: nox.Session, django: str) -> None:
     session.run("pytest", *(session.posargs or ["tests/integrations/django"]))
 
 
+@nox.session(default=False)
+def survive(session: nox.Session) -> None:
+    """The simulations of what can happen to an archive go all the way; one of them mounts a small disk, as root."""
+    install(session, "test")
+    session.run("pytest", "-s", *(session.posargs or ["tests/survive"]), env={"SURVIVE": "full"})
+
+
 @nox.session
 def tidy(session: nox.Session) -> None:
     """Layout and sizes are within the rules."""

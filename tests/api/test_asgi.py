@@ -265,7 +265,7 @@ async def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_long", [True, False])
 async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) -> None:
-    """One that is long, such as a backup, is cut off when its client takes none of it for that time, and else goes on."""
+    """One that is long, such as a backup, is cut off only when its client takes none of it for that time."""
 
     def slow() -> Iterator[bytes]:
         for _ in range(8):
