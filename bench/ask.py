@@ -22,13 +22,13 @@ import apsw
 from bench.databases import DATABASES, Running, size_bytes
 from bench.filling import RESOLUTION_S, empty, fill
 from bench.questions import QUESTIONS, Asked
-from bench.server import machine, started, tally
-from bench.table import head, middle, row
+from bench.server import TICKS, machine, started, tally
+from bench.table import head, middle, row, shown
 
 # So often and so long is a question put, at least and at most.
 RUNS_LEAST, RUNS_MOST = 5, 300
 LONG_ENOUGH_S, LONGEST_S = 1.5, 60
-CLIENTS, CLIENTS_S = 8, 4
+CLIENTS, CLIENTS_S = 8, 4.0
 CROWDED = (1, 2, 3)
 LOAD_RATE = 20_000
 
@@ -43,6 +43,9 @@ class Cost(NamedTuple):
     wall_ms: float
     cpu_ms: float
 
+    def __str__(self) -> str:
+        return f"{shown(self.wall_ms)} / {shown(self.cpu_ms)}"
+
 
 def cost(ask: Ask, cpu_s: Callable[[], float]) -> Cost:
     """Put a question again and again, after once that does not count."""
@@ -55,7 +58,7 @@ def cost(ask: Ask, cpu_s: Callable[[], float]) -> Cost:
         times.append(time.perf_counter() - start)
         if time.perf_counter() - began > LONGEST_S:
             break
-    return Cost(middle(times) * 1000, (cpu_s() - before) / len(times) * 1000)
+    return Cost(middle(times) * 1000, max(cpu_s() - before, 1 / TICKS) / len(times) * 1000)
 
 
 class Client:
@@ -63,6 +66,12 @@ class Client:
 
     def __init__(self, address: str) -> None:
         self._connection = http.client.HTTPConnection(address, timeout=LONGEST_S * 2)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
 
     def get(self, path: str, **headers: str) -> tuple[int, str | None, int]:
         """Read an answer to its end; return its status, its ETag and its bytes."""
@@ -72,13 +81,14 @@ class Client:
         while part := answer.read(2**20):
             size += len(part)
         if answer.status not in (200, 304):
-            raise SystemExit(f"{path}: {answer.status}")
+            raise RuntimeError(f"{path}: {answer.status}")
         return answer.status, answer.getheader("ETag"), size
 
 
 def served(running: Running, path: str, **headers: str) -> Cost:
     """Return what a question costs over HTTP."""
-    return cost(partial(Client(running.address).get, path, **headers), lambda: running.server.cpu_s)
+    with Client(running.address) as client:
+        return cost(partial(client.get, path, **headers), lambda: running.server.cpu_s)
 
 
 def bare(path: Path, sql: str) -> Ask:
@@ -138,11 +148,10 @@ def table_of_questions(bench: Bench) -> Iterator[str]:
         costs = bench.costs(asked)
         own = costs["tally"]
         cells = [
-            f"{costs[name].wall_ms:.3g} / {costs[name].cpu_ms:.3g} "
-            f"({costs[name].wall_ms / own.wall_ms:.2g} / {costs[name].cpu_ms / max(own.cpu_ms, 0.01):.2g})"
+            f"{costs[name]} ({costs[name].wall_ms / own.wall_ms:.2g} / {costs[name].cpu_ms / own.cpu_ms:.2g})"
             for name in others
         ]
-        yield row(asked.title, f"{own.wall_ms:.3g} / {own.cpu_ms:.3g}", *cells)
+        yield row(asked.title, own, *cells)
 
 
 def table_of_crowds(bench: Bench) -> Iterator[str]:
@@ -167,27 +176,27 @@ def answered(address: str, paths: list[str]) -> float:
 
 def _ask_for(address: str, path: str, seconds: float) -> float:
     """Return how many answers a second this process gets."""
-    client = Client(address)
     began, number = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
-        client.get(path)
-        number += 1
+    with Client(address) as client:
+        while time.perf_counter() - began < seconds:
+            client.get(path)
+            number += 1
     return number / (time.perf_counter() - began)
 
 
 def table_of_repeats(bench: Bench) -> Iterator[str]:
     """Yield what a question costs that is asked again with the ETag of its answer, where there is one."""
     running = bench.running["tally"]
-    client = Client(running.address)
     yield from head("asked again between two flushes", "status", "wall ms", "CPU ms")
     for asked in QUESTIONS[1:]:
-        _, tag, _ = client.get(asked.tally)
-        if tag is None:
-            yield row(asked.title, "no ETag", "", "")
-            continue
-        headers = {"If-None-Match": tag}
-        found = served(running, asked.tally, **headers)
-        yield row(asked.title, client.get(asked.tally, **headers)[0], found.wall_ms, found.cpu_ms)
+        with Client(running.address) as client:
+            _, tag, _ = client.get(asked.tally)
+            if tag is None:
+                yield row(asked.title, "no ETag", "", "")
+                continue
+            status, _, _ = client.get(asked.tally, **{"If-None-Match": tag})
+        found = served(running, asked.tally, **{"If-None-Match": tag})
+        yield row(asked.title, status, found.wall_ms, found.cpu_ms)
 
 
 def table_of_bytes(bench: Bench) -> Iterator[str]:
@@ -205,7 +214,8 @@ def dump(bench: Bench) -> Iterator[str]:
     """Yield what the memory of the server grows by while all cells are dumped."""
     running = bench.running["tally"]
     before = running.server.memory_bytes
-    _, _, size = Client(running.address).get(QUESTIONS[-1].tally)
+    with Client(running.address) as client:
+        _, _, size = client.get(QUESTIONS[-1].tally)
     grown = running.server.peak_bytes - before
     yield from head("full dump, MB", "memory of the server above what it was before, at most, MiB")
     yield row(size / 1e6, grown / 2**20)

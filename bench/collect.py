@@ -31,6 +31,7 @@ while True: s.recv(65507)
 """
 # A load that takes so much longer than it should was not the load that it should be.
 LATE = 1.02
+FLUSH_TIME_S = 5.0
 MOST_LATE_S = 120
 PLAIN, MALFORMED = "%s %.6f", "%s %.6fx"
 
@@ -73,14 +74,14 @@ class Measured(NamedTuple):
         return self.lines / self.cpu_s / 1000
 
 
-Contestant = Callable[[Load, int], Measured]
+Contestant = Callable[[Load, float], Measured]
 
 
-def collected_by_tally(load: Load, seconds: int) -> Measured:
+def collected_by_tally(load: Load, seconds: float) -> Measured:
     """Measure tally, and see to it that every line is either stored, rejected, or counted as dropped."""
     with tempfile.TemporaryDirectory() as place:
         archives = Path(place) / "archives"
-        with tally(archives, "serve") as server:
+        with tally(archives, "serve", TALLY_FLUSH_TIME=FLUSH_TIME_S) as server:
             port = int(server.said(r"collecting on UDP \S+ port (\d+)"))
             found = measured(server, port, load, seconds, lambda: _wait_for_flush(archives))
             server.end()
@@ -94,14 +95,14 @@ def collected_by_tally(load: Load, seconds: int) -> Measured:
 
 
 def _wait_for_flush(directory: Path) -> None:
-    """Wait until what came so far is flushed."""
+    """Wait until what came so far is flushed; the flush that ends next may have begun before."""
     [path] = directory.glob("collector-*.json")
     flushes = json.loads(path.read_text())["flushes"]
-    while json.loads(path.read_text())["flushes"] == flushes:
+    while json.loads(path.read_text())["flushes"] < flushes + 2:
         time.sleep(0.05)
 
 
-def collected_by_peer(peer: Peer, load: Load, seconds: int) -> Measured:
+def collected_by_peer(peer: Peer, load: Load, seconds: float) -> Measured:
     """Measure a peer, which has handled all once its next flush is over."""
     port = free_port(socket.SOCK_DGRAM)
     with tempfile.TemporaryDirectory() as place, started(peer.start(Path(place), port), Path(place)) as server:
@@ -109,7 +110,7 @@ def collected_by_peer(peer: Peer, load: Load, seconds: int) -> Measured:
         return measured(server, port, load._replace(form=peer.form), seconds, lambda: time.sleep(peer.flush_s))
 
 
-def collected_by_nobody(load: Load, seconds: int) -> Measured:
+def collected_by_nobody(load: Load, seconds: float) -> Measured:
     """Measure the bare loop."""
     port = free_port(socket.SOCK_DGRAM)
     with tempfile.TemporaryDirectory() as place, started([sys.executable, "-c", BARE, port], Path(place)) as server:
@@ -117,7 +118,7 @@ def collected_by_nobody(load: Load, seconds: int) -> Measured:
         return measured(server, port, load, seconds, lambda: None)
 
 
-def measured(server: Server, port: int, load: Load, seconds: int, flushed: Callable[[], object]) -> Measured:
+def measured(server: Server, port: int, load: Load, seconds: float, flushed: Callable[[], object]) -> Measured:
     """Measure a started collector from outside."""
     server.rest()
     before = server.cpu_s
@@ -126,10 +127,10 @@ def measured(server: Server, port: int, load: Load, seconds: int, flushed: Calla
     server.rest()
     dropped = kernel_drops(port)
     assert dropped is not None
-    return Measured(sent, dropped, (sent - dropped) * load.lines, server.cpu_s - before, taken_s)
+    return Measured(sent, dropped, (sent - dropped) * load.lines, server.cpu_s_since(before), taken_s)
 
 
-def send(port: int, load: Load, seconds: int) -> tuple[int, float]:
+def send(port: int, load: Load, seconds: float) -> tuple[int, float]:
     """Send from a process of its own; return how many datagrams were sent, and in how many seconds."""
     command = [sys.executable, "-m", "bench.load", port, load.rate, seconds, load.lines, load.form]
     with tempfile.TemporaryDirectory() as place, started(command, Path(place)) as sender:
@@ -146,7 +147,7 @@ CONTESTANTS: dict[str, tuple[str, Contestant]] = {
 WITH_ALL_LOADS = ("tally",)
 
 
-def table(load: Load, seconds: int, names: list[str]) -> Iterator[str]:
+def table(load: Load, seconds: float, names: list[str]) -> Iterator[str]:
     """Yield the lines of a table, a row a collector under the same load."""
     yield f"{load}"
     yield ""
@@ -163,7 +164,7 @@ def table(load: Load, seconds: int, names: list[str]) -> Iterator[str]:
         row = [name, keeps, f"{found.speed:.0f}", f"{found.cpu_s:.2f}", lost, f"{first.speed / found.speed:.2f}"]
         yield f"| {' | '.join(row)} |"
         if found.seconds > LATE * seconds:
-            yield f"| | (the load took {found.seconds:.1f} s instead of {seconds}) | | | | |"
+            yield f"| | (the load took {found.seconds:.1f} s instead of {seconds:g}) | | | | |"
     yield ""
 
 
@@ -171,7 +172,7 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench.collect", description="What collecting costs.")
     parser.add_argument("--only", type=lambda text: text.split(","), help="collectors, separated by commas")
-    parser.add_argument("--seconds", type=int, default=10, help="how long each load lasts")
+    parser.add_argument("--seconds", type=float, default=10, help="how long each load lasts")
     parser.add_argument("--loads", type=lambda text: text.split(","), help="which loads, by number from 1")
     return parser.parse_args()
 
@@ -182,7 +183,7 @@ def main() -> None:
     absent = [peer.name for peer in PEERS if not peer.is_here]
     names = [name for name in CONTESTANTS if name in (chosen.only or CONTESTANTS) and name not in absent]
     loads = [LOADS[int(number) - 1] for number in chosen.loads] if chosen.loads else LOADS
-    print(f"{machine()}; {chosen.seconds} s a load, {NAMES} names, random values\n")
+    print(f"{machine()}; {chosen.seconds:g} s a load, {NAMES} names, random values\n")
     if absent:
         print(f"Not here, so left out: {', '.join(absent)}\n")
     for load in loads:

@@ -25,6 +25,7 @@ SECRET_KEY = "bench"
 CONF_DIR = STORAGE_DIR = LOG_DIR = WHISPER_DIR = {place!r}
 STANDARD_DIRS = [WHISPER_DIR]
 CARBONLINK_HOSTS = []
+FIND_TIMEOUT = FETCH_TIMEOUT = 60
 DATABASES = {{"default": {{"ENGINE": "django.db.backends.sqlite3", "NAME": {place!r} + "/graphite.db"}}}}
 """
 WRITE = """

@@ -24,7 +24,9 @@ from bench.server import LIMIT_S, Server, machine, started, tally
 from bench.table import head, middle, row
 from tally.engine import Archive, Catalog
 
-MANY_NAMES, FLUSH_TIME_S, SERVE_S = 100_000, 5, 22
+FLUSH_TIME_S, SERVE_S = 5, 22
+# Datagrams a second, and lines in each.
+LOAD = (10_000, 15)
 RETENTION_H, EXPIRIES = 6, 12
 SEALED_BEFORE = "SELECT value FROM meta WHERE key = 'sealed_before'"
 ROWS = "SELECT * FROM data WHERE bucket = ?"
@@ -126,37 +128,37 @@ def expiries(archive: Archive, names: int, number: int, start: int) -> Iterator[
         yield row(run, before + names - archive.points(), found.seconds, found.bytes / 1e6)
 
 
-def many_names() -> Iterator[str]:
-    """Yield what `tally serve` needs for a flush of MANY_NAMES into its three archives, while it goes on collecting."""
+def many_names(number: int) -> Iterator[str]:
+    """Yield what `tally serve` needs to flush so many names into its three archives, while it goes on collecting."""
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place) / "archives"
-        with tally(directory, "serve", TALLY_FLUSH_TIME=FLUSH_TIME_S, TALLY_MAX_NAMES=MANY_NAMES) as server:
+        with tally(directory, "serve", TALLY_FLUSH_TIME=FLUSH_TIME_S, TALLY_MAX_NAMES=number) as server:
             port = server.said(r"collecting on UDP \S+ port (\d+)")
-            command = [sys.executable, "-m", "bench.load", port, 10_000, SERVE_S, 15, "%s %.6f", MANY_NAMES]
+            command = [sys.executable, "-m", "bench.load", port, LOAD[0], SERVE_S, LOAD[1], "%s %.6f", number]
             with started(command, Path(place)) as sender:
                 seen = dict(_statuses(directory, sender))
             drops = max(status["kernel_drops"] for status in seen.values())
         names = [len(archive.names()) for archive in Catalog(directory).archives()]
-    slowest = max(status["flush_seconds"] for number, status in seen.items() if number)
+    slowest = max(status["flush_seconds"] for flush, status in seen.items() if flush)
     yield from head("names by UDP", "names stored", "flushes", "seconds of the slowest", "between flushes", "drops")
-    yield row(MANY_NAMES, min(names), max(seen), slowest, FLUSH_TIME_S, drops)
+    yield row(number, min(names), max(seen), slowest, FLUSH_TIME_S, drops)
 
 
 def _statuses(directory: Path, sender: Server) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the collector's books by the number of its flush, while a sender runs and until one more is done."""
     deadline = time.monotonic() + SERVE_S + LIMIT_S
-    number = last = 0
-    while (sender.process.poll() is None or number <= last) and time.monotonic() < deadline:
+    flush = last = 0
+    while (sender.process.poll() is None or flush <= last) and time.monotonic() < deadline:
         [path] = directory.glob("collector-*.json")
         status = json.loads(path.read_text())
-        number = status["flushes"]
+        flush = status["flushes"]
         if sender.process.poll() is None:
-            last = number
-        yield number, status
+            last = flush
+        yield flush, status
         time.sleep(0.1)
 
 
-def lines(names: int, buckets: int, number: int) -> Iterator[str]:
+def lines(names: int, buckets: int, number: int, many: int) -> Iterator[str]:
     """Yield all that is measured, as Markdown."""
     end = int(time.time()) // RESOLUTION_S * RESOLUTION_S
     with tempfile.TemporaryDirectory() as place:
@@ -168,7 +170,7 @@ def lines(names: int, buckets: int, number: int) -> Iterator[str]:
         yield ""
         yield from expiries(archive, names, EXPIRIES, end + number * RESOLUTION_S)
         yield ""
-    yield from many_names()
+    yield from many_names(many)
 
 
 def main() -> None:
@@ -177,9 +179,10 @@ def main() -> None:
     parser.add_argument("--names", type=int, default=10_000)
     parser.add_argument("--buckets", type=int, default=400, help="how many are in the archive before")
     parser.add_argument("--flushes", type=int, default=28)
+    parser.add_argument("--many", type=int, default=100_000, help="how many names come by UDP in the end")
     chosen = parser.parse_args()
     print(f"{machine()}\n")
-    for line in lines(chosen.names, chosen.buckets, chosen.flushes):
+    for line in lines(chosen.names, chosen.buckets, chosen.flushes, chosen.many):
         print(line, flush=True)
 
 

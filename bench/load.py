@@ -44,9 +44,9 @@ def send(port: int, source: list[bytes], *, rate: int, seconds: float) -> tuple[
 
 def main() -> None:
     """Make the datagrams, and send them."""
-    port, rate, seconds, lines = map(int, sys.argv[1:5])
+    port, rate, seconds, lines = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4])
     names = int(sys.argv[6]) if len(sys.argv) > 6 else NAMES
-    source = datagrams(sys.argv[5], min(rate * seconds, LINES_MADE // lines), lines, names=names)
+    source = datagrams(sys.argv[5], min(int(rate * seconds), LINES_MADE // lines), lines, names=names)
     print(*send(port, source, rate=rate, seconds=seconds))
 
 

@@ -5,6 +5,7 @@ names, else in `tally-peers` in the directory for temporary files. Each runs as 
 ports, with a configuration in a temporary directory that turns off all but what is measured.
 """
 
+import getpass
 import os
 import shutil
 import tempfile
@@ -57,40 +58,23 @@ def netdata(directory: Path, port: int) -> list[object]:
         "netdata monitoring",
         "enable running new plugins",
     )
-    places = ("config", "stock config", "cache", "lib", "log", "registry")
+    sections: dict[str, dict[str, object]] = {
+        "global": {"run as user": getpass.getuser()},
+        "directories": dict.fromkeys(("config", "stock config", "cache", "lib", "log", "registry"), directory),
+        "logs": {"access": "none"},
+        "db": {"mode": "ram", "update every": 1},
+        "web": {"bind to": f"127.0.0.1:{free_port()}"},
+        "plugins": {"statsd": "yes", **dict.fromkeys(off, "no")},
+        **{name: {"enabled": "no"} for name in ("health", "registry", "ml")},
+        "statsd": {"bind to": f"udp:127.0.0.1:{port}", "max private charts hard limit": 2000},
+    }
     path = directory / "netdata.conf"
-    path.write_text(
-        f"""
-[global]
-    run as user = {os.environ.get("USER", "root")}
-[directories]
-    {_assigned(dict.fromkeys(places, directory))}
-[logs]
-    access = none
-[db]
-    mode = ram
-    update every = 1
-[web]
-    bind to = 127.0.0.1:{free_port()}
-[plugins]
-    statsd = yes
-    {_assigned(dict.fromkeys(off, "no"))}
-[health]
-    enabled = no
-[registry]
-    enabled = no
-[ml]
-    enabled = no
-[statsd]
-    bind to = udp:127.0.0.1:{port}
-    max private charts hard limit = 2000
-"""
-    )
+    path.write_text("".join(_section(*section) for section in sections.items()))
     return ["netdata", "-D", "-c", path]
 
 
-def _assigned(values: dict[str, object]) -> str:
-    return "\n    ".join(f"{name} = {value}" for name, value in values.items())
+def _section(name: str, values: dict[str, object]) -> str:
+    return "\n".join([f"[{name}]", *(f"{key} = {value}" for key, value in values.items()), ""])
 
 
 def collectd(directory: Path, port: int) -> list[object]:
@@ -125,7 +109,7 @@ def carbon(directory: Path, port: int) -> list[object]:
         "[default]\npattern = .*\nretentions = 10s:24h,300s:168h,3600s:8760h\n"
     )
     places = ("CONF_DIR", "STORAGE_DIR", "LOCAL_DATA_DIR", "WHITELISTS_DIR", "LOG_DIR", "PID_DIR")
-    values = {
+    values: dict[str, object] = {
         **dict.fromkeys(places, directory),
         "USER": "",
         "MAX_CREATES_PER_MINUTE": "inf",
@@ -141,7 +125,7 @@ def carbon(directory: Path, port: int) -> list[object]:
         "LOG_UPDATES": False,
     }
     path = directory / "carbon.conf"
-    path.write_text(f"[cache]\n{_assigned(values)}\n".replace("    ", ""))
+    path.write_text(_section("cache", values))
     python, program = PLACE / "graphite/bin/python", PLACE / CARBON_PROGRAM
     return [python, program, "--nodaemon", f"--config={path}", f"--pidfile={directory}/pid", "start"]
 

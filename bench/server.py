@@ -13,6 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import apsw
+
+from tally import __version__
+
 TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 LIMIT_S = 30
 # A program rests when it took less CPU than this in QUIET_S.
@@ -63,6 +67,10 @@ class Server:
     def cpu_s(self) -> float:
         """User and system seconds so far, of the process and all below it, those that have ended among them."""
         return sum(_cpu_s(pid) for pid in family(self.process.pid))
+
+    def cpu_s_since(self, before: float) -> float:
+        """User and system seconds since there were `before`; one tick of the kernel's clock at least."""
+        return max(self.cpu_s - before, 1 / TICKS)
 
     @property
     def memory_bytes(self) -> int:
@@ -159,7 +167,8 @@ def kernel_drops(port: int) -> int | None:
 
 
 def machine() -> str:
-    """Return one line about what this runs on."""
+    """Return one line about what this runs on, and what is measured."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{os.cpu_count()} cores of {model[1] if model else '?'}, Linux {platform.release()}, {python}"
+    versions = f"{python}, SQLite {apsw.sqlite_lib_version()}, tally {__version__}"
+    return f"{os.cpu_count()} cores of {model[1] if model else '?'}, Linux {platform.release()}, {versions}"

@@ -44,7 +44,8 @@ EVENT_LOOPS = {"asyncio", "anyio", "selectors"}
 
 # Tests that mirror no module.
 ABOUT_THE_WHOLE = (
-    "tests/tidy", "tests/docs", "tests/browser", "tests/survive", "tests/real", "tests/integrations/django/example",
+    "tests/tidy", "tests/docs", "tests/browser", "tests/survive", "tests/real", "tests/bench",
+    "tests/integrations/django/example",
 )  # fmt: skip
 
 SELECT = re.compile(r"\bSELECT\s")

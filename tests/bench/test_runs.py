@@ -1,0 +1,87 @@
+"""Every measurement runs from end to end, with sizes too small to say anything and without peers."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench import ask, collect, flush, grow, server, start
+from bench.collect import MALFORMED, Load
+from bench.load import datagrams
+from bench.questions import QUESTIONS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is measured is read from Linux's /proc")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait for nothing longer than it takes."""
+    monkeypatch.setattr(server, "QUIET_S", 0.05)
+    for module in (collect, flush):
+        monkeypatch.setattr(module, "FLUSH_TIME_S", 0.2)
+
+
+@pytest.mark.parametrize("load", [Load(500, 1), Load(200, 15), Load(200, 2, MALFORMED)], ids=str)
+def test_collect(load: Load) -> None:
+    """tally stores, rejects or drops every line of a load, and is compared with a loop that only receives."""
+    printed = list(collect.table(load, 0.5, ["tally", "bare loop"]))
+    assert ["tally", "bare loop"] == [text.split(" | ")[0].strip("| ") for text in printed[4:6]]
+
+
+def test_flush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Flushes are measured beside bare ones, with a retention, and with names that come by UDP."""
+    monkeypatch.setattr(flush, "SERVE_S", 1)
+    monkeypatch.setattr(flush, "LOAD", (500, 2))
+    monkeypatch.setattr(flush, "EXPIRIES", 2)
+    printed = "\n".join(flush.lines(20, 5, 3, 30))
+    assert re.search(r"\| the same rows by a bare executemany \| [0-9.e-]+ \| [0-9.e-]+ \| [0-9.]+ \|", printed)
+    assert re.search(r"^\| 30 \| 30 \| \d+ \| [0-9.e-]+ \| 0.2 \| 0 \|$", printed, re.MULTILINE)
+
+
+def test_ask(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Questions are answered over HTTP and by SQLite, by several clients at once, and beside a load."""
+    for name, value in {
+        "LONG_ENOUGH_S": 0,
+        "RUNS_LEAST": 1,
+        "CROWDED": (1,),
+        "CLIENTS": 2,
+        "CLIENTS_S": 0.1,
+        "LOAD_RATE": 500,
+    }.items():
+        monkeypatch.setattr(ask, name, value)
+    printed = "\n".join(ask.lines(60, 4, ["tally"]))
+    assert len(QUESTIONS) == len(re.findall(r"^\| .* \| [0-9.]+ / [0-9.]+ \| .*\) \|$", printed, re.MULTILINE))
+    assert re.search(r"^\| 500 \| \d+ \| 0 \|$", printed, re.MULTILINE)
+
+
+def test_grow() -> None:
+    """Each size is measured in a process of its own, and compared with the one before."""
+    printed = list(grow.lines({"names": (1, 30)}))
+    assert [6, 6] == [text.count("|") - 2 for text in printed[2:4]]
+    assert "(× " in printed[3]
+
+
+def test_start() -> None:
+    """Programs are started and compared with Python alone."""
+    assert 2 + len(start.STARTS) == len(list(start.lines(1)))
+
+
+def test_a_load_says_what_it_should() -> None:
+    """Every line has the form that is asked for, one of the names, and a value of its own."""
+    lines = [line for datagram in datagrams("%s:%.6f|ms", 50, 3, names=2) for line in datagram.split(b"\n")]
+    assert 150 == len(set(lines))
+    assert {b"requests.get.page0", b"requests.get.page1"} == {line.split(b":")[0] for line in lines}
+
+
+BUSY = "for _ in range(20): sum(range(10**6))"
+ENDED = f"subprocess.run([sys.executable, '-c', {BUSY!r}]); time.sleep(60)"
+ALIVE = f"subprocess.Popen([sys.executable, '-c', {BUSY + chr(10) + 'input()'!r}], stdin=PIPE, stderr=PIPE).wait()"
+
+
+@pytest.mark.parametrize("program", [ENDED, ALIVE], ids=["ended", "alive"])
+def test_cpu_of_the_whole_family_is_counted(tmp_path: Path, program: str) -> None:
+    """What a child takes counts, whether it has ended or not."""
+    command = [sys.executable, "-c", f"import subprocess, sys, time; from subprocess import PIPE; {program}"]
+    with server.started(command, tmp_path) as each:
+        each.wait_for(lambda: each.cpu_s > 0.2)
