@@ -21,6 +21,7 @@ import apsw
 
 from bench.databases import DATABASES, Running, size_bytes
 from bench.filling import RESOLUTION_S, empty, fill
+from bench.peers import version
 from bench.questions import QUESTIONS, Asked
 from bench.server import TICKS, machine, started, tally
 from bench.table import head, middle, row, shown
@@ -243,10 +244,11 @@ def lines(names: int, buckets: int, only: list[str] | None) -> Iterator[str]:
     end = int(time.time()) // RESOLUTION_S * RESOLUTION_S
     span = range(end - buckets * RESOLUTION_S, end, RESOLUTION_S)
     chosen = [each for each in DATABASES if each.name in (only or [each.name])]
-    absent = [f"{each.name} ({each.get})" for each in chosen if not each.is_here]
-    yield f"{names:,} names, {buckets:,} buckets, {names * buckets:,} cells" + (
-        f"; not here, so left out: {', '.join(absent)}" if absent else ""
-    )
+    here = ", ".join(f"{each.name} {version(each.version)}" for each in chosen if each.is_here)
+    absent = ", ".join(f"{each.name} ({each.get})" for each in chosen if not each.is_here)
+    yield f"{names:,} names, {buckets:,} buckets, {names * buckets:,} cells; beside {here or 'nobody'}"
+    if absent:
+        yield f"Not here, so left out: {absent}"
     with ExitStack() as stack:
         places = [Path(stack.enter_context(tempfile.TemporaryDirectory())) for _ in (0, *chosen)]
         archive = empty(places[0])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.load import NAMES
-from bench.peers import PEERS, Peer
+from bench.peers import PEERS, Peer, version
 from bench.server import Server, free_port, kernel_drops, machine, started, tally
 from tally.engine import Catalog
 
@@ -184,6 +184,7 @@ def main() -> None:
     names = [name for name in CONTESTANTS if name in (chosen.only or CONTESTANTS) and name not in absent]
     loads = [LOADS[int(number) - 1] for number in chosen.loads] if chosen.loads else LOADS
     print(f"{machine()}; {chosen.seconds:g} s a load, {NAMES} names, random values\n")
+    print("Beside " + ", ".join(f"{peer.name} {version(peer.version)}" for peer in PEERS if peer.name in names) + "\n")
     if absent:
         print(f"Not here, so left out: {', '.join(absent)}\n")
     for load in loads:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.filling import RESOLUTION_S, made
-from bench.peers import PLACE
+from bench.peers import PLACE, debian, pypi
 from bench.server import Server, free_port, started
 from tally.engine.rollup import Cell
 
@@ -56,6 +56,7 @@ class Database(NamedTuple):
 
     name: str
     get: str
+    version: tuple[object, ...]
     is_here: bool
     started: Callable[[Path, int, range], AbstractContextManager[Running]]
 
@@ -156,14 +157,11 @@ def answers(address: str, path: str) -> bool:
 DATABASES = (
     Database(
         "graphite-web",
-        f"python -m venv {PLACE}/graphite && {GRAPHITE}/pip install graphite-web whisper gunicorn",
+        *pypi("graphite-web", "whisper", "gunicorn"),
         (GRAPHITE / "gunicorn").exists() and (GRAPHITE / "build-index").exists(),
         graphite,
     ),
     Database(
-        "VictoriaMetrics",
-        "apt-get install victoria-metrics",
-        shutil.which("victoria-metrics") is not None,
-        victoriametrics,
+        "VictoriaMetrics", *debian("victoria-metrics"), shutil.which("victoria-metrics") is not None, victoriametrics
     ),
 )

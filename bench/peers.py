@@ -8,6 +8,7 @@ ports, with a configuration in a temporary directory that turns off all but what
 import getpass
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,11 +30,12 @@ INFLUX = "timing,name=%s value=%.6f"
 class Peer(NamedTuple):
     """A collector: `start` writes its configuration into a directory and returns the command that runs it.
 
-    It has handled what it got `flush_s` seconds after the last datagram.
+    `version` is a command that prints its version; what it got is handled `flush_s` seconds after the last datagram.
     """
 
     name: str
     get: str
+    version: tuple[object, ...]
     program: str
     form: str
     keeps: str
@@ -165,36 +167,55 @@ bind-address = "127.0.0.1:{free_port()}"
     return ["influxd", "run", "-config", path]
 
 
+def debian(package: str) -> tuple[str, tuple[object, ...]]:
+    """Return how to get a package of Debian's, and how to see its version."""
+    return f"apt-get install {package}", ("dpkg-query", "-W", "-f", "${Version}", package)
+
+
+def npm(package: str) -> tuple[str, tuple[object, ...]]:
+    """Return how to get a package from npm, and how to see its version."""
+    script = f"require('{PLACE}/node_modules/{package}/package.json').version"
+    return f"npm install --prefix {PLACE} {package}", ("node", "-p", script)
+
+
+def pypi(package: str, *others: str) -> tuple[str, tuple[object, ...]]:
+    """Return how to get a package from PyPI with others that it needs, and how to see its version."""
+    environment = PLACE / "graphite"
+    packages = " ".join((package, *others))
+    script = f"from importlib.metadata import version; print(version('{package}'))"
+    return (
+        f"python -m venv {environment} && {environment}/bin/pip install {packages}",
+        (environment / "bin/python", "-c", script),
+    )
+
+
+def version(command: tuple[object, ...]) -> str:
+    """Return what a command prints."""
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, check=True).stdout.strip()
+
+
 PEERS = (
-    Peer("netdata", "apt-get install netdata-core", "netdata", STATSD, "in memory", 2, netdata),
-    Peer("collectd", "apt-get install collectd-core", "collectd", STATSD, "no", 11, collectd),
-    Peer("statsd", f"npm install --prefix {PLACE} statsd", STATSD_PROGRAM, STATSD, "no", 11, statsd),
-    Peer(
-        "carbon",
-        f"python -m venv {PLACE}/graphite && {PLACE}/graphite/bin/pip install carbon whisper",
-        CARBON_PROGRAM,
-        GRAPHITE,
-        "last value of 10 s",
-        11,
-        carbon,
-    ),
+    Peer("netdata", *debian("netdata-core"), "netdata", STATSD, "in memory", 2, netdata),
+    Peer("collectd", *debian("collectd-core"), "collectd", STATSD, "no", 11, collectd),
+    Peer("statsd", *npm("statsd"), STATSD_PROGRAM, STATSD, "no", 11, statsd),
+    Peer("carbon", *pypi("carbon", "whisper"), CARBON_PROGRAM, GRAPHITE, "last value of 10 s", 11, carbon),
     Peer(
         "VictoriaMetrics",
-        "apt-get install victoria-metrics",
+        *debian("victoria-metrics"),
         "victoria-metrics",
         GRAPHITE,
         "every sample",
         6,
         victoriametrics,
     ),
-    Peer("InfluxDB", "apt-get install influxdb", "influxd", INFLUX, "every sample", 6, influxdb),
+    Peer("InfluxDB", *debian("influxdb"), "influxd", INFLUX, "every sample", 6, influxdb),
 )
 
 
 def main() -> None:
     """Print a table of the peers."""
     for peer in PEERS:
-        print(f"{peer.name:16} {'is here' if peer.is_here else peer.get}")
+        print(f"{peer.name:16} {version(peer.version) if peer.is_here else peer.get}")
 
 
 if __name__ == "__main__":
