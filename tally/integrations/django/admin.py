@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.urls import NoReverseMatch, reverse
-from django.utils.formats import localize
+from django.utils.formats import date_format, localize
 
 from tally.errors import TallyError
 from tally.integrations.django.forms import ArchiveForm
@@ -42,6 +42,7 @@ class ArchiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The list with what each archive holds, the form, and the deletion that says what will be lost."""
 
     form = ArchiveForm
+    fields = tuple(ArchiveForm.Meta.fields)
     actions = (delete_selected,)
     list_display = ("slug", "pattern", "resolution", "retention", "points", "size", "first", "last", "enabled")
 
@@ -50,20 +51,20 @@ class ArchiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """How many points it holds."""
         return archive.stored.points
 
-    @admin.display(description="size on disk")
+    @admin.display(description="size")
     def size(self, archive: Archive) -> str | None:
         """How large its file is."""
         return None if archive.stored.bytes is None else filesizeformat(archive.stored.bytes)
 
     @admin.display(description="first bucket")
-    def first(self, archive: Archive) -> datetime | None:
+    def first(self, archive: Archive) -> str | None:
         """When its first bucket begins."""
-        return archive.stored.first
+        return _short(archive.stored.first)
 
     @admin.display(description="last bucket")
-    def last(self, archive: Archive) -> datetime | None:
+    def last(self, archive: Archive) -> str | None:
         """When its last bucket begins."""
-        return archive.stored.last
+        return _short(archive.stored.last)
 
     def view_on_site(self, obj: Archive) -> str | None:
         """Return where its dashboard is, None where tally's URLs are not included."""
@@ -105,6 +106,10 @@ class ArchiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Return what Django wants to know before a deletion, with what will be lost in each archive."""
         _, counts, lacking, protected = super().get_deleted_objects(objs, request)
         return [_loss(archive) for archive in objs], counts, lacking, protected
+
+
+def _short(moment: datetime | None) -> str | None:
+    return None if moment is None else date_format(moment, "SHORT_DATETIME_FORMAT")
 
 
 def _loss(archive: Archive) -> str:

@@ -17,6 +17,9 @@ from tally.errors import InvalidSetting
 from tally.integrations.django.settings import current, given
 from tally.settings import SETTINGS
 
+# With this middleware every view asks for a login, tally's among them.
+LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+
 
 def check_settings(**_: Any) -> list[CheckMessage]:
     """Return an error a setting that is malformed."""
@@ -42,7 +45,7 @@ def check_admin(**_: Any) -> list[CheckMessage]:
 
 def check_access(**_: Any) -> list[CheckMessage]:
     """Return a warning when everyone may read the site's metrics."""
-    if any(_malformed()) or current().read_token or not _is_included():
+    if any(_malformed()) or current().read_token or LOGIN_REQUIRED in settings.MIDDLEWARE or not _is_included():
         return []
     hint = "Set TALLY_READ_TOKEN, or silence this check where something in front of the site protects the URLs."
     return [Warning("tally's URLs, and with them all metrics, are open to all.", hint, id="tally.W001")]

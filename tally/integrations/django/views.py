@@ -17,12 +17,10 @@ from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from tally.api.message import MAX_BODY_BYTES, Reply, Request
+from tally.api.message import MAX_BODY_BYTES, METHODS_WITH_BODY, Reply, Request
 from tally.api.service import Service
 from tally.errors import QueryTimeout
 from tally.integrations.django.settings import current
-
-METHODS_WITH_BODY = ("POST", "PATCH")
 
 _service = lru_cache(4)(Service)
 

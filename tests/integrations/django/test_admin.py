@@ -43,7 +43,7 @@ def test_the_list_shows_archives_made_elsewhere(site: Site, staff: Client) -> No
     site.archives.create("daily", pattern="requests.*", resolution=10, retention=0).record(SAMPLES)
     site.archives.create("empty", resolution=300, enabled=False)
     shown = read(staff, LIST)
-    moments = "Nov. 14, 2023, 10:13 p.m. Nov. 14, 2023, 10:13 p.m."
+    moments = "11/14/2023 10:13 p.m. 11/14/2023 10:13 p.m."
     assert f"daily requests.* 10 0 2 {size_of(site, 'daily')} {moments}" in shown
     assert f"empty * 300 24 0 {size_of(site, 'empty')} - -" in shown
     site.archives.delete("daily")

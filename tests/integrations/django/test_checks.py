@@ -1,6 +1,7 @@
 """What the system checks say, and when they keep silent."""
 
 import pytest
+from django.test import Client
 
 from tally.integrations.django import checks
 from tests.integrations.django.conftest import Site
@@ -16,6 +17,7 @@ def found() -> list[str | None]:
     [
         ({}, ["tally.W001"]),
         ({"TALLY_READ_TOKEN": "r"}, []),
+        ({"MIDDLEWARE": ["django.contrib.auth.middleware.LoginRequiredMiddleware"]}, []),
         ({"TALLY_WRITE_TOKEN": "w"}, ["tally.W001"]),
         ({"ROOT_URLCONF": "tests.integrations.django.without"}, []),
         ({"ROOT_URLCONF": "tests.integrations.django.elsewhere"}, ["tally.W001"]),
@@ -27,6 +29,16 @@ def test_when_urls_are_open(settings: dict[str, object], expected: list[str], si
     """They are without a token to read, wherever they are included; what is not included is not open."""
     site.set(**settings)
     assert expected == found()
+
+
+@pytest.mark.parametrize("path", ["", "values/daily/", "archives/", "healthz"])
+def test_a_site_that_asks_for_a_login_asks_here_too(path: str, site: Site) -> None:
+    """With Django's own middleware for that the URLs are not open, so the check says nothing."""
+    auth = "django.contrib.auth.middleware"
+    sessions = "django.contrib.sessions.middleware.SessionMiddleware"
+    site.set(MIDDLEWARE=[sessions, f"{auth}.AuthenticationMiddleware", f"{auth}.LoginRequiredMiddleware"])
+    response = Client().get(f"/_tally/{path}")
+    assert (302, True) == (response.status_code, response["Location"].startswith("/accounts/login/"))
 
 
 def test_each_malformed_setting_is_an_error(site: Site) -> None:

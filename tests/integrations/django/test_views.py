@@ -17,6 +17,8 @@ from starlette.routing import Mount
 
 from tally.api import create_app
 from tally.api.message import MAX_BODY_BYTES, Reply, Request
+from tally.api.route import Route
+from tally.api.routes import ROUTES
 from tally.api.service import Service
 from tally.errors import QueryTimeout
 from tally.integrations.django import views
@@ -94,8 +96,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def contract(filled: Path, site: Site) -> Path:
-    """Give the site that directory."""
-    site.set(TALLY_DATA_DIR=filled)
+    """Give the site that directory, and otherwise tally's defaults."""
+    site.set(TALLY_DATA_DIR=filled, TALLY_PORT=8900)
     return filled
 
 
@@ -121,6 +123,34 @@ def test_head_is_answered_as_by_the_starlette_app(case: Case, ask: Ask, contract
     assert (expected.status, b"") == (got.status, got.body)
     assert expected.headers == {name: got.headers.get(name) for name in expected.headers}
     assert expected.headers.get("content-length") == got.headers.get("content-length")
+
+
+PLACES = {"slug": "daily", "aggregate": "avg", "file": "main.js"}
+
+
+@pytest.mark.parametrize(
+    "route", [route for route in ROUTES if route.method == "GET"], ids=lambda route: route.template
+)
+def test_each_route_is_answered_as_by_the_starlette_app(route: Route, ask: Ask, contract: Path) -> None:
+    """Whatever stands in the table of routes is answered, and a page of the dashboard to the byte."""
+    target = route.template.format(**PLACES)
+    got, expected = ask("GET", target), ask_starlette(contract, "GET", target)
+    assert (expected.status, expected.headers.keys() - got.headers.keys()) == (got.status, set())
+    assert expected.headers.get("content-type") == got.headers.get("content-type")
+    if route.is_page:
+        assert (200, expected.body) == (got.status, got.body)
+        assert expected.headers.items() <= got.headers.items()
+
+
+def test_a_page_that_the_browser_has_is_not_sent_again(ask: Ask, contract: Path) -> None:
+    """Its tag is answered with 304 and no body, as by the Starlette app."""
+    tag = {"If-None-Match": ask("GET", "/").headers["etag"]}
+    got, expected = ask("GET", "/", headers=tag), ask_starlette(contract, "GET", "/", headers=tag)
+    assert (304, b"", expected.headers) == (
+        got.status,
+        got.body,
+        {name: got.headers[name] for name in expected.headers},
+    )
 
 
 TOKENS = {"TALLY_READ_TOKEN": READ, "TALLY_WRITE_TOKEN": WRITE}
