@@ -18,6 +18,8 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 CODE = ("tally", "tests", "bench", "examples", "noxfile.py")
 READING = ("tests/tidy", "tests/docs")
+# Most tests wait for a process, a socket or the disk most of their time.
+PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
 MINORS = range(11, 20)
 # Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
@@ -68,11 +70,25 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def tidy(session: nox.Session) -> None:
+    """Layout and sizes are within the rules."""
+    session.install(*nox.project.dependency_groups(PROJECT, "tidy"))
+    session.run("pytest", "tests/tidy")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """What there is stands in the documentation, and what stands there is."""
+    install(session, "test")
+    session.run("pytest", "tests/docs")
+
+
+@nox.session
 @nox.parametrize("python", [nox.param(path, id=version) for version, path in FOUND.items()])
 def tests(session: nox.Session) -> None:
     """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage."""
     install(session, "test", *(["django"] if session.python == FOUND[OLDEST] else []))
-    chosen = session.posargs or [f"--ignore={path}" for path in READING]
+    chosen = session.posargs or [*PARALLEL, *(f"--ignore={path}" for path in READING)]
     if session.python != FOUND[OLDEST] or session.posargs:
         session.run("pytest", *chosen)
         return
@@ -104,17 +120,3 @@ def survive(session: nox.Session) -> None:
     """The simulations of what can happen to an archive go all the way; one of them mounts a small disk, as root."""
     install(session, "test")
     session.run("pytest", "-s", *(session.posargs or ["tests/survive"]), env={"SURVIVE": "full"})
-
-
-@nox.session
-def tidy(session: nox.Session) -> None:
-    """Layout and sizes are within the rules."""
-    session.install(*nox.project.dependency_groups(PROJECT, "test"))
-    session.run("pytest", "tests/tidy")
-
-
-@nox.session
-def docs(session: nox.Session) -> None:
-    """What there is stands in the documentation, and what stands there is."""
-    install(session, "test")
-    session.run("pytest", "tests/docs")
