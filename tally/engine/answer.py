@@ -9,19 +9,24 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
+from weakref import ref
 
 import apsw
 
 from tally.engine import schema, sql, statements
+from tally.engine.aside import beside
 from tally.engine.marks import Marks
 from tally.engine.question import Question
 from tally.engine.shape import Row, filled, shaped
-from tally.errors import InvalidQuestion
+from tally.errors import InvalidQuestion, QueryTimeout
 
 CHUNK_BYTES = 65_536
 BATCH_ROWS = 500
 # So many steps of SQLite's machine are run before the time is looked at.
 CHECK_STEPS = 10_000
+# A reader keeps SQLite's log from beginning anew. One that does not read on for so long has to let go of it, once the
+# log has more than `schema.WAL_MAX_BYTES`.
+STALL_S = 10.0
 # So many buckets of a range are shown one by one at most, with data or without.
 BUCKETS_MAX = 10_000_000
 
@@ -106,12 +111,15 @@ class _Limit:
 
     def __init__(self, timeout_s: float | None) -> None:
         self.is_stopped = False
+        self.is_stalled = False
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
     def is_over(self) -> bool:
         return self.is_stopped or (self._deadline is not None and time.monotonic() > self._deadline)
 
     def check(self) -> None:
+        if self.is_stalled:
+            raise QueryTimeout(f"the answer was not read on for {STALL_S:g} s, and commits could wait no longer for it")
         if self.is_over():
             raise apsw.InterruptError
 
@@ -123,6 +131,11 @@ class _Query:
         self._connection = connection
         self._limit = limit
         self._lock = threading.Lock()
+        self._wal = beside(Path(connection.filename), "-wal")
+        self._is_watched = False
+        self._watcher: threading.Thread | None = None
+        self._closed = threading.Event()
+        self._read_at = time.monotonic()
         connection.set_progress_handler(limit.is_over, CHECK_STEPS)
 
     def begin(self, question: Question) -> sql.Plan:
@@ -154,14 +167,46 @@ class _Query:
                 self._limit.check()
                 cursor = cursor or self._connection.execute(statement.text, statement.bindings)
                 batch = list(islice(cursor, most))
+                self._read_at = time.monotonic()
             if not batch:
                 return
+            self._watch()
             if batch[0][-1] is not None or not statement.is_packed:
                 yield batch
 
+    def _watch(self) -> None:
+        """See to it, from the second batch on, that a reader who does not read on lets SQLite's log begin anew."""
+        if self._is_watched and self._watcher is None:
+            self._watcher = threading.Thread(target=_let_go, args=(ref(self), self._closed), daemon=True)
+            self._watcher.start()
+        self._is_watched = True
+
+    def let_go(self) -> None:
+        """Close when the answer has not been read on for STALL_S and the log has become too long meanwhile."""
+        if not self._lock.acquire(blocking=False):
+            return  # It is at work.
+        try:
+            is_stalled = time.monotonic() - self._read_at > STALL_S
+            if is_stalled and (schema.file_size(self._wal) or 0) > schema.WAL_MAX_BYTES:
+                self._limit.is_stalled = True
+                self._connection.close()
+        finally:
+            self._lock.release()
+
     def close(self) -> None:
+        self._closed.set()
         with self._lock:
             self._connection.close()
+
+
+def _let_go(query: "ref[_Query]", closed: threading.Event) -> None:
+    """Look after a query until it is closed or forgotten."""
+    while not closed.wait(STALL_S / 2):
+        watched = query()
+        if watched is None:
+            return
+        watched.let_go()
+        del watched
 
 
 def _chunked(parts: Iterable[str], limit: _Limit) -> Iterator[bytes]:

@@ -45,6 +45,10 @@ from tally.errors import (
 APPLICATION_ID = 0x74616C79  # "taly"
 USER_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
+# While readers follow one another, or one is slow, the log that SQLite keeps beside a file grows. Once it has more than
+# this, a commit waits for them for a while, so that the log may begin anew; see also `answer.STALL_S`.
+WAL_MAX_BYTES = 64 * 2**20
+RESTART_TIMEOUT_MS = 1_000
 # So many messages of SQLite's tell enough of a damage.
 DAMAGES = 5
 # What SQLite says of a file that may be right another time, and of one that is not as it was made.
@@ -199,6 +203,9 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         raise
     with suppress(apsw.Error):  # It is committed: an error now must not make anybody commit it again.
         connection.wal_checkpoint()
+        if (file_size(beside(Path(connection.filename), "-wal")) or 0) > WAL_MAX_BYTES:
+            connection.set_busy_timeout(RESTART_TIMEOUT_MS)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
 @contextmanager
