@@ -1,5 +1,6 @@
 """What may be asked: values on either side of each bound, and errors that name the value and what would be right."""
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -243,6 +244,17 @@ def test_a_flag_is_named() -> None:
     """The error of a flag names it, also where it is no question's."""
     with pytest.raises(InvalidQuestion, match=r"^deep 'x' is not a flag"):
         parse_flag("deep", "x")
+
+
+def test_iso_times_without_offset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ISO time that names no offset is UTC, wherever the machine stands."""
+    monkeypatch.setenv("TZ", "XXX-9")
+    time.tzset()
+    try:
+        assert 1700000000 == parse_time("2023-11-14T22:13:20", NOW, "since")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.timezones())
