@@ -76,13 +76,16 @@ def test_a_signal_ends_it_with_everything_stored(tmp_path: Path, number: int, wo
 def test_a_signal_while_an_answer_is_under_way(tmp_path: Path) -> None:
     """A client that does not read its answer keeps the server from ending for a few seconds at most."""
     archive = Catalog(tmp_path).create("big", resolution=1, retention=0)
-    archive.record((f"name.{n}", n / 7, b) for b in range(1000) for n in range(200))
+    archive.record((f"name.{n}", n / 7, b) for b in range(400) for n in range(200))
     with started(tmp_path, "serve") as running:
         assert running.udp_port
-        with socket.create_connection(("127.0.0.1", httpx.URL(running.url).port or 0)) as client:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.connect(("127.0.0.1", httpx.URL(running.url).port))
             client.sendall(b"GET /values/big/ HTTP/1.1\r\nHost: x\r\n\r\n")
             assert client.recv(1)
             assert 0 == running.end(signal.SIGTERM)
+            running.said("timeout graceful shutdown exceeded")
     assert not [line for line in running.lines if "Traceback" in line]
     assert ["big.db"] == [path.name for path in tmp_path.iterdir()]
 

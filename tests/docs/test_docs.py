@@ -18,7 +18,8 @@ from tally.cli import main
 from tally.settings import SETTINGS, Setting
 from tests.receiving import receiver
 
-DOCS = Path(__file__).parents[2] / "docs"
+README = Path(__file__).parents[2] / "README.md"
+DOCS = README.parent / "docs"
 
 
 class Kind(NamedTuple):
@@ -111,7 +112,7 @@ def test_tables_say_what_the_code_says(page: str, expected: list[str]) -> None:
 def test_links_lead_somewhere() -> None:
     """A link to another page or to one of its headings is not broken."""
     broken = []
-    for page in sorted(DOCS.glob("*.md")):
+    for page in (README, *sorted(DOCS.glob("*.md"))):
         for target in re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text(encoding="utf-8")):
             path, _, anchor = target.partition("#")
             there = page.parent / path if path else page
@@ -119,6 +120,13 @@ def test_links_lead_somewhere() -> None:
                 broken.append(f"{page.name}: {target}")
 
     assert [] == broken
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """There is no page that nobody finds."""
+    found = re.findall(r"\]\(docs/([\w-]+\.md)\)", README.read_text(encoding="utf-8"))
+
+    assert [] == sorted({page.name for page in DOCS.glob("*.md")} - set(found))
 
 
 def anchors(page: Path) -> set[str]:
