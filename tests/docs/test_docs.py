@@ -20,6 +20,8 @@ from tests.receiving import receiver
 
 README = Path(__file__).parents[2] / "README.md"
 DOCS = README.parent / "docs"
+# Read and not imported: these tests do without Django.
+CHECKS = Path(__file__).parents[2] / "tally" / "integrations" / "django" / "checks.py"
 
 
 class Kind(NamedTuple):
@@ -57,6 +59,7 @@ KINDS = (
     Kind("error", lambda: (each.__name__ for each in error_classes()), "errors.md", r"^\| `(\w+)` \|"),
     Kind("metric", lambda: (metric.name for metric in METRICS), "metrics.md", r"^\| `(tally_\w+)` \|"),
     Kind("outcome", lambda: MEANINGS, "metrics.md", r"^\| `([a-z]+)` \|"),
+    Kind("check", lambda: re.findall(r'id="(\S+)"', CHECKS.read_text("utf-8")), "django.md", r"^\| `(tally\.\w+)` \|"),
     Kind("function", lambda: tally.__all__, "client.md", r"^## `tally\.(\w+)\("),
 )
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
+from urllib.parse import urlencode
 
 from tally.engine import Catalog
 from tests.processes import LIMIT_S, Running, launched, wait_for
@@ -96,7 +97,8 @@ class Shop:
 
     def opened(self) -> set[str]:
         """Return the names of the databases that Python's own sqlite3 opened."""
-        return {Path(line).name for line in (self.directory / "opened").read_text(encoding="utf-8").split("\n") if line}
+        notes = self.directory / "opened"
+        return {Path(line).name for line in notes.read_text("utf-8").splitlines()} if notes.exists() else set()
 
 
 def is_listened_on(port: int) -> bool:
@@ -117,11 +119,12 @@ class Visitor:
         with self._open(path) as response:
             return response.read()
 
-    def post(self, page: str, path: str) -> bytes:
-        """Send the form of a page."""
+    def post(self, page: str, path: str, **values: str) -> bytes:
+        """Send the form of a page, filled in."""
         found = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', self.get(page))
         assert found
-        with self._open(path, b"csrfmiddlewaretoken=" + found[1]) as response:
+        body = urlencode({"csrfmiddlewaretoken": found[1].decode(), **values}).encode()
+        with self._open(path, body) as response:
             return response.read()
 
     def _open(self, path: str, body: bytes | None = None) -> HTTPResponse:

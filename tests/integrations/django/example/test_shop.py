@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integrations.django.example.shop import SERVERS, Shop, Visitor
+from tests.integrations.django.example.shop import PASSWORD, SERVERS, STAFF, Shop, Visitor
 from tests.processes import wait_for
 
 LOAD_S = 3.0
@@ -54,11 +54,14 @@ def test_pythons_own_sqlite_opens_no_archive(server: str, shop: Shop) -> None:
     """It would drop the engine's locks on the same file: in all of the site it opens Django's database alone."""
     shop.archives.create("daily", resolution=10)
     with shop.collecting(), shop.served(server) as url:
+        assert set() == shop.opened()
         visitor = Visitor(url)
         visitor.get("/")
-        for path in ("/_tally/archives/", "/_tally/values/daily/", "/_tally/admin/login/"):
+        for path in ("/_tally/archives/", "/_tally/values/daily/"):
             assert visitor.get(path)
-        visitor.post("/_tally/admin/login/", "/_tally/admin/login/")
+        login, admin = "/_tally/admin/login/", "/_tally/admin/"
+        assert b"Log out" in visitor.post(login, login, username=STAFF, password=PASSWORD, next=admin)
+        assert b">daily</a>" in visitor.get("/_tally/admin/tally/archive/")
         wait_for(lambda: b"requests.get" in visitor.get("/_tally/names/daily/"), "a sample")
     assert {"db.sqlite3"} == shop.opened()
 
