@@ -120,3 +120,24 @@ def survive(session: nox.Session) -> None:
     """The simulations of what can happen to an archive go all the way; one of them mounts a small disk, as root."""
     install(session, "test")
     session.run("pytest", "-s", *(session.posargs or ["tests/survive"]), env={"SURVIVE": "full"})
+
+
+@nox.session(default=False)
+def fuzz(session: nox.Session) -> None:
+    """Atheris looks for datagrams that break something, for a minute or as many seconds as are given."""
+    install(session, "test", "fuzz")
+    session.run("python", "-m", "tests.survive.fuzz", *(session.posargs or ["60"]))
+
+
+@nox.session(default=False)
+def soak(session: nox.Session) -> None:
+    """A server is left under load for half an hour, or so many minutes as are given: nothing grows without end."""
+    install(session, "test")
+    session.run("python", "-m", "tests.survive.soak", *(session.posargs or ["30"]))
+
+
+@nox.session(default=False)
+def audit(session: nox.Session) -> None:
+    """No dependency has a known vulnerability; apart from the others, as it has to ask the database of those."""
+    install(session, "audit")
+    session.run("pip-audit", "--skip-editable", "--desc")

@@ -1,0 +1,105 @@
+"""The API against its own description: whatever is asked, no error of ours, and no answer that is not described."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.core.result import Ok
+from schemathesis.specs.openapi import checks
+
+from tally.api.openapi import document
+from tally.api.routes import ROUTES
+from tally.engine import Catalog
+from tests.api.cases import SAMPLES, bearer
+from tests.api.server import Server, serving
+from tests.survive.scale import FULL, scaled
+
+TOKENS = {"TALLY_READ_TOKEN": "reader", "TALLY_WRITE_TOKEN": "writer"}
+SENT: tuple[dict[str, str], ...] = ({}, bearer("reader"), bearer("writer"), bearer("wrong"))
+EXAMPLES = scaled(4, 500)
+PROMISED = [
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.response_headers_conformance,
+]
+
+
+def understood(value: Any) -> Any:
+    """Return the description without `prefixItems`, which schemathesis takes for what it was in older drafts."""
+    if isinstance(value, dict):
+        return {key: understood(each) for key, each in value.items() if key != "prefixItems"}
+    return [understood(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+DESCRIPTION = understood(document(ROUTES, root="", guarded=True))
+OPERATIONS: list[Any] = [
+    found.ok() for found in schemathesis.openapi.from_dict(DESCRIPTION).get_all_operations() if isinstance(found, Ok)
+]
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory that is served."""
+    return tmp_path_factory.mktemp("described")
+
+
+@pytest.fixture(scope="module")
+def guarded(directory: Path) -> Iterator[Server]:
+    """Return a server that wants tokens."""
+    with serving(directory, **TOKENS) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def unguarded(directory: Path) -> Iterator[Server]:
+    """Return a server that all may ask and none may change."""
+    with serving(directory) as server:
+        yield server
+
+
+def ask(case: Any, server: Server, directory: Path, sent: dict[str, str]) -> None:
+    """Ask of an archive that is there, as often as not, and hold the answer against the description."""
+    if "daily" not in Catalog(directory):
+        Catalog(directory).create("daily", resolution=10, retention=0).record(SAMPLES)
+    response = case.call(base_url=server.url, headers=sent)
+    assert response.status_code != 500
+    case.validate_response(response, checks=PROMISED)
+
+
+def test_every_route_is_asked() -> None:
+    """None of what is described is left out because it was not understood."""
+    assert sum(not route.is_page for route in ROUTES) == len(OPERATIONS)
+
+
+@pytest.mark.parametrize("mode", GenerationMode)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
+def test_every_answer_is_described(
+    operation: Any, mode: GenerationMode, guarded: Server, unguarded: Server, directory: Path
+) -> None:
+    """What fits the description, and what does not, with tokens and without, is answered as described."""
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=not FULL,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(
+        operation.as_strategy(generation_mode=mode),
+        st.sampled_from((guarded, unguarded)),
+        st.sampled_from(SENT),
+        st.booleans(),
+    )
+    def hold(case: Any, server: Server, sent: dict[str, str], is_there: bool) -> None:
+        if is_there and "slug" in case.path_parameters:
+            case.path_parameters["slug"] = "daily"
+        ask(case, server, directory, sent)
+
+    hold()
