@@ -1,7 +1,8 @@
 """`python -m tests.survive.soak MINUTES`: a server left alone under load, whose memory and files have to level off.
 
 NAMES names come and go: those of a moment are a WINDOW that slides over all of them six times. Samples are spread over
-the archive's whole retention, so that from the first third on as much expires as comes.
+the archive's whole retention, so that as much expires as comes once each name has a row in each bucket: after some ten
+minutes, so that a run of less than half an hour says little of the files.
 """
 
 import random
