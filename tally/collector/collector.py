@@ -103,7 +103,8 @@ class Collector:
     async def _flush(self) -> None:
         batch, self._rollup = self._rollup, self._new_rollup()
         self._full = anyio.Event()
-        await to_thread.run_sync(self._commit, batch)
+        with anyio.CancelScope(shield=True):  # A stop between the swap and the thread would lose the batch.
+            await to_thread.run_sync(self._commit, batch)
 
     def _commit(self, batch: Rollup) -> None:
         began = time.monotonic()

@@ -82,7 +82,7 @@ class Catalog:
         """
         try:
             with os.scandir(self.directory) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(SUFFIX) and entry.is_file()]
+                names = [entry.name for entry in entries if entry.name.endswith(SUFFIX) and _may_be_file(entry)]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -127,3 +127,11 @@ class Catalog:
         if errors:
             raise errors[0]
         return outcomes
+
+
+def _may_be_file(entry: "os.DirEntry[str]") -> bool:
+    """Return whether an entry is a file or leads to one; what cannot be followed is told when it is used."""
+    try:
+        return entry.is_file()
+    except OSError:
+        return True

@@ -67,5 +67,5 @@ def _contents(connection: apsw.Connection, path: Path, now: float) -> Contents:
         connection.execute(statements.ROWS_FROM, (sealed_before,)).get,
         connection.execute(statements.ROWS_BEFORE, (definition.cutoff(now),)).get,
         connection.pragma("page_count") * connection.pragma("page_size"),
-        schema.file_size(beside(path.resolve(), "-wal")) or 0,
+        schema.file_size(beside(Path(connection.filename), "-wal")) or 0,
     )

@@ -201,7 +201,7 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    with suppress(apsw.Error):  # It is committed: an error now must not make anybody commit it again.
+    with suppress(apsw.Error, TallyError):  # It is committed: an error now must not make anybody commit it again.
         connection.wal_checkpoint()
         if (file_size(beside(Path(connection.filename), "-wal")) or 0) > WAL_MAX_BYTES:
             connection.set_busy_timeout(RESTART_TIMEOUT_MS)
@@ -235,7 +235,7 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     if file_size(path) is None:
         raise UnknownArchive(f"there is no archive {path.stem!r}")
     with translated(path):
-        connection = _open(path.resolve(), write=write)
+        connection = _open(Path(os.path.realpath(path)), write=write)
         try:
             _set_up(connection, write=write)
             _check_format(connection, path)
@@ -277,7 +277,8 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
         raise NotAnArchive(
             f"{path}: has format {version}, and this tally knows {USER_VERSION}: use the one that made it"
         )
-    if not file_size(beside(path.resolve(), "-wal")) and (file_size(path) or 0) % connection.pragma("page_size"):
+    wal = beside(Path(os.path.realpath(path)), "-wal")
+    if not file_size(wal) and (file_size(path) or 0) % connection.pragma("page_size"):
         raise NotAnArchive(f"{path}: is damaged: its last page is cut short")
     read_definition(connection, path)
 

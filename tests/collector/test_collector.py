@@ -104,6 +104,18 @@ async def test_it_flushes_regularly_and_keeps_the_books(tmp_path: Path) -> None:
     assert {"seconds": 300, "lines": {"fields": 1}, "datagrams": {}, "samples": {}} == status["recent"]
 
 
+async def test_a_flush_that_has_begun_is_not_cancelled(tmp_path: Path) -> None:
+    """When the stop comes just as a flush begins, what it took is stored all the same."""
+    bench = Bench(tmp_path)
+    bench.send(b"a 1")
+    with bench.sock:
+        await bench.until(lambda: bench.collector._receiver.drain(1))
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            await bench.collector._flush()
+    assert 1 == bench.stored
+
+
 async def test_a_full_rollup_is_flushed_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many names at once are committed without waiting for the flush time."""
     monkeypatch.setattr(module, "FLUSH_CELLS", 10)

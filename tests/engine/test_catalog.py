@@ -251,3 +251,34 @@ def test_archives_are_bound_to_nothing(catalog: Catalog) -> None:
     for same in (Catalog(str(catalog.directory))["x"], Archive(str(catalog.directory / "x.db"))):
         same.record([("a", 1, NOW)])
     assert {"a": 3} == catalog["x"].aggregate("count", by="name")
+
+
+def test_a_link_that_leads_nowhere_hides_no_other(tmp_path: Path) -> None:
+    """A symbolic link that cannot be followed is told when it is used, and the other archives are listed."""
+    catalog = Catalog(tmp_path)
+    catalog.create("daily")
+    (tmp_path / "loop.db").symlink_to(tmp_path / "loop.db")
+    (tmp_path / "dangling.db").symlink_to(tmp_path / "gone.db")
+    assert ["daily", "loop"] == catalog.slugs()
+    with pytest.raises(ArchiveUnavailable, match=r"loop.db: cannot be used now: Too many levels of symbolic links\Z"):
+        Archive(tmp_path / "loop.db").definition()
+
+
+def test_a_link_to_an_archive_elsewhere(tmp_path: Path) -> None:
+    """An archive may be a symbolic link: it is written where it lies, and deleting it takes the link alone."""
+    elsewhere = Catalog(tmp_path / "elsewhere").create("real", resolution=10, retention=0)
+    catalog = Catalog(tmp_path / "data")
+    catalog.prepare()
+    (tmp_path / "data" / "link.db").symlink_to(elsewhere.path)
+    catalog["link"].record([("a", 1, 1000)])
+    assert {"a": 1} == elsewhere.aggregate("count", by="name")
+    catalog.delete("link")
+    assert [] == list((tmp_path / "data").iterdir())
+    assert [elsewhere.path] == list(elsewhere.path.parent.iterdir())
+    assert {"a": 1} == elsewhere.aggregate("count", by="name")
+
+
+def test_the_directory_is_private(tmp_path: Path) -> None:
+    """A directory that is made for archives is its owner's alone, and so are they."""
+    archive = Catalog(tmp_path / "new" / "data").create("daily")
+    assert [0o700, 0o600] == [path.stat().st_mode & 0o777 for path in (archive.path.parent, archive.path)]

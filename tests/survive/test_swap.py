@@ -1,0 +1,113 @@
+"""Survive 4: an archive's file is damaged, cut, replaced, closed to writing or taken away under a collector."""
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tally.engine import Catalog
+from tests.processes import started, wait_for
+from tests.survive.load import Sender, books, check_balance
+from tests.survive.scale import chance
+
+
+def other_application(path: Path) -> None:
+    """Put a database of another application's, in WAL mode, in the file's place."""
+    aside = path.with_name("other")
+    connection = apsw.Connection(str(aside))
+    connection.execute("PRAGMA journal_mode = wal; CREATE TABLE data (bucket, id)").fetchall()
+    connection.close()
+    aside.rename(path)
+
+
+def damaged(path: Path) -> None:
+    """Overwrite the file's first pages, in place."""
+    with path.open("r+b") as file:
+        file.write(b"\xff" * 8192)
+
+
+def damage_header(path: Path, header: bytes) -> None:
+    """Overwrite the mark of SQLite's at the file's start."""
+    with path.open("r+b") as file:
+        file.write(header)
+
+
+def cut(path: Path) -> None:
+    """Cut the file in its middle."""
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def directory_instead(path: Path) -> None:
+    """Put a directory in the file's place."""
+    path.unlink()
+    path.mkdir()
+
+
+def loop_instead(path: Path) -> None:
+    """Put a symbolic link to itself in the file's place."""
+    path.unlink()
+    path.symlink_to(path)
+
+
+EVENTS: dict[str, tuple[Callable[[Path], None], str]] = {
+    "damaged": (damaged, "daily.db: is not an archive of tally's, or damaged"),
+    "cut": (cut, "daily.db: is (not an archive of tally's, or )?damaged"),
+    "emptied": (lambda path: path.write_bytes(b"") and None, "daily.db: is not an archive of tally's"),
+    "another application's": (other_application, "daily.db: is not an archive of tally's"),
+    "deleted": (lambda path: path.unlink(), "archive daily is gone"),
+    "a directory": (directory_instead, "archive daily is gone"),
+    "a loop": (loop_instead, "daily.db: cannot be used now: Too many levels"),
+}
+
+
+def shape(path: Path) -> object:
+    """Return what stands at a path."""
+    return path.read_bytes() if path.is_file() else (path.is_dir(), path.is_symlink())
+
+
+@pytest.mark.parametrize("kind", EVENTS)
+def test_the_others_go_on_and_nothing_is_overwritten(tmp_path: Path, kind: str) -> None:
+    """That archive fails loudly and its file stays as it was made; the others get every sample."""
+    event, told = EVENTS[kind]
+    random = chance(kind)
+    for slug in ("daily", "good"):
+        Catalog(tmp_path).create(slug, resolution=1, retention=0)
+    path = tmp_path / "daily.db"
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=0.05) as running:
+        sender = Sender(running.udp_port, random)
+        with sender.at_work():
+            wait_for(lambda: stored(tmp_path, "daily"), "some samples")
+            event(path)
+            running.said(told)
+            now, before = stored(tmp_path, "good"), shape(path)
+            wait_for(lambda: stored(tmp_path, "good") > now + 1000, "the others")
+            assert before == shape(path)
+        assert 0 == running.end(signal.SIGTERM)
+        running.said(f"accepted {sender.lines} samples, rejected 0 lines; the kernel dropped 0 datagrams")
+    assert before == shape(path)
+    assert sender.lines == check_balance(tmp_path, "good")
+
+
+def stored(directory: Path, slug: str) -> int:
+    """Return how many samples the collector has stored in an archive."""
+    return sum(int(each["archives"].get(slug, {}).get("stored", 0)) for each in books(directory))
+
+
+def test_an_archive_that_comes_back_has_all(tmp_path: Path) -> None:
+    """What came while a file was damaged is stored once it is whole again, in the file as it was before."""
+    random = chance("back")
+    Catalog(tmp_path).create("daily", resolution=1, retention=0)
+    path = tmp_path / "daily.db"
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=0.05) as running:
+        sender = Sender(running.udp_port, random)
+        with sender.at_work():
+            wait_for(lambda: stored(tmp_path, "daily"), "some samples")
+            damage_header(path, b"x" * 16)
+            running.said("daily.db: is not an archive of tally's")
+            damage_header(path, b"SQLite format 3\0")
+            running.said("archive daily can be written again")
+        assert 0 == running.end(signal.SIGTERM)
+    assert sender.lines == check_balance(tmp_path, "daily")
