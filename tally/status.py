@@ -8,14 +8,16 @@ has its own; one that was not written for STALE_S belongs to a collector that di
 
 import json
 import logging
+import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 logger = logging.getLogger("tally")
 
 STALE_S = 3600
-PATTERN = "collector-*.json"
+PATTERN, ASIDE_PATTERN = "collector-*.json", "collector-*.aside"
 
 
 class StatusFile:
@@ -29,8 +31,10 @@ class StatusFile:
         """Replace the file's content; where that fails the collector goes on, and the log says so once."""
         aside = self.path.with_suffix(".aside")
         try:
-            aside.touch(mode=0o600)
-            aside.write_text(json.dumps(status))
+            # Who may write into the directory shall not have the collector write anywhere else.
+            descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "w") as file:
+                json.dump(status, file)
             aside.replace(self.path)
             self._failing = False
         except OSError as error:
@@ -46,9 +50,10 @@ class StatusFile:
 
 def remove_stale(directory: Path, now: float) -> None:
     """Remove the files of collectors that died."""
-    for path in directory.glob(PATTERN):
-        if path.stat().st_mtime < now - STALE_S:
-            path.unlink(missing_ok=True)
+    for path in (*directory.glob(PATTERN), *directory.glob(ASIDE_PATTERN)):
+        with suppress(FileNotFoundError):  # Another one may be removing it.
+            if path.lstat().st_mtime < now - STALE_S:
+                path.unlink()
 
 
 def read_all(directory: Path, now: float) -> list[dict[str, Any]]:

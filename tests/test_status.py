@@ -53,6 +53,26 @@ def test_those_of_the_dead_are_ignored_and_removed(tmp_path: Path, age_s: float,
     assert kept == file.path.exists()
 
 
+def test_what_a_killed_collector_was_writing_is_removed(tmp_path: Path) -> None:
+    """A file that never got its name goes like one that did."""
+    file = tmp_path / "collector-0.aside"
+    file.touch()
+    os.utime(file, (NOW - STALE_S - 1, NOW - STALE_S - 1))
+    remove_stale(tmp_path, NOW)
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    """Who may write into the directory cannot have the collector overwrite a file elsewhere."""
+    other = tmp_path / "other"
+    other.write_text("other")
+    (tmp_path / "data").mkdir()
+    file = StatusFile(tmp_path / "data")
+    file.path.with_suffix(".aside").symlink_to(other)
+    file.write({})
+    assert "other" == other.read_text()
+
+
 def test_a_file_that_cannot_be_written_is_logged_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Writing never raises; the log has one line until it works again."""
     directory = tmp_path / "gone"

@@ -7,9 +7,12 @@ not notice. What there is no room for is counted as dropped.
 
 import logging
 import math
+import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 
+from tally.collector.retention import Retention
 from tally.engine import glob, rollup
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
@@ -131,8 +134,10 @@ class Keeper:
 class Store:
     """The archives of a catalog as a collector writes them; one call at a time."""
 
-    def __init__(self, catalog: Catalog, *, max_names: int = 0) -> None:
+    def __init__(self, catalog: Catalog, *, max_names: int = 0, steady: Callable[[], float] = time.monotonic) -> None:
         self._catalog = catalog
+        self._steady = steady
+        self._retention = Retention()
         self._max_names = max_names
         self._keepers: dict[str, Keeper] = {}
         self._is_lost = False
@@ -168,6 +173,7 @@ class Store:
     def flush(self, batch: Rollup, now: float) -> None:
         """Commit what `batch` holds and what earlier flushes could not, archive by archive."""
         cells = batch.take()
+        now = self._retention.now(now, self._steady())
         self.look()
         for keeper in self._keepers.values():
             keeper.take(cells, batch.resolution)

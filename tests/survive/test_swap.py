@@ -40,6 +40,11 @@ def cut(path: Path) -> None:
         file.truncate(path.stat().st_size // 2)
 
 
+def emptied(path: Path) -> None:
+    """Cut the file to nothing."""
+    path.write_bytes(b"")
+
+
 def directory_instead(path: Path) -> None:
     """Put a directory in the file's place."""
     path.unlink()
@@ -55,7 +60,7 @@ def loop_instead(path: Path) -> None:
 EVENTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "damaged": (damaged, "daily.db: is not an archive of tally's, or damaged"),
     "cut": (cut, "daily.db: is (not an archive of tally's, or )?damaged"),
-    "emptied": (lambda path: path.write_bytes(b"") and None, "daily.db: is not an archive of tally's"),
+    "emptied": (emptied, "daily.db: is not an archive of tally's"),
     "another application's": (other_application, "daily.db: is not an archive of tally's"),
     "deleted": (lambda path: path.unlink(), "archive daily is gone"),
     "a directory": (directory_instead, "archive daily is gone"),

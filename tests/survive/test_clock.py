@@ -1,0 +1,65 @@
+"""Survive 5: the clock steps, for a while or for good, under a collector."""
+
+from pathlib import Path
+
+import pytest
+
+from tally.collector.store import Store
+from tally.engine import Catalog
+from tally.engine.rollup import Rollup
+from tests.engine.model import check_file
+from tests.survive.scale import chance
+
+NOW = 1_700_000_000
+DAY_S = 86_400
+STEPS = {"a day back": NOW - DAY_S, "a day forward": NOW + DAY_S, "1970": 0, "2100": 4_102_444_800}
+
+
+class Clocks:
+    """A wall clock that may be wrong, and one that never steps."""
+
+    def __init__(self) -> None:
+        self.steady = 5000.0
+        self.wrong_s = 0.0
+
+    def now(self) -> float:
+        """Return what the wall clock shows."""
+        return NOW - 5000 + self.steady + self.wrong_s
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_no_archive_is_emptied_and_no_bucket_lost(tmp_path: Path, step: str) -> None:
+    """What is within the retention by the right clock is there during a step and after it."""
+    random = chance(step)
+    clocks = Clocks()
+    catalog = Catalog(tmp_path, clock=clocks.now)
+    archives = [catalog.create(f"r{hours}", resolution=60, retention=hours) for hours in (1, 24, 0)]
+    store = Store(catalog, steady=lambda: clocks.steady)
+
+    def flush(*samples: int) -> None:
+        rollup = Rollup(60, max_future_s=DAY_S)
+        rollup.add([b"a 1 %d" % each for each in samples] + [b"b 1"] * 20, int(clocks.now()))
+        store.flush(rollup, clocks.now())
+
+    flush(*range(NOW - DAY_S + 120, NOW, 60))
+    before = [set(archive.aggregate("count", q="a")) for archive in archives]
+    assert [60, 1438, 1438] == [len(buckets) for buckets in before]
+    shown: set[int] = set()
+    for _ in range(random.randrange(3, 6)):
+        clocks.wrong_s = STEPS[step] - NOW
+        for _ in range(10):
+            clocks.steady += 5
+            shown.add(int(clocks.now()) // 60 * 60)
+            flush()
+        during = [set(archive.aggregate("count", q="a")) for archive in archives]
+        clocks.wrong_s = 0.0
+        flush()
+        after = [set(archive.aggregate("count", q="a")) for archive in archives]
+        for hours, had, *now in zip((1, 24, 10**6), before, during, after, strict=True):
+            kept = {bucket for bucket in had if bucket > clocks.now() - 3600 * hours}
+            assert kept
+            assert all(kept <= buckets for buckets in now)
+    assert shown <= set(archives[2].aggregate("count", q="b"))
+    assert [0, 0, 0] == [store.accounts()[archive.slug]["dropped"] for archive in archives]
+    for archive in archives:
+        check_file(archive)
