@@ -18,6 +18,7 @@ from tally.engine.backup import Progress, backup
 from tally.engine.check import Checkup, check
 from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
+from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
 from tally.errors import ArchiveUnavailable, InvalidQuestion
@@ -50,6 +51,7 @@ class Archive:
         self.path = Path(path)
         self.slug = self.path.name.removesuffix(".db")
         self._clock = clock
+        self._ids = Ids()
 
     def __enter__(self) -> "Archive":
         return self
@@ -113,7 +115,7 @@ class Archive:
             definition = schema.read_definition(connection, self.path)
             if not definition.enabled:
                 raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
-            return commit(connection, cells, definition=definition, rules=rules)
+            return commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
 
     def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
         """Write a copy as of now to `target`, whoever writes meanwhile: verified, and there whole or not at all.

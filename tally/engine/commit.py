@@ -1,8 +1,9 @@
 """The one way into an archive: cells are merged, old buckets expire and full ones are sealed, in one transaction.
 
 New rows of the open bucket are neighbours in the table, but each would land on a page of its own in an index by name.
-So rows enter unsealed and outside the index; once SEAL_ROWS of them stand in closed buckets, one UPDATE seals them and
-`sealed_before` moves past them. A late row for a sealed bucket enters sealed, and SQLite keeps the index in step.
+So rows enter unsealed and outside the index; once SEAL_ROWS of them stand in SEAL_BUCKETS closed buckets, one UPDATE
+seals them and `sealed_before` moves past them. A late row for a sealed bucket enters sealed, and SQLite keeps the index
+in step.
 
 Two tables of what is merged already are kept true in the same transaction. `totals` takes what every commit brings.
 `blocks` takes rows when they are sealed, so that a flush does not write each twice. What was merged cannot be taken out
@@ -15,7 +16,6 @@ collecting, and deletion never falls behind. A name goes with its last row.
 """
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -23,6 +23,7 @@ import apsw
 
 from tally.engine import sql, statements
 from tally.engine.definition import Definition
+from tally.engine.ids import Ids
 from tally.engine.marks import Marks
 from tally.engine.rollup import Cells, count, merge
 from tally.engine.schema import write_definition, write_meta
@@ -30,6 +31,8 @@ from tally.engine.schema import write_definition, write_meta
 Row = tuple[int, int, float, float, float, float, bool]
 
 SEAL_ROWS = 65_536
+# With many names each has pages of its own in the index: so many rows of each at least are put there at a time.
+SEAL_BUCKETS = 8
 EXPIRE_ROWS = 50_000
 
 
@@ -50,25 +53,28 @@ class Rules(NamedTuple):
     take_expired: bool = False
 
 
-def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition, rules: Rules) -> Outcome:
+def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition, rules: Rules, ids: Ids) -> Outcome:
     """Merge `cells` into the archive, within the caller's transaction, and expire and seal what is due.
 
-    `cells` may be of any resolution that divides the archive's.
+    `cells` may be of any resolution that divides the archive's, and `ids` have served earlier commits to it.
     """
+    marks = stored(connection)
+    ids.check(marks.version)
     due: Cells = {}
     merge(due, cells, definition.resolution)
     cutoff = definition.cutoff(rules.now)
-    marks = expire(connection, cutoff, most=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
+    marks = expire(connection, cutoff, marks, ids=ids, most=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
     outcome = Outcome()
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
-    ids = identify(connection, set().union(*due.values()), rules.max_names)
+    known = ids.of(connection, set().union(*due.values()), max_names=rules.max_names)
     for bucket, row in due.items():
-        rows = [(bucket, ids[name], *cell, bucket < marks.sealed_before) for name, cell in row.items() if name in ids]
+        is_sealed = bucket < marks.sealed_before
+        rows = [(bucket, known[name], *cell, is_sealed) for name, cell in row.items() if name in known]
         outcome.stored += int(enter(connection, rows, marks)) if rows else 0
     outcome.cardinality = count(due) - outcome.stored
     seal(connection, marks, now=rules.now)
-    connection.execute(statements.NEW_VERSION)
+    ids.remember(connection.execute(statements.NEW_VERSION).get)
     return outcome
 
 
@@ -89,31 +95,18 @@ def enter(connection: apsw.Connection, rows: list[Row], marks: Marks) -> float:
     return total
 
 
-def identify(connection: apsw.Connection, names: Iterable[str], max_names: int) -> dict[str, int]:
-    """Return the ids of `names`, where new ones get theirs while there is room: one beyond `max_names` has none."""
-    wanted = sorted(names)
-    ids = dict(connection.execute(statements.NAME_IDS, (json.dumps(wanted),)))
-    new = [name for name in wanted if name not in ids]
-    if new and max_names:
-        new = new[: max(0, max_names - connection.execute(statements.NAME_COUNT).get)]
-    for name in new:
-        connection.execute("INSERT INTO names (name) VALUES (?)", (name,))
-        ids[name] = connection.last_insert_rowid()
-    return ids
-
-
-def expire(connection: apsw.Connection, cutoff: int, *, most: int) -> Marks:
+def expire(connection: apsw.Connection, cutoff: int, marks: Marks, *, ids: Ids, most: int) -> Marks:
     """Delete the oldest rows whose bucket is before `cutoff`, `most` of them, and the names that have none left.
 
     Return the marks as they are then.
     """
-    marks = stored(connection)
     edge = connection.execute(statements.EXPIRED_EDGE, (cutoff, most)).get or (cutoff, 0)
     deleted = connection.execute("DELETE FROM data WHERE (bucket, id) < (?, ?) RETURNING id", edge)
-    ids = {row[0] for row in deleted}
-    if not ids:
+    gone = {row[0] for row in deleted}
+    if not gone:
         return marks
-    connection.execute(statements.FORGET_NAMES, {"ids": json.dumps(list(ids)), "sealed_before": marks.sealed_before})
+    ids.forget()
+    connection.execute(statements.FORGET_NAMES, {"ids": json.dumps(list(gone)), "sealed_before": marks.sealed_before})
     bucket, first_id = edge
     connection.execute("DELETE FROM totals WHERE bucket <= ?", (bucket,))
     connection.execute(statements.TOTALS, (bucket, bucket))
@@ -125,10 +118,11 @@ def expire(connection: apsw.Connection, cutoff: int, *, most: int) -> Marks:
 
 
 def seal(connection: apsw.Connection, marks: Marks, *, now: float) -> None:
-    """Seal the buckets that are closed at `now` once they hold SEAL_ROWS unsealed rows."""
+    """Seal the buckets that are closed at `now` once there are SEAL_BUCKETS of them, with SEAL_ROWS unsealed rows."""
     closed_before = int(now // marks.resolution) * marks.resolution
     since = marks.sealed_before
-    if connection.execute(statements.UNSEALED_CLOSED, (since, closed_before, SEAL_ROWS)).get < SEAL_ROWS:
+    buckets, rows = connection.execute(statements.UNSEALED, (since, closed_before, since, closed_before, SEAL_ROWS)).get
+    if buckets < SEAL_BUCKETS or rows < SEAL_ROWS:
         return
     last = connection.execute(statements.LAST_BEFORE, (closed_before,)).get
     add_blocks(connection, marks, since=max(since, marks.blocks_from), before=closed_before)
@@ -144,7 +138,7 @@ def add_blocks(connection: apsw.Connection, marks: Marks, *, since: int, before:
 def edit(connection: apsw.Connection, definition: Definition, changed: Definition) -> None:
     """Store a changed definition and, where its resolution is coarser, merge all that is stored into its buckets."""
     write_definition(connection, changed)
-    connection.execute(statements.NEW_VERSION)
+    connection.execute(statements.NEW_VERSION).fetchall()
     if changed.resolution == definition.resolution:
         return
     marks = stored(connection)

@@ -21,6 +21,7 @@ class Marks(NamedTuple):
     sealed_before: int
     blocks_from: int
     block_buckets: int
+    version: int = 0
 
     @classmethod
     def read(cls, meta: dict[str, Any]) -> "Marks":

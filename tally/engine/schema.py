@@ -45,6 +45,8 @@ from tally.errors import (
 APPLICATION_ID = 0x74616C79  # "taly"
 USER_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
+# Sealing and expiry come to each page of the index many times; without room for it they write it as often.
+WRITE_CACHE_KIB = 65_536
 # While readers follow one another, or one is slow, the log that SQLite keeps beside a file grows. Once it has more than
 # this, a commit waits for them for a while, so that the log may begin anew; see also `answer.STALL_S`.
 WAL_MAX_BYTES = 64 * 2**20
@@ -267,6 +269,8 @@ def _set_up(connection: apsw.Connection, *, write: bool) -> None:
     connection.set_busy_timeout(BUSY_TIMEOUT_MS)
     connection.pragma("synchronous", "full")
     connection.pragma("query_only", not write)
+    if write:
+        connection.pragma("cache_size", -WRITE_CACHE_KIB)
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:

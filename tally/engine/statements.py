@@ -12,7 +12,10 @@ POINTS = "SELECT count(*) FROM data"
 ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
 ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
 LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
-UNSEALED_CLOSED = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
+UNSEALED = """
+SELECT (SELECT count(*) FROM totals WHERE bucket >= ? AND bucket < ?),
+    (SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?))
+"""
 EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
 # Those of some names that have no row left; the tail has no index by name and is read at most once, for all of them.
 FORGET_NAMES = """
@@ -35,7 +38,7 @@ MERGE = """ON CONFLICT DO UPDATE SET
 UPSERT = f"INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?) {MERGE}"
 UPSERT_TOTAL = f"INSERT INTO totals VALUES (?, ?, ?, ?, ?) {MERGE}"
 UPSERT_BLOCK = f"INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?) {MERGE}"
-NEW_VERSION = "UPDATE meta SET value = random() WHERE key = 'version'"
+NEW_VERSION = "UPDATE meta SET value = random() WHERE key = 'version' RETURNING value"
 EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"
 TOTALS = """
 INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max)

@@ -5,11 +5,11 @@ from unittest.mock import patch
 
 import pytest
 
-from tally.engine import marks
+from tally.engine import commit, marks
 
 
 @pytest.fixture(scope="session", autouse=True)
 def small_blocks() -> Iterator[None]:
-    """Make blocks of 3 buckets, so that a few samples fill some."""
-    with patch.dict(marks.FIRST, block_buckets=3):
+    """Make blocks of 3 buckets, and seal single buckets, so that a few samples are enough."""
+    with patch.dict(marks.FIRST, block_buckets=3), patch.object(commit, "SEAL_BUCKETS", 1):
         yield

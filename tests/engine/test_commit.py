@@ -187,6 +187,17 @@ def test_seal(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: range, n
     check_file(archive)
 
 
+@pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 8)])
+def test_seal_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
+    """However many rows there are, they wait for SEAL_BUCKETS buckets that are over."""
+    monkeypatch.setattr(commit, "SEAL_ROWS", 2)
+    monkeypatch.setattr(commit, "SEAL_BUCKETS", 4)
+    archive = create()
+    fill(archive, range(100, 110 + 10 * buckets, 10), names=2)
+    assert sealed == row_count(archive, "sealed")
+    check_file(archive)
+
+
 def test_late_samples(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
     """A late sample lands in its bucket, be that sealed or not and the name known there or not."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 4)

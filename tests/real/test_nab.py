@@ -38,6 +38,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     made = catalog(tmp_path_factory.mktemp("imported"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(commit, "SEAL_ROWS", 1)
+        patch.setattr(commit, "SEAL_BUCKETS", 1)
         result = invoke(made.directory, "import", str(LINES))
     assert (0, f"read {COUNT} lines, rejected 0") == (result.exit_code, result.stdout.splitlines()[0])
     return made

@@ -21,6 +21,7 @@ T = 1_700_000_000
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """An archive of some pages, with rows of each kind."""
     monkeypatch.setattr(commit_module, "SEAL_ROWS", 500)
+    monkeypatch.setattr(commit_module, "SEAL_BUCKETS", 1)
     made = Catalog(tmp_path, clock=lambda: T + 1000).create("daily", resolution=10, retention=1)
     for bucket in range(T - 3600, T, 450):
         made.commit({bucket: {f"requests.get.näme{i}": (1, 0.5, 0.5, 0.5) for i in range(100)}}, now=T)

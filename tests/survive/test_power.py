@@ -42,6 +42,7 @@ class History:
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
     """Commits that merge, seal and expire, and a coarser resolution in their midst; readers may hold the log."""
     monkeypatch.setattr(commit_module, "SEAL_ROWS", 3 * NAMES)
+    monkeypatch.setattr(commit_module, "SEAL_BUCKETS", 1)
     monkeypatch.setattr(commit_module, "EXPIRE_ROWS", NAMES)
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=1)
     with recorded() as events:
