@@ -171,4 +171,5 @@ def machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     python = f"{platform.python_implementation()} {platform.python_version()}"
     versions = f"{python}, SQLite {apsw.sqlite_lib_version()}, tally {__version__}"
-    return f"{os.cpu_count()} cores of {model[1] if model else '?'}, Linux {platform.release()}, {versions}"
+    cores = f"{os.cpu_count()} cores of {model[1] if model else '?'}"
+    return f"{cores}, Linux {platform.release()}, {versions}; load average before {os.getloadavg()[0]:.1f}"
