@@ -18,6 +18,7 @@ nox.options.reuse_venv = "yes"
 PROJECT = nox.project.load_toml("pyproject.toml")
 CODE = ("tally", "tests", "bench", "examples", "noxfile.py")
 READING = ("tests/tidy", "tests/docs")
+BROWSER = "tests/browser"
 # Most tests wait for a process, a socket or the disk most of their time.
 PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
 MINORS = range(11, 20)
@@ -65,8 +66,23 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Every type is told, and true."""
-    install(session, "types", "test", "django")
+    install(session, "types", "test", "django", "browser")
     session.run("mypy")
+
+
+@nox.session(python=False)
+def dashboard(session: nox.Session) -> None:
+    """The dashboard's modules have types that are true, told in their comments, and none of the known mistakes."""
+    session.run("npm", "ci", "--ignore-scripts", external=True)
+    session.run("npm", "run", "check", external=True)
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The dashboard does in a real browser what docs/dashboard.md says."""
+    session.run("npm", "ci", "--ignore-scripts", external=True)
+    install(session, "test", "browser")
+    session.run("pytest", *(session.posargs or [*PARALLEL, BROWSER]))
 
 
 @nox.session
@@ -88,7 +104,7 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage."""
     install(session, "test", *(["django"] if session.python == FOUND[OLDEST] else []))
-    chosen = session.posargs or [*PARALLEL, *(f"--ignore={path}" for path in READING)]
+    chosen = session.posargs or [*PARALLEL, *(f"--ignore={path}" for path in (*READING, BROWSER))]
     if session.python != FOUND[OLDEST] or session.posargs:
         session.run("pytest", *chosen)
         return

@@ -63,7 +63,9 @@ export async function get(url, signal) {
 export async function change(method, path, body, token) {
   /** @type {Record<string, string>} */
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  await ask(address(path), { method, headers, body: body && JSON.stringify(body) });
+  // With a token of ours the browser has no part in it, and does not ask for a password when it is wrong.
+  const credentials = token ? "omit" : "same-origin";
+  await ask(address(path), { method, headers, credentials, body: body && JSON.stringify(body) });
 }
 
 /**

@@ -46,7 +46,10 @@ class Page {
   }
 
   start() {
+    fixIcon();
     the("zone").textContent = zone();
+    // On a phone the charts come before the choice of how they are drawn.
+    /** @type {HTMLDetailsElement} */ (the("display")).open = !matchMedia("(max-width: 820px)").matches;
     the("create").hidden = writing() === "disabled";
     document.addEventListener("click", (event) => this.click(event));
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
@@ -128,21 +131,32 @@ class Page {
 
   /** @param {AbortSignal} signal */
   async load(signal) {
+    const former = this.sidebar.archives;
+    if (former.length) this.frame(former); // What was chosen is seen at once.
     const archives = await loader.archives(signal);
-    const view = this.history.view;
+    const ranges = this.frame(archives);
+    document.body.removeAttribute("data-loading");
+    if (this.say(archives, this.archive)) await this.draw(ranges, signal);
+    notices.losses(await loader.status(signal));
+  }
+
+  /**
+   * Show everything around the charts; return the ranges of those archives that have any.
+   * @param {Archive[]} archives
+   */
+  frame(archives) {
+    const { view, depth } = this.history;
     this.sidebar.show(archives, view);
     const archive = this.archive;
-    heading(view, archive);
+    heading(view, archives, archive);
     this.pattern.show(view.slug || (archives[0]?.slug ?? ""), view.q);
-    document.body.removeAttribute("data-loading");
     const wanted = view.slug ? (archive ? [archive] : []) : archives;
     const readable = wanted.filter(({ error }) => !error);
     const ranges = new Map(readable.map((each) => [each, range(view, each, now(), this.panels.pixels(view))]));
     const own = archive && ranges.get(archive);
     this.history.range = own;
-    this.toolbar.update(view, own && archive, own, this.history.depth);
-    if (this.say(archives, archive)) await this.draw(ranges, signal);
-    notices.losses(await loader.status(signal));
+    this.toolbar.update(view, own && archive, own, depth);
+    return ranges;
   }
 
   /**
@@ -155,8 +169,7 @@ class Page {
     the("controls").hidden = !archives.length || (view.slug !== "" && !archive?.resolution);
     const told = () => {
       if (!library()) return states.noLibrary();
-      if (!archives.length) return states.noArchives(writing() !== "disabled");
-      if (!view.slug) return true;
+      if (!view.slug) return archives.length > 0 || states.noArchives(writing() !== "disabled");
       if (!archive) return states.gone(view.slug, this.shown === view.slug, view);
       if (archive.error) return states.unreadable(archive.slug, archive.error);
       return archive.last === null ? states.noData(archive) : true;
@@ -194,6 +207,12 @@ class Page {
     if (this.history.moved) announce(`${document.title} is shown`);
     this.history.moved = false;
   }
+}
+
+/** The icon's address is relative to a page whose own address changes. */
+function fixIcon() {
+  const icon = document.querySelector("link[rel=icon]");
+  if (icon instanceof HTMLLinkElement) icon.setAttribute("href", icon.href);
 }
 
 await new Page().start();

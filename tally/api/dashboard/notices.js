@@ -7,23 +7,23 @@ import { duration, number } from "./format.js";
 
 /** @type {Record<string, string>} */
 const LINES = {
-  encoding: "are not UTF-8",
-  fields: "have too few or too many fields",
-  name: "have a name that is none",
-  value: "have a value that is no number",
-  timestamp: "have a timestamp that is none",
-  future: "are too far ahead of the clock",
-  cardinality: "have new names, where there are too many already",
+  encoding: "not UTF-8",
+  fields: "too few or too many fields",
+  name: "the name is none",
+  value: "the value is no number",
+  timestamp: "the timestamp is none",
+  future: "too far ahead of the clock",
+  cardinality: "a new name, where there are too many already",
 };
 /** @type {Record<string, string>} */
 const DATAGRAMS = {
-  kernel_drops: "were dropped by the kernel, as they came faster than they were taken",
-  refused: "came from an address that is not allowed",
+  kernel_drops: "dropped by the kernel, as they came faster than they were taken",
+  refused: "from an address that is not allowed",
 };
 /** @type {Record<string, string>} */
 const SAMPLES = {
-  expired: "are older than it keeps",
-  cardinality: "have new names, where it has too many already",
+  expired: "older than it keeps",
+  cardinality: "a new name, where it has too many already",
   dropped: "could not be written in time",
 };
 
@@ -82,6 +82,9 @@ function counted({ lines = {}, datagrams = {}, samples = {} }) {
  */
 function sentences(counts, noun, meanings) {
   const [thing, ...rest] = noun.split(" ");
-  return Object.entries(counts).filter(([, count]) => count).map(([reason, count]) =>
-    [number(count), count === 1 ? thing : `${thing}s`, ...rest, reason in meanings ? meanings[reason] : `: ${reason}`].join(" "));
+  const told = Object.entries(counts).filter(([, count]) => count);
+  return told.map(([reason, count]) => {
+    const what = [number(count), count === 1 ? thing : `${thing}s`, ...rest].join(" ");
+    return `${what}: ${meanings[reason] ?? reason}`;
+  });
 }

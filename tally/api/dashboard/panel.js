@@ -197,7 +197,8 @@ export class Panel {
   move(index) {
     const time = this.columns.times[index];
     if (!this.plot || time === undefined) return;
-    this.plot.setCursor({ left: this.plot.valToPos(time, "x"), top: 0 });
+    // The last argument, which uPlot's types leave out, moves the cursors of the other charts too.
+    /** @type {any} */ (this.plot).setCursor({ left: this.plot.valToPos(time, "x"), top: 0 }, true, true);
     const read = this.columns.lines.map(({ key, values }) => `${key} ${number(values[index])}`);
     announce(`${moment(time)}: ${read.join(", ")}`);
   }

@@ -18,8 +18,8 @@ import { copyable } from "./element.js";
  * @typedef {import("./history.js").History} History
  */
 
-/** What a chart has beside its plot. */
-const MARGIN = 72;
+/** Of the axis, and of what is around it. */
+const MARGIN = 116;
 const FEWEST_PIXELS = 120;
 /** From so many pixels on, the charts of an archive stand beside each other where all archives are shown. */
 const WIDE = 900;

@@ -28,6 +28,7 @@ const DRAG_PIXELS = 4;
 const DOT_PIXELS = 5;
 /** Values that differ by less than this part of themselves are shown without zero. */
 const NARROW = 0.2;
+/** The charts that share a cursor. */
 const SYNC = "tally";
 
 /** Return uPlot, or undefined where it was not put into this tally. */
@@ -47,7 +48,7 @@ export function options(drawing, size) {
   const axis = { stroke: look.text, grid, font: look.font, ticks: { show: false } };
   return {
     ...size,
-    padding: [10, 12, 0, 0],
+    padding: [10, 22, 0, 0],
     legend: { show: false },
     cursor: {
       points: { size: 8 },

@@ -2,18 +2,34 @@
 
 import { the } from "./element.js";
 import { writing } from "./editor.js";
+import { bytes } from "./format.js";
 import { facts } from "./sidebar.js";
+
+/** @typedef {import("./range.js").Archive} Archive */
 
 /**
  * @param {import("./view.js").View} view
- * @param {import("./range.js").Archive | undefined} archive none: all archives, or one that is not there
+ * @param {Archive[]} archives
+ * @param {Archive | undefined} archive none: all archives, or one that is not there
  */
-export function heading(view, archive) {
+export function heading(view, archives, archive) {
   const name = archive?.name || view.slug || "All archives";
   document.title = `${name} · tally`;
   the("title").textContent = name;
-  the("facts").textContent = archive && !archive.error ? [facts(archive), archive.pattern === "*" ? "" : `takes ${archive.pattern}`].filter(Boolean).join(" · ") : "";
+  the("facts").textContent = view.slug ? single(archive) : all(archives);
   the("description").textContent = archive?.description ?? "";
   the("description").hidden = !archive?.description;
   the("actions").hidden = !archive || writing() === "disabled";
+}
+
+/** @param {Archive | undefined} archive */
+function single(archive) {
+  if (!archive || archive.error) return "";
+  return archive.pattern === "*" ? facts(archive) : `${facts(archive)} · takes ${archive.pattern}`;
+}
+
+/** @param {Archive[]} archives */
+function all(archives) {
+  const size = archives.reduce((total, each) => total + (each.bytes || 0), 0);
+  return archives.length ? `${archives.length} ${archives.length === 1 ? "archive" : "archives"} · ${bytes(size)}` : "";
 }

@@ -1,0 +1,151 @@
+"""The page without a mouse, with a screen reader, on a phone, and in the dark: axe-core finds nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Open, missing
+from tests.browser.site import Site, Watched, recent, served
+
+AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 360, "height": 740}
+WIDE = {"width": 1920, "height": 1080}
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Return a server with data, with losses, and with an archive that is empty."""
+    with served(tmp_path_factory.mktemp("busy"), TALLY_WRITE_TOKEN="w") as site:
+        site.archives.record(recent())
+        site.archives.create("empty", pattern="nothing.*")
+        site.send("bad one")
+        yield site
+
+
+def violations(page: Watched) -> list[str]:
+    """Return what axe-core finds, each with the first element where it is."""
+    if not AXE.is_file():
+        missing("axe-core is not installed: run npm ci")
+    page.page.evaluate(AXE.read_text(encoding="utf-8"))
+    found: list[dict[str, Any]] = page.page.evaluate("axe.run().then(result => result.violations)")
+    return [f"{each['id']}: {each['nodes'][0]['html']}" for each in found]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
+@pytest.mark.parametrize(
+    "path", ["", "archive/daily/?show=avg,min,max,count", "archive/daily/?top=3", "archive/empty/"]
+)
+def test_axe_finds_nothing(path: str, size: dict[str, int], scheme: str, busy: Site, open_page: Open) -> None:
+    """All archives, one with charts, one line a name, and an empty one, on any screen, light and dark."""
+    page = open_page(f"{busy.url}{path}", viewport=size, color_scheme=scheme, bypass_csp=True)
+    page.wait(lambda: page.find("canvas, #state h2").count(), "the page")
+    page.wait(lambda: page.find("#losses").is_visible(), "the warning")
+    assert [] == violations(page)
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_what_opens(scheme: str, busy: Site, open_page: Open) -> None:
+    """The forms, the range's ends and the list of patterns, while they are open."""
+    page = open_page(f"{busy.url}archive/daily/", color_scheme=scheme, bypass_csp=True)
+    page.drawn(2)
+    page.find("#pattern").fill("requests")
+    page.find("[role=option]").first.wait_for()
+    assert [] == violations(page)
+    page.page.keyboard.press("Escape")
+    page.find("#custom-label").click()
+    assert [] == violations(page)
+    page.page.keyboard.press("Escape")
+    for button, dialog in (("Edit", "#editor"), ("Delete", "#deletion")):
+        page.page.get_by_role("button", name=button, exact=True).first.click()
+        page.find(dialog).wait_for()
+        assert [] == violations(page)
+        page.page.keyboard.press("Escape")
+
+
+def test_a_pattern_is_completed_by_keyboard(busy: Site, open_page: Open) -> None:
+    """Globs and names that hold what was typed are offered; arrows choose, Enter takes, Escape closes."""
+    page = open_page(f"{busy.url}archive/daily/")
+    page.drawn(2)
+    page.find("#pattern").focus()
+    page.page.keyboard.type("page")
+    page.wait(
+        lambda: page.find("[role=option]").all_inner_texts() == [f"requests.get.page{n}" for n in range(3)], "names"
+    )
+    page.page.keyboard.press("Escape")
+    assert page.find("#pattern-options").is_hidden()
+    page.page.keyboard.press("ArrowDown")
+    page.find("[role=option]").first.wait_for()
+    page.page.keyboard.press("ArrowDown")
+    page.page.keyboard.press("ArrowDown")
+    active = page.find("#pattern").get_attribute("aria-activedescendant")
+    assert "requests.get.page1" == page.text(f"#{active}")
+    page.page.keyboard.press("Enter")
+    page.wait(lambda: "q=requests.get.page1" == page.query(), "the pattern")
+    page.find("#pattern").fill("requests.get.page[02] nothing")
+    page.page.keyboard.press("Enter")
+    page.wait(lambda: [name for name, _ in page.table()] == ["requests.get.page2", "requests.get.page0"], "two names")
+
+
+def test_globs_are_offered(busy: Site, open_page: Open) -> None:
+    """Before anything is typed the archive's own globs are offered."""
+    page = open_page(f"{busy.url}archive/daily/")
+    page.drawn(2)
+    page.find("#pattern").focus()
+    page.find("[role=option]").first.wait_for()
+    assert busy.ask("patterns/daily/") == page.find("[role=option]").all_inner_texts()
+
+
+def test_everything_is_reached_by_keyboard(busy: Site, open_page: Open) -> None:
+    """The first stop leads past the archives to the charts, and each chart is a stop that reads its values aloud."""
+    page = open_page(f"{busy.url}archive/daily/")
+    page.drawn(2)
+    page.page.keyboard.press("Tab")
+    assert "Skip to the charts" == page.page.evaluate("document.activeElement.textContent")
+    page.page.keyboard.press("Enter")
+    assert "main" == page.page.evaluate("document.activeElement.id")
+    for _ in range(40):
+        page.page.keyboard.press("Tab")
+        if page.page.evaluate("document.activeElement.classList.contains('plot')"):
+            break
+    page.page.keyboard.press("ArrowLeft")
+    page.wait(lambda: "avg" in page.text("#announcer"), "the values")
+    assert page.page.evaluate("document.activeElement.classList.contains('plot')")
+
+
+def test_a_refresh_leaves_the_focus(busy: Site, open_page: Open) -> None:
+    """What is focused stays so while the page follows what comes."""
+    page = open_page(f"{busy.url}archive/daily/")
+    page.drawn(2)
+    link = page.page.get_by_role("link", name="requests.get.page1")
+    link.focus()
+    count = len(page.asked)
+    page.wait(lambda: sum("byname" in url for url in page.asked[count:]) > 2, "two refreshes")
+    assert "requests.get.page1" == page.page.evaluate("document.activeElement.textContent")
+
+
+def test_motion_is_reduced(busy: Site, open_page: Open) -> None:
+    """Who asked for less motion gets none."""
+    page = open_page(busy.url, reduced_motion="reduce")
+    page.find("#archives a").first.wait_for()
+    script = "all => all.map(each => getComputedStyle(each).transitionDuration)"
+    assert {"0s"} == set(page.find("a, button, .segments span").evaluate_all(script))
+    moving = open_page(busy.url, reduced_motion="no-preference")
+    moving.find("#archives a").first.wait_for()
+    assert {"0s"} != set(moving.find("a, button, .segments span").evaluate_all(script))
+
+
+def test_the_dark_is_dark(busy: Site, open_page: Open) -> None:
+    """The page is light or dark as the system is, the charts' lines too."""
+    script = "getComputedStyle(document.documentElement).getPropertyValue('--line-0').trim()"
+    seen = set()
+    for scheme in ("light", "dark"):
+        page = open_page(f"{busy.url}archive/daily/", color_scheme=scheme)
+        page.drawn(2)
+        seen.add(
+            (page.page.evaluate(script), page.find("html").evaluate("html => getComputedStyle(html).backgroundColor"))
+        )
+    assert 4 == len({value for pair in seen for value in pair})
