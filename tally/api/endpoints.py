@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
-from tally.api.message import COMMON_HEADERS, MAX_BODY_BYTES, Reply, content_length, empty, whole
+from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, MAX_BODY_BYTES, Reply, content_length, empty, whole
 from tally.api.openapi import PROPERTIES, document
 from tally.api.problems import Problem
 from tally.api.route import Call
@@ -24,7 +24,12 @@ def ask(call: Call) -> Reply:
     aggregate = call.path.get("aggregate")
     question = Question.parse(asks.kind, call.request.fields(), aggregate=aggregate, by=asks.by, now=call.now)
     answer = _archive(call).ask(question, timeout_s=call.settings.query_timeout)
-    return Reply(200, (("Content-Type", answer.media_type), *COMMON_HEADERS), answer, answer.close)
+    tag = f'"{answer.tag}"'
+    if call.request.has(tag):
+        answer.close()
+        return Reply(304, (("ETag", tag), *KEPT_HEADERS), ())
+    headers = (("Content-Type", answer.media_type), ("ETag", tag), *KEPT_HEADERS)
+    return Reply(200, headers, answer, answer.close)
 
 
 def names(call: Call) -> Reply:

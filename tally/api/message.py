@@ -19,7 +19,10 @@ JSON = "application/json"
 PROBLEM = "application/problem+json"
 
 Headers = tuple[tuple[str, str], ...]
-COMMON_HEADERS: Headers = (("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff"))
+CONTENT_AS_TOLD = ("X-Content-Type-Options", "nosniff")
+COMMON_HEADERS: Headers = (("Cache-Control", "no-store"), CONTENT_AS_TOLD)
+# What may be kept by its reader alone, who asks each time whether it still holds.
+KEPT_HEADERS: Headers = (("Cache-Control", "private, no-cache"), CONTENT_AS_TOLD)
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,11 @@ class Request:
         if len(parts) > MAX_FIELDS:
             raise InvalidQuestion(f"the query has more than {MAX_FIELDS} fields: ask in several requests")
         return [_field(part) for part in parts]
+
+    def has(self, tag: str) -> bool:
+        """Return whether the client says that it has what carries `tag` (RFC 9110, section 13.1.2)."""
+        given = self.headers.get("if-none-match", "").split(",")
+        return tag in [each.strip().removeprefix("W/") for each in given]
 
 
 def _field(part: bytes) -> tuple[str, str]:

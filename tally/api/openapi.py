@@ -31,6 +31,7 @@ class Failure(NamedTuple):
 _UNAVAILABLE = Failure(503, "it takes too long, too much is asked at once, or a file cannot be used now",
                        lambda route: not route.is_open)  # fmt: skip
 FAILURES = (
+    Failure(304, "the answer is the one whose tag is given", lambda route: bool(route.asks)),
     Failure(308, "the last slash of the path was left out", lambda route: route.template.endswith("/")),
     Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True),
     Failure(401, "a token is needed, and none or a wrong one was given", lambda route: not route.is_open),
@@ -148,7 +149,9 @@ _SCHEMAS: dict[str, Schema] = {
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
 }
+_TAG = {"schema": _TEXT, "description": "for If-None-Match, when the same is asked again"}
 _HEADERS = {
+    304: {"ETag": _TAG},
     201: {"Location": {"schema": _TEXT, "description": "the new archive's path"}},
     308: {"Location": {"schema": _TEXT, "description": "the path with its last slash, and the query"}},
     401: {"WWW-Authenticate": {"schema": _TEXT, "description": "Basic and Bearer"}},

@@ -90,6 +90,6 @@ def _cached(call: Call, body: bytes, headers: Headers, *, status: HTTPStatus = H
     """Return a reply with `body`, or one that says that the browser has it already."""
     tag = f'"{sha256(body).hexdigest()[:32]}"'
     common = dict(COMMON_HEADERS) | {"Cache-Control": CACHED, "ETag": tag}
-    if status is HTTPStatus.OK and call.request.headers.get("if-none-match") == tag:
+    if status is HTTPStatus.OK and call.request.has(tag):
         return Reply(HTTPStatus.NOT_MODIFIED, tuple(common.items()), ())
     return Reply(status, (*headers, content_length(body), *common.items()), (body,))

@@ -6,7 +6,9 @@ An answer owns a connection and a read transaction, which end with it: run out, 
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
+from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
 from weakref import ref
@@ -34,7 +36,8 @@ BUCKETS_MAX = 10_000_000
 class Answer:
     """Chunks of the answer to one question, each of CHUNK_BYTES or more but for the last.
 
-    `close` may come from any thread and stops the query. `media_type` is the chunks'.
+    `close` may come from any thread and stops the query. `media_type` is the chunks'. `tag` is a short text, another
+    one wherever the answer may be: after each commit, and for another question or range of buckets.
     """
 
     def __init__(self, path: Path, question: Question, *, timeout_s: float | None = None) -> None:
@@ -56,6 +59,7 @@ class Answer:
                 self._span = sql.span(question, plan.marks.resolution)
                 if question.kind == "timedata":
                     self._query.check(question, self._span)
+            self.tag = _tag(question, self._span, plan.marks.version)
             self._select = partial(sql.select, question, plan)
             shape = shaped(question, self._span)
             self._chunks = _chunked(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
@@ -207,6 +211,12 @@ def _let_go(query: "ref[_Query]", closed: threading.Event) -> None:
             return
         watched.let_go()
         del watched
+
+
+def _tag(question: Question, span: sql.Span, version: int) -> str:
+    """Return a text for what an answer depends on: of `since` and `until` only what they make of the range."""
+    asked = replace(question, since=question.since and 0, until=question.until and 0)
+    return blake2b(repr((asked, span, version)).encode(), digest_size=16).hexdigest()
 
 
 def _chunked(parts: Iterable[str], limit: _Limit) -> Iterator[bytes]:

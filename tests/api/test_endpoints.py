@@ -8,7 +8,7 @@ import pytest
 from tally.api.message import MAX_BODY_BYTES
 from tally.api.service import Request, Service
 from tally.engine import Archive, Catalog
-from tests.api.asking import Got, ask, service
+from tests.api.asking import NOW, Got, ask, service
 from tests.api.cases import INDEX_0, basic, bearer, fill
 
 TOKEN = bearer("w")
@@ -22,6 +22,35 @@ def writable(directory: Path) -> Service:
 def send(asked: Service, method: str, target: str, body: Any = b"") -> Got:
     """Ask with the token."""
     return ask(asked, target, method=method, headers=TOKEN, body=body)
+
+
+@pytest.mark.parametrize("given", ["{}", "W/{}", '"other", {}', '"other",W/{} , "more"'])
+def test_an_answer_that_the_client_has_is_not_made_again(filled: Path, given: str) -> None:
+    """Whoever gives an answer's tag is told that it still holds, with the tag and without the answer."""
+    asked = service(filled)
+    got = ask(asked, "/aggregate/daily/")
+    assert ("private, no-cache", "nosniff") == (got.headers["cache-control"], got.headers["x-content-type-options"])
+    again = ask(asked, "/aggregate/daily/", headers={"If-None-Match": given.format(got.headers["etag"])})
+    assert (304, b"", got.headers["etag"]) == (again.status, again.body, again.headers["etag"])
+
+
+@pytest.mark.parametrize("given", ["", '"other"', "x"])
+def test_an_answer_that_the_client_does_not_have(filled: Path, given: str) -> None:
+    """Any other tag gets the answer."""
+    assert 200 == ask(service(filled), "/aggregate/daily/", headers={"If-None-Match": given}).status
+
+
+def test_a_tag_changes_with_the_answer(filled: Path) -> None:
+    """Each commit and each other question has a tag of its own; the clock alone changes it with the range."""
+    question = "/timedata/daily/sum/?since=-1h"
+    tags = [ask(service(filled, now=now), question).headers["etag"] for now in (NOW + 1, NOW + 10, NOW + 11)]
+    assert tags[0] == tags[1] != tags[2]
+    others = ("since=-2h", "since=-1h&pretty", "since=-1h&format=csv", "since=-1h&until=now", "since=-1h&fill=0")
+    tags += [ask(service(filled), f"/timedata/daily/sum/?{other}").headers["etag"] for other in others]
+    tags += [ask(service(filled), "/timedata/daily/max/?since=-1h").headers["etag"]]
+    Catalog(filled)["daily"].record([("x", 1, 1700000000)])
+    tags += [ask(service(filled), question).headers["etag"]]
+    assert len(tags) - 1 == len(set(tags))
 
 
 def test_an_archive_as_it_is_described(filled: Path) -> None:

@@ -146,7 +146,10 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     if route.template == "/readyz" and status == 200:
         (directory / "foreign.db").unlink()
         tokens["host"] = ""
-    if status == 308:
+    if status == 304:
+        tag = ask(service(directory, **tokens), target, headers=headers).headers["etag"]
+        headers = {**headers, "If-None-Match": tag}
+    elif status == 308:
         target = target.removesuffix("/")
     elif status == 400:
         target += "?nonsense=1"

@@ -37,7 +37,7 @@ def test_head_tells_what_get_would(case: Case, filled: Path) -> None:
     assert (got.status, got.headers["content-type"], b"") == (head.status, head.headers["content-type"], head.body)
 
 
-@pytest.mark.parametrize("target", ["/healthz", "/names/daily/", "/aggregate/daily/", "/nowhere/", "/archives/"])
+@pytest.mark.parametrize("target", ["/healthz", "/names/daily/", "/nowhere/", "/archives/"])
 def test_a_whole_answer_tells_its_length_and_is_not_kept(target: str, filled: Path) -> None:
     """What is complete before it is sent has a Content-Length, and nothing is to be cached or guessed at."""
     got = ask(service(filled), target)
