@@ -8,6 +8,7 @@ TallyError
 ├── UnknownAggregate    not one of avg, min, max, sum, count      (also a LookupError)
 ├── UnknownArchive      no such file                              (also a LookupError)
 ├── ArchiveExists       the slug is taken
+├── KeyReused           a delivery's key that came with other samples before
 ├── NotAnArchive        another application's, a newer tally's or a damaged file
 ├── ArchiveUnavailable  a file that cannot be read or written now
 ├── QueryTimeout        a question that took longer than it may
@@ -46,6 +47,10 @@ class UnknownArchive(TallyError, LookupError):
 
 class ArchiveExists(TallyError):
     """Raised when an archive is created under a slug that is taken."""
+
+
+class KeyReused(TallyError):
+    """Raised when samples come under the key of a delivery that was another one."""
 
 
 class NotAnArchive(TallyError):

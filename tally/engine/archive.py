@@ -18,6 +18,7 @@ from tally.engine.backup import Progress, backup
 from tally.engine.check import Checkup, check
 from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
+from tally.engine.delivery import Delivery, Receipt, find, keep
 from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
@@ -100,22 +101,37 @@ class Archive:
         """
         return self._commit(rolled_up(samples), Rules(self._clock(), take_expired=True))
 
-    def commit(self, cells: Cells, *, now: float, max_names: int = 0) -> Outcome:
+    def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
         """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
 
         Samples past the retention at `now`, and those of new names beyond `max_names` (0: no limit), are not stored
-        but counted in the outcome.
+        but counted in the outcome. Of a `delivery` that has come already nothing is stored, and the outcome is that of
+        the first time.
 
         :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
+        :raises KeyReused: when another delivery came under the same key; then nothing is stored.
         """
-        return self._commit(cells, Rules(now, max_names))
+        return self._commit(cells, Rules(now, max_names), delivery=delivery)
 
-    def _commit(self, cells: Cells, rules: Rules) -> Outcome:
+    def receipt(self, delivery: Delivery) -> Receipt | None:
+        """Return what became of a delivery, or None where it has not come yet.
+
+        :raises KeyReused: when another one came under the same key.
+        """
+        with schema.opened(self.path) as connection:
+            return find(connection, delivery)
+
+    def _commit(self, cells: Cells, rules: Rules, *, delivery: Delivery | None = None) -> Outcome:
         with schema.opened(self.path, write=True) as connection, schema.transaction(connection):
             definition = schema.read_definition(connection, self.path)
             if not definition.enabled:
                 raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
-            return commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
+            if delivery is not None and (known := find(connection, delivery)):
+                return known.outcome
+            outcome = commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
+            if delivery is not None:
+                keep(connection, delivery, outcome, now=rules.now)
+            return outcome
 
     def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
         """Write a copy as of now to `target`, whoever writes meanwhile: verified, and there whole or not at all.

@@ -13,8 +13,9 @@
 `meta` holds the definition and the writer's `marks`: every row whose bucket is less than `sealed_before` has sealed = 1
 and stands in the covering index, every other one has sealed = 0 and does not. `names` holds exactly the names that have
 rows, each once, so a cell costs the same whatever its name's length. `totals` has each bucket over all names, `blocks`
-the sealed rows of each name in some buckets, so that a long range is answered from few rows; see `commit`. The view
-`cells` is `data` with names and averages, for people with an SQLite tool.
+the sealed rows of each name in some buckets, so that a long range is answered from few rows; see `commit`. `deliveries`
+has what has come under a key and must not be counted twice; see `delivery`. The view `cells` is `data` with names and
+averages, for people with an SQLite tool.
 
 The file is marked by `application_id` and versioned by `user_version`. It is in WAL mode, but for a backup, which is in
 DELETE mode until the first commit to it.
@@ -93,6 +94,15 @@ CREATE TABLE blocks (
     max   REAL NOT NULL,
     PRIMARY KEY (block, id)
 ) WITHOUT ROWID;
+CREATE TABLE deliveries (
+    id          INTEGER PRIMARY KEY,
+    key         TEXT NOT NULL UNIQUE,
+    digest      BLOB NOT NULL,
+    second      INTEGER NOT NULL,
+    stored      INTEGER NOT NULL,
+    expired     INTEGER NOT NULL,
+    cardinality INTEGER NOT NULL
+);
 CREATE VIEW cells AS
     SELECT bucket, name, count, sum, sum / count AS avg, min, max FROM data JOIN names USING (id);
 """

@@ -39,6 +39,16 @@ UPSERT = f"INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?) {MERGE}"
 UPSERT_TOTAL = f"INSERT INTO totals VALUES (?, ?, ?, ?, ?) {MERGE}"
 UPSERT_BLOCK = f"INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?) {MERGE}"
 NEW_VERSION = "UPDATE meta SET value = random() WHERE key = 'version' RETURNING value"
+RECEIPT = "SELECT digest, second, stored, expired, cardinality FROM deliveries WHERE key = ?"
+NEW_RECEIPT = """
+INSERT INTO deliveries (key, digest, second, stored, expired, cardinality) VALUES (?, ?, ?, ?, ?, ?)
+"""
+# Only those that go are read, and the first that stays.
+OLD_RECEIPTS = """
+DELETE FROM deliveries WHERE id < max(
+    (SELECT max(id) FROM deliveries) - :most + 1,
+    coalesce((SELECT id FROM deliveries WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
+"""
 EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"
 TOTALS = """
 INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max)

@@ -39,7 +39,7 @@ def test_create(path: Path) -> None:
     tables = dict(connection.execute("SELECT name, type FROM sqlite_schema WHERE sql NOT NULL"))
     marks = [connection.pragma(name) for name in ("application_id", "user_version", "journal_mode")]
     connection.close()
-    expected = dict.fromkeys(("meta", "names", "data", "totals", "blocks"), "table")
+    expected = dict.fromkeys(("meta", "names", "data", "totals", "blocks", "deliveries"), "table")
     assert {**expected, "data_by_name": "index", "cells": "view"} == tables
     assert [0x74616C79, 1, "wal"] == marks
     assert 0o600 == path.stat().st_mode & 0o777

@@ -1,0 +1,59 @@
+"""Deliveries: batches of samples that an archive takes once, however often they come.
+
+    deliveries (key id, oldest first)
+    +----+-----+--------+--------+--------+---------+-------------+
+    | id | key | digest | second | stored | expired | cardinality |
+    +----+-----+--------+--------+--------+---------+-------------+
+
+What became of a delivery is kept under the sender's key by the transaction that commits its samples, so that there are
+both or neither. The digest tells it from another one under the same key. An archive keeps the KEPT_MAX newest of the
+last KEPT_S seconds; one that comes again after that counts anew.
+"""
+
+from typing import NamedTuple
+
+import apsw
+
+from tally.engine import statements
+from tally.engine.commit import Outcome
+from tally.errors import KeyReused
+
+KEPT_S = 24 * 3600
+KEPT_MAX = 10_000
+KEY_MAX = 255
+
+
+class Delivery(NamedTuple):
+    """A batch by its sender's `key`, with a digest of what is in it and the unix second of its first receipt."""
+
+    key: str
+    digest: bytes
+    second: int
+
+
+class Receipt(NamedTuple):
+    """What became of a delivery, and the unix second in which it was first received."""
+
+    second: int
+    outcome: Outcome
+
+
+def find(connection: apsw.Connection, delivery: Delivery) -> Receipt | None:
+    """Return what became of a delivery, or None where it has not come yet.
+
+    :raises KeyReused: when another one came under the same key.
+    """
+    row = connection.execute(statements.RECEIPT, (delivery.key,)).fetchone()
+    if row is None:
+        return None
+    digest, second, *counts = row
+    if digest != delivery.digest:
+        raise KeyReused(f"the key {delivery.key!r:.100} came with other samples before: give each delivery a new one")
+    return Receipt(second, Outcome(*counts))
+
+
+def keep(connection: apsw.Connection, delivery: Delivery, outcome: Outcome, *, now: float) -> None:
+    """Keep what became of a delivery, within the transaction that commits it, and let go of those past the bounds."""
+    counts = (outcome.stored, outcome.expired, outcome.cardinality)
+    connection.execute(statements.NEW_RECEIPT, (delivery.key, delivery.digest, delivery.second, *counts))
+    connection.execute(statements.OLD_RECEIPTS, {"kept_from": now - KEPT_S, "most": KEPT_MAX})
