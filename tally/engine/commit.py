@@ -30,7 +30,7 @@ from tally.engine.schema import write_definition, write_meta
 
 Row = tuple[int, int, float, float, float, float, bool]
 
-SEAL_ROWS = 65_536
+SEAL_ROWS = 32_768
 # With many names each has pages of its own in the index: so many rows of each at least are put there at a time.
 SEAL_BUCKETS = 8
 EXPIRE_ROWS = 50_000

@@ -8,7 +8,7 @@ SQLite packs all of a name or of a bucket into one text instead.
 Four sources give the same cells, and the cheapest is read:
 
     totals     by time, over all names
-    blocks     by name, over what is sealed of a long range; the rest of it is read from `data`
+    blocks     by name, over what is sealed of a long range; its two ends are read from the index
     the index  name by name, for few names or in their order. It holds sealed rows only, and those of the unsealed tail
                are looked up, bucket by bucket of `totals`
     data       in order of time, for everything else
@@ -254,10 +254,12 @@ def _by_name(source: _Source) -> str:
     merges = _merges(source.columns)
     parts = [f"name, {merges} {part} GROUP BY name" for part in source.by_name()]
     if not source.few:
+        by_name = "names CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE sealed AND"
         ranges = (
             "blocks WHERE block >= :blocks_first AND block < :blocks_end",
-            "data WHERE bucket >= :first AND bucket < :blocks_first",
-            "data WHERE bucket >= :blocks_end AND bucket < :end",
+            f"{by_name} bucket >= :first AND bucket < :blocks_first",
+            f"{by_name} bucket >= :blocks_end AND bucket < min(:end, :sealed_before)",
+            "data WHERE bucket >= max(:first, :sealed_before) AND bucket < :end",
         )
         parts = [f"id, {merges} FROM {part}{source.members} GROUP BY id" for part in ranges]
     key = "name" if source.few else "id"

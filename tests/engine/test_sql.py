@@ -24,6 +24,7 @@ TOTALS = "SEARCH totals USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
 BLOCKS = "SEARCH blocks USING PRIMARY KEY (block>? AND block<?)"
 BY_NAME = "SEARCH data USING COVERING INDEX data_by_name (id=? AND bucket>? AND bucket<?)"
 ALL_NAMES = "SCAN names USING COVERING INDEX sqlite_autoindex_names_1"
+EACH_ID = "SCAN names"
 PREFIX = "SEARCH names USING COVERING INDEX sqlite_autoindex_names_1 (name>? AND name<?)"
 NAME_OF_ID = "SEARCH names USING INTEGER PRIMARY KEY (rowid=?)"
 
@@ -96,7 +97,7 @@ def test_nothing_is_read_that_is_not_needed(connection: apsw.Connection, few: bo
         ("aggregate", "time", {}, False, False, [TOTALS]),
         ("aggregate", "time", {"q": "name1*"}, False, False, [IN_RANGE, PREFIX]),
         ("aggregate", "time", {"q": "name1*"}, True, False, [BY_NAME, PREFIX, TOTALS, CELL, PREFIX]),
-        ("aggregate", "name", {}, False, False, [BLOCKS, IN_RANGE, IN_RANGE, NAME_OF_ID]),
+        ("aggregate", "name", {}, False, False, [BLOCKS, EACH_ID, BY_NAME, EACH_ID, BY_NAME, IN_RANGE, NAME_OF_ID]),
         ("aggregate", "name", {"q": "name1"}, True, False, [PREFIX, BY_NAME, PREFIX, TOTALS, CELL]),
         ("timedata", "time", {}, False, False, [TOTALS]),
     ],
