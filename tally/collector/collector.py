@@ -21,6 +21,7 @@ from tally.collector.receiver import Receiver
 from tally.collector.recent import Recent
 from tally.collector.store import Store
 from tally.engine.catalog import Catalog
+from tally.engine.gauges import Gauges
 from tally.engine.rollup import Rollup
 from tally.settings import Settings
 from tally.status import StatusFile, remove_stale
@@ -56,10 +57,16 @@ class Collector:
         self._flush_s = 0.0
         self._flushes_s = 0.0
         self._full = anyio.Event()
+        self._gauges = Gauges()
         self._rollup = self._new_rollup()
 
     def _new_rollup(self) -> Rollup:
-        return Rollup(self._store.resolution(), max_future_s=self._settings.max_future, max_cells=ROLLUP_CELLS)
+        return Rollup(
+            self._store.resolution(),
+            max_future_s=self._settings.max_future,
+            max_cells=ROLLUP_CELLS,
+            gauges=self._gauges,
+        )
 
     def _take(self, datagrams: list[bytes]) -> None:
         self._rollup.add(datagrams, int(self._clock()))

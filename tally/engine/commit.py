@@ -68,10 +68,12 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
     known = ids.of(connection, set().union(*due.values()), max_names=rules.max_names)
+    entered = 0.0
     for bucket, row in due.items():
         is_sealed = bucket < marks.sealed_before
         rows = [(bucket, known[name], *cell, is_sealed) for name, cell in row.items() if name in known]
-        outcome.stored += int(enter(connection, rows, marks)) if rows else 0
+        entered += enter(connection, rows, marks) if rows else 0
+    outcome.stored = round(entered)
     outcome.cardinality = count(due) - outcome.stored
     seal(connection, marks, now=rules.now)
     ids.remember(connection.execute(statements.NEW_VERSION).get)

@@ -2,7 +2,7 @@
 
 A sample without timestamp belongs to the second of its receipt, so those of one bucket come together: the values of the
 open bucket are kept as they are, a list a name, until it is over or FOLD_VALUES have come, and are then folded by
-`sum`, `min` and `max`. A sample of another bucket is merged at once into its cell.
+`sum`, `min` and `max`. A sample of another bucket is merged at once into its cell, as is one that StatsD clients sent.
 
     values   {name: [value, ...]}            of the open bucket
     cells    {bucket: {name: (count, sum, min, max)}}
@@ -11,7 +11,11 @@ open bucket are kept as they are, a list a name, until it is over or FOLD_VALUES
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from tally.wire import Columns, Reason, Sample, decode_name, lines, parse_columns, parse_line
+from tally import statsd
+from tally.engine.gauges import Gauges
+from tally.engine.members import Members
+from tally.statsd import Observed
+from tally.wire import BAR, Columns, Reason, Sample, decode_name, lines, parse_columns, parse_line
 
 FOLD_VALUES = 100_000
 # Fewer lines than this are sooner parsed one by one.
@@ -24,11 +28,14 @@ Cells = dict[int, dict[str, Cell]]
 class Rollup:
     """Samples in buckets of `resolution` seconds, at most `max_cells` of them, a cell a bucket and name.
 
-    `accepted` counts the samples taken, `rejected` the lines that were not, by reason, of each of which
-    `examples` has the first; `size` is how many cells there are. Not safe to use from several threads at once.
+    `accepted` counts the samples and lines taken, `rejected` the lines that were not, by reason, of each of which
+    `examples` has the first; `size` is how many cells there are. `gauges` remembers from one rollup to the next. Not
+    safe to use from several threads at once.
     """
 
-    def __init__(self, resolution: int, *, max_future_s: int = 0, max_cells: int = 2**62) -> None:
+    def __init__(
+        self, resolution: int, *, max_future_s: int = 0, max_cells: int = 2**62, gauges: Gauges | None = None
+    ) -> None:
         self.resolution = resolution
         self.accepted = 0
         self.rejected: Counter[Reason] = Counter()
@@ -40,12 +47,18 @@ class Rollup:
         self._open = -1
         self._values: dict[bytes, list[float]] = {}
         self._pending = 0
+        self._gauges = gauges or Gauges()
+        self._members = Members()
 
     def add(self, datagrams: list[bytes], now: int) -> None:
         """Take the lines of one or more datagrams that came in the second `now`; every line is counted."""
         self._turn(now)
         if self._add_plain(datagrams, now):
             return
+        plain = [datagram for datagram in datagrams if BAR not in datagram]
+        if 0 < len(plain) < len(datagrams):
+            self.add(plain, now)
+            datagrams = [datagram for datagram in datagrams if BAR in datagram]
         for datagram in datagrams:
             self._turn(now)
             found = lines(datagram)
@@ -100,15 +113,44 @@ class Rollup:
         return True
 
     def _add_line(self, line: bytes, now: int) -> None:
+        reason = self._add_measures(line, now) if statsd.is_statsd(line) else self._add_one(line, now)
+        if reason is not None:
+            self.rejected[reason] += 1
+            self.examples.setdefault(reason, line)
+
+    def _add_one(self, line: bytes, now: int) -> Reason | None:
         sample = parse_line(line, now, self._max_future_s)
         if isinstance(sample, Reason):
-            self._reject(line, sample)
-        elif not self.add_sample(sample):
-            self._reject(line, Reason.CARDINALITY)
+            return statsd.not_a_measure(line) or sample
+        return None if self.add_sample(sample) else Reason.CARDINALITY
 
-    def _reject(self, line: bytes, reason: Reason) -> None:
-        self.rejected[reason] += 1
-        self.examples.setdefault(reason, line)
+    def _add_measures(self, line: bytes, now: int) -> Reason | None:
+        """Take all that a line for StatsD measures, or return the reason why it is not taken."""
+        found = statsd.parse_line(line, now, self._max_future_s)
+        if isinstance(found, Reason):
+            return found
+        values = self._gauges.values(found.name, found.measures.gauges)
+        if isinstance(values, Reason):
+            return values
+        observed = [*found.measures.observed, *(Observed(value, 1) for value in values)]
+        bucket = found.timestamp // self.resolution * self.resolution
+        if not self._members.add(found.name, found.measures.members, now):
+            return Reason.CARDINALITY
+        if observed and not self._has_room(bucket, found.name):
+            return Reason.CARDINALITY
+        for value, weight in observed:
+            self._add_cells({bucket: {found.name: (weight, value * weight, value, value)}})
+        self.accepted += 1
+        return None
+
+    def _has_room(self, bucket: int, name: str) -> bool:
+        """Return whether there is a cell or room for one, which is then taken."""
+        if name in self._cells.get(bucket, ()) or (bucket == self._open and name.encode() in self._values):
+            return True
+        if self.size >= self._max_cells:
+            return False
+        self.size += 1
+        return True
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Take samples, as many as there is room for."""
@@ -151,13 +193,19 @@ class Rollup:
             for name, values in self._values.items()
         }
         if folded:
-            merge(self._cells, {self._open: folded}, self.resolution)
+            self._add_cells({self._open: folded})
         self._values = {}
         self._pending = 0
+
+    def _add_cells(self, cells: Cells) -> None:
+        merge(self._cells, cells, self.resolution)
 
     def take(self) -> Cells:
         """Return all cells, and begin anew; the counters go on."""
         self._fold()
+        for name, second, members in self._members.counts():
+            self._add_cells({second: {name: (1, members, members, members)}})
+        self._members = Members()
         cells, self._cells = self._cells, {}
         self.size = 0
         return cells
@@ -185,5 +233,5 @@ def merge(target: Cells, cells: Cells, resolution: int) -> None:
 
 
 def count(cells: Cells) -> int:
-    """Return how many samples are in `cells`."""
-    return int(sum(cell[0] for row in cells.values() for cell in row.values()))
+    """Return how many samples are in `cells`; as whole ones, where some stand for a part of one more."""
+    return round(sum(cell[0] for row in cells.values() for cell in row.values()))

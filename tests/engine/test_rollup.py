@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import rollup as module
+from tally.engine.gauges import Gauges
 from tally.engine.rollup import Cell, Cells, Rollup, count, merge
 from tally.wire import Reason, Sample, lines, parse_line
 
@@ -147,6 +148,99 @@ def test_samples() -> None:
     assert 3 == rollup.accepted
 
 
+def rolled(*sent: bytes, resolution: int = 10) -> tuple[dict[str, Cell], int, dict[Reason, int]]:
+    """Return the cells of the bucket of NOW, and how many of some lines were accepted, and rejected by reason."""
+    rollup = Rollup(resolution, max_future_s=FUTURE_S)
+    rollup.add([b"\n".join(sent)], NOW)
+    cells = rollup.take()
+    return cells.get(NOW // resolution * resolution, {}), rollup.accepted, rollup.rejected
+
+
+def test_a_sampled_line_stands_for_those_that_were_not_sent() -> None:
+    """By its rate count and sum are scaled, minimum and maximum are not; plain lines go into the same cells."""
+    found = rolled(b"a 5", b"a:2|c|@0.5", b"a:1:3|ms|@0.1", b"b:1|c|@0.3", b"c 1", b"d 1")
+    expected = {"a": (23, 49, 1, 5), "b": (1 / 0.3, 1 / 0.3, 1, 1), "c": (1, 1, 1, 1), "d": (1, 1, 1, 1)}
+    assert (expected, 6, {}) == found
+
+
+def test_a_gauge_is_a_sample_of_what_it_is_now() -> None:
+    """Signs change what is remembered, from one rollup to the next."""
+    gauges = Gauges()
+    for line, value in ((b"a:3|g", 3), (b"a:-1|g", 2), (b"a:+5|g|@0.1", 7)):
+        rollup = Rollup(10, gauges=gauges)
+        rollup.add([line], NOW)
+        assert {1_700_000_000: {"a": (1, value, value, value)}} == rollup.take()
+
+
+def test_a_set_is_one_sample_a_flush() -> None:
+    """It is the number of distinct members since the last one, in the second in which the last came."""
+    rollup = Rollup(1)
+    for second, datagram in ((NOW, b"a:x|s\na:y|s"), (NOW + 1, b"a:x|s\nb:x|s|@0.5")):
+        rollup.add([datagram], second)
+    assert {NOW + 1: {"a": (1, 2, 2, 2), "b": (1, 1, 1, 1)}} == rollup.take()
+    assert {} == rollup.take()
+    assert 4 == rollup.accepted
+
+
+def test_what_is_not_taken_of_statsd_is_counted() -> None:
+    """Events, service checks with a colon or without one, and lines that are wrong have their reasons."""
+    sent = (b"_e{1,1}:a|b", b"_sc|a|0", b"_sc|a:b|0", b"a:1|x", b"a:1|c|@2", b"a:x|c", b"a:\xff|s", b"a|b x")
+    assert (
+        {},
+        0,
+        {
+            Reason.EVENT: 1,
+            Reason.CHECK: 2,
+            Reason.TYPE: 1,
+            Reason.RATE: 1,
+            Reason.VALUE: 2,
+            Reason.ENCODING: 1,
+        },
+    ) == rolled(*sent)
+
+
+def test_a_bar_alone_does_not_make_it_statsd() -> None:
+    """A plain line may have a bar in its name, and a colon after it."""
+    expected = {"a|b": (1, 1, 1, 1), "a|b:c": (1, 2, 2, 2), "_sc|a": (1, 3, 3, 3)}
+    assert (expected, 3, {}) == rolled(b"a|b 1", b"a|b:c 2", b"_sc|a 3")
+
+
+def test_statsd_does_not_hide_behind_plain_fields() -> None:
+    """A line that could be read either way is StatsD, whether it comes alone or among plain ones."""
+    line = b"a:1|c|#release:Python 3"
+    for sent in ((line,), (b"b 1", line), (line,) * 9):
+        cells, accepted, rejected = rolled(*sent)
+        assert {"a;release=Python_3"} == cells.keys() - {"b"}
+        assert (len(sent), {}) == (accepted, rejected)
+
+
+@pytest.mark.parametrize(("room", "accepted"), [(0, 0), (1, 3), (2, 4)])
+def test_room_for_statsd(room: int, accepted: int) -> None:
+    """A cell that is there needs no room, wherever its first sample came from."""
+    rollup = Rollup(10, max_cells=room)
+    for line in (b"a 1", b"a:1|c", b"a 2", b"b:1|c"):
+        rollup.add([line], NOW)
+    assert (min(room, 2), accepted, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
+
+
+statsd_parts = st.sampled_from(
+    [b"a:1|c", b"a:2:3|ms|@0.5", b"b.c:+1|g", b"a:x|s", b"a:1|c:2|h", b"a 1", b"b.c 2", b"a:1|x", b"_sc|a|0", b"a:|c"]
+)
+
+
+@given(st.lists(st.lists(statsd_parts, max_size=6).map(b"\n".join), max_size=8), st.integers(1, 8))
+def test_statsd_comes_out_the_same_however_it_comes_in(datagrams: list[bytes], size: int) -> None:
+    """Lines count the same in few large batches and one at a time."""
+    together, alone = Rollup(10), Rollup(10)
+    for start in range(0, len(datagrams), size):
+        together.add(datagrams[start : start + size], NOW)
+    for line in (line for datagram in datagrams for line in lines(datagram)):
+        alone.add([line], NOW)
+    assert together.size == alone.size
+    assert alone.take() == together.take()
+    assert (alone.accepted, alone.rejected) == (together.accepted, together.rejected)
+
+
 cell_values = st.lists(st.integers(-80, 80).map(lambda eighths: eighths / 8), min_size=1, max_size=5)
 
 
@@ -187,4 +281,5 @@ def test_merge_in_any_order(parts: list[dict[int, dict[str, list[float]]]], chan
 def test_count() -> None:
     """The number of samples is that of all cells together."""
     assert 0 == count({})
+    assert 3 == count({0: {"a": (10 / 3, 0, 0, 0)}})
     assert 6 == count({0: {"a": (1, 0, 0, 0), "b": (2, 0, 0, 0)}, 10: {"a": (3, 0, 0, 0)}})

@@ -13,10 +13,10 @@ from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
-from tally import wire
+from tally import statsd, wire
 from tally.collector.store import Store
 from tally.engine import Catalog
-from tally.engine.rollup import Rollup
+from tally.engine.rollup import Cells, Rollup, count
 
 NOW = 1_700_000_000
 FLUSH_LINES = 20_000
@@ -53,6 +53,23 @@ VALUES = (
     b".",
 )
 TIMES = (b"", b"-1", b"-2", b"0", b"1e9", b"soon", b"9" * 30, b"1e400", b"-1.0", b"-0")
+# Rates are such that each line is worth whole samples, so that the books balance exactly.
+STATSD = (
+    b"a:1|c",
+    b"a.b:%d:2|ms|@0.5",
+    b"g:+%d|g|#k:v,b",
+    b"g:-3:7|g",
+    b"s:%d|s",
+    b"a:1|c:2|h|@0.1",
+    b"a:%d|x",
+    b"a:1|c|@7",
+    b"a:x|d",
+    b":1|c",
+    b"a:1|c:2",
+    b"a:\xff|s",
+    b"_e{1,1}:a|b",
+    b"_sc|a|%d",
+)
 BLANKS = (b" ", b"\t", b"  \t ", b"", b"\xa0", b"\x0b", b"\r")
 ENDS = (b"\n", b"\r\n", b"\n\n", b"\r", b"\n\r\n", b"")
 
@@ -84,6 +101,8 @@ class Nonsense:
 
     def _line(self) -> bytes:
         chance = self._chance
+        if chance.random() < 0.1:
+            return chance.choice(STATSD).replace(b"%d", b"%d" % chance.randrange(9))
         timestamp = b"%d" % (NOW + chance.randrange(-5000, 100)) if chance.random() < 0.5 else chance.choice(TIMES)
         fields = (chance.choice(NAMES), chance.choice(VALUES), timestamp, b"")[: chance.choice((1, 2, 3, 3, 3, 4))]
         return chance.choice(BLANKS).join(fields) if chance.random() < 0.2 else b" ".join(fields)
@@ -98,6 +117,18 @@ def count_lines(datagrams: Iterable[bytes]) -> int:
     return sum(line not in (b"", b"\r") for datagram in datagrams for line in datagram.split(b"\n"))
 
 
+class Weighing(Rollup):
+    """A rollup that tells how many samples its cells were of."""
+
+    samples = 0
+
+    def take(self) -> Cells:
+        """Count what is taken."""
+        cells = super().take()
+        self.samples += count(cells)
+        return cells
+
+
 class Books:
     """A rollup and a store as the collector has them, whose books are compared with what was received."""
 
@@ -107,13 +138,14 @@ class Books:
         self.received = 0
         self.flushed = 0
         self.accepted = 0
+        self.samples = 0
         self.rejected: Counter[str] = Counter()
         self._store = Store(catalog, max_names=MAX_NAMES)
         self._store.look()
         self._rollup = self._new()
 
-    def _new(self) -> Rollup:
-        return Rollup(self._store.resolution(), max_future_s=MAX_FUTURE_S, max_cells=MAX_CELLS)
+    def _new(self) -> Weighing:
+        return Weighing(self._store.resolution(), max_future_s=MAX_FUTURE_S, max_cells=MAX_CELLS)
 
     def add(self, datagrams: list[bytes]) -> None:
         """Take datagrams as the receiver would hand them over, many at a time."""
@@ -124,6 +156,7 @@ class Books:
         """Commit, and check that every line so far is stored, rejected or expired, once."""
         self._store.flush(self._rollup, NOW)
         self.accepted += self._rollup.accepted
+        self.samples += self._rollup.samples
         self.rejected.update(self._rollup.rejected)
         self._rollup = self._new()
         self.flushed = self.received
@@ -135,14 +168,14 @@ class Books:
         assert (0, 0, "") == (account["pending"], account["dropped"], account["error"])
         stored, expired, cardinality = (int(account[each]) for each in ("stored", "expired", "cardinality"))
         assert self.received == self.accepted + self.rejected.total()
-        assert self.accepted == stored + expired + cardinality
+        assert self.samples == stored + expired + cardinality
         assert stored == sum(self.archive.aggregate("count").values())
 
 
 def guided(seconds: int) -> None:
     """Let atheris look for datagrams that are not accounted for, or raise, for some time."""
     atheris: Any = import_module("atheris")
-    for function in filter(isfunction, [*vars(wire).values(), *vars(Rollup).values()]):
+    for function in filter(isfunction, [*vars(wire).values(), *vars(statsd).values(), *vars(Rollup).values()]):
         atheris.instrument_func(function)
     with tempfile.TemporaryDirectory() as directory:
         books = Books(Path(directory))
@@ -152,7 +185,8 @@ def guided(seconds: int) -> None:
             datagrams = data.split(b"\xff\xff\xff")
             rollup.add(datagrams, NOW)
             assert count_lines(datagrams) == rollup.accepted + rollup.rejected.total()
-            books.add(datagrams)
+            # A rate that atheris makes up brings parts of samples, which no sum of whole ones can account for.
+            books.add([datagram for datagram in datagrams if b"|@" not in datagram])
             if books.received - books.flushed > FLUSH_LINES:
                 books.flush()
 

@@ -22,6 +22,7 @@ PARAMETERS, POSITIONAL_OPTIONS = 5, 2
 LAYERS = (
     {"errors"},
     {"wire"},
+    {"statsd"},
     {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},
     {"collector", "api", "direct"},
     {"client"},
@@ -44,7 +45,7 @@ EVENT_LOOPS = {"asyncio", "anyio", "selectors"}
 
 # Tests that mirror no module.
 ABOUT_THE_WHOLE = (
-    "tests/tidy", "tests/docs", "tests/browser", "tests/survive", "tests/real", "tests/bench",
+    "tests/tidy", "tests/docs", "tests/browser", "tests/survive", "tests/real", "tests/bench", "tests/clients",
     "tests/integrations/django/example",
 )  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""Clients that others have written, each against a running collector."""

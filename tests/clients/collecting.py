@@ -1,0 +1,47 @@
+"""A collector in a process of its own, and what it has stored."""
+
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from tally.engine import Catalog
+from tests.processes import Running, started
+
+Aggregates = Mapping[str, float]
+
+
+class Collecting:
+    """A running collector with one archive."""
+
+    def __init__(self, running: Running, directory: Path) -> None:
+        self.running = running
+        self._archive = Catalog(directory)["all"]
+
+    @property
+    def port(self) -> int:
+        """The port on which it takes datagrams."""
+        return self.running.udp_port
+
+    def stored(self) -> dict[str, Aggregates]:
+        """Return the aggregates of everything that is stored, by name."""
+        found: dict[str, Aggregates] = self._archive.aggregate(by="name")
+        return found
+
+    def end(self) -> dict[str, tuple[float, ...]]:
+        """End the collector, and return `(count, sum, min, max)` of everything that it has stored, by name."""
+        assert 0 == self.running.end(signal.SIGTERM)
+        return {
+            name: tuple(each[key] for key in ("count", "sum", "min", "max")) for name, each in self.stored().items()
+        }
+
+
+@contextmanager
+def collecting(directory: Path, *arguments: str, **settings: object) -> Iterator[Collecting]:
+    """Start a collector with an archive that takes everything, and see to it that it ends.
+
+    Without a flush time among the settings it flushes when it ends.
+    """
+    Catalog(directory).create("all", resolution=10)
+    with started(directory, "collect", *arguments, **{"TALLY_FLUSH_TIME": 3600, **settings}) as running:
+        yield Collecting(running, directory)
