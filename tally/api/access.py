@@ -39,11 +39,16 @@ def check_write(request: Request, settings: Settings) -> None:
         raise Problem(HTTPStatus.FORBIDDEN, "a page of another site may not write: send the request from this one")
 
 
+def may_write(request: Request, settings: Settings) -> bool:
+    """Return whether a request has a token to write."""
+    return _is_one_of(_token(request), settings.write_token)
+
+
 def writing(request: Request, settings: Settings) -> str:
     """Return whether writing is `disabled`, `allowed` to who sent the request, or needs a `token` of another kind."""
     if not settings.write_token:
         return "disabled"
-    return "allowed" if _is_one_of(_token(request), settings.write_token) else "token"
+    return "allowed" if may_write(request, settings) else "token"
 
 
 def _unauthorized(wanted: str) -> Problem:

@@ -8,6 +8,7 @@ client goes away its task is cancelled, and closing the reply then stops the que
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TypeVar, TypeVarTuple
 
@@ -17,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from tally.api.message import BODY_S, MAX_BODY_BYTES, METHODS_WITH_BODY, Reply, Request
+from tally.api.message import BODY_S, METHODS_WITH_BODY, Reply, Request
 from tally.api.problems import Problem
 from tally.api.service import Service
 from tally.errors import QueryTimeout
@@ -58,16 +59,18 @@ class Adapter:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
+        request = _request(scope)
         try:
-            body = await _body(receive) if scope["method"] in METHODS_WITH_BODY else b""
+            most = self._service.max_body_bytes(request)
+            body = await _body(receive, most) if request.method in METHODS_WITH_BODY else b""
         except TimeoutError:
             text = f"the body did not come within {BODY_S:g} seconds: send it again as a whole"
             late = Problem(HTTPStatus.REQUEST_TIMEOUT, text, headers=(("Connection", "close"),))
-            await _send_whole(self._service.failed(_request(scope, b""), late), send)
+            await _send_whole(self._service.failed(request, late), send)
             return
         if body is not None:
             async with _cancelled_when_gone(receive):
-                await self._answer(_request(scope, body), send)
+                await self._answer(replace(request, body=body), send)
 
     async def _answer(self, request: Request, send: Send) -> None:
         if self._service.is_open(request):
@@ -143,14 +146,14 @@ async def _cancelled_when_gone(receive: Receive) -> AsyncIterator[None]:
         raise group.exceptions[0] from None
 
 
-async def _body(receive: Receive) -> bytes | None:
+async def _body(receive: Receive, max_bytes: int) -> bytes | None:
     """Return the body, as far as it is needed to see that it is too long, or None when the client went away.
 
     :raises TimeoutError: when it is not there within BODY_S seconds.
     """
     body = bytearray()
     with anyio.fail_after(BODY_S):
-        while len(body) <= MAX_BODY_BYTES:
+        while len(body) <= max_bytes:
             message = await receive()
             if message["type"] == "http.disconnect":
                 return None
@@ -160,12 +163,12 @@ async def _body(receive: Receive) -> bytes | None:
     return bytes(body)
 
 
-def _request(scope: Scope, body: bytes) -> Request:
+def _request(scope: Scope) -> Request:
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     if path.startswith(f"{root}/"):
         path = path[len(root) :]
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, body, root)
+    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, root=root)
 
 
 def _start(reply: Reply) -> Message:

@@ -12,6 +12,8 @@ MAX_FIELDS = 100
 # Of the decoded path and the raw query together.
 MAX_URL_CHARACTERS = 16 * 1024
 MAX_BODY_BYTES = 64 * 1024
+# Of a body with samples, as it is sent and inflated.
+MAX_SAMPLES_BYTES = 4 * 2**20
 # How long a body may take to come.
 BODY_S = 10.0
 METHODS_WITH_BODY = ("POST", "PATCH")
@@ -29,7 +31,7 @@ KEPT_HEADERS: Headers = (("Cache-Control", "private, no-cache"), CONTENT_AS_TOLD
 class Request:
     """What was asked: `path` is decoded and without `root`, `query` is raw, names in `headers` are in lower case.
 
-    Headers and query hold their bytes as latin-1. A body may be cut off once it is longer than MAX_BODY_BYTES.
+    Headers and query hold their bytes as latin-1. A body that is too long may be cut off.
     """
 
     method: str

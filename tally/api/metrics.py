@@ -12,6 +12,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from tally.api.outcomes import Outcomes
+from tally.api.posted import Posted
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
 from tally.errors import TallyError
@@ -67,6 +68,10 @@ METRICS = (
     Metric("tally_free_bytes", "gauge", "space left for the data directory"),
     Metric("tally_queries_total", "counter", "questions about data that this process was asked, by outcome",
            ("outcome",)),
+    Metric("tally_posted_lines_total", "counter", "lines that `POST /samples/` brought this process, by outcome: "
+           "`accepted`, or the reason why not", ("outcome",)),
+    Metric("tally_posted_samples_total", "counter", "samples that `POST /samples/` brought to an archive, by outcome: "
+           "`stored`, `expired`, `cardinality`", ("archive", "outcome"), "`expired`, `cardinality`"),
 )  # fmt: skip
 
 
@@ -87,6 +92,7 @@ class Metrics:
     """What this process answers to `/metrics`; safe to use from several threads."""
 
     def __init__(self, outcomes: Outcomes) -> None:
+        self.posted = Posted()
         self._outcomes = outcomes
         self._counts: dict[str, Count] = {}
         self._lock = Lock()
@@ -108,6 +114,10 @@ class Metrics:
             yield "tally_free_bytes", (), shutil.disk_usage(catalog.directory).free
         for outcome, count in self._outcomes.counts().items():
             yield "tally_queries_total", (outcome,), count
+        for line_outcome, count in self.posted.lines().items():
+            yield "tally_posted_lines_total", (line_outcome,), count
+        for labels, count in self.posted.samples().items():
+            yield "tally_posted_samples_total", labels, count
 
     def _of_archive(self, archive: Archive) -> Iterator[Value]:
         label = (archive.slug,)

@@ -4,8 +4,17 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tally.api.message import BODY_S, JSON, MAX_BODY_BYTES, MAX_FIELDS, MAX_URL_CHARACTERS, METHODS_WITH_BODY, PROBLEM
+from tally.api.message import (
+    BODY_S,
+    JSON,
+    MAX_BODY_BYTES,
+    MAX_FIELDS,
+    MAX_SAMPLES_BYTES,
+    MAX_URL_CHARACTERS,
+    PROBLEM,
+)
 from tally.api.route import Asks, Route
+from tally.api.samples import KEY, MAX_LINES, REASONS
 from tally.engine.definition import RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
 from tally.engine.question import AGGREGATES, PARAMETERS, RELATIVE, WHOLE_MAX
 
@@ -17,7 +26,7 @@ DESCRIPTION = (
     f"{MAX_FIELDS} parameters, and those whose names begin with an underscore are ignored. Answers stream: one that "
     "fails on the way ends with the connection and without its last chunk."
 )
-_BODIES = {"POST": "NewArchive", "PATCH": "ArchiveChanges"}
+LINES = "Lines"
 
 
 class Failure(NamedTuple):
@@ -38,11 +47,14 @@ FAILURES = (
     Failure(403, "writing is not enabled, or not with this token", lambda route: route.needs_write_token),
     Failure(404, "there is no such archive or aggregate", lambda route: bool(route.places)),
     Failure(405, "the path has no such method", lambda _: True),
-    Failure(408, f"the body did not come within {BODY_S:g} seconds", lambda route: route.method in METHODS_WITH_BODY),
-    Failure(409, "the slug is taken", lambda route: route.method == "POST"),
-    Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes", lambda route: route.method in METHODS_WITH_BODY),
+    Failure(408, f"the body did not come within {BODY_S:g} seconds", lambda route: bool(route.body)),
+    Failure(409, "the slug is taken", lambda route: route.status == 201),
+    Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes, or has more than {MAX_LINES} lines or "
+            f"{MAX_SAMPLES_BYTES} bytes of samples", lambda route: bool(route.body)),
     Failure(414, f"path and query are longer than {MAX_URL_CHARACTERS} characters", lambda _: True),
-    Failure(500, "the file is damaged or not an archive", lambda route: bool(route.places)),
+    Failure(415, "the body is compressed by other means than gzip", lambda route: route.body == LINES),
+    Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
+    Failure(500, "the file is damaged or not an archive", lambda route: bool(route.places) or route.body == LINES),
     _UNAVAILABLE,
 )  # fmt: skip
 
@@ -130,6 +142,24 @@ _ARCHIVE: dict[str, Schema] = {
     "last": {"type": ["integer", "null"], "description": "last bucket stored, null without data"},
     "bytes": {"type": "integer", "minimum": 0, "description": "size of the file"},
 }
+_OUTCOME = _object({
+    "stored": {**_COUNT, "description": "samples"},
+    "expired": {**_COUNT, "description": "samples older than the retention"},
+    "cardinality": {**_COUNT, "description": "samples of new names for which there is no room"},
+})  # fmt: skip
+_REJECTED = _object({
+    "line": {"type": "integer", "minimum": 1, "description": "its number"},
+    "reason": {"enum": list(REASONS)},
+})  # fmt: skip
+_STORED: dict[str, Schema] = {
+    "accepted": {**_COUNT, "description": "lines that were samples"},
+    "rejected": {**_array(_REJECTED), "description": "lines that were not, in their order"},
+    "unmatched": {**_COUNT, "description": "samples whose names no archive keeps"},
+    "archives": {
+        **_object_of({"anyOf": [_OUTCOME, _object({"error": {**_TEXT, "description": "why it takes none"}})]}),
+        "description": "what became of the samples, by slug",
+    },
+}
 _SCHEMAS: dict[str, Schema] = {
     "Aggregates": _object(_AGGREGATES),
     "Texts": _array(_TEXT),
@@ -144,18 +174,36 @@ _SCHEMAS: dict[str, Schema] = {
     ),
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
+    "Stored": _object(_STORED),
     "Metrics": _TEXT,
     "File": {"description": "an SQLite database"},
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
 }
 _TAG = {"schema": _TEXT, "description": "for If-None-Match, when the same is asked again"}
+_LINES: Schema = {
+    "type": "string",
+    "description": f"a line `name value [timestamp]` for each sample, at most {MAX_LINES} lines",
+}
+_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "of this body and no other: sent again under it, it is not counted again",
+    "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
+}
+_ENCODING = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "description": "how the body is compressed",
+    "schema": {"enum": ["gzip", "identity"]},
+}
 _HEADERS = {
     304: {"ETag": _TAG},
     201: {"Location": {"schema": _TEXT, "description": "the new archive's path"}},
     308: {"Location": {"schema": _TEXT, "description": "the path with its last slash, and the query"}},
     401: {"WWW-Authenticate": {"schema": _TEXT, "description": "Basic and Bearer"}},
     503: {"Retry-After": {"schema": _COUNT, "description": "seconds, where too much is asked at once"}},
+    415: {"Accept-Encoding": {"schema": _TEXT, "description": "how it may be compressed"}},
     405: {"Allow": {"schema": _TEXT, "description": "the methods that there are"}},
 }
 _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"},
@@ -182,12 +230,11 @@ def document(routes: Sequence[Route], *, root: str, guarded: bool) -> dict[str, 
 
 def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
     needs_token = route.needs_write_token or (guarded and not route.is_open)
-    body = {"required": True, "content": _json_of(_BODIES[route.method])} if route.method in METHODS_WITH_BODY else None
     return {
         "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.template)]),
         "summary": route.summary,
-        "parameters": [*map(_place, route.places), *map(_parameter, route.parameters)],
-        **({"requestBody": body} if body else {}),
+        "parameters": [*map(_place, route.places), *map(_parameter, route.parameters), *_headers(route)],
+        **({"requestBody": _body(route)} if route.body else {}),
         "responses": _responses(route),
         "security": [{scheme: []} for scheme in _SECURITY] if needs_token else [],
     }
@@ -196,6 +243,15 @@ def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
 def _place(name: str) -> dict[str, Any]:
     schema = _SLUG if name == "slug" else {"enum": list(AGGREGATES)}
     return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _body(route: Route) -> dict[str, Any]:
+    content = {"text/plain": {"schema": _LINES}} if route.body == LINES else _json_of(route.body)
+    return {"required": True, "content": content}
+
+
+def _headers(route: Route) -> list[dict[str, Any]]:
+    return [_KEY, _ENCODING] if route.body == LINES else []
 
 
 def _parameter(name: str) -> dict[str, Any]:

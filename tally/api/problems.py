@@ -8,6 +8,7 @@ from tally.errors import (
     ArchiveUnavailable,
     InvalidDefinition,
     InvalidQuestion,
+    KeyReused,
     QueryTimeout,
     TallyError,
     UnknownAggregate,
@@ -21,6 +22,7 @@ STATUSES: dict[type[TallyError], HTTPStatus] = {
     UnknownAggregate: HTTPStatus.NOT_FOUND,
     UnknownArchive: HTTPStatus.NOT_FOUND,
     ArchiveExists: HTTPStatus.CONFLICT,
+    KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     ArchiveUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     QueryTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from tally.api.message import JSON, Reply, Request
+from tally.api.message import JSON, MAX_BODY_BYTES, Reply, Request
 from tally.api.metrics import Metrics
 from tally.engine.catalog import Catalog
 from tally.engine.question import AGGREGATES, PARAMETERS, Question
@@ -27,8 +27,8 @@ class Route:
 
     A data route `asks` a question and takes its parameters, others take what `takes` names. `schema` names the answer
     in the OpenAPI document, where one that `is_page` does not stand: it is for browsers. `fails_as` names the answer
-    with 503, where that is no problem. One that `is_open` needs neither a token nor a file, and one that `is_private`
-    a write token though it only reads.
+    with 503, where that is no problem, and `body` what it is sent, of at most `max_body_bytes`. One that `is_open`
+    needs neither a token nor a file, and one that `is_private` a write token though it only reads.
     """
 
     method: str
@@ -44,6 +44,8 @@ class Route:
     is_private: bool = False
     media_type: str = JSON
     fails_as: str = ""
+    body: str = ""
+    max_body_bytes: int = MAX_BODY_BYTES
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ Of two that match a path, the one that stands first is asked.
 
 from collections.abc import Callable
 
-from tally.api import endpoints, health, metrics, pages
-from tally.api.message import Reply
+from tally.api import endpoints, health, metrics, pages, samples
+from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Asks, Call, Route
 from tally.engine.backup import MEDIA_TYPE
 
@@ -39,12 +39,16 @@ ROUTES = (
     Route("GET", "/names/{slug}/", endpoints.names, "the metric names", takes=("q", "pretty"), schema="Texts"),
     Route("GET", "/patterns/{slug}/", endpoints.patterns, "globs worth offering", schema="Texts"),
     Route("GET", "/archives/", endpoints.archives, "the archives by slug", schema="Archives"),
-    Route("POST", "/archives/", endpoints.create, "create an archive", schema="Archive", status=201),
+    Route("POST", "/archives/", endpoints.create, "create an archive", schema="Archive", status=201,
+          body="NewArchive"),
     Route("GET", "/archives/{slug}/", endpoints.archive, "one archive", schema="Archive"),
-    Route("PATCH", "/archives/{slug}/", endpoints.edit, "change an archive", schema="Archive"),
+    Route("PATCH", "/archives/{slug}/", endpoints.edit, "change an archive", schema="Archive",
+          body="ArchiveChanges"),
     Route("DELETE", "/archives/{slug}/", endpoints.delete, "delete an archive with all that it holds", status=204),
     Route("GET", "/archives/{slug}/backup/", endpoints.backup, "a verified copy of an archive's file as it is now",
           schema="File", media_type=MEDIA_TYPE, is_private=True),
+    Route("POST", "/samples/", samples.post, "store the samples in the lines of the body", schema="Stored",
+          body="Lines", max_body_bytes=MAX_SAMPLES_BYTES),
     _page("/", pages.overview, "the dashboard: all archives"),
     _page("/archive/{slug}/", pages.archive, "the dashboard: one archive"),
     _page("/dashboard/{file}", pages.file, "the dashboard's scripts, styles and icon"),

@@ -12,7 +12,7 @@ from itertools import chain
 from urllib.parse import quote
 
 from tally.api import access
-from tally.api.message import MAX_URL_CHARACTERS, Reply, Request, content_length, empty
+from tally.api.message import MAX_BODY_BYTES, MAX_URL_CHARACTERS, Reply, Request, content_length, empty
 from tally.api.metrics import Metrics
 from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
 from tally.api.problems import Problem, problem
@@ -45,6 +45,14 @@ class Service:
     def is_open(self, request: Request) -> bool:
         """Return whether the request is answered to everyone and without reading a file, and so at once."""
         return any(route.is_open for route, _ in _find(request.path))
+
+    def max_body_bytes(self, request: Request) -> int:
+        """Return how many bytes of a request's body are worth reading; one more shows that there are too many.
+
+        Who may not write is not listened to for longer where a route takes more than others.
+        """
+        most = max((route.max_body_bytes for route, _ in _find(request.path)), default=MAX_BODY_BYTES)
+        return most if most > MAX_BODY_BYTES and access.may_write(request, self.settings) else MAX_BODY_BYTES
 
     def handle(self, request: Request) -> Reply:
         """Answer a request; the caller closes the reply, whether or not it reads it.

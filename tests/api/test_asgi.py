@@ -1,8 +1,9 @@
 """The ASGI app in this process, on every event loop: translation, turns, and ends of all kinds."""
 
+import gzip
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from starlette.types import ASGIApp, Message
 
 from tally.api import asgi
 from tally.api.asgi import Adapter, build
-from tally.api.message import MAX_BODY_BYTES, Reply, Request, empty
+from tally.api.message import MAX_BODY_BYTES, MAX_SAMPLES_BYTES, Reply, Request, empty
 from tally.api.routes import ROUTES
+from tally.api.samples import MAX_LINES
 from tally.api.service import Service
+from tally.engine import Catalog
 from tally.errors import QueryTimeout
 from tests.api.asking import Got, check, settings
 from tests.api.cases import CASES, basic, bearer
@@ -381,6 +384,37 @@ async def test_a_body_is_not_kept_beyond_its_bound(tmp_path: Path) -> None:
         await Adapter(Scripted(tmp_path, answer))(endless.scope, receive, endless.send)
     assert 413 == endless.sent[0]["status"]
     assert [MAX_BODY_BYTES + 16_384] == [len(body) for body in bodies]
+
+
+@pytest.mark.parametrize(("token", "expected"), [("w", MAX_SAMPLES_BYTES), ("wrong", MAX_BODY_BYTES)])
+async def test_samples_are_read_for_longer_from_those_who_may_write(token: str, expected: int, tmp_path: Path) -> None:
+    """A stranger does not get more memory by asking for what takes long bodies."""
+    bodies: list[bytes] = []
+
+    def answer(request: Request) -> Reply:
+        bodies.append(request.body)
+        return empty(413)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(MAX_SAMPLES_BYTES // 16_384 + 2):
+            yield b" " * 16_384
+
+    async with client(Adapter(Scripted(tmp_path, answer, write_token="w"))) as http:
+        for target in ("/samples/", "/archives/"):
+            await http.post(target, content=pieces(), headers=bearer(token))
+    assert [expected + 16_384, MAX_BODY_BYTES + 16_384] == [len(body) for body in bodies]
+
+
+async def test_samples_in_a_long_body(tmp_path: Path) -> None:
+    """As many lines as there may be are stored by one request, compressed or not."""
+    Catalog(tmp_path).create("daily", resolution=10, retention=0)
+    body = b"".join(b"name%d 1 %d\n" % (number % 100, 1_700_000_000 + number) for number in range(MAX_LINES))
+    async with client(build(settings(tmp_path, write_token="w"))) as http:
+        plain = await http.post("/samples/", content=body, headers=bearer("w"))
+        gzipped = {**bearer("w"), "Content-Encoding": "gzip"}
+        again = await http.post("/samples/", content=gzip.compress(body), headers=gzipped)
+    assert [MAX_LINES, MAX_LINES] == [each.json()["archives"]["daily"]["stored"] for each in (plain, again)]
+    assert 2 * MAX_LINES == sum(Catalog(tmp_path)["daily"].aggregate("count").values())
 
 
 async def test_a_client_that_goes_while_it_sends_is_not_answered(tmp_path: Path) -> None:

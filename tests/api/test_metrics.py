@@ -10,6 +10,7 @@ from tally.api.service import Service
 from tally.engine import Catalog
 from tests.api.asking import ask, service
 from tests.api.books import ACCOUNT, write
+from tests.api.cases import bearer
 
 Series = dict[str, dict[tuple[str, ...], float]]
 
@@ -122,8 +123,10 @@ def test_queries_are_counted_by_outcome(collected: Path) -> None:
 def test_nothing_is_told_that_is_not_in_the_catalogue(collected: Path) -> None:
     """Each metric has its name, type, meaning and labels as METRICS says."""
     write(collected)
+    asked = service(collected, write_token="w")
+    ask(asked, "/samples/", method="POST", headers=bearer("w"), body=b"a 1")
     families = {}
-    for family in text_string_to_metric_families(ask(service(collected), "/metrics").body.decode()):
+    for family in text_string_to_metric_families(ask(asked, "/metrics").body.decode()):
         name = family.name + ("_total" if family.type == "counter" else "")
         families[name] = (family.type, family.documentation, {tuple(sample.labels) for sample in family.samples})
     assert {m.name: (m.kind, m.meaning, {m.labels}) for m in METRICS} == families

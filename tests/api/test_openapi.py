@@ -1,8 +1,10 @@
 """The OpenAPI document: valid, complete, and true."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
@@ -19,7 +21,7 @@ from tests.api.cases import CASES, Case, bearer, fill
 # Pages are for browsers.
 ROUTES = tuple(route for route in ALL_ROUTES if not route.is_page)
 DOCUMENT = document(ALL_ROUTES, root="", guarded=True)
-BODIES = {"POST": {"slug": "new"}, "PATCH": {"retention": 48}}
+BODIES = {"NewArchive": {"slug": "new"}, "ArchiveChanges": {"retention": 48}, "Lines": b"a 1"}
 
 
 def label(value: object) -> str:
@@ -141,7 +143,7 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     """Return an answer of `status` from a route, with what leads to it."""
     slug = {404: "unknown", 500: "foreign"}.get(status, "daily")
     target = route.template.format(slug=slug, aggregate="avg")
-    method, body, headers = route.method, BODIES.get(route.method, b""), bearer("w")
+    method, body, headers = route.method, BODIES.get(route.body, b""), bearer("w")
     tokens: dict[str, Any] = {} if status == 403 else {"read_token": "r", "write_token": "w"}
     if route.template == "/readyz" and status == 200:
         (directory / "foreign.db").unlink()
@@ -160,10 +162,23 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     elif status == 409:
         body = {"slug": "daily"}
     elif status == 413:
-        body = b" " * 65_537
+        body = b" " * (route.max_body_bytes + 1)
     elif status == 414:
         target += f"?_={'x' * 16_384}"
+    elif status == 415:
+        headers = {**headers, "Content-Encoding": "br"}
+    elif status == 422:
+        headers = {**headers, "Idempotency-Key": "one"}
+        ask(service(directory, **tokens), target, method=method, headers=headers, body=b"another 1")
+    elif status == 500 and route.body == "Lines":
+        spoil(directory / "daily.db")
     return ask(service(directory, **tokens), target, method=method, headers=headers, body=body)
+
+
+def spoil(path: Path) -> None:
+    """Damage an archive so that it can be read, and not be written."""
+    with closing(apsw.Connection(str(path))) as connection:
+        connection.execute("DROP TABLE totals")
 
 
 OF_THE_APP = {"408", "503"}

@@ -8,6 +8,7 @@ response or cancels the view, and either stops the query.
 import threading
 from asyncio import CancelledError
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import anyio
@@ -17,7 +18,7 @@ from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 
-from tally.api.message import MAX_BODY_BYTES, METHODS_WITH_BODY, Reply, Request
+from tally.api.message import METHODS_WITH_BODY, Reply, Request
 from tally.api.service import Service
 from tally.errors import QueryTimeout
 from tally.integrations.django.settings import current
@@ -29,7 +30,8 @@ _service = lru_cache(4)(Service)
 @non_atomic_requests
 def answer(request: HttpRequest, path: str) -> HttpResponseBase:
     """Answer a request under WSGI."""
-    service, asked = _service(current()), _request(request, path)
+    service = _service(current())
+    asked = _request(request, path, service)
     return _response(service.begin(asked, service.handle(asked)), service.settings.query_timeout, _Chunks)
 
 
@@ -37,7 +39,8 @@ def answer(request: HttpRequest, path: str) -> HttpResponseBase:
 @non_atomic_requests
 async def answer_async(request: HttpRequest, path: str) -> HttpResponseBase:
     """Answer a request under ASGI."""
-    service, asked = _service(current()), _request(request, path)
+    service = _service(current())
+    asked = _request(request, path, service)
     work = _Work(service, asked)
     try:
         reply = work.run() if service.is_open(asked) else await to_thread.run_sync(work.run, abandon_on_cancel=True)
@@ -124,14 +127,16 @@ class _AsyncChunks:
             yield chunk
 
 
-def _request(request: HttpRequest, path: str) -> Request:
+def _request(request: HttpRequest, path: str, service: Service) -> Request:
     root = request.path.removesuffix(path).rstrip("/")
     query = request.META["QUERY_STRING"]
     if isinstance(request, ASGIRequest):
         query = query.encode().decode("latin-1")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    body = request.read(MAX_BODY_BYTES + 1) if request.method in METHODS_WITH_BODY else b""
-    return Request(request.method or "", f"/{path}", query, headers, body, root)
+    asked = Request(request.method or "", f"/{path}", query, headers, root=root)
+    if asked.method not in METHODS_WITH_BODY:
+        return asked
+    return replace(asked, body=request.read(service.max_body_bytes(asked) + 1))
 
 
 def _response(reply: Reply, timeout_s: float, stream: type[_Chunks | _AsyncChunks]) -> HttpResponseBase:

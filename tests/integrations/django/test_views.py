@@ -1,6 +1,7 @@
 """The views: the same answers as the Starlette app's from both of Django's stacks, and queries that end with theirs."""
 
 import asyncio
+import gzip
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from tally.api.message import MAX_BODY_BYTES, Reply, Request
 from tally.api.route import Route
 from tally.api.routes import ROUTES
 from tally.api.service import Service
+from tally.engine import Catalog
 from tally.errors import QueryTimeout
 from tally.integrations.django import views
 from tests.api.asking import Got, check, settings
@@ -201,6 +203,22 @@ def test_the_bound_of_a_body_is_tallys_own(size_bytes: int, status: int, ask: As
     site.set(TALLY_WRITE_TOKEN="w", DATA_UPLOAD_MAX_MEMORY_SIZE=100)
     got = ask("POST", "/archives/", body=b'{"slug": "a"}'.ljust(size_bytes), headers=bearer("w"))
     assert status == got.status
+
+
+def test_samples_are_stored_as_by_the_starlette_app(ask: Ask, site: Site, tmp_path: Path) -> None:
+    """Lines in a body, of any length that may be, are stored and told alike, and once under their key."""
+    site.set(TALLY_WRITE_TOKEN="w", DATA_UPLOAD_MAX_MEMORY_SIZE=100)
+    lines = b"".join(b"name%d 1 1700000000\n" % number for number in range(20_000)) + b"nonsense\n"
+    headers = {**bearer("w"), "Content-Encoding": "gzip", "Idempotency-Key": "one"}
+    for archives in (site.archives, Catalog(tmp_path / "other")):
+        archives.create("a", retention=0)
+    sent: dict[str, Any] = {"body": gzip.compress(lines), "headers": headers}
+    got = [ask("POST", "/samples/", **sent) for _ in range(2)]
+    expected = ask_starlette(tmp_path / "other", "POST", "/samples/", **sent, write_token="w")
+    assert [(200, expected.body)] * 2 == [(each.status, each.body) for each in got]
+    assert 20_000 == site.archives["a"].points() == sum(site.archives["a"].aggregate("count").values())
+    plain = ask("POST", "/samples/", body=lines, headers=bearer("w"))
+    assert 20_000 == plain.json["accepted"]
 
 
 def test_a_body_that_was_read_before_is_read_again(site: Site) -> None:

@@ -1,0 +1,252 @@
+"""`POST /samples/`: stored or told, and under a key never counted twice."""
+
+import gzip
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from tally.api.samples import MAX_LINES, REASONS, judge
+from tally.engine import Archive, Catalog
+from tally.errors import ArchiveUnavailable
+from tests.api.asking import Got, ask, service
+from tests.api.cases import NOT_A_DATABASE, bearer
+
+NOW = 1_700_000_000
+BODY = b"requests.get.index 0.25\nrequests.get.about 1.5 1699999990\n"
+STORED = {"stored": 2, "expired": 0, "cardinality": 0}
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """Return a directory with two archives, of which one keeps a part of the names."""
+    made = Catalog(tmp_path)
+    made.create("daily", resolution=10)
+    made.create("index", resolution=15, pattern="*.index")
+    return made
+
+
+def send(
+    catalog: Catalog, body: bytes = BODY, *, key: str = "", headers: Mapping[str, str] | None = None, **chosen: Any
+) -> Got:
+    """Send lines; `now` is when."""
+    asked = service(catalog.directory, **{"now": NOW, "write_token": "w", **chosen})
+    sent = {**bearer("w"), **({"Idempotency-Key": key} if key else {}), **(headers or {})}
+    return ask(asked, "/samples/", method="POST", headers=sent, body=body)
+
+
+def counts(catalog: Catalog, slug: str = "daily") -> dict[str, int]:
+    """Return how many samples an archive has of each name."""
+    return dict(catalog[slug].aggregate("count", by="name"))
+
+
+class Failing:
+    """Lets commits to one archive fail while it is entered."""
+
+    def __init__(self, slug: str) -> None:
+        def commit(archive: Archive, *arguments: Any, **named: Any) -> Any:
+            if archive.slug == slug:
+                raise ArchiveUnavailable(f"{slug}.db: cannot be used now: disk full")
+            return stored(archive, *arguments, **named)
+
+        stored = Archive.commit
+        self._patch = patch.object(Archive, "commit", commit)
+
+    def __enter__(self) -> None:
+        self._patch.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._patch.stop()
+
+
+def test_samples_are_stored_where_they_belong(catalog: Catalog) -> None:
+    """Each archive has its samples by the time of the answer, those without a timestamp at the second of receipt."""
+    got = send(catalog)
+    assert 200 == got.status
+    archives = {"daily": STORED, "index": {**STORED, "stored": 1}}
+    assert {"accepted": 2, "rejected": [], "unmatched": 0, "archives": archives} == got.json
+    assert {"requests.get.about": {1_699_999_990: 1.5}, "requests.get.index": {NOW: 0.25}} == catalog["daily"].values(
+        "sum"
+    )
+    assert {"requests.get.index": {1_699_999_995: 0.25}} == catalog["index"].values("sum")
+
+
+def test_rejected_lines_are_told_by_number(catalog: Catalog) -> None:
+    """Each line that is no sample has its number, empty ones counted, and its reason; the others are stored."""
+    lines = [b"a 1", b"", b"a", b"a x", b"\xff 1", b"a 1 -2", b"a 1 9999999999", b"b" * 256 + b" 1", b"\r", b"a 2\r"]
+    lines += [b"a" * 65_508, b"c 1"]
+    got = send(catalog, b"\n".join(lines))
+    reasons = [(each["line"], each["reason"]) for each in got.json["rejected"]]
+    assert [
+        (3, "fields"), (4, "value"), (5, "encoding"), (6, "timestamp"), (7, "future"), (8, "name"), (11, "length"),
+    ] == reasons  # fmt: skip
+    assert {*REASONS} == {reason for _, reason in reasons}
+    assert 3 == got.json["accepted"]
+    assert {"a": 2, "c": 1} == counts(catalog)
+
+
+def test_what_an_archive_does_not_store_is_told(catalog: Catalog) -> None:
+    """Samples too old, names too many, and names that no archive keeps are counted in the answer."""
+    catalog["daily"].edit(pattern="[^x]*")
+    body = b"a 1\nold 1 1000\nb 1\nx 1\nx 2\n"
+    got = send(catalog, body, max_names=1)
+    assert {"stored": 1, "expired": 1, "cardinality": 1} == got.json["archives"]["daily"]
+    assert (5, 2) == (got.json["accepted"], got.json["unmatched"])
+
+
+@pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\n"])
+def test_no_lines_are_no_samples(body: bytes, catalog: Catalog) -> None:
+    """An empty body is right, and stores nothing."""
+    got = send(catalog, body, key="empty")
+    assert (200, 0, []) == (got.status, got.json["accepted"], got.json["rejected"])
+    assert {} == counts(catalog)
+
+
+def test_a_body_may_be_compressed(catalog: Catalog) -> None:
+    """Lines by gzip are the same lines, and the same delivery."""
+    assert 200 == send(catalog, gzip.compress(BODY), headers={"Content-Encoding": "gzip"}, key="one").status
+    assert 200 == send(catalog, key="one").status
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "token", "status"),
+    [
+        ({"write_token": ""}, "w", 403),
+        ({}, "", 401),
+        ({}, "wrong", 401),
+        ({"read_token": "r"}, "r", 403),
+        ({"read_token": "r"}, "w", 200),
+    ],
+)
+def test_who_may_send(chosen: dict[str, Any], token: str, status: int, catalog: Catalog) -> None:
+    """Sending is writing: it needs that to be enabled, and a write token."""
+    assert status == send(catalog, headers=bearer(token), **chosen).status
+    assert (status == 200) == bool(counts(catalog))
+
+
+def test_without_archives_nothing_is_taken(catalog: Catalog) -> None:
+    """Where no archive takes samples they are not lost but refused, until one does."""
+    for slug in ("daily", "index"):
+        catalog[slug].edit(enabled=False)
+    got = send(catalog)
+    assert (503, True) == (got.status, "enable one" in got.json["detail"])
+    catalog["index"].edit(enabled=True)
+    assert ["index"] == list(send(catalog).json["archives"])
+
+
+def test_a_file_that_is_no_archive_is_told(catalog: Catalog) -> None:
+    """It keeps nobody from storing, and stands in the answer with its error."""
+    (catalog.directory / "foreign.db").write_bytes(NOT_A_DATABASE)
+    got = send(catalog)
+    assert (200, ["daily", "foreign", "index"]) == (got.status, list(got.json["archives"]))
+    assert "foreign.db" in got.json["archives"]["foreign"]["error"]
+
+
+def test_what_cannot_be_read_now_is_an_error_before_anything_is_stored(catalog: Catalog) -> None:
+    """An archive of which nobody knows what it keeps may want the samples."""
+    with patch("tally.api.samples.Archive.definition", side_effect=ArchiveUnavailable("daily.db: locked")):
+        assert 503 == send(catalog).status
+    assert ({}, {}) == (counts(catalog), counts(catalog, "index"))
+
+
+def test_the_number_of_lines_is_bounded(catalog: Catalog) -> None:
+    """A body of so many lines is taken, one with more is not, whatever is in them."""
+    assert 200 == send(catalog, b"a 1\n" * 3 + b"\n" * (MAX_LINES - 3)).status
+    got = send(catalog, b"a 1\n" * 3 + b"\n" * (MAX_LINES - 2))
+    assert (413, True) == (got.status, str(MAX_LINES) in got.json["detail"])
+    assert {"a": 3} == counts(catalog)
+
+
+@pytest.mark.parametrize(("key", "status"), [("~" * 255, 200), ("~" * 256, 400), ("a b", 400), ("é", 400), ("\t", 400)])
+def test_what_may_be_a_key(key: str, status: int, catalog: Catalog) -> None:
+    """A key is 1 to 255 printable characters of ASCII; nothing is stored under another."""
+    assert status == send(catalog, key=key).status
+    assert (status == 200) == bool(counts(catalog))
+
+
+def test_an_empty_key_is_none(catalog: Catalog) -> None:
+    """A header without a value is a mistake that is told, for its sender relies on it."""
+    assert 400 == send(catalog, headers={"Idempotency-Key": ""}).status
+
+
+def test_a_retry_is_answered_as_the_first_time(catalog: Catalog) -> None:
+    """Under its key a body is stored once, and judged by the second of its first receipt, whenever it comes again."""
+    body = BODY + f"soon 1 {NOW + 86_401}\n".encode()
+    first = send(catalog, body, key="one")
+    assert [{"line": 3, "reason": "future"}] == first.json["rejected"]
+    again = send(catalog, body, key="one", now=NOW + 7200)
+    assert (200, first.json) == (again.status, again.json)
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+    assert 200 == send(catalog, body).status
+    assert 2 == counts(catalog)["requests.get.index"]
+
+
+def test_a_key_is_for_one_body(catalog: Catalog) -> None:
+    """Other lines under a known key are refused, and not stored anywhere."""
+    send(catalog, b"a 1", key="one")
+    got = send(catalog, b"a 2", key="one")
+    assert (422, True) == (got.status, "'one'" in got.json["detail"])
+    assert {"a": 1} == counts(catalog)
+
+
+def test_where_one_archive_fails_the_others_have_their_samples(catalog: Catalog) -> None:
+    """The answer is an error that says so, and a retry under the key completes it, with the same times."""
+    with Failing("index"):
+        got = send(catalog, key="one")
+    assert (503, "1") == (got.status, got.headers["retry-after"])
+    assert (
+        "index.db: cannot be used now: disk full; stored in daily: send it again under the same key"
+        in got.json["detail"]
+    )
+    assert ({"requests.get.about": 1, "requests.get.index": 1}, {}) == (counts(catalog), counts(catalog, "index"))
+    assert 200 == send(catalog, key="one", now=NOW + 600).status
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+    assert {"requests.get.index": {1_699_999_995: 0.25}} == catalog["index"].values("sum")
+
+
+def test_without_a_key_the_answer_warns_of_a_retry(catalog: Catalog) -> None:
+    """Who has given no key learns where the samples would count twice; where nothing is stored a retry is safe."""
+    with Failing("index"):
+        assert "stored in daily, where it would count twice" in send(catalog).json["detail"]
+    with Failing("daily"):
+        assert "nothing is stored: send it again" in send(catalog, b"requests.get.about 1").json["detail"]
+
+
+def test_the_same_delivery_at_the_same_time(catalog: Catalog) -> None:
+    """However many senders bring a delivery at once, it is stored once and all are told so."""
+    got: list[Got] = []
+    threads = [threading.Thread(target=lambda: got.append(send(catalog, key="one"))) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [200] * 6 == [each.status for each in got]
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+
+
+def test_what_was_posted_is_counted_once(catalog: Catalog) -> None:
+    """The metrics have each line and each sample once, also when it took two times to store them all."""
+    asked = service(catalog.directory, now=NOW, write_token="w")
+    sent: dict[str, Any] = {"method": "POST", "headers": {**bearer("w"), "Idempotency-Key": "one"}, "body": BODY + b"x"}
+    with Failing("index"):
+        ask(asked, "/samples/", **sent)
+    for _ in range(2):
+        assert 200 == ask(asked, "/samples/", **sent).status
+    told = [line for line in ask(asked, "/metrics").body.decode().splitlines() if line.startswith("tally_posted_")]
+    assert {
+        'tally_posted_lines_total{outcome="accepted"}': "2.0",
+        'tally_posted_lines_total{outcome="fields"}': "1.0",
+        'tally_posted_samples_total{archive="daily",outcome="stored"}': "2.0",
+        'tally_posted_samples_total{archive="index",outcome="stored"}': "1.0",
+    } == dict(line.rsplit(" ", 1) for line in told if not line.endswith(" 0.0"))
+
+
+@pytest.mark.parametrize("length", [65_507, 65_508])
+def test_a_line_is_as_long_as_a_datagram(length: int) -> None:
+    """What no datagram could hold is rejected for its length, whatever it says."""
+    lines = judge([b"a 1".ljust(length)], NOW, resolution=1, max_future_s=0)
+    assert ([] if length == 65_507 else [(1, "length")]) == lines.rejected
