@@ -96,9 +96,10 @@ class Shop:
             assert running.end(signal.SIGTERM) in (0, -signal.SIGTERM)
 
     def opened(self) -> set[str]:
-        """Return the names of the databases that Python's own sqlite3 opened."""
+        """Return the names of the databases that Python's own sqlite3 opened, but for those of a measured coverage."""
         notes = self.directory / "opened"
-        return {Path(line).name for line in notes.read_text("utf-8").splitlines()} if notes.exists() else set()
+        names = {Path(line).name for line in notes.read_text("utf-8").splitlines()} if notes.exists() else set()
+        return {name for name in names if not name.startswith(".coverage")}
 
 
 def is_listened_on(port: int) -> bool:
