@@ -78,16 +78,21 @@ class _Chunks:
     """The chunks of a reply as WSGI takes them.
 
     A client that does not read on would hold the archive's file in a transaction, so the query ends with its time even
-    when nobody asks for the next chunk.
+    when nobody asks for the next chunk. A long reply has its time anew for each chunk.
     """
 
     def __init__(self, reply: Reply, timeout_s: float) -> None:
         self._chunks = iter(reply.chunks)
         self._reply = reply
+        self._timeout_s = timeout_s
         self._is_late = False
-        self._timer = threading.Timer(timeout_s, self._expire)
-        self._timer.daemon = True
-        self._timer.start()
+        self._timer = self._started()
+
+    def _started(self) -> threading.Timer:
+        timer = threading.Timer(self._timeout_s, self._expire)
+        timer.daemon = True
+        timer.start()
+        return timer
 
     def _expire(self) -> None:
         self._is_late = True
@@ -103,6 +108,9 @@ class _Chunks:
             an answer for a whole one.
         """
         for chunk in self._chunks:
+            if self._reply.is_long:
+                self._timer.cancel()
+                self._timer = self._started()
             return chunk
         if self._is_late:
             raise QueryTimeout("the client took too long to read the answer")

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -272,8 +273,9 @@ def test_views_hold_no_transaction() -> None:
 class Query:
     """A query of four chunks, the last of which may be an error, or take until the query is closed."""
 
-    def __init__(self, last: bytes | Exception | None = b"d") -> None:
+    def __init__(self, last: bytes | Exception | None = b"d", *, is_long: bool = False) -> None:
         self.chunks: list[bytes | Exception | None] = [b"a", b"b", b"c", last]
+        self.is_long = is_long
         self.threads: set[int] = set()
         self.waits = threading.Event()
         self.closed = threading.Event()
@@ -306,7 +308,7 @@ def answered(site: Site, monkeypatch: pytest.MonkeyPatch) -> Callable[[Query], N
     def answer(query: Query) -> None:
         class Scripted(Service):
             def handle(self, _: Request) -> Reply:
-                return Reply(200, (("Content-Type", "text/plain"),), query, query.close)
+                return Reply(200, (("Content-Type", "text/plain"),), query, query.close, query.is_long)
 
         monkeypatch.setattr(views, "_service", Scripted)
 
@@ -342,6 +344,30 @@ def test_a_client_that_does_not_read_does_not_hold_the_file(answered: Answered, 
     assert query.closed.wait(LIMIT_S)
     with pytest.raises(QueryTimeout):
         list(response)
+    response.close()
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+def test_a_long_reply_has_its_time_for_each_chunk(is_long: bool, answered: Answered, site: Site) -> None:
+    """One that takes longer than a query may goes on as long as its client takes each chunk in time."""
+    answered(Query(is_long=is_long))
+    site.set(TALLY_QUERY_TIMEOUT=0.5)
+    response = views.answer(RequestFactory().get(f"{ROOT}/values/daily/"), "values/daily/")
+    assert isinstance(response, StreamingHttpResponse)
+    taken = iter(response)
+
+    def take() -> list[object]:
+        chunks: list[object] = []
+        for chunk in taken:
+            chunks.append(chunk)
+            time.sleep(0.2)
+        return chunks
+
+    if is_long:
+        assert [b"a", b"b", b"c", b"d"] == take()
+    else:
+        with pytest.raises(QueryTimeout):
+            take()
     response.close()
 
 
