@@ -102,6 +102,17 @@ class Shop:
         return {name for name in names if not name.startswith(".coverage")}
 
 
+def is_held(path: Path) -> bool:
+    """Return whether any process has a file open, as a server has during a query (proc(5))."""
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        try:
+            if descriptor.readlink() == path:
+                return True
+        except OSError:
+            continue  # The process has ended, or closed it.
+    return False
+
+
 def is_listened_on(port: int) -> bool:
     """Return whether a connection can be made."""
     with socket.socket() as client:

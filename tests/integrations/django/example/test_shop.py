@@ -3,14 +3,15 @@
 import json
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integrations.django.example.shop import PASSWORD, SERVERS, STAFF, Shop, Visitor
-from tests.processes import wait_for
+from tests.integrations.django.example.shop import PASSWORD, SERVERS, STAFF, Shop, Visitor, is_held
+from tests.processes import LIMIT_S, wait_for
 
 LOAD_S = 3.0
 VISITORS = 4
@@ -64,6 +65,21 @@ def test_pythons_own_sqlite_opens_no_archive(server: str, shop: Shop) -> None:
         assert b">daily</a>" in visitor.get("/_tally/admin/tally/archive/")
         wait_for(lambda: b"requests.get" in visitor.get("/_tally/names/daily/"), "a sample")
     assert {"db.sqlite3"} == shop.opened()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="who holds a file is read from Linux's /proc")
+def test_a_client_that_goes_away_stops_its_query(server: str, shop: Shop) -> None:
+    """When the connection is closed during a dump the site lets go of the archive."""
+    shop.configure(TALLY_QUERY_TIMEOUT=600)
+    archive = shop.archives.create("daily", resolution=10, retention=0)
+    archive.record((f"name.{n}", n + b / 8, 10 * b) for b in range(3000) for n in range(100))
+    with shop.served(server) as url:
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), LIMIT_S) as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.sendall(b"GET /_tally/values/daily/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+            assert is_held(archive.path)
+        wait_for(lambda: not is_held(archive.path), "the query's end")
 
 
 def test_two_site_processes_and_a_collector_write_the_same_archives(server: str, shop: Shop) -> None:
