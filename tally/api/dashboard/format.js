@@ -33,13 +33,13 @@ export function fixed(value, decimals) {
 }
 
 /**
- * Return how many decimals a column needs for its largest value to have four digits.
+ * Return how many decimals a column needs for its largest value to have four digits; one at least, if any is broken.
  * @param {number[]} values
  */
 export function decimals(values) {
   const size = Math.max(...values.map(Math.abs), 0);
-  if (values.every(Number.isInteger) || size >= 1000) return 0;
-  return size === 0 ? 0 : Math.min(6, 3 - Math.floor(Math.log10(size)));
+  if (values.every(Number.isInteger)) return 0;
+  return Math.min(6, Math.max(1, 3 - Math.floor(Math.log10(size))));
 }
 
 /**

@@ -104,7 +104,7 @@ function heading(key, view) {
  * @param {boolean} isSorted
  */
 function value(value, places, isSorted) {
-  return element("td", { class: isSorted && "sorted" }, element("data", { value, title: String(value) }, places || Number.isInteger(value) ? fixed(value, places) : number(value)));
+  return element("td", { class: isSorted && "sorted" }, element("data", { value, title: String(value) }, fixed(value, places)));
 }
 
 /**

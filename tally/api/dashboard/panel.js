@@ -98,7 +98,7 @@ export class Panel {
     const keys = this.columns.lines.map(({ key }) => key);
     const inks = keys.map((key) => (chart.byName ? this.palette.of(key) : ofAggregate(key)));
     const drawing = {
-      inks, keys, isLog, shape: chart.view.shape, ends: () => this.ends(),
+      inks, keys, isLog, shape: chart.view.shape, ends: () => this.ends(), step: () => this.chart?.range.step ?? 1,
       selected: (/** @type {number} */ left, /** @type {number} */ right) => this.select(left, right),
       pointed: (/** @type {number | null} */ index) => this.point(index),
     };

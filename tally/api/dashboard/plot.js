@@ -16,6 +16,7 @@ import { theme } from "./palette.js";
  * @property {string[]} keys of the lines
  * @property {string} shape
  * @property {boolean} isLog
+ * @property {() => number} step seconds in a bucket
  * @property {() => [number, number]} ends of the axis of time
  * @property {(left: number, right: number) => void} selected
  * @property {(index: number | null) => void} pointed
@@ -26,6 +27,8 @@ const AXIS_HEIGHT = 30;
 /** A drag of fewer pixels is a click. */
 const DRAG_PIXELS = 4;
 const DOT_PIXELS = 5;
+/** So much of a bucket is filled by its bars. */
+const FILLED = 0.8;
 /** Values that differ by less than this part of themselves are shown without zero. */
 const NARROW = 0.2;
 /** The charts that share a cursor. */
@@ -79,25 +82,41 @@ export function options(drawing, size) {
  * @param {number} index
  * @returns {Series}
  */
-function series({ shape, keys }, ink, stroke, index) {
+function series(drawing, ink, stroke, index) {
+  const { shape, keys } = drawing;
+  const isBars = shape === "bars";
   return {
     label: keys[index],
     stroke,
-    width: shape === "bars" ? 1 : 1.75,
+    width: isBars ? 1 : 1.75,
     dash: ink.dash,
-    fill: shape === "bars" ? `${stroke}59` : undefined,
-    paths: paths(shape),
-    points: { size: DOT_PIXELS, fill: stroke, show: shape === "bars" ? false : undefined, filter: shape === "bars" ? undefined : alone },
+    fill: isBars ? `${stroke}59` : undefined,
+    paths: isBars ? bars(drawing, index) : path(shape),
+    points: isBars ? { show: false } : { size: DOT_PIXELS, fill: stroke, filter: alone },
   };
 }
 
 /** @param {string} shape */
-function paths(shape) {
+function path(shape) {
   const builders = library()?.paths;
   if (shape === "step") return builders?.stepped?.({ align: 1 });
-  if (shape === "smooth") return builders?.spline?.();
-  if (shape === "bars") return builders?.bars?.({ size: [0.8, 64], align: 1 });
-  return builders?.linear?.();
+  return shape === "smooth" ? builders?.spline?.() : builders?.linear?.();
+}
+
+/**
+ * Draw bars that share their bucket with those of the other lines.
+ * @param {Drawing} drawing
+ * @param {number} index
+ */
+function bars({ keys, step }, index) {
+  const share = FILLED / keys.length;
+  /** @type {any} one that is in the scale's own unit, of which the types know only the enumeration */
+  const scaled = { unit: 1 };
+  const disp = {
+    x0: { ...scaled, values: (/** @type {Plot} */ plot) => plot.data[0].map((time) => time + ((1 - FILLED) / 2 + index * share) * step()) },
+    size: { ...scaled, values: () => [share * step()] },
+  };
+  return library()?.paths.bars?.({ disp });
 }
 
 /**

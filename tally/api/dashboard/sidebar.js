@@ -31,8 +31,7 @@ export class Sidebar {
       const archive = archives.find((each) => each.slug === slug);
       link.href = address(elsewhere(view, slug)).href;
       link.toggleAttribute("data-off", archive?.enabled === false);
-      if (slug === view.slug) link.setAttribute("aria-current", "page");
-      else link.removeAttribute("aria-current");
+      this.mark(link, slug === view.slug);
       write(link, "name", archive ? archive.name || slug : "All archives");
       write(link, "facts", archive ? facts(archive) : `${archives.length} ${archives.length === 1 ? "archive" : "archives"}`);
     }
@@ -44,6 +43,18 @@ export class Sidebar {
     this.links = new Map(slugs.map((slug) => [slug, element("a", { "data-view": true },
       element("span", { class: "name" }), element("span", { class: "age" }), element("span", { class: "facts" }))]));
     this.list.replaceChildren(...[...this.links.values()].map((link) => element("li", {}, link)));
+  }
+
+  /**
+   * @param {HTMLAnchorElement} link
+   * @param {boolean} isCurrent
+   */
+  mark(link, isCurrent) {
+    if (isCurrent === link.hasAttribute("aria-current")) return;
+    if (isCurrent) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+    // On a phone the archives are in a row that scrolls.
+    if (isCurrent) this.list.scrollLeft = link.offsetLeft - (this.list.clientWidth - link.offsetWidth) / 2;
   }
 
   /** Tell the ages anew. */
