@@ -27,7 +27,6 @@ BAR = b"|"
 NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DECIMAL_SECONDS = re.compile(r"0*([0-9]{1,15})\.[0-9]*")
 _NOT_IN_NAME = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
-_SEPARATOR = re.compile(r"[ \t]+")
 # What can stand in a field of a plain line: no white space, no control character of ASCII.
 _FIELD_BYTES = bytes(byte for byte in range(256) if byte > 0x20 and byte != 0x7F)
 _NUMBER_BYTES = b"0123456789.+-eE"
@@ -106,6 +105,8 @@ def check_timestamp(timestamp: object) -> int:
 
 
 def _is_name(name: str) -> bool:
+    if name.isascii() and name.isprintable() and " " not in name:
+        return 0 < len(name) <= NAME_MAX_BYTES  # As nearly all are.
     if _NOT_IN_NAME.search(name) or not name:
         return False
     try:
@@ -132,7 +133,7 @@ def parse_line(line: bytes, now: int, max_future_s: int) -> Sample | Reason:
         text = line.decode()
     except UnicodeDecodeError:
         return Reason.ENCODING
-    fields = _SEPARATOR.split(text.strip(" \t"))
+    fields = [field for field in text.replace("\t", " ").split(" ") if field]
     if not 2 <= len(fields) <= 3:
         return Reason.FIELDS
     if not _is_name(fields[0]):
@@ -179,7 +180,9 @@ def parse_columns(datagrams: list[bytes]) -> Columns | None:
     if BAR in data:
         return None
     columns = _plain(data)
-    return _plain(_normal(data)) if columns is None else columns
+    if columns is None and (normal := _normal(data)) != data:
+        return _plain(normal)
+    return columns
 
 
 def _plain(data: bytes) -> Columns | None:
