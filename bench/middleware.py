@@ -1,4 +1,4 @@
-"""What the Django middleware costs a request: `python -m bench.middleware [ROUNDS]`.
+"""What the middleware costs a request, of Django, ASGI and WSGI: `python -m bench.middleware [ROUNDS]`.
 
 Beside a middleware that does nothing but call the next, in front of the same view, in turns of CALLS requests each; the
 medians are compared. A request is made anew each time, with its match as the URLs leave it; samples go to a socket.
@@ -87,27 +87,50 @@ def cost_us(run: Turn, get: Callable[[str], HttpRequest], receiver: socket.socke
     for request in requests:
         request.resolver_match = match
     taken_s = run(requests)
-    with suppress(BlockingIOError):
-        while True:
-            receiver.recv(65_536)
+    drain(receiver)
     return taken_s / CALLS * 1e6
 
 
+def drain(receiver: socket.socket) -> None:
+    """Take what was sent out of the way."""
+    with suppress(BlockingIOError):
+        while True:
+            receiver.recv(65_536)
+
+
+def measure_frameworks(rounds: int, receiver: socket.socket) -> None:
+    """Print a row for each other framework and each way of naming."""
+    from bench.frameworks import stacks
+
+    for naming in ("path", "route"):
+        for kind, both in stacks(naming).items():
+            turns = []
+            for _ in range(rounds):
+                turns.append([run(CALLS) / CALLS * 1e6 for run in both])
+                drain(receiver)
+            print(row(kind, naming, turns))
+
+
+def row(kind: str, naming: str, turns: list[Any]) -> str:
+    """Return the row of a stack, of the microseconds with the middleware and without it in each turn."""
+    cost, floor = (median(each) for each in zip(*turns, strict=True))
+    return f"| {kind} | {naming} | {cost:.2f} | {floor:.2f} | {cost - floor:.2f} |"
+
+
 def measure(rounds: int, receiver: socket.socket) -> None:
-    """Print a row for each kind of stack and each way of naming."""
+    """Print a row for each kind of Django's stacks and each way of naming."""
     from tally.middleware import PageTimingMiddleware
 
     stacks: dict[str, tuple[Turn, Turn, Callable[[str], HttpRequest]]] = {
-        "sync": (turn(PageTimingMiddleware(page)), turn(nothing(page)), RequestFactory().get),
-        "async": (turn_async(PageTimingMiddleware(page_async)), turn_async(nothing_async(page_async)),
+        "Django, sync": (turn(PageTimingMiddleware(page)), turn(nothing(page)), RequestFactory().get),
+        "Django, async": (turn_async(PageTimingMiddleware(page_async)), turn_async(nothing_async(page_async)),
                   AsyncRequestFactory().get),
     }  # fmt: skip
     for naming in ("path", "route"):
         with override_settings(TALLY_MIDDLEWARE_NAMES=naming):
             for kind, (timed, bare, get) in stacks.items():
                 turns = [(cost_us(timed, get, receiver), cost_us(bare, get, receiver)) for _ in range(rounds)]
-                cost, floor = (median(each) for each in zip(*turns, strict=True))
-                print(f"| {kind} | {naming} | {cost:.2f} | {floor:.2f} | {cost - floor:.2f} |")
+                print(row(kind, naming, turns))
 
 
 def main() -> None:
@@ -122,6 +145,7 @@ def main() -> None:
         settings.configure(INSTALLED_APPS=["tally"], ROOT_URLCONF=__name__, TALLY_PORT=receiver.getsockname()[1])
         django.setup()
         measure(rounds, receiver)
+        measure_frameworks(rounds, receiver)
 
 
 if __name__ == "__main__":

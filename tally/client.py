@@ -57,7 +57,7 @@ def archives() -> "list[Archive]":
     """
     from tally.direct import enabled
 
-    return enabled(_current().data_dir)
+    return enabled(current().data_dir)
 
 
 def configure(settings: "Settings | None") -> None:
@@ -70,7 +70,11 @@ def configure(settings: "Settings | None") -> None:
     _client.cache_clear()
 
 
-def _current() -> "Settings":
+def current() -> "Settings":
+    """Return the settings that are the defaults now.
+
+    :raises InvalidSetting: when one is malformed.
+    """
     from tally.settings import Settings
 
     return _settings or Settings.load()
@@ -119,7 +123,7 @@ class Client:
 
         from tally.encoder import Encoder
 
-        settings = replace(_current(), **self._given)
+        settings = replace(current(), **self._given)
         self._parts = (Encoder(settings.prefix).datagrams, _sender(settings))
         return self._parts
 

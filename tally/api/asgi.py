@@ -59,6 +59,7 @@ class Adapter:
         if scope["type"] == "websocket":
             await WebSocketClose()(scope, receive, send)
             return
+        scope["tally"] = True  # For middleware that has to know whose page it is.
         request = _request(scope)
         try:
             most = self._service.max_body_bytes(request)

@@ -1,5 +1,23 @@
 """Tests of a framework need the framework; where it is not installed they are not looked at."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
 
-collect_ignore = [] if find_spec("django") else ["django"]
+import pytest
+
+import tally
+from tests.receiving import Receiver, receiver
+
+NEEDED = {"django": "django", "test_wsgi.py": "flask", "test_asgi.py": "fastapi", "test_templates.py": "fastapi"}
+
+collect_ignore = [tests for tests, framework in NEEDED.items() if not find_spec(framework)]
+
+
+@pytest.fixture
+def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    """Give a test a socket to which the client sends, by the environment."""
+    with receiver() as found:
+        monkeypatch.setenv("TALLY_PORT", str(found.port))
+        tally.configure(None)
+        yield found
+    tally.configure(None)

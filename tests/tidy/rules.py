@@ -38,7 +38,7 @@ PACKAGES = {
     "collector": {"anyio"},
     "api": {"anyio", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},
-    "integrations": {"anyio", "asgiref", "django"},
+    "integrations": {"anyio", "asgiref", "django", "starlette"},
 }
 # The engine is synchronous.
 EVENT_LOOPS = {"asyncio", "anyio", "selectors"}

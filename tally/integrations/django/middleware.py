@@ -1,11 +1,11 @@
-"""The middleware: sends how long each request took, under the name that `names` gives it.
+"""The middleware: sends how long each request took, under the name that its path or its URL pattern gives it.
 
 A response that streams ends when it is closed. What goes wrong with a sample is logged and never reaches a request.
 """
 
 import logging
 from collections.abc import Awaitable, Callable
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import Any
 
 from anyio import to_thread
@@ -14,16 +14,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
-from tally.client import tally
-from tally.errors import InvalidSetting, TallyError
-from tally.integrations.django import names
+from tally.errors import InvalidSetting
+from tally.integrations.django.names import by_route
 from tally.integrations.django.settings import current
+from tally.integrations.names import by_path
+from tally.integrations.sender import Sender
 from tally.settings import Settings
 from tally.wire import NAME_MAX_BYTES
 
 logger = logging.getLogger("tally.django")
-
-COMPLAIN_EVERY_S = 60.0
 
 Handler = Callable[[HttpRequest], Any]
 
@@ -46,7 +45,7 @@ class PageTimingMiddleware:
             raise ImproperlyConfigured(str(error)) from None
         self._get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
-        self._quiet_until = 0.0
+        self._sender = Sender(_name, logger)
         if self._is_async:
             markcoroutinefunction(self)
 
@@ -58,12 +57,12 @@ class PageTimingMiddleware:
         try:
             response: HttpResponseBase = self._get_response(request)
         except BaseException:
-            self._send(request, perf_counter() - began)
+            self._sender.send(request, perf_counter() - began)
             raise
         if response.streaming:
             self._send_at_close(response, request, began)
         else:
-            self._send(request, perf_counter() - began)
+            self._sender.send(request, perf_counter() - began)
         return response
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
@@ -71,14 +70,14 @@ class PageTimingMiddleware:
         try:
             response: HttpResponseBase = await self._get_response(request)
         except BaseException:
-            self._send(request, perf_counter() - began)
+            self._sender.send(request, perf_counter() - began)
             raise
         if response.streaming:
             self._send_at_close(response, request, began)
         elif current().host:
-            self._send(request, perf_counter() - began)
+            self._sender.send(request, perf_counter() - began)
         else:  # Writing into the archives waits for the disk.
-            await to_thread.run_sync(self._send, request, perf_counter() - began)
+            await to_thread.run_sync(self._sender.send, request, perf_counter() - began)
         return response
 
     def _send_at_close(self, response: HttpResponseBase, request: HttpRequest, began: float) -> None:
@@ -89,34 +88,21 @@ class PageTimingMiddleware:
             try:
                 close()
             finally:
-                self._send(request, perf_counter() - began)
+                self._sender.send(request, perf_counter() - began)
 
         response.close = closing  # type: ignore[method-assign]
 
-    def _send(self, request: HttpRequest, seconds: float) -> None:
-        try:
-            name = _name(request, current())
-            if name is not None:
-                tally(name, seconds)
-        except Exception as error:
-            self._complain(error)
 
-    def _complain(self, error: Exception) -> None:
-        now = monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + COMPLAIN_EVERY_S
-            logger.error("page timings are lost: %s", error, exc_info=not isinstance(error, TallyError))
-
-
-def _name(request: HttpRequest, settings: Settings) -> str | None:
+def _name(request: HttpRequest) -> str | None:
     """Return what the request is called, None where it is for a page of tally's own."""
+    settings = current()
     match = request.resolver_match or _resolved(request)
     if match is not None and match.app_names and _is_own(match.app_names, settings):
         return None
     limit = NAME_MAX_BYTES - len(settings.prefix.encode())
     if settings.middleware_names == "route":
-        return names.by_route(request.method, match, limit)
-    return names.by_path(request.method, request.path, limit)
+        return by_route(request.method, match, limit)
+    return by_path(request.method, request.path, limit)
 
 
 def _is_own(app_names: list[str], settings: Settings) -> bool:

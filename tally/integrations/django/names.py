@@ -1,10 +1,6 @@
-"""What a request is called: `requests.<method>` and its path, or its URL pattern, with dots for slashes.
+"""What a request is called by the URL pattern that it matched, which is made legible first.
 
-    POST /myapp/some-page/update/    requests.post.myapp.some-page.update
-    GET /                            requests.get
-    GET /articles/7/                 requests.get.articles.7, by route requests.get.articles.<int:pk>
-
-Every name that comes from here is one that a sample may have.
+^articles/(?P<pk>[0-9]+)/$    requests.get.articles.<pk>
 """
 
 import re
@@ -18,26 +14,16 @@ from django.contrib.admindocs.utils import (
 )
 from django.urls import ResolverMatch
 
-# What a path that no pattern matches is called by route; no pattern of Django's looks like this.
-UNMATCHED = "<unmatched>"
+from tally.integrations import names
+
 ROUTES = 1024
 
-_NOT_IN_NAME = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 _REGEX = re.compile(r"[\^$\\(]")
 
 
-def by_path(method: str | None, path: str, limit_bytes: int) -> str:
-    """Return the name of a request by its path, in at most `limit_bytes`, which are cut off its end."""
-    stripped = path.strip("/").replace("/", ".")
-    name = f"requests.{(method or '').lower()}.{stripped}" if stripped else f"requests.{(method or '').lower()}"
-    if name.isascii() and name.isprintable() and " " not in name and len(name) <= limit_bytes:
-        return name
-    return _NOT_IN_NAME.sub("_", name).encode("utf-8", "replace")[:limit_bytes].decode("utf-8", "ignore")
-
-
 def by_route(method: str | None, match: ResolverMatch | None, limit_bytes: int) -> str:
-    """Return the name of a request by the URL pattern that it matched, as `by_path`."""
-    return by_path(method, UNMATCHED if match is None else _path(match.route), limit_bytes)
+    """Return the name of a request by the URL pattern that it matched, None where there was none."""
+    return names.by_route(method, None if match is None else _path(match.route), limit_bytes)
 
 
 @lru_cache(ROUTES)

@@ -13,8 +13,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 
+from tally.integrations import sender
 from tally.integrations.django import middleware
-from tally.integrations.django.middleware import COMPLAIN_EVERY_S, PageTimingMiddleware
+from tally.integrations.django.middleware import PageTimingMiddleware
+from tally.integrations.sender import COMPLAIN_EVERY_S
 from tests.integrations.django.conftest import Site
 from tests.integrations.django.pages import Unexpected
 
@@ -259,8 +261,8 @@ def test_a_sample_that_fails_hurts_no_request(
         raise OSError("no way out")
 
     now = Clock()
-    monkeypatch.setattr(middleware, "tally", fail)
-    monkeypatch.setattr(middleware, "monotonic", now)
+    monkeypatch.setattr(sender, "tally", fail)
+    monkeypatch.setattr(sender, "monotonic", now)
     page = timed(lambda _: HttpResponse(b"fine"))
     with caplog.at_level(logging.ERROR, "tally.django"):
         for passed in (0, COMPLAIN_EVERY_S - 0.1, 0.1):
@@ -298,7 +300,7 @@ def test_without_a_server_requests_go_into_the_archives(ask: Ask, site: Site) ->
 def test_the_event_loop_does_not_wait_for_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under ASGI, archives are written by another thread than the event loop's."""
     threads = []
-    monkeypatch.setattr(middleware, "tally", lambda *_: threads.append(threading.get_ident()))
+    monkeypatch.setattr(sender, "tally", lambda *_: threads.append(threading.get_ident()))
     site.set(TALLY_HOST="", MIDDLEWARE=[TIMING])
     async_ask("GET", "/")
     assert 1 == len(threads)

@@ -1,0 +1,346 @@
+"""The ASGI middleware in real apps of Starlette and FastAPI."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import BackgroundTasks, FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.types import ASGIApp, Message, Scope
+from starlette.websockets import WebSocket
+
+import tally
+from tally.api import create_app
+from tally.engine import Catalog
+from tally.errors import InvalidSetting
+from tally.integrations import asgi, sender
+from tally.integrations.asgi import TimingMiddleware
+from tests.api.asking import settings
+from tests.receiving import Receiver
+
+pytestmark = pytest.mark.anyio
+
+
+class Unexpected(Exception):
+    """Raised by a page."""
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put the middleware's clock into a test's hands."""
+    clock = Clock()
+    monkeypatch.setattr(asgi, "perf_counter", clock)
+    return clock
+
+
+async def page(_: Request) -> Response:
+    """Answer at once."""
+    return PlainTextResponse("fine")
+
+
+async def broken(_: Request) -> Response:
+    """Raise."""
+    raise Unexpected
+
+
+async def parts() -> AsyncIterator[bytes]:
+    """Yield three parts."""
+    for part in (b"a", b"b", b"c"):
+        yield part
+
+
+async def stream(_: Request) -> Response:
+    """Answer in parts."""
+    return StreamingResponse(parts())
+
+
+async def file(_: Request) -> Response:
+    """Answer a file."""
+    return FileResponse(__file__)
+
+
+async def echo(websocket: WebSocket) -> None:
+    """Accept and close."""
+    await websocket.accept()
+    await websocket.close()
+
+
+ROUTES = [
+    Route("/", page),
+    Route("/articles/{pk:int}/", page, methods=["GET", "POST"]),
+    Route("/broken", broken),
+    Route("/stream", stream),
+    Route("/file", file),
+    WebSocketRoute("/ws", echo),
+]
+
+
+async def hand_on(request: Request, call_next: RequestResponseEndpoint) -> Response:
+    """Do nothing in between."""
+    return await call_next(request)
+
+
+def starlette(**options: Any) -> ASGIApp:
+    """Return an app of Starlette's, within other middleware."""
+    others = [Middleware(GZipMiddleware), Middleware(BaseHTTPMiddleware, dispatch=hand_on)]
+    return Starlette(routes=ROUTES, middleware=[Middleware(TimingMiddleware, **options), *others])
+
+
+def fastapi(**options: Any) -> ASGIApp:
+    """Return one of FastAPI's with the same routes."""
+    app = FastAPI()
+    app.add_middleware(TimingMiddleware, **options)
+    for path, endpoint in {"/": page, "/broken": broken, "/stream": stream, "/file": file}.items():
+        app.add_route(path, endpoint)
+
+    @app.api_route("/articles/{pk:int}/", methods=["GET", "POST"])
+    async def article(pk: int) -> int:
+        return pk
+
+    app.add_api_websocket_route("/ws", echo)
+    return app
+
+
+def around(**options: Any) -> ASGIApp:
+    """Return the middleware around a whole app."""
+    return TimingMiddleware(Starlette(routes=ROUTES), **options)
+
+
+def further_around(**options: Any) -> ASGIApp:
+    """Return it around another middleware around an app."""
+    return TimingMiddleware(GZipMiddleware(Starlette(routes=ROUTES)), **options)
+
+
+Make = Callable[..., ASGIApp]
+ALL = pytest.mark.parametrize("make", [starlette, fastapi, around, further_around])
+
+
+async def ask(app: ASGIApp, target: str, method: str = "GET") -> httpx.Response:
+    """Return the answer of an app, which may be a 500."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://tally.test") as http:
+        return await http.request(method, target)
+
+
+def names(collector: Receiver, count: int = 1) -> list[str]:
+    """Return the names of the next samples."""
+    return [line.split()[0].decode() for line in collector.lines(count)]
+
+
+@ALL
+@pytest.mark.parametrize(
+    ("method", "target", "by_path", "by_route"),
+    [
+        ("GET", "/", "requests.get", "requests.get"),
+        ("POST", "/articles/7/", "requests.post.articles.7", "requests.post.articles.<int:pk>"),
+        ("GET", "/articles/7/?page=2", "requests.get.articles.7", "requests.get.articles.<int:pk>"),
+        ("GET", "/stream", "requests.get.stream", "requests.get.stream"),
+        ("GET", "/file", "requests.get.file", "requests.get.file"),
+        ("GET", "/broken", "requests.get.broken", "requests.get.broken"),
+        ("GET", "/a%20b/%C3%A9", "requests.get.a_b.é", "requests.get.<unmatched>"),
+    ],
+)
+async def test_each_request_is_sent_once(
+    method: str, target: str, by_path: str, by_route: str, make: Make, collector: Receiver
+) -> None:
+    """Pages, streams, files, errors and what is not found are named either way, wherever the middleware stands."""
+    for options, expected in (({}, by_route), ({"names": "route"}, by_route), ({"names": "path"}, by_path)):
+        await ask(make(**options), target, method)
+        assert [expected] == names(collector)
+        assert collector.nothing()
+
+
+async def test_an_app_of_another_kind_is_named_by_path(collector: Receiver) -> None:
+    """Where nothing is known of routes a request is named by its path."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("fine")(scope, receive, send)
+
+    await ask(TimingMiddleware(app), "/articles/7/")
+    assert ["requests.get.articles.7"] == names(collector)
+
+
+@pytest.mark.parametrize("way", ["path", "route"])
+async def test_tallys_own_pages_are_left_out(way: str, collector: Receiver, tmp_path: Path) -> None:
+    """Where tally's app is mounted nothing is counted, whatever is answered there; all around it is."""
+    own = Starlette(routes=[Mount("/{place}/tally", create_app(settings(tmp_path)))])
+    app = Starlette(routes=[*ROUTES, Mount("/monitor", own)], middleware=[Middleware(TimingMiddleware, names=way)])
+    for target in ("/monitor/here/tally/", "/monitor/here/tally/healthz", "/monitor/here/tally/nowhere/"):
+        await ask(app, target)
+    assert collector.nothing()
+    await ask(app, "/")
+    assert ["requests.get"] == names(collector)
+
+
+async def test_seconds_are_sent(clock: Clock, collector: Receiver) -> None:
+    """The value is what passed until the answer was sent."""
+
+    async def slow(_: Request) -> Response:
+        clock.seconds += 0.25
+        return PlainTextResponse("fine")
+
+    await ask(TimingMiddleware(Starlette(routes=[Route("/a", slow)])), "/a")
+    assert b"requests.get.a 0.25" == collector.datagram()
+
+
+async def test_a_stream_is_timed_to_its_end_and_no_longer(clock: Clock, collector: Receiver) -> None:
+    """Its time is over with its last part, and the sample is sent then; what the app does afterwards does not count."""
+    app = FastAPI()
+
+    async def slow() -> AsyncIterator[bytes]:
+        for part in (b"a", b"b"):
+            clock.seconds += 2
+            yield part
+        assert collector.nothing()
+
+    def later() -> None:
+        assert b"requests.get.a 4.0" == collector.datagram()
+        clock.seconds += 100
+
+    @app.get("/a")
+    async def answer(tasks: BackgroundTasks) -> Response:
+        tasks.add_task(later)
+        return StreamingResponse(slow(), background=tasks)
+
+    app.add_middleware(TimingMiddleware)
+    assert b"ab" == (await ask(app, "/a")).content
+    assert collector.nothing()
+    assert 204.0 == clock.seconds
+
+
+@pytest.mark.parametrize("error", [Unexpected, asyncio.CancelledError, SystemExit])
+async def test_a_request_that_raised_is_counted(error: type[BaseException], collector: Receiver) -> None:
+    """What passes through the middleware is sent, and passes on."""
+
+    async def app(*_: Any) -> None:
+        raise error
+
+    with pytest.raises(error):
+        await TimingMiddleware(app)({"type": "http", "method": "GET", "path": "/a"}, None, None)  # type: ignore[arg-type]
+    assert ["requests.get.a"] == names(collector)
+
+
+async def test_an_error_after_the_answer_is_no_second_request(collector: Receiver) -> None:
+    """An app that fails once it has answered is counted once."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await PlainTextResponse("fine")(scope, receive, send)
+        raise Unexpected
+
+    with pytest.raises(Unexpected):
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(TimingMiddleware(app))) as http:
+            await http.get("http://tally.test/a")
+    assert ["requests.get.a"] == names(collector)
+    assert collector.nothing()
+
+
+async def test_an_answer_of_another_kind_ends_with_the_app(collector: Receiver) -> None:
+    """Where the server sends a file by itself, the request is over when the app is."""
+    sent = []
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        await send({"type": "http.response.pathsend", "path": __file__})
+
+    async def send(message: Any) -> None:
+        sent.append(message["type"])
+
+    await TimingMiddleware(app)({"type": "http", "method": "GET", "path": "/a"}, None, send)  # type: ignore[arg-type]
+    assert ["http.response.start", "http.response.pathsend"] == sent
+    assert ["requests.get.a"] == names(collector)
+
+
+@ALL
+async def test_a_websocket_is_not_timed(make: Make, collector: Receiver) -> None:
+    """A connection that may last for days is no request; it is handed on, as is the app's lifespan."""
+    expected = ["websocket.accept", "websocket.close"]
+    scope = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}
+    assert expected == await exchanged(make(), scope, "websocket.connect")
+    expected = ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert expected == await exchanged(make(), {"type": "lifespan"}, "lifespan.startup", "lifespan.shutdown")
+    assert collector.nothing()
+
+
+async def exchanged(app: ASGIApp, scope: Scope, *received: str) -> list[str]:
+    """Return the types of what an app sends when it receives messages of these."""
+    messages, sent = iter(received), []
+
+    async def receive() -> Message:
+        return {"type": next(messages)}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await app(scope, receive, send)
+    return sent
+
+
+async def test_a_prefix_leaves_less_room(monkeypatch: pytest.MonkeyPatch, collector: Receiver) -> None:
+    """With TALLY_PREFIX before it, a long name is cut so that it is still one."""
+    monkeypatch.setenv("TALLY_PREFIX", "p" * 200)
+    tally.configure(None)
+    await ask(around(names="path"), "/" + "a" * 300)
+    assert ["p" * 200 + "requests.get." + "a" * 42] == names(collector)
+
+
+async def test_what_goes_wrong_hurts_no_request(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer comes whatever happens to the sample, and the log tells of it."""
+
+    def fail(*_: Any) -> None:
+        raise OSError("no way out")
+
+    monkeypatch.setattr(sender, "tally", fail)
+    assert "fine" == (await ask(around(), "/")).text
+    assert [("tally.asgi", "page timings are lost: no way out")] == [(r.name, r.getMessage()) for r in caplog.records]
+
+
+@pytest.mark.parametrize(("variable", "options"), [("http", {}), ("8900", {"names": "view"})])
+async def test_what_is_malformed_stops_the_start(
+    variable: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app does not start with what tally cannot read."""
+    monkeypatch.setenv("TALLY_PORT", variable)
+    tally.configure(None)
+    with pytest.raises(InvalidSetting):
+        await exchanged(starlette(**options), {"type": "lifespan"}, "lifespan.startup", "lifespan.shutdown")
+
+
+async def test_without_a_server_requests_go_into_the_archives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With TALLY_HOST empty each request is in the archives when it is over, written by another thread."""
+    threads = set()
+
+    def noted(name: str, seconds: float) -> None:
+        threads.add(threading.get_ident())
+        tally.tally(name, seconds)
+
+    monkeypatch.setattr(sender, "tally", noted)
+    monkeypatch.setenv("TALLY_HOST", "")
+    monkeypatch.setenv("TALLY_DATA_DIR", str(tmp_path))
+    tally.configure(None)
+    daily = Catalog(tmp_path).create("daily")
+    await ask(starlette(), "/articles/7/")
+    assert ["requests.get.articles.<int:pk>"] == daily.names()
+    assert threading.get_ident() not in threads
+    tally.configure(None)

@@ -1,0 +1,76 @@
+"""What requests are called, with values on either side of each rule."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tally.errors import InvalidSetting
+from tally.integrations.names import by_path, by_route, check_way
+from tally.wire import NAME_MAX_BYTES, check_name
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("POST", "/myapp/some-page/update/", "requests.post.myapp.some-page.update"),
+        ("GET", "/", "requests.get"),
+        ("GET", "", "requests.get"),
+        ("GET", "//", "requests.get"),
+        ("GET", "/about", "requests.get.about"),
+        ("GET", "///about//us///", "requests.get.about..us"),
+        ("GET", "/a.b/c/", "requests.get.a.b.c"),
+        ("DELETE", "/A/B/", "requests.delete.A.B"),
+        ("GET", "/a b\tc\x85d\xa0e\u2003f/", "requests.get.a_b_c_d_e_f"),
+        ("GET", "/a\r\nb\x00\x7f/", "requests.get.a__b__"),
+        ("GET", "/wörter/日本/", "requests.get.wörter.日本"),
+        ("GET", "/a\udcffb/", "requests.get.a?b"),
+        ("MY METHOD", "/a/", "requests.my_method.a"),
+        (None, "/a/", "requests..a"),
+    ],
+)
+def test_names_by_path(method: str | None, path: str, expected: str) -> None:
+    """The method in lower case, the path without its outer slashes, dots for inner ones, `_` for what is not valid."""
+    assert expected == by_path(method, path, NAME_MAX_BYTES)
+
+
+@pytest.mark.parametrize(
+    ("path", "limit", "expected"),
+    [
+        ("/abc/", 16, "requests.get.abc"),
+        ("/abc/", 15, "requests.get.ab"),
+        ("/é/", 15, "requests.get.é"),
+        ("/é/", 14, "requests.get."),
+        ("/a b/", 15, "requests.get.a_"),
+    ],
+)
+def test_a_long_name_is_cut(path: str, limit: int, expected: str) -> None:
+    """What goes beyond the limit is cut off, never within a character."""
+    assert expected == by_path("GET", path, limit)
+
+
+@given(st.text(), st.text(st.characters(exclude_categories=())), st.integers(1, NAME_MAX_BYTES))
+def test_every_name_is_valid(method: str, path: str, limit: int) -> None:
+    """Whatever is asked for, its name may be that of a sample."""
+    name = by_path(method, path, limit)
+    assert name == check_name(name)
+    assert len(name.encode()) <= limit
+
+
+@pytest.mark.parametrize(
+    ("route", "expected"),
+    [
+        ("/articles/<int:pk>/", "requests.get.articles.<int:pk>"),
+        ("/", "requests.get"),
+        (None, "requests.get.<unmatched>"),
+    ],
+)
+def test_names_by_route(route: str | None, expected: str) -> None:
+    """A route is named as a path is, and what took none has a name that no path of a route has."""
+    assert expected == by_route("GET", route, NAME_MAX_BYTES)
+
+
+def test_ways_of_naming() -> None:
+    """There are two ways, and another is told as a mistake."""
+    assert ["path", "route"] == [check_way(way) for way in ("path", "route")]
+    with pytest.raises(InvalidSetting, match="names='view' is not a way of naming: use path or route"):
+        check_way("view")

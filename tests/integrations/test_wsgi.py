@@ -1,0 +1,239 @@
+"""The WSGI middleware in a real app of Flask's."""
+
+import io
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from wsgiref.util import FileWrapper
+
+import pytest
+from flask import Blueprint, Flask, Response, send_file
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client
+
+import tally
+from tally.engine import Catalog
+from tally.errors import InvalidSetting
+from tally.integrations import sender, wsgi
+from tally.integrations.wsgi import TimingMiddleware
+from tests.receiving import Receiver
+
+ENVIRON = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/a"}
+
+
+class Unexpected(Exception):
+    """Raised by a page."""
+
+
+class Clock:
+    """Seconds that pass only when a test says so."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Put the middleware's clock into a test's hands."""
+    clock = Clock()
+    monkeypatch.setattr(wsgi, "perf_counter", clock)
+    return clock
+
+
+def flask() -> Flask:
+    """Return an app of Flask's with pages of all kinds."""
+    app = Flask(__name__, static_folder=str(Path(__file__).parent), static_url_path="/static")
+    pages = Blueprint("pages", __name__, url_prefix="/blog/<lang>")
+
+    @app.get("/")
+    def index() -> str:
+        return "fine"
+
+    @app.route("/articles/<int:pk>/", methods=["GET", "POST"])
+    def article(pk: int) -> str:
+        return str(pk)
+
+    @pages.get("/<path:rest>")
+    def post(lang: str, rest: str) -> str:
+        return lang + rest
+
+    @app.get("/broken")
+    def broken() -> str:
+        raise Unexpected
+
+    @app.get("/stream")
+    def stream() -> Response:
+        return Response(iter(["a", "b", "c"]))
+
+    @app.get("/file")
+    def file() -> Response:
+        return send_file(io.BytesIO(b"abc"), mimetype="text/plain")
+
+    app.register_blueprint(pages)
+    return app
+
+
+def timed(app: Any = None, **options: Any) -> Client:
+    """Return a client of an app of Flask's within the middleware, or of another."""
+    return Client(TimingMiddleware(app or flask().wsgi_app, **options))
+
+
+def names(collector: Receiver, count: int = 1) -> list[str]:
+    """Return the names of the next samples."""
+    return [line.split()[0].decode() for line in collector.lines(count)]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "by_path", "by_route"),
+    [
+        ("GET", "/", "requests.get", "requests.get"),
+        ("POST", "/articles/7/", "requests.post.articles.7", "requests.post.articles.<int:pk>"),
+        ("GET", "/articles/7/?page=2", "requests.get.articles.7", "requests.get.articles.<int:pk>"),
+        ("GET", "/articles/7", "requests.get.articles.7", "requests.get.<unmatched>"),
+        ("GET", "/blog/en/a/b", "requests.get.blog.en.a.b", "requests.get.blog.<lang>.<path:rest>"),
+        ("GET", "/stream", "requests.get.stream", "requests.get.stream"),
+        ("GET", "/file", "requests.get.file", "requests.get.file"),
+        ("HEAD", "/", "requests.head", "requests.head"),
+        ("GET", "/static/test_wsgi.py", "requests.get.static.test_wsgi.py", "requests.get.static.<path:filename>"),
+        ("GET", "/broken", "requests.get.broken", "requests.get.broken"),
+        ("GET", "/a%20b/%C3%A9", "requests.get.a_b.é", "requests.get.<unmatched>"),
+    ],
+)
+def test_each_request_is_sent_once(method: str, target: str, by_path: str, by_route: str, collector: Receiver) -> None:
+    """Pages, streams, files, errors, redirects and what is not found are named either way."""
+    for options, expected in (({}, by_route), ({"names": "path"}, by_path)):
+        response = timed(**options).open(target, method=method)
+        response.get_data()
+        response.close()
+        assert [expected] == names(collector)
+        assert collector.nothing()
+
+
+def test_an_app_that_is_mounted_within(collector: Receiver) -> None:
+    """A route begins where the timed app does, whatever the server's own script name is."""
+    for way, expected in (
+        ("route", "requests.get.shop.articles.<int:pk>"),
+        ("path", "requests.get.up.shop.articles.7"),
+    ):
+        client = timed(DispatcherMiddleware(flask().wsgi_app, {"/shop": flask().wsgi_app}), names=way)
+        client.get("/shop/articles/7/", base_url="http://tally.test/up").close()
+        assert [expected] == names(collector)
+
+
+def test_an_app_of_another_kind_is_named_by_path(collector: Receiver) -> None:
+    """Where nothing is known of routes a request is named by its path, and a plain list stays one."""
+
+    def app(_: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return body
+
+    body = [b"fine"]
+    assert body is TimingMiddleware(app)({**ENVIRON, "PATH_INFO": "/articles/7/"}, lambda *_: None)  # type: ignore[arg-type]
+    assert ["requests.get.articles.7"] == names(collector)
+
+
+def test_a_stream_is_timed_to_its_end(clock: Clock, collector: Receiver) -> None:
+    """Nothing is sent while a response is read; its time is over when it is closed."""
+    app = Flask(__name__)
+
+    def parts() -> Iterator[bytes]:
+        for part in (b"a", b"b"):
+            clock.seconds += 2
+            yield part
+
+    app.add_url_rule("/a", view_func=lambda: Response(parts()))
+    response = timed(app.wsgi_app).get("/a", buffered=False)
+    assert b"ab" == b"".join(response.iter_encoded())
+    clock.seconds += 0.5
+    assert collector.nothing()
+    response.close()
+    response.close()
+    assert b"requests.get.a 4.5" == collector.datagram()
+    assert collector.nothing()
+
+
+@pytest.mark.parametrize("error", [Unexpected, SystemExit])
+def test_a_request_that_raised_is_counted(error: type[BaseException], collector: Receiver) -> None:
+    """What passes through the middleware is sent, and passes on."""
+
+    def app(*_: Any) -> Any:
+        raise error
+
+    with pytest.raises(error):
+        TimingMiddleware(app)(dict(ENVIRON), lambda *_: None)  # type: ignore[arg-type]
+    assert ["requests.get.a"] == names(collector)
+
+
+def test_a_close_that_fails_is_no_reason_not_to_count(collector: Receiver) -> None:
+    """The sample is sent whatever the app's own closing does, which passes on."""
+
+    class Failing:
+        def __iter__(self) -> Iterator[bytes]:
+            return iter(())
+
+        def close(self) -> None:
+            raise Unexpected
+
+    body = TimingMiddleware(lambda *_: Failing())(dict(ENVIRON), lambda *_: None)  # type: ignore[arg-type]
+    with pytest.raises(Unexpected):
+        body.close()  # type: ignore[attr-defined]
+    assert ["requests.get.a"] == names(collector)
+
+
+@pytest.mark.parametrize("wrapper", [FileWrapper, lambda file: FileWrapper(file), None])
+def test_a_file_stays_a_file(wrapper: Callable[[Any], Any] | None, collector: Receiver) -> None:
+    """A file that the server may send by itself is left to it, and timed until it is closed."""
+    with tempfile.TemporaryFile() as file:
+        sent = (wrapper or FileWrapper)(file)
+        environ = {**ENVIRON, "wsgi.file_wrapper": wrapper} if wrapper else dict(ENVIRON)
+        body = TimingMiddleware(lambda *_: sent)(environ, lambda *_: None)  # type: ignore[arg-type]
+        assert (body is sent) == isinstance(wrapper, type)
+        assert collector.nothing()
+        body.close()  # type: ignore[attr-defined]
+        assert file.closed
+    assert ["requests.get.a"] == names(collector)
+
+
+def test_a_prefix_leaves_less_room(monkeypatch: pytest.MonkeyPatch, collector: Receiver) -> None:
+    """With TALLY_PREFIX before it, a long name is cut so that it is still one."""
+    monkeypatch.setenv("TALLY_PREFIX", "p" * 200)
+    tally.configure(None)
+    timed(names="path").get("/" + "a" * 300).close()
+    assert ["p" * 200 + "requests.get." + "a" * 42] == names(collector)
+
+
+def test_what_goes_wrong_hurts_no_request(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """The answer comes whatever happens to the sample, and the log tells of it."""
+
+    def fail(*_: Any) -> None:
+        raise OSError("no way out")
+
+    monkeypatch.setattr(sender, "tally", fail)
+    with timed().get("/") as response:
+        assert b"fine" == response.get_data()
+    assert [("tally.wsgi", "page timings are lost: no way out")] == [(r.name, r.getMessage()) for r in caplog.records]
+
+
+@pytest.mark.parametrize(("variable", "options"), [("http", {}), ("8900", {"names": "view"})])
+def test_what_is_malformed_stops_the_start(
+    variable: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An app does not start with what tally cannot read."""
+    monkeypatch.setenv("TALLY_PORT", variable)
+    with pytest.raises(InvalidSetting):
+        timed(**options)
+
+
+def test_without_a_server_requests_go_into_the_archives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With TALLY_HOST empty each request is in the archives when it is over."""
+    monkeypatch.setenv("TALLY_HOST", "")
+    monkeypatch.setenv("TALLY_DATA_DIR", str(tmp_path))
+    tally.configure(None)
+    daily = Catalog(tmp_path).create("daily")
+    timed().get("/articles/7/").close()
+    assert ["requests.get.articles.<int:pk>"] == daily.names()
+    tally.configure(None)
