@@ -54,8 +54,8 @@ def test_fastapi(collector: Receiver) -> None:
 
 def test_flask(collector: Receiver) -> None:
     """The app times its requests by route."""
-    client = run(EXAMPLES[2]).test_client()
-    assert {"pk": 7} == client.get("/articles/7").get_json()
+    with run(EXAMPLES[2]).test_client().get("/articles/7") as response:
+        assert {"pk": 7} == response.get_json()
     [line] = collector.lines(1)
     assert b"requests.get.articles.<int:pk>" == line.split()[0]
     assert f"`{line.split()[0].decode()}`" in PAGE
