@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tally.api.health import FREE_MIN_BYTES
 from tally.cli.group import FAILED
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
@@ -19,7 +20,6 @@ from tally.engine import Archive, Checkup
 from tally.settings import SETTINGS, Settings
 
 HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal")
-LOW_SPACE_BYTES = 100 * 2**20
 
 
 @click.command()
@@ -73,8 +73,8 @@ def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
 def _tight(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         free_bytes = shutil.disk_usage(folder).free
-        if free_bytes < LOW_SPACE_BYTES:
-            yield f"{folder}: {free_bytes} bytes are free, less than {LOW_SPACE_BYTES}"
+        if free_bytes < FREE_MIN_BYTES:
+            yield f"{folder}: {free_bytes} bytes are free, less than {FREE_MIN_BYTES}"
 
 
 def _exposed(archives: Sequence[Archive]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tally.api.health import FREE_MIN_BYTES
 from tally.cli import check as module
 from tally.engine import Catalog
 from tests.cli.command import filled, invoke
@@ -61,7 +62,7 @@ def test_json(data: Path) -> None:
     assert (3, []) == (daily["contents"]["rows"], daily["damage"])
 
 
-@pytest.mark.parametrize(("free", "status"), [(module.LOW_SPACE_BYTES, 0), (module.LOW_SPACE_BYTES - 1, 1)])
+@pytest.mark.parametrize(("free", "status"), [(FREE_MIN_BYTES, 0), (FREE_MIN_BYTES - 1, 1)])
 def test_space(data: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: int) -> None:
     """Little space left is wrong."""
     usage = shutil.disk_usage(data)
