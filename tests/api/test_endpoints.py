@@ -40,16 +40,17 @@ def test_an_answer_that_the_client_does_not_have(filled: Path, given: str) -> No
     assert 200 == ask(service(filled), "/aggregate/daily/", headers={"If-None-Match": given}).status
 
 
-def test_a_tag_changes_with_the_answer(filled: Path) -> None:
+def test_a_tag_changes_with_the_answer(tmp_path: Path) -> None:
     """Each commit and each other question has a tag of its own; the clock alone changes it with the range."""
+    fill(tmp_path)
     question = "/timedata/daily/sum/?since=-1h"
-    tags = [ask(service(filled, now=now), question).headers["etag"] for now in (NOW + 1, NOW + 10, NOW + 11)]
+    tags = [ask(service(tmp_path, now=now), question).headers["etag"] for now in (NOW + 1, NOW + 10, NOW + 11)]
     assert tags[0] == tags[1] != tags[2]
     others = ("since=-2h", "since=-1h&pretty", "since=-1h&format=csv", "since=-1h&until=now", "since=-1h&fill=0")
-    tags += [ask(service(filled), f"/timedata/daily/sum/?{other}").headers["etag"] for other in others]
-    tags += [ask(service(filled), "/timedata/daily/max/?since=-1h").headers["etag"]]
-    Catalog(filled)["daily"].record([("x", 1, 1700000000)])
-    tags += [ask(service(filled), question).headers["etag"]]
+    tags += [ask(service(tmp_path), f"/timedata/daily/sum/?{other}").headers["etag"] for other in others]
+    tags += [ask(service(tmp_path), "/timedata/daily/max/?since=-1h").headers["etag"]]
+    Catalog(tmp_path)["daily"].record([("x", 1, 1700000000)])
+    tags += [ask(service(tmp_path), question).headers["etag"]]
     assert len(tags) - 1 == len(set(tags))
 
 
