@@ -72,6 +72,12 @@ def test_the_page_names_only_files_that_there_are() -> None:
     assert {"uPlot.iife.min.js", "uPlot.min.css"} == named - {path.name for path in SOURCES}
 
 
+def test_all_modules_are_asked_for_at_once() -> None:
+    """The page names every module, so that a browser need not read one to learn of the next."""
+    named = re.findall(r'modulepreload" href="\$\{up\}dashboard/([\w.]+)"', TEXT)
+    assert [path.name for path in SOURCES if path.suffix == ".js" and path.name != "main.js"] == named
+
+
 def test_no_file_asks_another_host() -> None:
     """No script or style names an address; XML's own name of SVG is none."""
     for path in SOURCES:
