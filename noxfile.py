@@ -139,6 +139,13 @@ def survive(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def collectd(session: nox.Session) -> None:
+    """What collectd's write_graphite sends is what arrives; collectd has to be installed."""
+    install(session, "test")
+    session.run("pytest", "tests/clients/test_graphite.py", env={"COLLECTD": "1"})
+
+
+@nox.session(default=False)
 def fuzz(session: nox.Session) -> None:
     """Atheris looks for datagrams that break something, for a minute or as many seconds as are given."""
     install(session, "test", "fuzz")

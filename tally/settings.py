@@ -73,6 +73,11 @@ def _whole(least: int, most: int | None = None) -> Callable[[Any], int]:
     return parse
 
 
+def _port_or_none(value: Any) -> int | None:
+    found: int | None = None if value in (None, "") else _whole(0, 65535)(value)
+    return found
+
+
 def _duration(value: Any) -> float:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         value = float(value)
@@ -98,6 +103,10 @@ def _path(value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or str(value).strip() == "":
         raise ValueError
     return Path(value)
+
+
+def _path_or_none(value: Any) -> Path | None:
+    return None if value in (None, "") else _path(value)
 
 
 def _address(value: Any) -> str:
@@ -142,6 +151,7 @@ def _networks(value: Any) -> "tuple[IPv4Network | IPv6Network, ...]":
 
 
 _PORT = Kind("a port", "a whole number from 0 to 65535", _whole(0, 65535))
+_PORT_OR_NONE = Kind("a port", "a whole number from 0 to 65535, or nothing", _port_or_none)
 _SECONDS = Kind("a duration", "a number of seconds greater than 0", _duration)
 _COUNT = Kind("a count", "a whole number of at least 0", _whole(0))
 _WHOLE_SECONDS = Kind("a whole duration", "a whole number of seconds of at least 0", _whole(0))
@@ -150,6 +160,7 @@ _PROCESSES = Kind("a number of processes", "a whole number from 1 to 1024", _who
 _FLAG = Kind("a flag", "true or false", _flag)
 _NAMING = Kind("a way of naming", "path or route", _naming)
 _DIRECTORY = Kind("a directory", "the path of a directory", _path)
+_PATH_OR_NONE = Kind("a path", "the path of a socket, or nothing", _path_or_none)
 _ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
 _ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or nothing", _address_or_none)
 _NAME_PREFIX = Kind("a prefix", "at most 255 bytes without white space or control characters", _prefix)
@@ -162,6 +173,9 @@ SETTINGS = (
     Setting("TALLY_HOST", "127.0.0.1", _ADDRESS_OR_NONE,
             "address to listen on, and clients' default address; empty: the client writes into the archives itself"),
     Setting("TALLY_PORT", "8900", _PORT, "UDP port to listen on, and clients' default port", zero=_CHOSEN),
+    Setting("TALLY_TCP_PORT", "", _PORT_OR_NONE, "TCP port to take lines on; empty: none", zero=_CHOSEN),
+    Setting("TALLY_UNIX_DATAGRAM", "", _PATH_OR_NONE, "unix socket to take datagrams of lines on; empty: none"),
+    Setting("TALLY_UNIX_STREAM", "", _PATH_OR_NONE, "unix socket to take streams of lines on; empty: none"),
     Setting("TALLY_FLUSH_TIME", "5", _SECONDS, "time between flushes", "seconds"),
     Setting("TALLY_PREFIX", "", _NAME_PREFIX, "put before every name that the client sends"),
     Setting("TALLY_INSTALL_ADMIN", "False", _FLAG, "Django: include the admin in `tally.urls`"),
@@ -189,6 +203,9 @@ class Settings:
     data_dir: Path
     host: str
     port: int
+    tcp_port: int | None
+    unix_datagram: Path | None
+    unix_stream: Path | None
     flush_time: float
     prefix: str
     install_admin: bool

@@ -47,10 +47,13 @@ class Reason(StrEnum):
     RATE = "rate"
     EVENT = "event"
     CHECK = "check"
+    LENGTH = "length"
+    CUT = "cut"
 
 
-# Only lines for `statsd` are rejected as these.
+# Only lines for `statsd` are rejected as the first, and only those of a stream as the second.
 OF_STATSD = frozenset((Reason.TYPE, Reason.RATE, Reason.EVENT, Reason.CHECK))
+OF_STREAMS = frozenset((Reason.LENGTH, Reason.CUT))
 
 
 class Sample(NamedTuple):

@@ -81,10 +81,18 @@ def started(directory: Path, *arguments: str, **settings: object) -> Iterator[Ru
 
 
 @contextmanager
-def launched(command: Sequence[str], variables: Mapping[str, str], *, cwd: Path | None = None) -> Iterator[Running]:
+def launched(
+    command: Sequence[str], variables: Mapping[str, str], *, cwd: Path | None = None, pass_fds: Sequence[int] = ()
+) -> Iterator[Running]:
     """Start any program, and see to it that it ends with all that it has started."""
     process = subprocess.Popen(
-        command, env=variables, cwd=cwd, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        env=variables,
+        cwd=cwd,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        pass_fds=pass_fds,
     )
     running = Running(process)
     try:

@@ -14,6 +14,9 @@ DEFAULTS: dict[str, Any] = {
     "data_dir": Path("tally-data"),
     "host": "127.0.0.1",
     "port": 8900,
+    "tcp_port": None,
+    "unix_datagram": None,
+    "unix_stream": None,
     "flush_time": 5.0,
     "prefix": "",
     "install_admin": False,
@@ -32,6 +35,9 @@ DEFAULTS: dict[str, Any] = {
 
 PORTS: list[tuple[object, int]] = [("0", 0), ("65535", 65535), (" 8900 ", 8900), (0, 0), (65535, 65535)]
 NO_PORTS = ["-1", "65536", "", "8900.0", "http", "８９００", -1, 65536, 8900.0, True, None, b"8900"]
+NOTHING: list[tuple[object, None]] = [("", None), (None, None)]
+PATHS: list[tuple[object, Path]] = [("/run/tally/lines", Path("/run/tally/lines")), (Path("x"), Path("x"))]
+NO_PATHS: list[object] = [" ", 5, b"lines", True]
 DURATIONS: list[tuple[object, float]] = [
     ("5", 5.0),
     ("0.001", 0.001),
@@ -64,6 +70,9 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_DATA_DIR": [("/var/lib/tally", Path("/var/lib/tally")), (Path("x"), Path("x"))],
     "TALLY_HOST": [*ADDRESSES, ("", ""), (None, "")],
     "TALLY_PORT": [*PORTS],
+    "TALLY_TCP_PORT": [*PORTS, *NOTHING],
+    "TALLY_UNIX_DATAGRAM": [*PATHS, *NOTHING],
+    "TALLY_UNIX_STREAM": [*PATHS, *NOTHING],
     "TALLY_FLUSH_TIME": [*DURATIONS],
     "TALLY_PREFIX": [("", ""), (None, ""), ("site.", "site."), ("é" * 127, "é" * 127), ("x" * 255, "x" * 255)],
     "TALLY_INSTALL_ADMIN": [
@@ -99,6 +108,12 @@ BAD: dict[str, tuple[str, list[object]]] = {
         [*NO_ADDRESSES],
     ),
     "TALLY_PORT": ("is not a port: use a whole number from 0 to 65535", [*NO_PORTS]),
+    "TALLY_TCP_PORT": (
+        "is not a port: use a whole number from 0 to 65535, or nothing",
+        [each for each in NO_PORTS if each not in ("", None)],
+    ),
+    "TALLY_UNIX_DATAGRAM": ("is not a path: use the path of a socket, or nothing", [*NO_PATHS]),
+    "TALLY_UNIX_STREAM": ("is not a path: use the path of a socket, or nothing", [*NO_PATHS]),
     "TALLY_FLUSH_TIME": ("is not a duration: use a number of seconds greater than 0", [*NO_DURATIONS]),
     "TALLY_PREFIX": (
         "is not a prefix: use at most 255 bytes without white space or control characters",

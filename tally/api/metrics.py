@@ -42,6 +42,9 @@ METRICS = (
            ("collector", "outcome")),
     Metric("tally_kernel_drops_total", "counter", "datagrams that the kernel dropped as the receive buffer was full",
            ("collector",), "all"),
+    Metric("tally_connections_total", "counter", "connections for lines by outcome: `taken`, or `refused` by "
+           "TALLY_ALLOW or as there were too many", ("collector", "outcome")),
+    Metric("tally_connections_open", "gauge", "connections for lines that are open", ("collector",)),
     Metric("tally_receive_buffer_bytes", "gauge", "size of the receive buffer", ("collector",)),
     Metric("tally_receive_queue_bytes", "gauge", "bytes of the receive buffer in use when the last flush began",
            ("collector",)),
@@ -147,6 +150,8 @@ def _of_collector(identity: str, status: dict[str, Any]) -> Iterator[Value]:
     own = (identity,)
     yield "tally_datagrams_total", (identity, "taken"), status["datagrams"]
     yield "tally_datagrams_total", (identity, "refused"), status["refused"]
+    yield "tally_connections_total", (identity, "taken"), status["connections"]
+    yield "tally_connections_total", (identity, "refused"), status["connections_refused"]
     for name, key in _NUMBERS:
         if status[key] is not None:
             yield name, own, status[key]
@@ -161,6 +166,7 @@ def _of_collector(identity: str, status: dict[str, Any]) -> Iterator[Value]:
 
 _NUMBERS = (
     ("tally_kernel_drops_total", "kernel_drops"),
+    ("tally_connections_open", "connections_open"),
     ("tally_receive_buffer_bytes", "receive_buffer"),
     ("tally_receive_queue_bytes", "receive_queue"),
     ("tally_lines_accepted_total", "accepted"),

@@ -21,12 +21,11 @@ from tally.cli.progress import Progress
 from tally.wire import DATAGRAM_MAX_BYTES, Reason, Sample, parse_line
 
 BLOCK_BYTES = 65_536
-LENGTH = "length"
 
 FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
 MEANINGS: dict[str, str] = {
-    LENGTH: "longer than a datagram",
+    Reason.LENGTH: "longer than a datagram",
     Reason.ENCODING: "not UTF-8",
     Reason.FIELDS: "not a name, a value and maybe a timestamp",
     Reason.NAME: "the name is longer than 255 bytes or has white space or control characters",
@@ -103,9 +102,9 @@ class Lines:
         return f"read {counted(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
 
 
-def judge(text: bytes, now: int, rules: Rules) -> Sample | str:
+def judge(text: bytes, now: int, rules: Rules) -> Sample | Reason:
     """Return the sample in a line, or the reason why it is not taken."""
-    return LENGTH if len(text) > rules.longest_bytes else parse_line(text, now, rules.max_future_s)
+    return Reason.LENGTH if len(text) > rules.longest_bytes else parse_line(text, now, rules.max_future_s)
 
 
 def blocks(file: IO[bytes], longest_bytes: int) -> Iterator[list[bytes]]:

@@ -23,6 +23,8 @@ LISTENING = {
     "TALLY_HOST": "address to listen on for samples",
     "TALLY_PORT": "UDP port to listen on; 0: the kernel chooses a free one",
 }
+# Where lines are taken beside.
+LINES = ("TALLY_TCP_PORT", "TALLY_UNIX_DATAGRAM", "TALLY_UNIX_STREAM")
 SENDING = {"TALLY_HOST": "address of the collector", "TALLY_PORT": "UDP port of the collector"}
 
 

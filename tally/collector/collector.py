@@ -1,9 +1,11 @@
-"""The collector: a receiver, a rollup that is swapped at each flush, a store that commits it, and the books on them.
+"""The collector: receivers, a rollup that is swapped at each flush, a store that commits it, and the books on them.
 
 Receiving goes on in the event loop while a worker thread flushes. At the end the kernel is told to queue nothing more,
-what it holds is taken, and one last flush commits it.
+what it holds is taken, and one last flush commits it. Sockets that were handed over are not told so: what comes from
+then on waits in them for the next collector.
 """
 
+import contextlib
 import logging
 import math
 import socket
@@ -19,12 +21,15 @@ from tally.collector.complaint import Complaint
 from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, refuse_more
 from tally.collector.receiver import Receiver
 from tally.collector.recent import Recent
+from tally.collector.sockets import Sockets
 from tally.collector.store import Store
+from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
 from tally.engine.gauges import Gauges
 from tally.engine.rollup import Rollup
 from tally.settings import Settings
 from tally.status import StatusFile, remove_stale
+from tally.wire import Reason
 
 logger = logging.getLogger("tally.collector")
 
@@ -33,22 +38,28 @@ FLUSH_CELLS = 200_000
 ROLLUP_CELLS = 1_000_000
 # The last drain ends by itself where the kernel can be told to queue nothing more, and is bounded elsewhere.
 LAST_DRAIN_S = 10.0
+# What is handed over may be written to all the while, and the next collector takes it.
+HANDED_DRAIN_S = 1.0
 
 
 class Collector:
-    """Collects from `sock`, which it closes at its end, into the archives of `settings.data_dir`."""
+    """Collects from `sockets`, which it closes at its end, into the archives of `settings.data_dir`."""
 
-    def __init__(self, settings: Settings, sock: socket.socket, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: Settings, sockets: Sockets, *, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
-        self._sock = sock
+        self._sockets = sockets
         self._clock = clock
         self._started = clock()
         self._store = Store(Catalog(settings.data_dir, clock=clock), max_names=settings.max_names)
         self._status = StatusFile(settings.data_dir)
-        self._receiver = Receiver(sock, self._take, allow=settings.allow)
-        self._buffer_bytes = granted_bytes(sock)
-        self._kernel_drops = kernel_drops(sock)
-        self._queued_bytes = queued_bytes(sock)
+        self._receivers = [
+            Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow)
+            for sock in sockets.datagrams
+        ]
+        self._streams = Streams(sockets.streams, self._take, self._reject, allow=settings.allow)
+        self._buffer_bytes = sum(map(granted_bytes, sockets.datagrams))
+        self._kernel_drops = self._of_udp(kernel_drops)
+        self._queued_bytes = self._of_udp(queued_bytes)
         self._recent = Recent(time.monotonic())
         self._complaint = Complaint()
         self._accepted = 0
@@ -73,14 +84,25 @@ class Collector:
         if self._rollup.size >= FLUSH_CELLS:
             self._full.set()
 
+    def _reject(self, line: bytes, reason: Reason) -> None:
+        self._rollup.reject(line, reason)
+
+    def _of_udp(self, measure: Callable[[socket.socket], int | None]) -> int | None:
+        """Return the sum over UDP sockets, None where the kernel does not say; in others it drops nothing."""
+        found = [measure(sock) for sock in self._sockets.datagrams if sock.family != socket.AF_UNIX]
+        known = [each for each in found if each is not None]
+        return sum(known) if len(known) == len(found) else None
+
     async def run(self, stop: anyio.Event) -> None:
         """Collect until `stop` is set or the task is cancelled, and then until what came before is committed."""
-        with self._sock:
+        with contextlib.closing(self._sockets):
             await to_thread.run_sync(self._begin)
             self._rollup = self._new_rollup()
             try:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._receiver.run)
+                    for receiver in self._receivers:
+                        tasks.start_soon(receiver.run)
+                    tasks.start_soon(self._streams.run)
                     tasks.start_soon(self._flush_regularly)
                     await stop.wait()
                     tasks.cancel_scope.cancel()
@@ -92,12 +114,7 @@ class Collector:
         remove_stale(self._settings.data_dir, self._clock())
         self._store.look()
         self._status.write(self.status())
-        logger.info(
-            "collecting on UDP %s port %s, with a receive buffer of %s bytes of the %s asked for",
-            *self._sock.getsockname()[:2],
-            self._buffer_bytes,
-            self._settings.receive_buffer,
-        )
+        self._sockets.tell(asked_bytes=self._settings.receive_buffer)
 
     async def _flush_regularly(self) -> None:
         due = time.monotonic()
@@ -115,11 +132,11 @@ class Collector:
 
     def _commit(self, batch: Rollup) -> None:
         began = time.monotonic()
-        self._queued_bytes = queued_bytes(self._sock)
+        self._queued_bytes = self._of_udp(queued_bytes)
         self._store.flush(batch, self._clock())
         self._accepted += batch.accepted
         self._rejected.update(batch.rejected)
-        self._kernel_drops = kernel_drops(self._sock)
+        self._kernel_drops = self._of_udp(kernel_drops)
         self._flushes += 1
         self._flush_s = time.monotonic() - began
         self._flushes_s += self._flush_s
@@ -129,10 +146,7 @@ class Collector:
         self._status.write(self.status())
 
     async def _end(self) -> None:
-        refuse_more(self._sock)
-        deadline = time.monotonic() + LAST_DRAIN_S
-        while self._receiver.drain(1) and time.monotonic() < deadline:
-            pass
+        self._take_the_last()
         await self._flush()
         self._complaint.note(math.inf, self._books(), {})
         self._status.remove()
@@ -142,6 +156,15 @@ class Collector:
             self._rejected.total(),
             "an unknown number of" if self._kernel_drops is None else self._kernel_drops,
         )
+
+    def _take_the_last(self) -> None:
+        deadline = time.monotonic() + (HANDED_DRAIN_S if self._sockets.are_handed else LAST_DRAIN_S)
+        if not self._sockets.are_handed:
+            for sock in self._sockets.datagrams:
+                refuse_more(sock)
+        for receiver in self._receivers:
+            receiver.finish(deadline)
+        self._streams.finish(deadline)
 
     def status(self) -> dict[str, Any]:
         """Return the books as of the last flush: counters since the start, and times in unix seconds."""
@@ -155,8 +178,11 @@ class Collector:
             "flushes": self._flushes,
             "flush_seconds": self._flush_s,
             "flush_seconds_total": self._flushes_s,
-            "datagrams": self._receiver.datagrams,
-            "refused": self._receiver.refused,
+            "datagrams": sum(each.datagrams for each in self._receivers),
+            "refused": sum(each.refused for each in self._receivers),
+            "connections": self._streams.taken,
+            "connections_refused": self._streams.refused,
+            "connections_open": self._streams.open,
             "kernel_drops": self._kernel_drops,
             "receive_buffer": self._buffer_bytes,
             "receive_queue": self._queued_bytes,

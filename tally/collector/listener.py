@@ -28,7 +28,7 @@ def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = Fals
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if shared:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        _ask_for_buffer(sock, receive_buffer_bytes)
+        ask_for_buffer(sock, receive_buffer_bytes)
         sock.bind(address)
         sock.setblocking(False)
     except (OSError, UnicodeError) as error:
@@ -42,11 +42,16 @@ def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = Fals
     return sock
 
 
-def _ask_for_buffer(sock: socket.socket, size_bytes: int) -> None:
+def ask_for_buffer(sock: socket.socket, size_bytes: int, *, only_by_force: bool = False) -> None:
+    """Ask the kernel for a receive buffer of so many bytes; `granted_bytes` tells what it gave.
+
+    With `only_by_force` the buffer stays as it is where the process is not privileged.
+    """
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size_bytes)
     except OSError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+        if not only_by_force:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
 
 
 def granted_bytes(sock: socket.socket) -> int:
@@ -81,8 +86,12 @@ def _row(sock: socket.socket) -> list[str] | None:
 def refuse_more(sock: socket.socket) -> None:
     """Let the kernel queue nothing more for this socket, so that reading what it holds comes to an end.
 
-    A socket that is connected to itself gets nothing from anyone else, and keeps what was queued before.
+    A socket that is connected to itself gets nothing from anyone else, and keeps what was queued before. A unix socket
+    is shut, which its senders are told; it gives empty datagrams when there is nothing more.
     """
+    if sock.family == socket.AF_UNIX:
+        sock.shutdown(socket.SHUT_RD)
+        return
     host, port, *rest = sock.getsockname()
     loopback = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
     sock.connect((loopback, port, *rest))

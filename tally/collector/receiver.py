@@ -2,10 +2,11 @@
 
 Waking for every datagram costs more than taking it. So after datagrams were found the receiver rests before it looks
 again, and only where there was none does it wait for the kernel to wake it. What the socket's buffer holds meanwhile
-bounds the rest.
+bounds the rest. A unix socket holds a few datagrams only, whatever its buffer, and its senders wait: it is given none.
 """
 
 import socket
+import time
 from collections.abc import Callable
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -41,7 +42,10 @@ class Receiver:
         self._take = take
         self._read = self._read_allowed if allow else self._read_all
         self._is_allowed = lru_cache(maxsize=4096)(lambda host: is_allowed(host, allow))
+        self._is_unix = sock.family == socket.AF_UNIX
         self._rest_s = LONG_REST_S if granted_bytes(sock) >= LARGE_BUFFER_BYTES else REST_S
+        if self._is_unix:
+            self._rest_s = 0.0
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -56,14 +60,28 @@ class Receiver:
         taken = 0
         for _ in range(batches):
             batch, found = self._read()
-            self.datagrams += len(batch)
-            self.refused += found - len(batch)
+            self._hand_on(batch, found)
             taken += found
-            if batch:
-                self._take(batch)
             if found < BATCH_DATAGRAMS:
                 break
         return taken
+
+    def finish(self, deadline: float) -> None:
+        """Take all that the kernel holds of a socket that was told to refuse more, until `deadline` of the clock."""
+        while time.monotonic() < deadline:
+            batch, found = self._read()
+            while self._is_unix and batch and not batch[-1]:  # At its end it gives empty ones without end.
+                batch.pop()
+                found -= 1
+            if not found:
+                return
+            self._hand_on(batch, found)
+
+    def _hand_on(self, batch: list[bytes], found: int) -> None:
+        self.datagrams += len(batch)
+        self.refused += found - len(batch)
+        if batch:
+            self._take(batch)
 
     def _read_all(self) -> tuple[list[bytes], int]:
         """Return a batch, and how many datagrams were read for it."""

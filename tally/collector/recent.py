@@ -47,6 +47,7 @@ def losses(books: Mapping[str, Any]) -> Counter[Loss]:
     found: Counter[Loss] = Counter({("lines", reason): count for reason, count in books["rejected"].items()})
     found["datagrams", "refused"] = books["refused"]
     found["datagrams", "kernel_drops"] = books["kernel_drops"] or 0
+    found["connections", "refused"] = books["connections_refused"]
     for slug, account in books["archives"].items():
         found.update({("samples", slug, outcome): account[outcome] for outcome in LOSSES_OF_SAMPLES})
     return found

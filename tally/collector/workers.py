@@ -7,7 +7,6 @@ collector runs in this process; the others stop when it does, however that happe
 import logging
 import multiprocessing
 import signal
-import socket
 from collections.abc import Callable, Coroutine, Sequence
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
@@ -18,9 +17,9 @@ from anyio import to_thread
 
 from tally import log
 from tally.collector.collector import Collector
-from tally.collector.listener import bind
+from tally.collector.sockets import Sockets, bind_all
 from tally.engine.catalog import Catalog
-from tally.errors import InvalidSetting, WorkerDied
+from tally.errors import WorkerDied
 from tally.settings import Settings
 
 logger = logging.getLogger("tally.collector")
@@ -31,7 +30,7 @@ Beside = Callable[[anyio.Event], Coroutine[Any, Any, None]]
 def run(
     settings: Settings,
     *,
-    sockets: Sequence[socket.socket] | None = None,
+    sockets: Sequence[Sockets] | None = None,
     beside: Beside | None = None,
     log_format: str = "text",
 ) -> None:
@@ -47,27 +46,11 @@ def run(
     sockets = sockets or bind_all(settings)
     Catalog(settings.data_dir).prepare()
     spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=_work, args=(settings, sock, log_format), daemon=True) for sock in sockets[1:]]
-    for worker, sock in zip(workers, sockets[1:], strict=True):
+    workers = [spawn.Process(target=_work, args=(settings, each, log_format), daemon=True) for each in sockets[1:]]
+    for worker, each in zip(workers, sockets[1:], strict=True):
         worker.start()
-        sock.close()
+        each.close()
     _run(Collector(settings, sockets[0]), workers, beside)
-
-
-def bind_all(settings: Settings) -> list[socket.socket]:
-    """Return a bound socket a worker, all on the same port.
-
-    :raises InvalidSetting: when `TALLY_HOST` is empty.
-    :raises AddressUnavailable: when the address cannot be listened on.
-    """
-    if not settings.host:
-        raise InvalidSetting("TALLY_HOST='' is not an address to listen on: use an IP address or a host name")
-    shared = settings.workers > 1
-    size = settings.receive_buffer
-    first = bind(settings.host, settings.port, receive_buffer_bytes=size, shared=shared)
-    port = first.getsockname()[1]
-    others = (bind(settings.host, port, receive_buffer_bytes=size, shared=True) for _ in range(1, settings.workers))
-    return [first, *others]
 
 
 def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Beside | None) -> None:
@@ -108,9 +91,9 @@ async def _watch(worker: BaseProcess, stop: anyio.Event, died: list[BaseProcess]
         stop.set()
 
 
-def _work(settings: Settings, sock: socket.socket, log_format: str) -> None:
+def _work(settings: Settings, sockets: Sockets, log_format: str) -> None:
     log.set_up(log_format)
-    _run(Collector(settings, sock), [], _stop_with_parent)
+    _run(Collector(settings, sockets), [], _stop_with_parent)
 
 
 async def _stop_with_parent(stop: anyio.Event) -> None:

@@ -115,8 +115,12 @@ class Rollup:
     def _add_line(self, line: bytes, now: int) -> None:
         reason = self._add_measures(line, now) if statsd.is_statsd(line) else self._add_one(line, now)
         if reason is not None:
-            self.rejected[reason] += 1
-            self.examples.setdefault(reason, line)
+            self.reject(line, reason)
+
+    def reject(self, line: bytes, reason: Reason) -> None:
+        """Count a line that is not taken."""
+        self.rejected[reason] += 1
+        self.examples.setdefault(reason, line)
 
     def _add_one(self, line: bytes, now: int) -> Reason | None:
         sample = parse_line(line, now, self._max_future_s)

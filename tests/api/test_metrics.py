@@ -38,6 +38,7 @@ def test_a_collectors_books(collected: Path) -> None:
     one = write(collected)
     values = scraped(service(collected))
     assert {(one, "taken"): 1000, (one, "refused"): 8} == values["tally_datagrams_total"]
+    assert {(one, "taken"): 40, (one, "refused"): 3} == values["tally_connections_total"]
     assert {(one, "name"): 1, (one, "value"): 7} == values["tally_lines_rejected_total"]
     outcomes = {
         ("daily", one, outcome): ACCOUNT[outcome] for outcome in ("stored", "expired", "cardinality", "dropped")
@@ -48,6 +49,7 @@ def test_a_collectors_books(collected: Path) -> None:
     own = {name: series[(one,)] for name, series in values.items() if (one,) in series}
     assert {
         "tally_kernel_drops_total": 6,
+        "tally_connections_open": 2,
         "tally_receive_buffer_bytes": 212992,
         "tally_receive_queue_bytes": 768,
         "tally_lines_accepted_total": 104,

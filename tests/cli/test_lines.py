@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.cli import lines
 from tally.cli.lines import MEANINGS, Lines, Rules, blocks, counted, size
 from tally.cli.progress import Progress
 from tally.wire import OF_STATSD, Reason, Sample
@@ -78,8 +77,8 @@ LONGEST = 65_507
         (b"\xff 1", Reason.ENCODING),
         (b"name 1".ljust(LONGEST), None),
         (b"name 1".ljust(LONGEST) + b"\r", None),
-        (b"name 1".ljust(LONGEST + 1), lines.LENGTH),
-        (b"name 1".ljust(LONGEST + 1) + b"\rx", lines.LENGTH),
+        (b"name 1".ljust(LONGEST + 1), Reason.LENGTH),
+        (b"name 1".ljust(LONGEST + 1) + b"\rx", Reason.LENGTH),
     ],
 )
 def test_each_line_is_judged(tmp_path: Path, line: bytes, reason: str | None) -> None:
@@ -104,7 +103,7 @@ def test_a_bad_line_is_told_with_its_number_and_reason(tmp_path: Path) -> None:
 
 def test_every_reason_has_a_meaning() -> None:
     """Whatever a line is rejected for when it is read can be told."""
-    assert {*Reason, lines.LENGTH} - {Reason.CARDINALITY, *OF_STATSD} == MEANINGS.keys()
+    assert {*Reason} - {Reason.CARDINALITY, Reason.CUT, *OF_STATSD} == MEANINGS.keys()
 
 
 def test_the_number_of_a_line_does_not_depend_on_the_blocks(tmp_path: Path) -> None:

@@ -23,6 +23,11 @@ class Collecting:
         """The port on which it takes datagrams."""
         return self.running.udp_port
 
+    @property
+    def tcp_port(self) -> int:
+        """The port on which it takes connections."""
+        return int(self.running.said(r"collecting on TCP \S+ port (\d+)")[1])
+
     def stored(self) -> dict[str, Aggregates]:
         """Return the aggregates of everything that is stored, by name."""
         found: dict[str, Aggregates] = self._archive.aggregate(by="name")

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from tally.collector import Collector
+from tally.collector import Collector, Sockets
 from tally.collector import collector as module
 from tally.collector.listener import bind
 from tally.engine import Catalog
@@ -30,7 +30,7 @@ class Bench:
         self.settings = Settings.load({}, **chosen)
         self.sock = bind("127.0.0.1", 0, receive_buffer_bytes=self.settings.receive_buffer)
         self.address = self.sock.getsockname()
-        self.collector = Collector(self.settings, self.sock, clock=lambda: self.now)
+        self.collector = Collector(self.settings, Sockets([self.sock]), clock=lambda: self.now)
         self.archive = Catalog(directory).create("daily", resolution=10, retention=0)
         self.stop = anyio.Event()
 
@@ -109,7 +109,7 @@ async def test_a_flush_that_has_begun_is_not_cancelled(tmp_path: Path) -> None:
     bench = Bench(tmp_path)
     bench.send(b"a 1")
     with bench.sock:
-        await bench.until(lambda: bench.collector._receiver.drain(1))
+        await bench.until(lambda: bench.collector._receivers[0].drain(1))
         with anyio.CancelScope() as scope:
             scope.cancel()
             await bench.collector._flush()

@@ -19,7 +19,8 @@ def test_losses_are_one_line(said: pytest.LogCaptureFixture) -> None:
     """All that was lost stands in one line, by place and reason, with an example of each rejected line."""
     Complaint().note(0, BOOKS, {"value": b"a one"})
     assert [
-        "lost: 5 datagrams as kernel_drops; 2 datagrams as refused; 3 lines as value, such as 'a one'; "
+        "lost: 8 connections as refused; 5 datagrams as kernel_drops; 2 datagrams as refused; "
+        "3 lines as value, such as 'a one'; "
         "4 samples of daily as cardinality; 6 samples of daily as dropped; 1 samples of daily as expired"
     ] == said.messages
     data = said.records[0].__dict__["data"]

@@ -4,7 +4,8 @@ import socket
 
 import pytest
 
-from tally.collector.listener import bind, granted_bytes, kernel_drops, queued_bytes, refuse_more
+from tally.collector import listener as module
+from tally.collector.listener import ask_for_buffer, bind, granted_bytes, kernel_drops, queued_bytes, refuse_more
 from tally.errors import AddressUnavailable
 
 BUFFER_BYTES = 65_536
@@ -63,6 +64,15 @@ def test_the_kernel_grants_what_it_can(size_bytes: int) -> None:
     """The size is that of the buffer which was asked for, not twice of it."""
     with bind("127.0.0.1", 0, receive_buffer_bytes=size_bytes) as sock:
         assert size_bytes == granted_bytes(sock)
+
+
+@pytest.mark.parametrize(("only_by_force", "expected"), [(True, 131_072), (False, 65_536)])
+def test_a_buffer_need_not_become_smaller(monkeypatch: pytest.MonkeyPatch, only_by_force: bool, expected: int) -> None:
+    """Who may not force the kernel can leave a buffer as another has made it."""
+    with bind("127.0.0.1", 0, receive_buffer_bytes=131_072) as sock:
+        monkeypatch.setattr(module, "SO_RCVBUFFORCE", 32_767)  # No kernel knows this option.
+        ask_for_buffer(sock, 65_536, only_by_force=only_by_force)
+        assert expected == granted_bytes(sock)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -1,13 +1,16 @@
 """From the socket to lists of datagrams."""
 
+import math
 import socket
 from collections.abc import Iterator
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
-from tally.collector.listener import bind
+from tally.collector.listener import bind, refuse_more
 from tally.collector.receiver import BATCH_DATAGRAMS, Receiver, is_allowed
+from tally.collector.unix import bind as bind_unix
 
 
 @pytest.fixture
@@ -72,3 +75,35 @@ def test_networks_are_of_either_family(host: str, expected: bool) -> None:
     """An address is allowed by its network, IPv4 also when it comes mapped into IPv6, and scopes do not matter."""
     networks = tuple(map(ip_network, ("10.0.0.0/24", "fd00::/16", "fe80::1/128")))
     assert expected == is_allowed(host, networks)
+
+
+def test_the_last_are_taken_until_there_are_none(sock: socket.socket) -> None:
+    """All that the kernel holds is taken, empty datagrams too, unless the time is over."""
+    batches: list[list[bytes]] = []
+    receiver = Receiver(sock, batches.append)
+    send(sock, BATCH_DATAGRAMS + 7)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"", sock.getsockname())
+    receiver.finish(-math.inf)
+    assert [] == batches
+    receiver.finish(math.inf)
+    assert BATCH_DATAGRAMS + 8 == receiver.datagrams == sum(map(len, batches))
+
+
+@pytest.mark.parametrize("last", [b"a 2", b""])
+def test_a_unix_socket_comes_to_its_end(tmp_path: Path, last: bytes) -> None:
+    """Once it is told to refuse more, what it held is taken, and its senders are told."""
+    batches: list[list[bytes]] = []
+    with (
+        bind_unix(tmp_path / "lines", socket.SOCK_DGRAM) as sock,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender,
+    ):
+        receiver = Receiver(sock, batches.append)
+        sender.connect(str(tmp_path / "lines"))
+        for datagram in (b"a 1", b"", last):
+            sender.send(datagram)
+        refuse_more(sock)
+        with pytest.raises(BrokenPipeError):
+            sender.send(b"a 3")
+        receiver.finish(math.inf)
+    assert [b"a 1", *([b"", last] if last else [])] == [each for batch in batches for each in batch]

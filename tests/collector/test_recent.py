@@ -11,9 +11,10 @@ BOOKS: dict[str, Any] = {
     "rejected": {"value": 3},
     "refused": 2,
     "kernel_drops": 5,
+    "connections_refused": 8,
     "archives": {"daily": {"stored": 9, "expired": 1, "cardinality": 4, "dropped": 6, "pending": 7, "error": ""}},
 }
-NOTHING: dict[str, Any] = {"rejected": {}, "refused": 0, "kernel_drops": None, "archives": {}}
+NOTHING: dict[str, Any] = {"rejected": {}, "refused": 0, "kernel_drops": None, "connections_refused": 0, "archives": {}}
 
 
 def test_every_loss_is_told_by_place_and_reason() -> None:
@@ -24,6 +25,7 @@ def test_every_loss_is_told_by_place_and_reason() -> None:
         "seconds": WINDOW_S,
         "lines": {"value": 3},
         "datagrams": {"kernel_drops": 5, "refused": 2},
+        "connections": {"refused": 8},
         "samples": {"daily": {"cardinality": 4, "dropped": 6, "expired": 1}},
     } == recent.told()
 
@@ -69,5 +71,5 @@ def test_what_is_kept_is_bounded() -> None:
 
 
 def test_losses_are_those_since_the_start() -> None:
-    """All that a collector has lost is 21 of these books."""
-    assert 3 + 2 + 5 + 1 + 4 + 6 == losses(BOOKS).total()
+    """All that a collector has lost is 29 of these books."""
+    assert 3 + 2 + 5 + 8 + 1 + 4 + 6 == losses(BOOKS).total()

@@ -44,6 +44,16 @@ def test_merge(create: Create) -> None:
     check_file(archive)
 
 
+def test_weighted_samples(create: Create) -> None:
+    """Samples that stand for a part of one more are stored as they are, and none is taken for lost by rounding."""
+    archive = create()
+    cell = (3.5, 7.0, 2.0, 2.0)
+    assert Outcome(stored=7) == archive.commit({1000: {"a": cell}, 1010: {"a": cell}}, now=1010)
+    assert {1000: 3.5, 1010: 3.5} == archive.aggregate("count")
+    assert {1000: 2.0, 1010: 2.0} == archive.aggregate("avg")
+    check_file(archive)
+
+
 def test_nothing(create: Create) -> None:
     """A commit without cells is one too."""
     archive = create()

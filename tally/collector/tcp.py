@@ -1,0 +1,36 @@
+"""TCP sockets: how they are bound, for lines and for HTTP."""
+
+import contextlib
+import socket
+
+from tally.errors import AddressUnavailable
+
+BACKLOG = 2048
+SETTINGS = {"TCP": "TALLY_HOST and TALLY_TCP_PORT", "HTTP": "TALLY_HTTP_HOST and TALLY_HTTP_PORT"}
+
+
+def listen(host: str, port: int, *, purpose: str = "TCP") -> socket.socket:
+    """Return a non-blocking socket that listens on `host` and `port` (0: the kernel chooses one).
+
+    It is bound before anything else begins, so that a port in use is one line and no half start.
+
+    :raises AddressUnavailable: when the address is unknown, in use, or not this machine's.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with contextlib.ExitStack() as unless_bound:
+            sock = unless_bound.enter_context(socket.socket(family, kind, protocol))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if host == "::":
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            sock.bind(address)
+            sock.listen(BACKLOG)
+            sock.setblocking(False)
+            unless_bound.pop_all()
+            return sock
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AddressUnavailable(
+            f"cannot listen on {purpose} {host} port {port}: {reason}; set {SETTINGS[purpose]} to an address of this "
+            "machine that is free"
+        ) from error

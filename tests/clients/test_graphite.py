@@ -1,0 +1,107 @@
+"""What Graphite's clients send, number by number."""
+
+import os
+import shutil
+import signal
+import socket
+import time
+from pathlib import Path
+
+import graphyte
+import pytest
+from datadog.dogstatsd.base import DogStatsd
+
+from tests.clients.collecting import collecting
+from tests.processes import LIMIT_S, launched
+
+COLLECTD = shutil.which("collectd", path="/usr/sbin:/usr/bin")
+CONFIGURATION = """
+Hostname "host.example"
+FQDNLookup false
+BaseDir "{directory}"
+PIDFile "{directory}/pid"
+LoadPlugin logfile
+LoadPlugin unixsock
+LoadPlugin write_graphite
+<Plugin logfile>
+  File stderr
+</Plugin>
+<Plugin unixsock>
+  SocketFile "{directory}/control"
+</Plugin>
+<Plugin write_graphite>
+  <Node "tally">
+    Host "127.0.0.1"
+    Port "{port}"
+    Protocol "{protocol}"
+    Prefix "collectd."
+  </Node>
+</Plugin>
+"""
+
+
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_the_client_graphyte(tmp_path: Path, protocol: str) -> None:
+    """Lines with timestamps and tags, by TCP and by UDP."""
+    now = int(time.time())
+    with collecting(tmp_path, "--tcp-port", "0") as collector:
+        port = collector.port if protocol == "udp" else collector.tcp_port
+        sender = graphyte.Sender("127.0.0.1", port=port, prefix="shop", protocol=protocol)
+        for value in range(1, 101):
+            sender.send("orders", value, timestamp=now - value % 7)
+        sender.send("queue", 2.5, tags={"env": "prod"})
+        sender.stop()
+        assert {"shop.orders": (100, 5050, 1, 100), "shop.queue;env=prod": (1, 2.5, 2.5, 2.5)} == collector.end()
+
+
+def test_the_client_datadog_on_a_unix_socket(tmp_path: Path) -> None:
+    """Datagrams on a unix socket are taken as those by UDP are, however many there are at once."""
+    path = tmp_path / "lines"
+    with collecting(tmp_path / "data", "--unix-datagram", str(path)) as collector:
+        assert collector.port
+        client = DogStatsd(socket_path=str(path), disable_telemetry=True, disable_buffering=True, socket_timeout=30)
+        for value in range(1000):
+            client.distribution("seconds", value)
+        client.close_socket()
+        assert {"seconds": (1000, 499_500, 0, 999)} == collector.end()
+
+
+def test_a_stream_is_taken_line_by_line(tmp_path: Path) -> None:
+    """What cuts a line into pieces does not matter, and StatsD may come by a stream too."""
+    path = tmp_path / "lines"
+    with collecting(tmp_path / "data", "--unix-stream", str(path)) as collector:
+        assert collector.port
+        with socket.socket(socket.AF_UNIX) as sender:
+            sender.connect(str(path))
+            for byte in b"a 1\r\nb:2|c|@0.5\na 3\n":
+                sender.sendall(bytes([byte]))
+            assert {"a": (2, 4, 1, 3), "b": (2, 4, 2, 2)} == collector.end()
+
+
+@pytest.mark.skipif("COLLECTD" not in os.environ, reason="`nox -s collectd` runs it, where collectd is installed")
+@pytest.mark.parametrize("protocol", ["tcp", "udp"])
+def test_collectd_s_write_graphite(tmp_path: Path, protocol: str) -> None:
+    """Each value that collectd is given comes out of the archive."""
+    assert COLLECTD is not None, "collectd is not installed"
+    now = int(time.time())
+    with collecting(tmp_path / "data", "--tcp-port", "0") as collector:
+        port = collector.port if protocol == "udp" else collector.tcp_port
+        configuration = tmp_path / "collectd.conf"
+        configuration.write_text(CONFIGURATION.format(directory=tmp_path, port=port, protocol=protocol))
+        with launched([COLLECTD, "-f", "-C", str(configuration)], {}) as daemon:
+            daemon.said("Initialization complete")
+            with socket.socket(socket.AF_UNIX) as control:
+                control.settimeout(LIMIT_S)
+                control.connect(str(tmp_path / "control"))
+                answers = control.makefile("r")
+                for number in range(1, 51):
+                    for name in ("orders", "queue"):
+                        told = f"PUTVAL host.example/shop/gauge-{name} interval=1 {now - 50 + number}:{number / 4}\n"
+                        control.sendall(told.encode())
+                        assert answers.readline().startswith("0 Success")
+                control.sendall(b"FLUSH plugin=write_graphite timeout=0\n")
+                assert answers.readline().startswith("0 Done")
+            assert 0 == daemon.end(signal.SIGTERM)
+        name = "collectd.host_example.shop.gauge-"
+        values = (50, sum(range(1, 51)) / 4, 0.25, 12.5)
+        assert {f"{name}orders": values, f"{name}queue": values} == collector.end()

@@ -1,0 +1,220 @@
+"""What a collector listens on, and sockets that others hand over, in real processes."""
+
+import functools
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tally.collector.listener import bind, kernel_drops
+from tally.collector.sockets import Handed, Sockets, bind_all, handed_over
+from tally.collector.tcp import listen
+from tally.collector.unix import bind as bind_unix
+from tally.engine import Catalog
+from tally.errors import AddressUnavailable, InvalidSetting
+from tally.settings import Settings
+from tests.processes import LIMIT_S, Running, environment, launched, started, wait_for
+
+HAND_OVER = "exec {descriptors}; LISTEN_PID=$$ exec {python} -m tally {command}"
+
+
+def stored(directory: Path) -> dict[str, float]:
+    """Return the sums of what an archive holds, by name."""
+    found: dict[str, float] = Catalog(directory)["all"].aggregate("sum", by="name")
+    return found
+
+
+def count(directory: Path) -> int:
+    """Return how many samples an archive holds."""
+    found: dict[int, int] = Catalog(directory)["all"].aggregate("count")
+    return sum(found.values())
+
+
+def has(directory: Path, samples: int) -> bool:
+    """Return whether an archive holds so many samples."""
+    return count(directory) >= samples
+
+
+@contextmanager
+def bound(settings: Settings, handed: Sequence[Handed] = ()) -> Iterator[list[Sockets]]:
+    """Bind all sockets, and close them."""
+    with ExitStack() as stack:
+        sockets = bind_all(settings, handed)
+        for each in sockets:
+            stack.callback(each.close)
+        yield sockets
+
+
+def test_without_further_settings_there_is_one_socket() -> None:
+    """A collector listens by UDP alone, unless told otherwise."""
+    with bound(Settings.load({}, port=0)) as [sockets]:
+        assert [1, 0, 0] == [len(sockets.datagrams), len(sockets.streams), len(sockets.paths)]
+        assert not sockets.are_handed
+
+
+def test_the_first_worker_has_all_that_is_not_udp(tmp_path: Path) -> None:
+    """TCP and unix sockets are those of one process, UDP of each; paths are gone when it ends."""
+    paths = {"unix_datagram": tmp_path / "datagrams", "unix_stream": tmp_path / "stream"}
+    with bound(Settings.load({}, port=0, tcp_port=0, workers=3, **paths)) as [first, *others]:
+        kinds = [(sock.family, sock.type) for sock in (*first.datagrams, *first.streams)]
+        assert [
+            (socket.AF_INET, socket.SOCK_DGRAM),
+            (socket.AF_UNIX, socket.SOCK_DGRAM),
+            (socket.AF_INET, socket.SOCK_STREAM),
+            (socket.AF_UNIX, socket.SOCK_STREAM),
+        ] == kinds
+        assert [(1, 0), (1, 0)] == [(len(each.datagrams), len(each.streams)) for each in others]
+        assert 1 == len({each.datagrams[0].getsockname() for each in (first, *others)})
+        assert sorted(paths.values()) == sorted(tmp_path.iterdir())
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_what_is_handed_over_is_all_there_is(tmp_path: Path) -> None:
+    """Sockets are told apart by what they are; one named http is not the collector's, and no path is removed."""
+    settings = Settings.load({}, tcp_port=0, receive_buffer=65_536)
+    with listen("127.0.0.1", 0) as http, bound(Settings.load({}, port=0), [Handed("http", http)]) as [own]:
+        assert not own.are_handed
+    udp, tcp = bind("127.0.0.1", 0, receive_buffer_bytes=4096), listen("127.0.0.1", 0)
+    unix = bind_unix(tmp_path / "lines", socket.SOCK_DGRAM)
+    with bound(settings, [Handed("udp", udp), Handed("tcp", tcp), Handed("unix", unix)]) as [sockets]:
+        assert Sockets([udp, unix], [tcp], are_handed=True) == sockets
+        assert 2 * 65_536 == udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+    assert (tmp_path / "lines").exists()
+
+
+def test_several_workers_cannot_share_what_is_handed_over() -> None:
+    """They would each count what the kernel dropped."""
+    said = r"TALLY_WORKERS='2' is not .* handed over: use 1"
+    with bind("127.0.0.1", 0, receive_buffer_bytes=4096) as udp, pytest.raises(InvalidSetting, match=said):
+        bind_all(Settings.load({}, workers=2), [Handed("udp", udp)])
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "6"}, {"LISTEN_FDS": "", "LISTEN_PID": "7"}],
+)
+def test_what_was_handed_to_another_process_is_not_touched(variables: dict[str, str]) -> None:
+    """Only what was meant for this process is taken."""
+    assert [] == handed_over(variables, 7)
+
+
+@contextmanager
+def activated(directory: Path, command: str, *sockets: socket.socket, names: str = "") -> Iterator[Running]:
+    """Start `tally` as systemd would, with sockets from file descriptor 3 on."""
+    descriptors = " ".join(f"{3 + number}<&{sock.fileno()}" for number, sock in enumerate(sockets))
+    script = HAND_OVER.format(descriptors=descriptors, python=sys.executable, command=command)
+    variables = {**environment(directory), "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": names}
+    inherited = [sock.fileno() for sock in sockets]
+    with launched(["/bin/bash", "-c", script], variables, pass_fds=inherited) as running:
+        yield running
+
+
+def flood(port: int, sent: list[int], over: threading.Event) -> None:
+    """Send until it is over, about ten thousand datagrams a second, and put into `sent` how many there were."""
+    number = 0
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("127.0.0.1", port))
+        while not over.is_set():
+            sender.send(b"flood %d" % number)
+            number += 1
+            if number % 50 == 0:
+                over.wait(0.005)
+    sent.append(number)
+
+
+def test_a_restart_loses_no_datagram(tmp_path: Path) -> None:
+    """What is sent while one collector ends and the next begins waits in the socket, and is stored by the next."""
+    Catalog(tmp_path).create("all", resolution=10)
+    sent: list[int] = []
+    over = threading.Event()
+    with bind("127.0.0.1", 0, receive_buffer_bytes=2**23) as sock:
+        sender = threading.Thread(target=flood, args=(sock.getsockname()[1], sent, over))
+        sender.start()
+        try:
+            for _ in range(3):
+                with activated(tmp_path, "collect", sock) as running:
+                    enough = count(tmp_path) + 200
+                    assert sock.getsockname()[1] == running.udp_port
+                    wait_for(functools.partial(has, tmp_path, enough), "some samples")
+                    assert 0 == running.end(signal.SIGTERM)
+        finally:
+            over.set()
+            sender.join(LIMIT_S)
+        with activated(tmp_path, "collect", sock) as running:
+            assert running.udp_port
+            assert 0 == running.end(signal.SIGTERM)
+        assert sent[0] == count(tmp_path) + (kernel_drops(sock) or 0)
+    assert 0 < sent[0]
+
+
+def test_serve_answers_on_a_socket_named_http(tmp_path: Path) -> None:
+    """All of its sockets can be handed over: datagrams, lines by TCP, and HTTP."""
+    Catalog(tmp_path).create("all", resolution=10)
+    udp, lines, http = bind("127.0.0.1", 0, receive_buffer_bytes=2**20), listen("127.0.0.1", 0), listen("127.0.0.1", 0)
+    with udp, lines, http, activated(tmp_path, "serve", udp, lines, http, names="udp:lines:http") as running:
+        assert f"http://127.0.0.1:{http.getsockname()[1]}" == running.url
+        assert udp.getsockname()[1] == running.udp_port
+        with socket.create_connection(lines.getsockname()) as sender:
+            sender.sendall(b"a 1\nb:2|c\n")
+        wait_for(lambda: stored(tmp_path) == {"a": 1, "b": 2}, "the lines")
+        assert 0 == running.end(signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("descriptor", "reason"),
+    [
+        ("3</dev/null", "Socket operation on non-socket"),
+        ("3<&-", "Bad file descriptor"),
+        ("3<>/dev/tcp/127.0.0.1/{port}", "it is no socket for datagrams, and none that others can connect to"),
+    ],
+)
+def test_what_cannot_be_listened_on_is_one_line(tmp_path: Path, descriptor: str, reason: str) -> None:
+    """Something else than a socket, or one that is a connection already, ends the start."""
+    with listen("127.0.0.1", 0) as listener:
+        descriptors = descriptor.format(port=listener.getsockname()[1])
+        script = HAND_OVER.format(descriptors=descriptors, python=sys.executable, command="collect")
+        with launched(["/bin/bash", "-c", script], {**environment(tmp_path), "LISTEN_FDS": "1"}) as running:
+            assert 2 == running.process.wait(LIMIT_S)
+            running.said(f"cannot listen on file descriptor 3, which LISTEN_FDS hands over: {reason}")
+    assert 1 == len(running.lines)
+
+
+def test_a_collector_takes_all_of_them(tmp_path: Path) -> None:
+    """Datagrams and streams on unix sockets, TCP and UDP come into the same archive, also in the last moment."""
+    Catalog(tmp_path / "data").create("all", resolution=10)
+    paths = (tmp_path / "datagrams", tmp_path / "stream")
+    options = ["--tcp-port", "0", "--unix-datagram", str(paths[0]), "--unix-stream", str(paths[1])]
+    with started(tmp_path / "data", "collect", *options, TALLY_FLUSH_TIME=3600, TALLY_ALLOW="127.0.0.0/8") as running:
+        running.said(rf"collecting on unix datagrams {paths[0]}, with a receive buffer")
+        tcp_port = int(running.said(r"collecting on TCP 127\.0\.0\.1 port (\d+)")[1])
+        running.said(rf"collecting on unix stream {paths[1]}")
+        with (
+            socket.create_connection(("127.0.0.1", tcp_port)) as tcp,
+            socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as stream,
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
+        ):
+            stream.connect(str(paths[1]))
+            datagrams.connect(str(paths[0]))
+            for _ in range(1000):
+                datagrams.send(b"datagrams 1")  # It waits where there is no room.
+            stream.sendall(b"stream 1\n" * 1000)
+            tcp.sendall(b"tcp 1\n" * 1000)
+            udp.sendto(b"udp 1\nudp 1", ("127.0.0.1", running.udp_port))
+            assert 0 == running.end(signal.SIGTERM)
+    assert {"datagrams": 1000, "stream": 1000, "tcp": 1000, "udp": 2} == stored(tmp_path / "data")
+    assert ["data"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_path_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
+    """A collector that cannot begin removes what it has made, and says what was wrong."""
+    (tmp_path / "stream").write_text("mine")
+    settings = Settings.load({}, port=0, unix_stream=tmp_path / "stream", unix_datagram=tmp_path / "datagrams")
+    with pytest.raises(AddressUnavailable, match="stream: Address already in use"):
+        bind_all(settings)
+    assert ["stream"] == [path.name for path in tmp_path.iterdir()]
