@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
+from tally.api import graphite
 from tally.api.message import (
     BODY_S,
     JSON,
@@ -16,7 +17,7 @@ from tally.api.message import (
 from tally.api.route import Asks, Route
 from tally.api.samples import KEY, MAX_LINES, REASONS
 from tally.engine.definition import RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
-from tally.engine.question import AGGREGATES, PARAMETERS, RELATIVE, WHOLE_MAX
+from tally.engine.question import AGGREGATES, RELATIVE, WHOLE_MAX
 
 Schema = dict[str, Any]
 
@@ -54,7 +55,8 @@ FAILURES = (
     Failure(414, f"path and query are longer than {MAX_URL_CHARACTERS} characters", lambda _: True),
     Failure(415, "the body is compressed by other means than gzip", lambda route: route.body == LINES),
     Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
-    Failure(500, "the file is damaged or not an archive", lambda route: bool(route.places) or route.body == LINES),
+    Failure(500, "the file is damaged or not an archive",
+            lambda route: bool(route.places) or route.reads or route.body == LINES),
     _UNAVAILABLE,
 )  # fmt: skip
 
@@ -175,6 +177,7 @@ _SCHEMAS: dict[str, Schema] = {
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
     "Stored": _object(_STORED),
+    **graphite.SCHEMAS,
     "Metrics": _TEXT,
     "File": {"description": "an SQLite database"},
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
@@ -233,7 +236,7 @@ def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
     return {
         "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.template)]),
         "summary": route.summary,
-        "parameters": [*map(_place, route.places), *map(_parameter, route.parameters), *_headers(route)],
+        "parameters": [*map(_place, route.places), *_parameters(route), *_headers(route)],
         **({"requestBody": _body(route)} if route.body else {}),
         "responses": _responses(route),
         "security": [{scheme: []} for scheme in _SECURITY] if needs_token else [],
@@ -246,6 +249,9 @@ def _place(name: str) -> dict[str, Any]:
 
 
 def _body(route: Route) -> dict[str, Any]:
+    if route.speaks is not None:
+        fields = {name: meaning.schema | {"description": meaning.text} for name, meaning in route.speaks.items()}
+        return {"content": {graphite.FORM: {"schema": {"type": "object", "properties": fields}}}}
     content = {"text/plain": {"schema": _LINES}} if route.body == LINES else _json_of(route.body)
     return {"required": True, "content": content}
 
@@ -254,9 +260,13 @@ def _headers(route: Route) -> list[dict[str, Any]]:
     return [_KEY, _ENCODING] if route.body == LINES else []
 
 
-def _parameter(name: str) -> dict[str, Any]:
-    schema = PARAMETER_SCHEMAS[name]
-    described = {"name": name, "in": "query", "description": PARAMETERS[name].meaning, "schema": schema}
+def _parameters(route: Route) -> list[dict[str, Any]]:
+    own = None if route.speaks is None else {name: each.schema for name, each in route.speaks.items()}
+    return [_parameter(name, text, (own or PARAMETER_SCHEMAS)[name]) for name, text in route.meanings.items()]
+
+
+def _parameter(name: str, meaning: str, schema: Schema) -> dict[str, Any]:
+    described = {"name": name, "in": "query", "description": meaning, "schema": schema}
     return {**described, "allowEmptyValue": True} if name == "pretty" else described
 
 
@@ -283,6 +293,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
 
 
 def _content(route: Route) -> dict[str, Any]:
+    if route.schema == "Rendered":
+        return {**_json_of(route.schema), "text/csv": {"schema": _TEXT}}
     return {route.media_type: {"schema": _reference("schemas", route.schema)}}
 
 

@@ -1,7 +1,7 @@
 """One route: how its path is written and matched, what it takes, and what its endpoint is handed."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ from tally.api.metrics import Metrics
 from tally.engine.catalog import Catalog
 from tally.engine.question import AGGREGATES, PARAMETERS, Question
 from tally.errors import InvalidQuestion
+from tally.graphite.request import Meaning
 from tally.settings import Settings
 
 
@@ -28,7 +29,9 @@ class Route:
     A data route `asks` a question and takes its parameters, others take what `takes` names. `schema` names the answer
     in the OpenAPI document, where one that `is_page` does not stand: it is for browsers. `fails_as` names the answer
     with 503, where that is no problem, and `body` what it is sent, of at most `max_body_bytes`. One that `is_open`
-    needs neither a token nor a file, and one that `is_private` a write token though it only reads.
+    needs neither a token nor a file, and one that `is_private` a write token though it only reads. One that `reads`
+    archives has none in its path. One that `speaks` Graphite's words only reads, whatever its method, takes the
+    parameters there, ignores others, and is the same with a slash at its end.
     """
 
     method: str
@@ -46,6 +49,8 @@ class Route:
     fails_as: str = ""
     body: str = ""
     max_body_bytes: int = MAX_BODY_BYTES
+    reads: bool = False
+    speaks: Mapping[str, Meaning] | None = field(default=None, hash=False)
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -55,7 +60,12 @@ class Route:
     @property
     def needs_write_token(self) -> bool:
         """Whether a token to read is not enough."""
-        return self.is_private or self.method != "GET"
+        return self.is_private or (self.method != "GET" and self.speaks is None)
+
+    @property
+    def is_question(self) -> bool:
+        """Whether it is about the data of archives, and so is counted."""
+        return self.asks is not None or self.reads
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -64,12 +74,19 @@ class Route:
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """The names of PARAMETERS that it takes."""
+        """The names of PARAMETERS, or of what it `speaks`, that it takes."""
         if self.asks is None:
             return self.takes
         aggregate = AGGREGATES[0] if "aggregate" in self.places else None
         question = Question(self.asks.kind, aggregate, self.asks.by)
         return tuple(name for name, parameter in PARAMETERS.items() if parameter.applies(question))
+
+    @property
+    def meanings(self) -> dict[str, str]:
+        """What its parameters mean, by name."""
+        if self.speaks is not None:
+            return {name: self.speaks[name].text for name in self.parameters}
+        return {name: PARAMETERS[name].meaning for name in self.parameters}
 
     def match(self, path: str) -> dict[str, str] | None:
         """Return what stands in the template's braces, or None where the path is not this route's."""
@@ -78,7 +95,8 @@ class Route:
 
     @cached_property
     def _expression(self) -> re.Pattern[str]:
-        return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.template)))
+        expression = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.template))
+        return re.compile(expression if self.speaks is None else f"{expression}/?")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Of two that match a path, the one that stands first is asked.
 
 from collections.abc import Callable
 
-from tally.api import endpoints, health, metrics, pages, samples
+from tally.api import endpoints, graphite, health, metrics, pages, samples
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Asks, Call, Route
 from tally.engine.backup import MEDIA_TYPE
@@ -49,6 +49,7 @@ ROUTES = (
           schema="File", media_type=MEDIA_TYPE, is_private=True),
     Route("POST", "/samples/", samples.post, "store the samples in the lines of the body", schema="Stored",
           body="Lines", max_body_bytes=MAX_SAMPLES_BYTES),
+    *graphite.ROUTES,
     _page("/", pages.overview, "the dashboard: all archives"),
     _page("/archive/{slug}/", pages.archive, "the dashboard: one archive"),
     _page("/dashboard/{file}", pages.file, "the dashboard's scripts, styles and icon"),

@@ -128,7 +128,7 @@ def _without_body(request: Request, reply: Reply) -> Reply:
 
 
 def _is_question(request: Request) -> bool:
-    return any(route.asks for route, _ in _find(request.path))
+    return any(route.is_question for route, _ in _find(request.path))
 
 
 def _find(path: str) -> list[tuple[Route, dict[str, str]]]:

@@ -21,7 +21,12 @@ from tests.api.cases import CASES, Case, bearer, fill
 # Pages are for browsers.
 ROUTES = tuple(route for route in ALL_ROUTES if not route.is_page)
 DOCUMENT = document(ALL_ROUTES, root="", guarded=True)
-BODIES = {"NewArchive": {"slug": "new"}, "ArchiveChanges": {"retention": 48}, "Lines": b"a 1"}
+BODIES = {
+    "NewArchive": {"slug": "new"},
+    "ArchiveChanges": {"retention": 48},
+    "Lines": b"a 1",
+    "Form": b"target=daily.*.*.*.avg",
+}
 
 
 def label(value: object) -> str:
@@ -57,7 +62,7 @@ def test_every_route_is_described_once() -> None:
 def test_every_parameter_is_described(route: Route) -> None:
     """A route's parameters are those it takes, with the engine's words."""
     described = {each["name"]: each["description"] for each in operation(route)["parameters"] if each["in"] == "query"}
-    assert {name: PARAMETERS[name].meaning for name in route.parameters} == described
+    assert route.meanings == described
     assert route.places == tuple(each["name"] for each in operation(route)["parameters"] if each["in"] == "path")
 
 
@@ -145,7 +150,9 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     target = route.template.format(slug=slug, aggregate="avg")
     method, body, headers = route.method, BODIES.get(route.body, b""), bearer("w")
     tokens: dict[str, Any] = {} if status == 403 else {"read_token": "r", "write_token": "w"}
-    if route.template == "/readyz" and status == 200:
+    if route.speaks is not None:
+        target += "?query=foreign.*&target=foreign.*.avg" if status == 500 else "?query=daily.*"
+    if route.template in ("/readyz", "/metrics/index.json") and status == 200:
         (directory / "foreign.db").unlink()
         tokens["host"] = ""
     if status == 304:
@@ -154,7 +161,7 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     elif status == 308:
         target = target.removesuffix("/")
     elif status == 400:
-        target += "?nonsense=1"
+        target += "?nonsense=1" if route.speaks is None else "&%FF"
     elif status == 401:
         headers = bearer("wrong")
     elif status == 405:
@@ -164,7 +171,7 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     elif status == 413:
         body = b" " * (route.max_body_bytes + 1)
     elif status == 414:
-        target += f"?_={'x' * 16_384}"
+        target += f"{'?' if route.speaks is None else '&'}_={'x' * 16_384}"
     elif status == 415:
         headers = {**headers, "Content-Encoding": "br"}
     elif status == 422:

@@ -24,6 +24,7 @@ LAYERS = (
     {"wire"},
     {"statsd"},
     {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},
+    {"graphite"},
     {"collector", "api", "direct"},
     {"client"},
     {"tally"},
@@ -35,6 +36,7 @@ LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 # What each part may use beside the standard library; the others nothing.
 PACKAGES = {
     "engine": {"apsw"},
+    "graphite": {"lark", "regex"},
     "collector": {"anyio"},
     "api": {"anyio", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},

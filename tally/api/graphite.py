@@ -1,0 +1,168 @@
+"""Graphite's routes, for Grafana and whatever else asks a Graphite: what was sent goes to `tally.graphite`.
+
+A form in the body counts as the query does. There are no events, and the tags in names cannot be asked for.
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from tally.api.message import COMMON_HEADERS, MAX_BODY_BYTES, Reply, Request, content_length, whole
+from tally.api.problems import Problem
+from tally.api.route import Call, Route
+from tally.errors import InvalidQuestion
+from tally.graphite import listing
+from tally.graphite.budget import Budget
+from tally.graphite.functions import FUNCTIONS
+from tally.graphite.rendering import Rendering
+from tally.graphite.request import (
+    EXPAND,
+    FIND,
+    FIND_FORMATS,
+    NOTHING,
+    RENDER,
+    Fields,
+    Meaning,
+    Render,
+    choice,
+    flag,
+    grouped,
+    queries,
+)
+from tally.graphite.request import FUNCTIONS as LIST
+
+# That of the Graphite whose words these are: Grafana chooses by it what to ask.
+VERSION = "1.1.10"
+FORM = "application/x-www-form-urlencoded"
+TEXT = "text/plain; charset=utf-8"
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_FLAG = {"enum": [0, 1]}
+_POINT = {"type": "array", "prefixItems": [{"type": ["number", "null"]}, {"type": "integer"}],
+          "minItems": 2, "maxItems": 2}  # fmt: skip
+
+
+def _objects(required: str, **properties: Any) -> dict[str, Any]:
+    item = {"type": "object", "properties": properties, "required": required.split(), "additionalProperties": False}
+    return {"type": "array", "items": item}
+
+
+SCHEMAS: dict[str, Any] = {
+    "Rendered": _objects(
+        "target tags datapoints",
+        target=_TEXT,
+        tags={"type": "object", "additionalProperties": _TEXT},
+        datapoints={"type": "array", "items": _POINT, "description": "value and unix seconds"},
+    ),
+    "Found": {"anyOf": [
+        _objects("text id allowChildren expandable leaf",
+                 text=_TEXT, id=_TEXT, allowChildren=_FLAG, expandable=_FLAG, leaf=_FLAG),
+        {"type": "object", "properties": {"metrics": _objects("name", name=_TEXT, path=_TEXT, is_leaf=_TEXT)},
+         "required": ["metrics"]},
+    ]},
+    "Expanded": {
+        "type": "object",
+        "properties": {"results": {"anyOf": [_TEXTS, {"type": "object", "additionalProperties": _TEXTS}]}},
+        "required": ["results"],
+    },
+    "Functions": {"type": "object", "description": "as Graphite tells them"},
+    "Version": _TEXT,
+}  # fmt: skip
+
+
+def render(call: Call) -> Reply:
+    """Answer the series of targets."""
+    asked = Render.read(_fields(call.request), call.now)
+    rendering = Rendering(call.catalog, asked, timeout_s=call.settings.query_timeout)
+    return Reply(200, (("Content-Type", rendering.media_type), *COMMON_HEADERS), rendering, rendering.close)
+
+
+def find(call: Call) -> Reply:
+    """Answer the nodes of the tree that a pattern matches."""
+    fields = _fields(call.request)
+    listed = listing.treejson if choice(fields, "format", FIND_FORMATS) == FIND_FORMATS[0] else listing.completer
+    return whole(listed(call.catalog, queries(fields)[-1], _budget(call), wildcards=flag(fields, "wildcards")))
+
+
+def expand(call: Call) -> Reply:
+    """Answer the paths that patterns match."""
+    fields = _fields(call.request)
+    found = listing.expand(call.catalog, queries(fields), _budget(call), leaves_only=flag(fields, "leavesOnly"))
+    paths = {path for matches in found.values() for path in matches}
+    return whole({"results": found if flag(fields, "groupByExpr") else sorted(paths)})
+
+
+def index(call: Call) -> Reply:
+    """Answer the paths of all metrics."""
+    _fields(call.request)
+    budget = _budget(call)
+    chunks = listing.index(call.catalog, budget)
+    return Reply(200, (("Content-Type", call.route.media_type), *COMMON_HEADERS), chunks, budget.stop)
+
+
+def functions(call: Call) -> Reply:
+    """Answer the functions that targets may call, by name or by group and name."""
+    described = {name: function.described() for name, function in FUNCTIONS.items()}
+    if not flag(_fields(call.request), "grouped"):
+        return whole(described)
+    groups: dict[str, dict[str, Any]] = {}
+    for name, each in described.items():
+        groups.setdefault(each["group"], {})[name] = each
+    return whole(groups)
+
+
+def version(call: Call) -> Reply:
+    """Answer the version of Graphite whose words these are."""
+    _fields(call.request)
+    body = VERSION.encode()
+    return Reply(200, (("Content-Type", call.route.media_type), content_length(body), *COMMON_HEADERS), (body,))
+
+
+def nothing(call: Call) -> Reply:
+    """Answer that there is none of what was asked for."""
+    _fields(call.request)
+    return whole([])
+
+
+def _budget(call: Call) -> Budget:
+    return Budget(call.settings.query_timeout)
+
+
+def _fields(request: Request) -> Fields:
+    """Return the fields of the query and of the form in the body.
+
+    :raises InvalidQuestion: when there are too many, one is not UTF-8, or the body is no form.
+    :raises Problem: 413 when the body is too long.
+    """
+    if len(request.body) > MAX_BODY_BYTES:
+        text = f"the body is longer than {MAX_BODY_BYTES} bytes: ask in several requests"
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+    media_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
+    if request.body and media_type != FORM:
+        raise InvalidQuestion(f"the body is {media_type!r:.100}: send a form, {FORM}")
+    form = Request(request.method, request.path, request.body.decode("latin-1"))
+    return grouped((*request.fields(), *form.fields()))
+
+
+def _get(template: str, endpoint: Any, summary: str, speaks: dict[str, Meaning], **more: Any) -> Route:
+    return Route("GET", template, endpoint, summary, takes=tuple(speaks), speaks=speaks, **more)
+
+
+def _both(template: str, endpoint: Any, summary: str, speaks: dict[str, Meaning], **more: Any) -> tuple[Route, Route]:
+    posted = Route("POST", template, endpoint, summary, takes=(), speaks=speaks, body="Form", **more)
+    return _get(template, endpoint, summary, speaks, **more), posted
+
+
+ROUTES = (
+    *_both("/render", render, "the series of targets", RENDER, schema="Rendered", reads=True),
+    *_both("/metrics/find", find, "the nodes of the tree that a pattern matches", FIND, schema="Found", reads=True),
+    *_both("/metrics/expand", expand, "the paths that patterns match", EXPAND, schema="Expanded", reads=True),
+    _get("/metrics/index.json", index, "the paths of all metrics", NOTHING, schema="Texts", reads=True),
+    _get("/functions", functions, "the functions that targets may call", LIST, schema="Functions"),
+    _get("/version", version, "the version of Graphite whose words these are", NOTHING, schema="Version",
+         media_type=TEXT),
+    _get("/tags", nothing, "none: the tags in names cannot be asked for", NOTHING, schema="Texts"),
+    _get("/tags/autoComplete/tags", nothing, "none", NOTHING, schema="Texts"),
+    _get("/tags/autoComplete/values", nothing, "none", NOTHING, schema="Texts"),
+    _get("/events/get_data", nothing, "none: there are no events", NOTHING, schema="Texts"),
+)  # fmt: skip

@@ -1,0 +1,81 @@
+"""Functions that change what series are called, and no value."""
+
+import re
+from dataclasses import replace
+
+from tally.errors import InvalidQuestion
+from tally.graphite.expression import Expression
+from tally.graphite.functions.signature import Function, Parameter
+from tally.graphite.series import Series
+from tally.graphite.target import parse, paths
+
+SERIES_LIST = Parameter("seriesList", "seriesList")
+
+
+def alias(series: list[Series], name: str) -> list[Series]:
+    """Call all series by the same name."""
+    return [replace(each, name=name) for each in series]
+
+
+def alias_by_node(series: list[Series], nodes: tuple[int | str, ...]) -> list[Series]:
+    """Call series by nodes of their paths, or by values of their tags."""
+    return [replace(each, name=key(each, nodes)) for each in series]
+
+
+def alias_by_metric(series: list[Series]) -> list[Series]:
+    """Call series by the last node of their paths."""
+    return substr(series, -1, 0)
+
+
+def alias_sub(series: list[Series], search: str, replacement: str) -> list[Series]:
+    """Replace in the names what a regular expression matches."""
+    expression = Expression(search)
+    return [replace(each, name=expression.sub(replacement, each.name)) for each in series]
+
+
+def substr(series: list[Series], start: int, stop: int) -> list[Series]:
+    """Call series by the nodes from `start` before `stop`, 0 for all that follow, of the innermost path."""
+    return [replace(each, name=_part(each.name, start, stop or None)) for each in series]
+
+
+def key(series: Series, nodes: tuple[int | str, ...]) -> str:
+    """Return the nodes and the values of tags, joined by dots; one that a series does not have is empty."""
+    parts = _path(series.name).split(";")[0].split(".")
+    return ".".join(_node(parts, series, node) for node in nodes)
+
+
+def _node(parts: list[str], series: Series, node: int | str) -> str:
+    if isinstance(node, int) and -len(parts) <= node < len(parts):
+        return parts[node]
+    return series.tags.get(str(node), "")
+
+
+def _path(name: str) -> str:
+    """Return the first path within functions that a name shows, or the name."""
+    if not name.endswith(")"):
+        return name
+    try:
+        return next((path.text for path in paths(parse(name))), name)
+    except InvalidQuestion:
+        return name  # It only looks like functions.
+
+
+def _part(name: str, start: int, stop: int | None) -> str:
+    left, right = name.rfind("(") + 1, name.find(")")
+    inner = name[left : right if right >= 0 else None]
+    return re.sub(",.*$", "", ".".join(inner.split(".")[start:stop]))
+
+
+FUNCTIONS = (
+    Function("alias", "Alias", "Calls all series by the same name.",
+             (SERIES_LIST, Parameter("newName", "string")), alias),
+    Function("aliasByNode", "Alias", "Calls each series by some nodes of its path, counted from 0, or by tags.",
+             (SERIES_LIST, Parameter("nodes", "nodeOrTag", multiple=True)), alias_by_node),
+    Function("aliasByMetric", "Alias", "Calls each series by the last node of its path, which is its aggregate.",
+             (SERIES_LIST,), alias_by_metric),
+    Function("aliasSub", "Alias", r"Replaces in each name what a regular expression matches; \1 is its first group.",
+             (SERIES_LIST, Parameter("search", "string"), Parameter("replace", "string")), alias_sub),
+    Function("substr", "Special", "Calls each series by the nodes of its path from start before stop.",
+             (SERIES_LIST, Parameter("start", "node", required=False, default=0),
+              Parameter("stop", "node", required=False, default=0)), substr),
+)  # fmt: skip

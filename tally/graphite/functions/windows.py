@@ -1,0 +1,108 @@
+"""Functions that look at other times than the target does, or at none."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tally.errors import InvalidQuestion
+from tally.graphite.functions.naming import SERIES_LIST
+from tally.graphite.functions.signature import Ask, Function, Parameter
+from tally.graphite.moment import parse_offset, parse_span
+from tally.graphite.series import Series, Value
+from tally.graphite.source import Window
+
+Sum = tuple[float, int]
+
+
+def constant_line(_ask: Ask, window: Window, value: float) -> list[Series]:
+    """Return one value at the beginning, the middle and the end."""
+    start, step = int(window.start), max(1, int((window.end - window.start) / 2))
+    return [Series(str(value), f"constantLine({value})", start, step, [value] * 3, tags={"name": str(value)})]
+
+
+def time_shift(ask: Ask, window: Window, _series: None, shift: str, reset_end: bool) -> list[Series]:
+    """Return the series as they were so much earlier, at the times of the window."""
+    text = f"-{shift}" if shift[:1].isdigit() else shift
+    seconds = parse_offset(text)
+    last = min(window.end, window.now) if reset_end else window.end
+    found = []
+    for each in ask(window.moved(seconds)):
+        start = max(window.first(each.step), (each.start - seconds) // each.step * each.step)
+        count = max(0, int(last - start) // each.step + 1)
+        cut = replace(each, start=start, values=each.values[:count], weights=each.weights and each.weights[:count])
+        found.append(cut.named(f'timeShift({each.name}, "{text}")'))
+    return found
+
+
+def moving(ask: Ask, window: Window, size: int | str, reducer: str) -> list[Series]:
+    """Return for each value the aggregate of those in the window that ends with it: so many, or so much time."""
+    function = f"moving{reducer.capitalize()}"
+    if isinstance(size, str):
+        seconds, shown = parse_span(size), f'"{size}"'
+    else:
+        if size < 1:
+            raise InvalidQuestion(f"{function}: windowSize {size} is none: use at least 1, or a span such as 5min")
+        seconds, shown = max((each.step for each in ask(window)), default=0) * size, str(size)
+    found = []
+    for each in ask(window.widened(seconds)):
+        points = seconds // each.step if isinstance(size, str) else size
+        skipped = max(0, (window.first(each.step) - each.start) // each.step)
+        values = _moved(each.values, points, reducer)[skipped:]
+        changed = each.changed(f"{function}({each.name},{shown})", values)
+        found.append(replace(changed, start=each.start + skipped * each.step, consolidation="average"))
+    return found
+
+
+def _moved(values: Sequence[Value], points: int, reducer: str) -> list[Value]:
+    """Return the aggregate of the so many values that end with each.
+
+    Sums are kept of a window's older part from each value on, and of its newer part as a whole: nothing is ever
+    subtracted, so that a large value leaves no error behind.
+    """
+    older: list[Sum] = []
+    newer: list[Value] = []
+    total: Sum = (0, 0)
+    found: list[Value] = []
+    for index, value in enumerate(values):
+        if points > 0:
+            newer.append(value)
+            total = _added(total, value)
+        if index >= points > 0:
+            if not older:
+                older, newer, total = _suffixes(newer), [], (0, 0)
+            older.pop()
+        sums, counts = zip(older[-1] if older else (0, 0), total, strict=True)
+        found.append(None if not sum(counts) else sum(sums) / (sum(counts) if reducer == "average" else 1))
+    return found
+
+
+def _suffixes(values: Sequence[Value]) -> list[Sum]:
+    """Return the sums from each value on, that of all last."""
+    found: list[Sum] = []
+    total: Sum = (0, 0)
+    for value in reversed(values):
+        total = _added(total, value)
+        found.append(total)
+    return found
+
+
+def _added(total: Sum, value: Value) -> Sum:
+    return total if value is None else (total[0] + value, total[1] + 1)
+
+
+def _moving(name: str, reducer: str, description: str) -> Function:
+    def apply(ask: Ask, window: Window, _series: None, size: int | str) -> list[Series]:
+        return moving(ask, window, size, reducer)
+
+    size = Parameter("windowSize", "intOrInterval", suggestions=(5, 10, "1min", "5min", "1h"))
+    return Function(name, "Calculate", description, (SERIES_LIST, size), apply, timed=True)
+
+
+FUNCTIONS = (
+    Function("constantLine", "Special", "Draws a horizontal line.", (Parameter("value", "float"),), constant_line,
+             timed=True),
+    Function("timeShift", "Transform", "Shows series as they were earlier.",
+             (SERIES_LIST, Parameter("timeShift", "string", suggestions=("1h", "1d", "7d")),
+              Parameter("resetEnd", "boolean", required=False, default=True)), time_shift, timed=True),
+    _moving("movingAverage", "average", "Returns the mean of the values in the window that ends with each."),
+    _moving("movingSum", "sum", "Returns the sum of the values in the window that ends with each."),
+)  # fmt: skip

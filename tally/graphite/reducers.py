@@ -1,0 +1,75 @@
+"""How many values become one: the aggregate functions that Graphite names, over values of which some may be missing.
+
+All give None where every value is missing.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from tally.errors import InvalidQuestion
+
+Values = Sequence[float | None]
+Reducer = Callable[[list[float]], float]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _difference(values: list[float]) -> float:
+    return values[0] - sum(values[1:])
+
+
+def _deviation(values: list[float]) -> float:
+    mean = _mean(values)
+    return math.sqrt(sum((value - mean) * (value - mean) for value in values) / len(values))
+
+
+def _product(values: list[float]) -> float:
+    return float(math.prod(values))
+
+
+REDUCERS: dict[str, Reducer] = {
+    "average": _mean,
+    "count": len,
+    "diff": _difference,
+    "first": lambda values: values[0],
+    "last": lambda values: values[-1],
+    "max": max,
+    "median": median,
+    "min": min,
+    "multiply": _product,
+    "range": lambda values: max(values) - min(values),
+    "stddev": _deviation,
+    "sum": sum,
+}
+ALIASES = {"avg": "average", "current": "last", "rangeOf": "range", "total": "sum"}
+NAMES = (*REDUCERS, *ALIASES)
+
+
+def named(name: str) -> str:
+    """Return the name in REDUCERS of an aggregate function, which may also be called by a function of series.
+
+    :raises InvalidQuestion: when there is none of that name.
+    """
+    word = name.removesuffix("Series")
+    word = ALIASES.get(word, word)
+    if word not in REDUCERS:
+        raise InvalidQuestion(f"{name!r:.100} is no function to aggregate with: use one of {', '.join(sorted(NAMES))}")
+    return word
+
+
+def reduce(name: str, values: Values) -> float | None:
+    """Return one value for several, by a name in REDUCERS."""
+    known = [value for value in values if value is not None]
+    return REDUCERS[name](known) if known else None
+
+
+def weighted_mean(values: Values, weights: Sequence[float]) -> float | None:
+    """Return the mean in which each value counts as often as its weight says; without any weight the plain mean."""
+    known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
+    total = sum(weight for _, weight in known)
+    if not total:
+        return reduce("average", values)
+    return sum(value * weight for value, weight in known) / total

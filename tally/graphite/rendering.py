@@ -1,0 +1,98 @@
+"""The answer to `/render`: chunks of JSON or CSV, a series after the other, computed as they are taken."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from tally.engine import Catalog
+from tally.graphite.budget import Budget
+from tally.graphite.evaluation import evaluate
+from tally.graphite.request import Render
+from tally.graphite.series import Series
+from tally.graphite.source import Source
+
+CHUNK_CHARACTERS = 65_536
+
+
+class Rendering:
+    """Chunks of one answer; `close` may come from any thread, and stops the query behind it."""
+
+    def __init__(self, catalog: Catalog, render: Render, *, timeout_s: float) -> None:
+        """Begin; the time runs from now, and the archives are looked at when the first chunk is taken."""
+        self.media_type = "text/csv; charset=utf-8" if render.format == "csv" else "application/json"
+        self._budget = Budget(timeout_s)
+        self._render = render
+        self._source = Source(catalog, self._budget)
+        self._is_closed = False
+        self._chunks = self._chunked()
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next chunk; after `close` there is none.
+
+        :raises InvalidQuestion: when a function or its arguments are unknown, or there is more than may be asked.
+        :raises NotAnArchive, ArchiveUnavailable: when an archive cannot be read.
+        :raises QueryTimeout: when the time is over, or `close` came meanwhile.
+        """
+        if self._is_closed:
+            raise StopIteration
+        return next(self._chunks)
+
+    def close(self) -> None:
+        """Stop; further calls do nothing."""
+        self._is_closed = True
+        self._budget.stop()
+
+    def _chunked(self) -> Iterator[bytes]:
+        texts = _csv(self._series()) if self._render.format == "csv" else self._json()
+        parts: list[str] = []
+        size = 0
+        for text in texts:
+            parts.append(text)
+            size += len(text)
+            if size >= CHUNK_CHARACTERS:
+                yield "".join(parts).encode("utf-8", "backslashreplace")
+                parts, size = [], 0
+                self._budget.left_s()
+        yield "".join(parts).encode("utf-8", "backslashreplace")
+
+    def _json(self) -> Iterator[str]:
+        before = "["
+        for series in self._series():
+            points_max = self._render.points_max
+            yield before + _item(series if points_max is None else series.fitted(points_max))
+            before = ","
+        yield "[]" if before == "[" else "]"
+
+    def _series(self) -> Iterator[Series]:
+        """Yield the series of all targets, all of which are known before the first is."""
+        found = [evaluate(target, self._source, self._render.window) for target in self._render.targets]
+        for group in found:
+            yield from group
+
+
+def _item(series: Series) -> str:
+    points = [[_finite(value), series.start + i * series.step] for i, value in enumerate(series.values)]
+    item = {"target": series.name, "tags": series.tags, "datapoints": points}
+    return json.dumps(item, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _csv(series: Iterator[Series]) -> Iterator[str]:
+    for each in series:
+        # A spreadsheet would take such a name for a formula.
+        name = f"'{each.name}" if each.name.startswith(("=", "+", "-", "@")) else each.name
+        text = io.StringIO()
+        writer = csv.writer(text)
+        for i, value in enumerate(each.values):
+            moment = datetime.fromtimestamp(each.start + i * each.step, UTC)
+            writer.writerow((name, moment.strftime("%Y-%m-%d %H:%M:%S"), _finite(value)))
+        yield text.getvalue()
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is None or math.isfinite(value) else None

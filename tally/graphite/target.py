@@ -1,0 +1,150 @@
+"""Targets as Graphite writes them, parsed: `alias(scale(daily.requests.*.count, 0.1), "requests")`.
+
+    target    : call | PATH
+    call      : NAME "(" [argument ("," argument)*] ")"
+    argument  : [NAME "="] (target | number | string | true | false | None)
+
+A path may hold globs and braces, and any character after a backslash.
+"""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tally.errors import InvalidQuestion
+
+if TYPE_CHECKING:
+    from lark import Lark
+
+DEPTH_MAX = 32
+# Longer ones are cut off in errors.
+SHOWN_CHARACTERS = 100
+
+# What is no path is told from one by what follows it: `10` is a number, and `10.count` a path.
+_GRAMMAR = r"""
+?target: call | path
+call: CALL "(" [_arguments] ")"
+_arguments: argument ("," argument)*
+?argument: keyword | value
+keyword: KEY value
+?value: call | path | number | string | constant
+path: PATH
+number: NUMBER
+string: STRING
+constant: CONSTANT
+
+CALL.4: /[A-Za-z_]\w*(?=\s*\()/
+KEY.4: /[A-Za-z_]\w*\s*=/
+NUMBER.3: /[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?(?=\s*[,)])/
+CONSTANT.3: /(true|false|none|inf|infinity)(?=\s*[,)])/i
+STRING.3: /"[^"]*"|'[^']*'/
+PATH: /([^\s(){},'"\\]|\\.|\{[^{}]*\})+/
+%import common.WS
+%ignore WS
+"""
+_CONSTANTS = {"true": True, "false": False, "none": None, "inf": float("inf"), "infinity": float("inf")}
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A pattern of metrics, as it was written."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A function with its arguments: paths, calls, and values."""
+
+    name: str
+    arguments: tuple[Any, ...]
+    keywords: dict[str, Any]
+    depth: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyword:
+    name: str
+    value: Any
+
+
+def parse(text: str) -> Path | Call:
+    """Return what a target says.
+
+    :raises InvalidQuestion: when it is none, or is nested deeper than DEPTH_MAX.
+    """
+    from lark import UnexpectedInput
+
+    try:
+        parsed: Path | Call = _parser().parse(text)  # type: ignore[assignment]
+    except UnexpectedInput as error:
+        rest = text[getattr(error, "pos_in_stream", None) or 0 :]
+        raise InvalidQuestion(f"target {shown(text)} is not one: see what is around {rest!r:.40}") from None
+    return parsed
+
+
+def paths(parsed: Any) -> Iterator[Path]:
+    """Yield the paths in a target in their order."""
+    if isinstance(parsed, Path):
+        yield parsed
+    elif isinstance(parsed, Call):
+        for argument in (*parsed.arguments, *parsed.keywords.values()):
+            yield from paths(argument)
+
+
+def shown(text: str) -> str:
+    """Return a target as an error shows it."""
+    return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
+
+
+def _path(children: list[str]) -> Path:
+    return Path(str(children[0]))
+
+
+def _number(children: list[str]) -> float:
+    return int(text) if (text := str(children[0])).lstrip("+-").isdecimal() and len(text) < 19 else float(text)
+
+
+def _string(children: list[str]) -> str:
+    return str(children[0])[1:-1]
+
+
+def _constant(children: list[str]) -> Any:
+    return _CONSTANTS[children[0].lower()]
+
+
+def _keyword(children: list[Any]) -> _Keyword:
+    return _Keyword(children[0].rstrip("= \t\r\n"), children[1])
+
+
+def _call(children: list[Any]) -> Call:
+    name, *given = children
+    arguments = tuple(each for each in given if not isinstance(each, _Keyword))
+    keywords = {each.name: each.value for each in given if isinstance(each, _Keyword)}
+    if len(arguments) + len(keywords) < len(given) or any(isinstance(e, _Keyword) for e in given[: len(arguments)]):
+        raise InvalidQuestion(f"target: {name} has a named argument twice, or before one without a name")
+    inner = (each.depth for each in (*arguments, *keywords.values()) if isinstance(each, Call))
+    depth = 1 + max(inner, default=0)
+    if depth > DEPTH_MAX:
+        raise InvalidQuestion(f"target has more than {DEPTH_MAX} functions in each other: use fewer")
+    return Call(str(name), arguments, keywords, depth)
+
+
+@functools.cache
+def _parser() -> "Lark":
+    """Return the parser; its tables are made when the first target comes."""
+    from lark import Lark, Transformer
+
+    rules = {
+        "path": _path,
+        "number": _number,
+        "string": _string,
+        "constant": _constant,
+        "keyword": _keyword,
+        "call": _call,
+    }
+    transformer: Transformer[Any, Any] = Transformer()
+    for name, rule in rules.items():
+        setattr(transformer, name, rule)
+    return Lark(_GRAMMAR, start="target", parser="lalr", transformer=transformer, maybe_placeholders=False)

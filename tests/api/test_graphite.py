@@ -1,0 +1,213 @@
+"""Graphite's routes as Grafana and others ask them."""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tally.api.graphite import FORM, ROUTES
+from tally.api.message import MAX_BODY_BYTES, Request
+from tally.graphite.functions import FUNCTIONS
+from tests.api.asking import Got, ask, service
+from tests.api.cases import bearer, fill
+
+NOW = 1_700_000_030.0
+TARGET = "daily.requests.get.*.sum"
+RANGE = {"from": "1699999999", "until": "1700000019", "format": "json"}
+ABOUT = {
+    "target": "daily.requests.get.about.sum",
+    "tags": {"name": "daily.requests.get.about.sum"},
+    "datapoints": [[None, 1700000000], [1.5, 1700000010]],
+}
+INDEX = {
+    "target": "daily.requests.get.index.sum",
+    "tags": {"name": "daily.requests.get.index.sum"},
+    "datapoints": [[1.0, 1700000000], [0.5, 1700000010]],
+}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with the contract's example."""
+    found = tmp_path_factory.mktemp("graphite")
+    fill(found)
+    (found / "foreign.db").unlink()
+    return found
+
+
+def get(directory: Path, path: str, fields: Any = (), **settings: Any) -> Got:
+    """Return the answer to fields in the query."""
+    return ask(service(directory, now=NOW, **settings), f"{path}?{urlencode(fields)}")
+
+
+def post(directory: Path, path: str, fields: Any = (), media_type: str = FORM, **settings: Any) -> Got:
+    """Return the answer to fields in a form."""
+    body = urlencode(fields).encode()
+    headers = {"Content-Type": media_type} if media_type else {}
+    return ask(service(directory, now=NOW, **settings), path, method="POST", headers=headers, body=body)
+
+
+def test_series_are_rendered(directory: Path) -> None:
+    """By GET and by POST, with a slash at the end and without, the same."""
+    fields = {**RANGE, "target": TARGET, "maxDataPoints": "100"}
+    for got in (get(directory, "/render", fields), get(directory, "/render/", fields),
+                post(directory, "/render", fields), post(directory, "/render/", fields)):  # fmt: skip
+        assert (200, "application/json", [ABOUT, INDEX]) == (got.status, got.headers["content-type"], got.json)
+        assert str(len(got.body)) == got.headers["content-length"]
+
+
+def test_what_grafana_s_backend_asks(directory: Path) -> None:
+    """A form, with whole seconds and a width, for one target."""
+    fields = {"format": "json", "from": "1699999999", "maxDataPoints": "1", "target": TARGET, "until": "1700000019"}
+    got = post(directory, "/render", fields)
+    assert [[[1.5, 1700000000]]] * 2 == [each["datapoints"] for each in got.json]
+
+
+def test_what_grafana_s_browser_asks(directory: Path) -> None:
+    """Relative times, several targets, and parameters that mean nothing here."""
+    fields = [("target", "aliasByNode(" + TARGET + ", 3)"), ("target", "constantLine(5)"), ("from", "-1min"),
+              ("until", "now"), ("format", "json"), ("maxDataPoints", "1024"), ("cacheTimeout", "60")]  # fmt: skip
+    got = post(directory, "/render", fields, media_type=f"{FORM}; charset=UTF-8")
+    assert ["about", "index", "5"] == [each["target"] for each in got.json]
+
+
+def test_a_form_and_a_query_count_together(directory: Path) -> None:
+    """As Graphite reads them; the last of a parameter counts."""
+    asked = service(directory, now=NOW)
+    body = urlencode({"target": TARGET, "from": "1699999999"}).encode()
+    got = ask(asked, "/render?from=-1h&until=1700000019", method="POST", body=body)
+    assert [ABOUT, INDEX] == got.json
+
+
+def test_series_in_csv(directory: Path) -> None:
+    """As Graphite writes it."""
+    got = get(directory, "/render", {**RANGE, "target": "daily.requests.get.index.sum", "format": "csv"})
+    name = "daily.requests.get.index.sum"
+    expected = f"{name},2023-11-14 22:13:20,1.0\r\n{name},2023-11-14 22:13:30,0.5\r\n"
+    assert ("text/csv; charset=utf-8", expected) == (got.headers["content-type"], got.body.decode())
+
+
+def test_the_tree_is_found(directory: Path) -> None:
+    """By GET and, as Grafana does, with the pattern in a form; flags are 0 and 1."""
+    fields = {"query": "daily.requests.*"}
+    expected = [{"text": "get", "id": "daily.requests.get", "allowChildren": 1, "expandable": 1, "leaf": 0}]
+    assert expected == get(directory, "/metrics/find", fields).json == post(directory, "/metrics/find/", fields).json
+    completed = get(directory, "/metrics/find", {"query": "daily.re", "format": "completer"}).json
+    assert {"metrics": [{"path": "daily.requests.", "name": "requests", "is_leaf": "0"}]} == completed
+    assert "*" == get(directory, "/metrics/find", {"query": "daily.*.*.*", "wildcards": "1"}).json[0]["text"]
+
+
+def test_patterns_are_expanded(directory: Path) -> None:
+    """All in one list, or each by itself."""
+    fields = [("query", "daily.requests.get.*"), ("query", "daily.requests.get.index.sum")]
+    about, index = "daily.requests.get.about", "daily.requests.get.index"
+    assert {"results": [about, index, f"{index}.sum"]} == get(directory, "/metrics/expand", fields).json
+    leaves = get(directory, "/metrics/expand", [*fields, ("leavesOnly", "1"), ("groupByExpr", "1")]).json
+    assert {"results": {"daily.requests.get.*": [], f"{index}.sum": [f"{index}.sum"]}} == leaves
+
+
+def test_all_paths(directory: Path) -> None:
+    """Each name has five."""
+    got = get(directory, "/metrics/index.json").json
+    assert (10, "daily.requests.get.about.avg") == (len(got), got[0])
+
+
+def test_functions_are_told(directory: Path) -> None:
+    """By name, or by group."""
+    by_name = get(directory, "/functions").json
+    assert list(FUNCTIONS) == list(by_name)
+    grouped = get(directory, "/functions", {"grouped": "1"}).json
+    assert FUNCTIONS.keys() == {name for group in grouped.values() for name in group}
+    assert by_name["alias"] == grouped["Alias"]["alias"]
+
+
+def test_what_grafana_asks_before_all_else(directory: Path) -> None:
+    """The version is one that it understands; of tags and events there are none."""
+    got = get(directory, "/version")
+    assert (b"1.1.10", "text/plain; charset=utf-8") == (got.body, got.headers["content-type"])
+    for path in ("/tags", "/tags/autoComplete/tags", "/tags/autoComplete/values", "/events/get_data"):
+        assert [] == get(directory, path, {"from": "-1h", "until": "now", "tag": "a", "limit": "100"}).json
+
+
+@pytest.mark.parametrize(
+    ("path", "fields", "says"),
+    [
+        ("/render", {"target": "nonsense(a.b.c)"}, "/functions"),
+        ("/render", {"target": "f("}, "target"),
+        ("/render", {"from": "soon"}, "from"),
+        ("/render", {"format": "png"}, "json or csv"),
+        ("/metrics/find", {}, "query is missing"),
+        ("/metrics/find", {"query": "{a"}, "brace"),
+        ("/metrics/find", {"query": "a", "format": "pickle"}, "treejson or completer"),
+        ("/metrics/find", {"query": "a", "wildcards": "yes"}, "wildcards"),
+        ("/metrics/expand", {"query": ""}, "query is missing"),
+        ("/functions", {"grouped": "2"}, "grouped"),
+    ],
+)
+def test_what_is_wrong_is_told(path: str, fields: dict[str, str], says: str, directory: Path) -> None:
+    """As a problem, like everywhere else."""
+    got = get(directory, path, fields)
+    assert (400, "application/problem+json") == (got.status, got.headers["content-type"])
+    assert says in got.json["detail"]
+
+
+def test_bodies_that_are_no_forms(directory: Path) -> None:
+    """Another kind, and one that is too long, are told; without a kind it is a form."""
+    assert (400, 400) == tuple(
+        post(directory, "/render", {"target": TARGET}, kind).status for kind in ("application/json", "text/plain")
+    )
+    assert 200 == post(directory, "/render", {"target": TARGET}, "").status
+    assert 413 == post(directory, "/render", {"target": "x" * MAX_BODY_BYTES}).status
+    assert 400 == ask(service(directory), "/render", method="POST", body=b"target=%FF").status
+
+
+def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
+    """A pattern that reaches a damaged file is answered by an error, and no other is."""
+    fill(tmp_path)
+    fields = {**RANGE, "target": "*.requests.get.index.sum"}
+    assert 500 == get(tmp_path, "/render", fields).status
+    assert 200 == get(tmp_path, "/render", {**fields, "target": TARGET}).status
+    assert [500, 500] == [get(tmp_path, path, {"query": "*.*"}).status for path in ("/metrics/find", "/metrics/expand")]
+    assert 500 == get(tmp_path, "/metrics/index.json").status
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.template}")
+def test_access_is_as_everywhere(route: Any, directory: Path) -> None:
+    """With a token set it is needed, one to read is enough, and one to write does as well."""
+    asked = service(directory, now=NOW, read_token="r", write_token="w")
+    target = f"{route.template}?query=daily.*"
+    tokens: tuple[dict[str, str], ...] = ({}, bearer("x"), bearer("r"), bearer("w"))
+    assert [401, 401, 200, 200] == [ask(asked, target, method=route.method, headers=sent).status for sent in tokens]
+    assert 200 == ask(service(directory), target, method=route.method).status
+
+
+def test_questions_are_counted(directory: Path) -> None:
+    """Those about archives are, by how they ended; a version is none."""
+    asked = service(directory, now=NOW)
+    for target in (f"/render?target={TARGET}", "/render?target=f(", "/metrics/find?query=*", "/version"):
+        ask(asked, target)
+    text = ask(asked, "/metrics").body.decode()
+    assert 'tally_queries_total{outcome="answered"} 2.0' in text
+    assert 'tally_queries_total{outcome="wrong"} 1.0' in text
+
+
+def test_a_reply_that_is_closed_reads_no_further(directory: Path) -> None:
+    """When the client goes, its series are left."""
+    reply = service(directory, now=NOW).handle(Request("GET", "/render", urlencode({"target": TARGET})))
+    assert not reply.is_whole
+    reply.close()
+    assert b"" == b"".join(reply.chunks)
+
+
+def test_long_answers_stream(tmp_path: Path) -> None:
+    """What does not fit into a chunk is sent as it is made."""
+    fill(tmp_path)
+    (tmp_path / "foreign.db").unlink()
+    asked = service(tmp_path, now=NOW)
+    request = Request("POST", "/render", body=urlencode([("target", TARGET), ("from", "-20h")] * 40).encode())
+    reply = asked.begin(request, asked.handle(request))
+    chunks = list(reply.chunks)
+    reply.close()
+    assert 80 == len(json.loads(b"".join(chunks)))

@@ -1,0 +1,62 @@
+"""Functions that keep some series or values."""
+
+import pytest
+
+from tally.errors import InvalidQuestion
+from tally.graphite.functions import FUNCTIONS
+from tally.graphite.functions.choosing import exclude, grep, limit, remove_above_value, remove_below_value
+from tests.graphite.made import names, series, values
+
+A = series(1.0, 9.0, 2.0, name="d.a.sum")
+B = series(5.0, 5.0, 5.0, name="d.b.sum")
+C = series(4.0, 4.0, None, name="d.c.sum")
+N = series(None, None, None, name="d.n.sum")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("highestMax", ["d.a.sum", "d.b.sum", "d.c.sum", "d.n.sum"]),
+        ("highestAverage", ["d.b.sum", "d.a.sum", "d.c.sum", "d.n.sum"]),
+        ("highestCurrent", ["d.b.sum", "d.c.sum", "d.a.sum", "d.n.sum"]),
+    ],
+)
+def test_the_highest_are_kept(name: str, expected: list[str]) -> None:
+    """Highest first, those without any value last."""
+    apply = FUNCTIONS[name].apply
+    assert [expected, expected[:2], []] == [names(apply([N, A, B, C], count)) for count in (10, 2, 0)]
+    assert [] == apply([A], -1)
+
+
+def test_averages_that_choose_weigh() -> None:
+    """The mean over the range is that of all samples."""
+    rare, often = series(1.0, 9.0, weights=[99, 1], name="rare"), series(4.0, 4.0, weights=[1, 1], name="often")
+    assert ["often"] == names(FUNCTIONS["highestAverage"].apply([rare, often], 1))
+
+
+def test_series_are_sorted_by_their_maxima() -> None:
+    """Those that are alike stay in their order."""
+    assert ["d.a.sum", "d.b.sum", "b", "d.n.sum"] == names(
+        FUNCTIONS["sortByMaxima"].apply([N, B, series(5.0, name="b"), A])
+    )
+
+
+def test_the_first_are_kept() -> None:
+    """So many, or none."""
+    assert [["d.a.sum"], [], []] == [names(limit([A, B], count)) for count in (1, 0, -1)]
+
+
+def test_names_choose() -> None:
+    """By an expression that is found anywhere, or is not."""
+    assert (["d.a.sum", "d.b.sum"], ["d.c.sum"]) == (names(grep([A, B, C], "[ab]")), names(exclude([A, B, C], "[ab]")))
+    for function in (grep, exclude):
+        with pytest.raises(InvalidQuestion, match="regular expression"):
+            function([A], "(")
+
+
+def test_values_beyond_a_bound_are_removed() -> None:
+    """Those on the bound stay."""
+    below, above = remove_below_value([A, C], 2), remove_above_value([A, C], 2)
+    assert [[None, 9.0, 2.0], [4.0, 4.0, None]] == values(below)
+    assert [[1.0, None, 2.0], [None, None, None]] == values(above)
+    assert ["removeBelowValue(d.a.sum, 2)", "removeAboveValue(d.a.sum, 2)"] == [below[0].name, above[0].name]

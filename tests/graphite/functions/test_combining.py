@@ -1,0 +1,102 @@
+"""Functions of several series; the numbers are Graphite's."""
+
+import pytest
+
+from tally.errors import InvalidQuestion
+from tally.graphite.functions.combining import as_percent, combine, divide, group_by_node, listed
+from tests.graphite.made import START, names, series, values
+
+A = series(
+    1.0, 2.0, None, None, name="d.a.sum", expression="d.*.sum", consolidation="sum", tags={"name": "a", "k": "v"}
+)
+B = series(
+    3.0, None, 5.0, None, name="d.b.sum", expression="d.*.sum", consolidation="sum", tags={"name": "b", "k": "v"}
+)
+C = series(8.0, 4.0, 0.0, None, name="d.c.max", consolidation="max")
+
+
+@pytest.mark.parametrize(
+    ("word", "name", "expected"),
+    [
+        ("sum", "sumSeries(d.*.sum)", [4.0, 2.0, 5.0, None]),
+        ("average", "averageSeries(d.*.sum)", [2.0, 2.0, 5.0, None]),
+        ("min", "minSeries(d.*.sum)", [1.0, 2.0, 5.0, None]),
+        ("max", "maxSeries(d.*.sum)", [3.0, 2.0, 5.0, None]),
+        ("diff", "diffSeries(d.*.sum)", [-2.0, 2.0, 5.0, None]),
+        ("avg", "avgSeries(d.*.sum)", [2.0, 2.0, 5.0, None]),
+        ("sumSeries", "sumSeries(d.*.sum)", [4.0, 2.0, 5.0, None]),
+    ],
+)
+def test_several_become_one(word: str, name: str, expected: list[float | None]) -> None:
+    """At each time of the values that there are."""
+    (found,) = combine([A, B], word)
+    assert (name, expected, "sum") == (found.name, found.values, found.consolidation)
+    assert {"k": "v", "name": name} == {tag: found.tags[tag] for tag in ("k", "name")}
+
+
+def test_several_of_several_kinds() -> None:
+    """What is of sums and of maxima is consolidated by the average; names are listed once."""
+    (found,) = combine([A, B, C], "sum")
+    assert ("sumSeries(d.*.sum,d.c.max)", "average") == (found.name, found.consolidation)
+    assert [] == combine([], "sum")
+
+
+def test_several_of_several_steps() -> None:
+    """They are brought to the same step first, and each by its own aggregate."""
+    coarse = series(10.0, 20.0, name="w.a.sum", step=20, consolidation="sum")
+    (found,) = combine([A, coarse], "sum")
+    assert (START, 20, [13.0, 20.0]) == (found.start, found.step, found.values)
+
+
+def test_series_are_grouped_by_a_node_or_a_tag() -> None:
+    """In the order in which they come, and by the node's name."""
+    found = group_by_node([A, B, C], 2, "sum")
+    assert (["sum", "max"], [[4.0, 2.0, 5.0, None], [8.0, 4.0, 0.0, None]]) == (names(found), values(found))
+    assert ["v", ""] == names(group_by_node([A, B, C], "k", "averageSeries"))
+    assert "sumSeries(d.*.sum)" == found[0].expression
+
+
+def test_series_are_divided() -> None:
+    """By nothing and by 0 there is no result; without a second list neither."""
+    found = divide([A, B], [C])
+    assert [[0.125, 0.5, None, None], [0.375, None, None, None]] == values(found)
+    assert ["divideSeries(d.a.sum,d.c.max)", "divideSeries(d.b.sum,d.c.max)"] == names(found)
+    assert {"average"} == {each.consolidation for each in found}
+    missing = divide([A], [])
+    assert (["divideSeries(d.a.sum,MISSING)"], [[None] * 4]) == (names(missing), values(missing))
+    with pytest.raises(InvalidQuestion, match="2 series"):
+        divide([A], [B, C])
+
+
+def test_percentages_of_all() -> None:
+    """Without a total it is the sum of all."""
+    found = as_percent([A, B], None)
+    assert [[25.0, 100.0, None, None], [75.0, None, 100.0, None]] == values(found)
+    assert ["asPercent(d.a.sum,sumSeries(d.*.sum))", "asPercent(d.b.sum,sumSeries(d.*.sum))"] == names(found)
+
+
+def test_percentages_of_something() -> None:
+    """Of a number, of one series, or of as many series, which are matched by name."""
+    by_number = as_percent([A], 4)
+    assert (["asPercent(d.a.sum,4)"], [[25.0, 50.0, None, None]]) == (names(by_number), values(by_number))
+    by_one = as_percent([A, B], [C])
+    assert ["asPercent(d.a.sum,d.c.max)", "asPercent(d.b.sum,d.c.max)"] == names(by_one)
+    assert [[12.5, 50.0, None, None], [37.5, None, None, None]] == values(by_one)
+    by_each = as_percent([B, A], [C, A])
+    assert ["asPercent(d.a.sum,d.a.sum)", "asPercent(d.b.sum,d.c.max)"] == names(by_each)
+    assert {"average"} == {each.consolidation for each in (*by_number, *by_one, *by_each)}
+    with pytest.raises(InvalidQuestion, match="total has 2 series"):
+        as_percent([A], [B, C])
+    assert [] == as_percent([], 4)
+
+
+def test_a_total_of_nothing() -> None:
+    """Of 0 there is no percentage, and of no total neither."""
+    assert [[None] * 4] == values(as_percent([A], 0))
+    with pytest.raises(InvalidQuestion, match="total has 0 series"):
+        as_percent([A], [])
+
+
+def test_expressions_are_listed_once() -> None:
+    """In the order in which they come."""
+    assert "d.*.sum,d.c.max" == listed([A, C, B])

@@ -1,0 +1,102 @@
+"""Parameters and arguments."""
+
+import math
+from typing import Any
+
+import pytest
+
+from tally.errors import InvalidQuestion
+from tally.graphite.functions import FUNCTIONS
+from tally.graphite.functions.signature import Parameter, is_target
+from tally.graphite.reducers import NAMES
+from tally.graphite.target import Call, Path, parse
+
+
+def call(text: str) -> Call:
+    """Return a call as it is parsed."""
+    parsed = parse(text)
+    assert isinstance(parsed, Call)
+    return parsed
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("float", 1, 1), ("float", -0.5, -0.5), ("float", "0.1", 0.1), ("float", math.inf, math.inf),
+        ("any", 5, 5), ("any", "5", 5),
+        ("integer", 5, 5), ("integer", 5.0, 5), ("integer", "5", 5), ("node", -1, -1), ("intOrInf", math.inf, math.inf),
+        ("intOrInf", 3, 3), ("boolean", True, True), ("boolean", "false", False), ("boolean", 1, True),
+        ("string", "x", "x"), ("interval", "-1h", "-1h"), ("intOrInterval", "5min", "5min"), ("intOrInterval", 5, 5),
+        ("intOrInterval", "5", 5), ("nodeOrTag", "host", "host"), ("nodeOrTag", 2, 2), ("aggFunc", "avg", "avg"),
+        ("aggFunc", "sumSeries", "sumSeries"),
+    ],
+)  # fmt: skip
+def test_values_are_taken_as_their_type(kind: str, given: Any, expected: Any) -> None:
+    """Numbers may be written as texts, as Graphite takes them."""
+    value = Parameter("it", kind).value(given)
+    assert (expected, isinstance(expected, bool)) == (value, isinstance(value, bool))
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("float", "x"), ("float", "nan"), ("float", True), ("float", None), ("any", "x"), ("integer", 1.5),
+        ("integer", "1.5"), ("integer", math.inf), ("integer", 1e300), ("boolean", 2), ("boolean", "yes"),
+        ("string", 5), ("interval", "1x"), ("interval", 5), ("intOrInterval", "1x"), ("intOrInterval", 1.5),
+        ("nodeOrTag", 1.5), ("aggFunc", "mean"), ("aggFunc", 5), ("seriesList", 5), ("seriesLists", "x"),
+        ("intOrInf", -math.inf),
+    ],
+)  # fmt: skip
+def test_values_of_another_type_are_told(kind: str, given: Any) -> None:
+    """The error names the parameter."""
+    with pytest.raises(InvalidQuestion, match=r"\bit\b"):
+        Parameter("it", kind).value(given)
+
+
+def test_what_may_be_left_out_has_a_default() -> None:
+    """None is as good as nothing."""
+    assert 7 == Parameter("it", "float", required=False, default=7).value(None)
+
+
+def test_arguments_are_bound_in_order_and_by_name() -> None:
+    """A parameter that takes all that is left gets a tuple."""
+    a = Path("a.b")
+    assert [a, "1h", None, True] == FUNCTIONS["summarize"].bind(call("summarize(a.b, '1h', alignToFrom=true)"))
+    assert [a, (1, "x")] == FUNCTIONS["aliasByNode"].bind(call("aliasByNode(a.b, 1, 'x')"))
+    assert [(a, a)] == FUNCTIONS["sumSeries"].bind(call("sumSeries(a.b, a.b)"))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("scale(a.b)", "factor is missing"), ("scale()", "seriesList is missing"), ("scale(a.b,1,2)", "more arguments"),
+     ("scale(a.b,1,x=2)", "more arguments"), ("aliasByNode(a.b)", "nodes is missing"),
+     ("scale(a.b,1,factor=2)", "more arguments")],
+)  # fmt: skip
+def test_too_few_and_too_many_arguments(text: str, says: str) -> None:
+    """The error says how the function is called."""
+    called = call(text)
+    with pytest.raises(InvalidQuestion, match=rf"{says}.*{called.name}\("):
+        FUNCTIONS[called.name].bind(called)
+
+
+def test_functions_are_told_in_graphite_s_words() -> None:
+    """Grafana's editor is made from these."""
+    assert {
+        "name": "summarize",
+        "function": "summarize(seriesList, intervalString, func=sum, alignToFrom=False)",
+        "description": "Makes one value of those in each interval.",
+        "module": "graphite.render.functions",
+        "group": "Transform",
+        "params": [
+            {"name": "seriesList", "type": "seriesList", "required": True},
+            {"name": "intervalString", "type": "interval", "required": True, "suggestions": ["10min", "1h", "1d"]},
+            {"name": "func", "type": "aggFunc", "options": sorted(NAMES), "default": "sum"},
+            {"name": "alignToFrom", "type": "boolean"},
+        ],
+    } == FUNCTIONS["summarize"].described()
+    assert "default" not in FUNCTIONS["keepLastValue"].described()["params"][1]
+
+
+def test_targets_are_told_from_values() -> None:
+    """Only paths and calls are evaluated."""
+    assert [True, True, False, False] == [is_target(each) for each in (Path("a"), call("f()"), "a", 5)]

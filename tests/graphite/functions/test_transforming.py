@@ -1,0 +1,139 @@
+"""Functions of each series by itself; the numbers are Graphite's."""
+
+import math
+from typing import Any
+
+import pytest
+
+from tally.errors import InvalidQuestion
+from tally.graphite.budget import POINTS_MAX
+from tally.graphite.functions import FUNCTIONS
+from tally.graphite.series import Series
+from tests.graphite.made import START, series
+
+
+def applied(name: str, given: Series, *arguments: Any) -> Series:
+    """Return the one series of a function, with the defaults of what is left out."""
+    parameters = FUNCTIONS[name].parameters[1 + len(arguments) :]
+    (found,) = FUNCTIONS[name].apply([given], *arguments, *(parameter.default for parameter in parameters))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "given", "expected", "shown"),
+    [
+        ("scale", (2,), [1.0, None, -3.0], [2.0, None, -6.0], "scale(a.b.sum,2)"),
+        ("scale", (0.001,), [1.0], [0.001], "scale(a.b.sum,0.001)"),
+        ("scale", (1e9,), [1.0], [1e9], "scale(a.b.sum,1e+09)"),
+        ("offset", (-1.5,), [1.0, None], [-0.5, None], "offset(a.b.sum,-1.5)"),
+        ("absolute", (), [1.0, None, -3.0], [1.0, None, 3.0], "absolute(a.b.sum)"),
+        ("derivative", (), [1.0, 3.0, 2.0, None, 5.0, 9.0], [None, 2.0, -1.0, None, None, 4.0],
+         "derivative(a.b.sum)"),
+        ("nonNegativeDerivative", (), [1.0, 3.0, 2.0, None, 5.0, 9.0], [None, 2.0, None, None, None, 4.0],
+         "nonNegativeDerivative(a.b.sum)"),
+        ("nonNegativeDerivative", (9,), [1.0, 8.0, 2.0, 12.0, 5.0, 6.0], [None, 7.0, 4.0, None, None, 1.0],
+         "nonNegativeDerivative(a.b.sum)"),
+        ("nonNegativeDerivative", (None, 1), [4.0, 8.0, 3.0, 0.0, 5.0], [None, 4.0, 2.0, None, None],
+         "nonNegativeDerivative(a.b.sum)"),
+        ("nonNegativeDerivative", (9, 1), [4.0, 8.0, 3.0], [None, 4.0, 4.0], "nonNegativeDerivative(a.b.sum)"),
+        ("perSecond", (), [1.0, 3.0, 2.0, 2.0, None], [None, 0.2, None, 0.0, None], "perSecond(a.b.sum)"),
+        ("perSecond", (), [0.0, 1 / 3], [None, 0.033333], "perSecond(a.b.sum)"),
+        ("integral", (), [1.0, None, 2.0, -4.0], [1.0, None, 3.0, -1.0], "integral(a.b.sum)"),
+        ("keepLastValue", (), [None, 1.0, None, None, 2.0, None], [None, 1.0, 1.0, 1.0, 2.0, 2.0],
+         "keepLastValue(a.b.sum)"),
+        ("keepLastValue", (1,), [1.0, None, None, 2.0, None, 3.0, None], [1.0, None, None, 2.0, 2.0, 3.0, 3.0],
+         "keepLastValue(a.b.sum)"),
+        ("keepLastValue", (1,), [1.0, None, None], [1.0, None, None], "keepLastValue(a.b.sum)"),
+        ("transformNull", (), [1.0, None], [1.0, 0], "transformNull(a.b.sum,0)"),
+        ("transformNull", (-1.5,), [1.0, None], [1.0, -1.5], "transformNull(a.b.sum,-1.5)"),
+    ],
+)  # fmt: skip
+def test_values_and_names(
+    name: str, arguments: tuple[Any, ...], given: list[float | None], expected: list[float | None], shown: str
+) -> None:
+    """Each function gives Graphite's values under Graphite's name, at the same times."""
+    found = applied(name, series(*given), *arguments)
+    assert (expected, shown, shown) == (list(found.values), found.name, found.expression)
+    assert (START, 10) == (found.start, found.step)
+
+
+@pytest.mark.parametrize("name", ["absolute", "derivative", "perSecond", "integral", "keepLastValue", "transformNull"])
+def test_of_no_values_there_are_none(name: str) -> None:
+    """A series without values stays one."""
+    assert [] == list(applied(name, series()).values)
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [("scale", "sum", "sum"), ("derivative", "sum", "sum"), ("integral", "sum", "last"),
+     ("perSecond", "sum", "average"), ("keepLastValue", "max", "max"), ("transformNull", "min", "min")],
+)  # fmt: skip
+def test_consolidation_after_a_function(name: str, given: str, expected: str) -> None:
+    """It stays what it was, but where the values mean something else."""
+    arguments = (2,) if name == "scale" else ()
+    assert expected == applied(name, series(1.0, 2.0, consolidation=given), *arguments).consolidation
+
+
+def test_weights_stay_where_means_stay_means() -> None:
+    """A scaled mean is as much of all samples as before; a difference is not."""
+    mean = series(1.0, 5.0, weights=[3, 1])
+    assert 4.0 == applied("scale", mean, 2).reduce("average")
+    assert 3.0 == applied("offset", mean, 1).reduce("average")
+    assert applied("derivative", mean).weights is None
+
+
+def test_consolidation_is_chosen() -> None:
+    """By any name of a function that Graphite knows."""
+    found = applied("consolidateBy", series(1.0, 3.0, weights=[3, 1]), "avg")
+    assert ('consolidateBy(a.b.sum,"avg")', "average", 1.5) == (
+        found.name, found.consolidation, found.fitted(1).values[0])  # fmt: skip
+    assert 3.0 == applied("consolidateBy", series(1.0, 3.0), "max").fitted(1).values[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "start", "expected", "shown"),
+    [
+        (("30s", "sum", False), START - START % 30, [1.0, 5.0, 9.0, 8.0], 'summarize(a.b.sum, "30s", "sum")'),
+        (("30s", "sum", True), START, [3.0, 12.0, 8.0], 'summarize(a.b.sum, "30s", "sum", true)'),
+        (("30s", "max", True), START, [2.0, 5.0, 8.0], 'summarize(a.b.sum, "30s", "max", true)'),
+        (("30s", "avg", True), START, [1.5, 4.0, 8.0], 'summarize(a.b.sum, "30s", "avg", true)'),
+        (("30s", "last", True), START, [2.0, 5.0, 8.0], 'summarize(a.b.sum, "30s", "last", true)'),
+        (("30s", "count", True), START, [2, 3, 1], 'summarize(a.b.sum, "30s", "count", true)'),
+        (("1h", "sum", False), START - START % 3600, [23.0], 'summarize(a.b.sum, "1h", "sum")'),
+        (("5s", "sum", True), START, [1.0, None, 2.0, None, None, None, 3.0, None, 4.0, None, 5.0, None, None, None,
+                                      8.0, None], 'summarize(a.b.sum, "5s", "sum", true)'),
+    ],
+)  # fmt: skip
+def test_intervals_are_summarized(
+    arguments: tuple[Any, ...], start: int, expected: list[float | None], shown: str
+) -> None:
+    """From a multiple of the interval on, or from the beginning."""
+    given = series(1.0, 2.0, None, 3.0, 4.0, 5.0, None, 8.0)
+    found = applied("summarize", given, *arguments)
+    assert (start, expected, shown) == (found.start, list(found.values), found.name)
+
+
+def test_summarized_means_weigh() -> None:
+    """The mean of an interval is that of all its samples."""
+    found = applied("summarize", series(1.0, 5.0, weights=[3, 1]), "20s", "average", True)
+    assert [2.0] == list(found.values)
+
+
+@pytest.mark.parametrize(
+    ("function", "expected"),
+    [("sum", "sum"), ("max", "max"), ("count", "sum"), ("avg", "average"), ("median", "average")],
+)
+def test_summaries_are_consolidated_as_they_were_made(function: str, expected: str) -> None:
+    """Sums add up further; what has no such rule is averaged."""
+    assert expected == applied("summarize", series(1.0), "20s", function).consolidation
+
+
+def test_summaries_are_bounded() -> None:
+    """A short interval does not make values without end."""
+    with pytest.raises(InvalidQuestion, match=str(POINTS_MAX)):
+        applied("summarize", Series("a", "a", START, 3600, [1.0] * 400), "1s")
+
+
+def test_a_difference_beyond_all_numbers() -> None:
+    """Infinite is no reason to fail."""
+    assert math.inf == applied("perSecond", series(-1e308, 1e308 * 1.5)).values[1]

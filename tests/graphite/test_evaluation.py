@@ -1,0 +1,86 @@
+"""Targets as they are evaluated."""
+
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Catalog
+from tally.errors import InvalidQuestion, QueryTimeout
+from tally.graphite.budget import Budget
+from tally.graphite.evaluation import evaluate
+from tally.graphite.series import Series
+from tally.graphite.source import Source
+from tally.graphite.target import parse
+from tests.graphite.made import WINDOW, catalog, names, source, values
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Catalog:
+    """Return an archive with two names of ten values."""
+    rising = [float(value) for value in range(10)]
+    return catalog(tmp_path, daily={"a": rising, "b": [10.0] * 10})
+
+
+def evaluated(made: Catalog, text: str) -> list[Series]:
+    """Return the series of a target."""
+    return evaluate(parse(text), source(made), WINDOW)
+
+
+def test_functions_stand_in_each_other(made: Catalog) -> None:
+    """Each is given what is inside it."""
+    found = evaluated(made, "scale(sumSeries(daily.*.sum, absolute(daily.a.sum)), 2)")
+    assert ["scale(sumSeries(daily.*.sum,absolute(daily.a.sum)),2)"] == names(found)
+    assert [[20.0 + 4 * index for index in range(10)]] == values(found)
+
+
+def test_arguments_may_be_named(made: Catalog) -> None:
+    """Those of functions that ask for their series themselves too."""
+    assert values(evaluated(made, "scale(daily.a.sum, factor=2)")) == values(evaluated(made, "scale(daily.a.sum, 2)"))
+    shifted = evaluated(made, "timeShift(daily.a.sum, timeShift='10s', resetEnd=true)")
+    assert [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]] == values(shifted)
+
+
+def test_a_timed_function_within_another(made: Catalog) -> None:
+    """A window that reaches back does so through the functions in it."""
+    inner = values(evaluated(made, "movingSum(timeShift(daily.a.sum, '20s'), 2)"))
+    assert [[0.0, 1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 13.0]] == inner
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nonsense(daily.a.sum)", "no function 'nonsense'"),
+        ("scale(daily.a.sum)", "factor is missing"),
+        ("scale(daily.a.sum, 1, 2)", "more arguments"),
+        ("scale(daily.a.sum, nonsense=1)", "factor is missing"),
+        ("scale(daily.a.sum, 1, nonsense=1)", "more arguments"),
+        ("scale(daily.a.sum, daily.b.sum)", "factor is a float"),
+        ("scale(daily.a.sum, scale(daily.b.sum, 1))", "factor is a float"),
+        ("scale(daily.a.sum, 'x')", "factor 'x'"),
+        ("scale(5, 5)", "5 is no series"),
+        ("sumSeries(daily.a.sum, 5)", "5 is no series"),
+        ("sumSeries()", "seriesLists is missing"),
+        ("alias(daily.a.sum, x)", "put a text in quotes"),
+        ("summarize(daily.a.sum, '1x')", "intervalString: '1x'"),
+        ("summarize(daily.a.sum, '1h', 'mean')", "func: 'mean'"),
+        ("movingAverage(5, 5)", "5 is no series"),
+    ],
+)
+def test_what_is_wrong_is_told(text: str, says: str, made: Catalog) -> None:
+    """The error says which argument, and what would be right."""
+    with pytest.raises(InvalidQuestion, match=says):
+        evaluated(made, text)
+
+
+def test_functions_of_nothing_give_nothing(made: Catalog) -> None:
+    """Where a pattern matches nothing, no function fails."""
+    none = "daily.none.sum"
+    for text in ("sumSeries(%s)", "asPercent(%s)", "divideSeries(%s,%s)", "movingAverage(%s,5)", "highestMax(%s,1)",
+                 "groupByNode(%s,1)", "summarize(%s,'1h')", "timeShift(%s,'1h')", "aliasByNode(%s,1)"):  # fmt: skip
+        assert [] == evaluated(made, text.replace("%s", none))
+
+
+def test_time_is_looked_at(made: Catalog) -> None:
+    """A target is left where there is no time for it."""
+    with pytest.raises(QueryTimeout):
+        evaluate(parse("constantLine(5)"), Source(made, Budget(0)), WINDOW)

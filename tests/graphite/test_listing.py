@@ -1,0 +1,76 @@
+"""What is found, in Graphite's shapes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tally.engine import Catalog
+from tally.graphite.budget import Budget
+from tally.graphite.listing import CHUNK_CHARACTERS, completer, expand, index, treejson
+from tests.graphite.made import catalog
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Catalog:
+    """Return an archive in which one name is the beginning of another."""
+    return catalog(tmp_path, daily={"get": [1.0], "get.index": [1.0], "sum": [1.0]})
+
+
+def branch(text: str, path: str) -> dict[str, Any]:
+    """Return what can be opened."""
+    return {"text": text, "id": path, "allowChildren": 1, "expandable": 1, "leaf": 0}
+
+
+def leaf(text: str, path: str) -> dict[str, Any]:
+    """Return what is a series."""
+    return {"text": text, "id": path, "allowChildren": 0, "expandable": 0, "leaf": 1}
+
+
+def test_branches_stand_before_leaves(made: Catalog) -> None:
+    """Each has its text, its id below the pattern's beginning, and flags as the integers 0 and 1."""
+    leaves = [leaf(text, f"daily.get.{text}") for text in ("avg", "count", "max", "min", "sum")]
+    assert [branch("index", "daily.get.index"), *leaves] == treejson(made, "daily.get.*", Budget(60), wildcards=False)
+    assert [branch("daily", "daily")] == treejson(made, "*", Budget(60), wildcards=True)
+    text = json.dumps(treejson(made, "*", Budget(60), wildcards=False))
+    assert '"expandable": 1, "leaf": 0' in text
+
+
+def test_a_text_stands_once(made: Catalog) -> None:
+    """Whatever stands above it."""
+    found = treejson(made, "*.*.{sum,avg}", Budget(60), wildcards=False)
+    assert [leaf("avg", "*.*.avg"), leaf("sum", "*.*.sum")] == found
+
+
+def test_one_for_all(made: Catalog) -> None:
+    """A node that stands for all is a branch where one of them is."""
+    assert branch("*", "daily.*") == treejson(made, "daily.*", Budget(60), wildcards=True)[0]
+    assert leaf("*", "daily.sum.*") == treejson(made, "daily.sum.*", Budget(60), wildcards=True)[0]
+
+
+def test_what_a_beginning_is_completed_to(made: Catalog) -> None:
+    """Branches end with a dot."""
+    found = completer(made, "daily.g", Budget(60), wildcards=True)
+    assert {"metrics": [{"path": "daily.get.", "name": "get", "is_leaf": "0"}]} == found
+    several = completer(made, "daily.get.", Budget(60), wildcards=True)["metrics"]
+    assert [{"path": "daily.get.avg", "name": "avg", "is_leaf": "1"}, {"name": "*"}] == [several[0], several[-1]]
+
+
+def test_patterns_are_expanded(made: Catalog) -> None:
+    """Each to its paths, with branches or without."""
+    found = expand(made, ["daily.get.{index,sum}", "d*"], Budget(60), leaves_only=False)
+    assert {"daily.get.{index,sum}": ["daily.get.index", "daily.get.sum"], "d*": ["daily"]} == found
+    leaves = expand(made, ["daily.get.{index,sum}", "d*"], Budget(60), leaves_only=True)
+    assert {"daily.get.{index,sum}": ["daily.get.sum"], "d*": []} == leaves
+
+
+def test_the_index_is_one_array(made: Catalog, tmp_path: Path) -> None:
+    """All paths stand in it, in chunks where it is long; of nothing it is empty."""
+    paths = json.loads(b"".join(index(made, Budget(60))))
+    assert (15, "daily.get.avg") == (len(paths), paths[0])
+    long = catalog(tmp_path / "long", daily={f"{number}{'x' * 200}": [1.0] for number in range(100)})
+    chunks = list(index(long, Budget(60)))
+    assert all(len(chunk) >= CHUNK_CHARACTERS for chunk in chunks[:-1])
+    assert (2, 500) == (len(chunks), len(json.loads(b"".join(chunks))))
+    assert [b"[]"] == list(index(Catalog(tmp_path / "missing"), Budget(60)))

@@ -1,0 +1,98 @@
+"""The answer to `/render`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Catalog
+from tally.errors import InvalidQuestion, QueryTimeout
+from tally.graphite.rendering import CHUNK_CHARACTERS, Rendering
+from tally.graphite.request import Render
+from tally.graphite.target import parse
+from tests.graphite.made import START, WINDOW, catalog
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Catalog:
+    """Return an archive with two names."""
+    return catalog(tmp_path, daily={"a": [1.0, 2.5, None, 4.0], "b;k=v": [None, 3.0]})
+
+
+def rendering(made: Catalog, *targets: str, points_max: int | None = None, form: str = "json") -> Rendering:
+    """Return the answer for targets."""
+    asked = Render(tuple(map(parse, targets)), WINDOW, form, points_max)
+    return Rendering(made, asked, timeout_s=60)
+
+
+def test_series_in_json(made: Catalog) -> None:
+    """A series has its target, its tags, and pairs of value and time, compact."""
+    expected = (
+        '[{"target":"x","tags":{"name":"daily.a.sum"},"datapoints":[[1.0,1700000000],[2.5,1700000010],'
+        + "[null,1700000020],[4.0,1700000030]"
+        + "".join(f",[null,{START + 10 * index}]" for index in range(4, 10))
+        + "]}]"
+    )
+    answer = rendering(made, "alias(daily.a.sum, 'x')")
+    assert (expected, "application/json") == (b"".join(answer).decode(), answer.media_type)
+
+
+def test_series_in_csv(made: Catalog) -> None:
+    """A line is a name, a time in UTC, and a value or nothing."""
+    answer = rendering(made, "limit(daily.a.sum,1)", "alias(daily.a.count,'=x')", form="csv")
+    lines = b"".join(answer).decode().split("\r\n")
+    assert ["daily.a.sum,2023-11-14 22:13:20,1.0", "daily.a.sum,2023-11-14 22:13:30,2.5"] == lines[:2]
+    assert ["daily.a.sum,2023-11-14 22:13:40,", "'=x,2023-11-14 22:13:20,1"] == [lines[2], lines[10]]
+    assert "text/csv; charset=utf-8" == answer.media_type
+
+
+def test_values_are_consolidated_to_the_width(made: Catalog) -> None:
+    """No series has more values than were asked for, and their total is the same."""
+    for points_max in (1, 2, 3, 9, 10, 11):
+        (series,) = json.loads(b"".join(rendering(made, "daily.a.sum", points_max=points_max)))
+        assert len(series["datapoints"]) <= points_max
+        assert 7.5 == sum(value for value, _ in series["datapoints"] if value is not None)
+
+
+def test_targets_one_after_the_other(made: Catalog) -> None:
+    """The series of a target follow those of the one before; of none there is an empty array."""
+    found = json.loads(b"".join(rendering(made, "daily.*.max", "daily.none.sum", "daily.a.min")))
+    assert ["daily.a.max", "daily.b;k=v.max", "daily.a.min"] == [each["target"] for each in found]
+    assert {"name": "daily.b.max", "k": "v"} == found[1]["tags"]
+    assert [b"[]", b"[]"] == [b"".join(rendering(made)), b"".join(rendering(made, "daily.none.sum"))]
+
+
+def test_what_json_has_no_word_for_is_null(made: Catalog) -> None:
+    """A result beyond all numbers is none."""
+    (series,) = json.loads(b"".join(rendering(made, "scale(scale(daily.a.sum, 1e308), 1e308)")))
+    assert {None} == {value for value, _ in series["datapoints"]}
+
+
+def test_long_answers_come_in_chunks(made: Catalog) -> None:
+    """An answer is not kept as a whole, and is the same."""
+    text = "x" * 4000
+    chunks = list(rendering(made, *[f"alias(daily.*.sum, '{text}')"] * 20))
+    assert len(chunks) > 1
+    assert all(len(chunk) >= CHUNK_CHARACTERS for chunk in chunks[:-1])
+    assert 40 == len(json.loads(b"".join(chunks)))
+
+
+def test_nothing_is_told_before_everything_is_known(made: Catalog) -> None:
+    """A target that is wrong is an error, though one before it is right."""
+    with pytest.raises(InvalidQuestion, match="nonsense"):
+        next(rendering(made, "daily.a.sum", "nonsense(daily.a.sum)"))
+
+
+def test_a_closed_answer_ends(made: Catalog) -> None:
+    """Before its first chunk, after it, and twice."""
+    answer = rendering(made, *[f"alias(daily.*.sum, '{'x' * 4000}')"] * 20)
+    assert next(answer)
+    answer.close()
+    answer.close()
+    assert [] == list(answer)
+
+
+def test_a_late_answer_is_stopped(made: Catalog) -> None:
+    """When the time is over, that is told."""
+    with pytest.raises(QueryTimeout):
+        next(Rendering(made, Render((parse("daily.a.sum"),), WINDOW), timeout_s=0))

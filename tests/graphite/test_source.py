@@ -1,0 +1,143 @@
+"""Series as they are read."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Archive, Catalog
+from tally.engine.sql import GLOBS_MAX
+from tally.errors import InvalidQuestion, QueryTimeout, UnknownArchive
+from tally.graphite.budget import Budget
+from tally.graphite.source import Source, Window
+from tests.graphite.made import NOW, START, WINDOW, catalog, names, source, values
+
+SAMPLES = [("a", 1.0, START), ("a", 3.0, START + 1), ("a", 5.0, START + 20), ("b", 7.0, START + 10)]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Catalog:
+    """Return an archive that keeps buckets for ever."""
+    found = Catalog(tmp_path, clock=lambda: NOW)
+    found.create("daily", resolution=10, retention=0).record(SAMPLES)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected", "consolidation", "weights"),
+    [
+        ("count", [2, None, 1], "sum", None),
+        ("sum", [4.0, None, 5.0], "sum", None),
+        ("avg", [2.0, None, 5.0], "average", [2, 0, 1]),
+        ("min", [1.0, None, 5.0], "min", None),
+        ("max", [3.0, None, 5.0], "max", None),
+    ],
+)
+def test_each_aggregate_is_a_series(
+    aggregate: str, expected: list[float | None], consolidation: str, weights: list[float] | None, made: Catalog
+) -> None:
+    """A series has the values of its aggregate at every bucket, and is consolidated by it."""
+    (found,) = source(made).fetch(f"daily.a.{aggregate}", Window(START - 1, START + 20, NOW))
+    assert (f"daily.a.{aggregate}", START, 10, expected) == (found.name, found.start, found.step, found.values)
+    assert (consolidation, weights) == (found.consolidation, found.weights)
+
+
+def test_series_stand_by_path_with_or_without_data(made: Catalog) -> None:
+    """What a pattern matches is there though it has no value in the window."""
+    found = source(made).fetch("daily.*.{sum,avg}", Window(START + 9, START + 19, NOW))
+    assert ["daily.a.avg", "daily.a.sum", "daily.b.avg", "daily.b.sum"] == names(found)
+    assert [[None], [None], [7.0], [7.0]] == values(found)
+    assert {"daily.*.{sum,avg}"} == {each.expression for each in found}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (START - 1, START, (START, 1)),
+        (START, START + 10, (START + 10, 1)),
+        (START - 1, START + 9.9, (START, 1)),
+        (START + 1, START + 2, (START + 10, 1)),
+        (START - 10_000, START, (START, 1)),
+        (START, NOW + 10_000, (START + 10, 10)),
+    ],
+)
+def test_a_range_begins_after_its_start(start: float, end: float, expected: tuple[int, int], made: Catalog) -> None:
+    """As Graphite has it: not with its start, but with its end, from the first bucket until now, at least one."""
+    (found,) = source(made).fetch("daily.a.sum", Window(start, end, NOW))
+    assert expected == (found.start, len(found.values))
+
+
+def test_a_range_in_which_nothing_can_be(made: Catalog) -> None:
+    """Before the first bucket and after now there is no series."""
+    assert [] == source(made).fetch("daily.a.sum", Window(START - 500, START - 400, NOW))
+    assert [] == source(made).fetch("daily.a.sum", Window(NOW + 10, NOW + 500, NOW))
+
+
+def test_a_range_ends_at_the_retention(tmp_path: Path) -> None:
+    """What is older than an archive keeps is not asked for."""
+    made = Catalog(tmp_path, clock=lambda: NOW)
+    made.create("daily", resolution=10, retention=1).record([("a", 1.0, NOW)])
+    (found,) = source(made).fetch("daily.a.sum", Window(0, NOW, NOW))
+    assert (NOW - 3600 + 10, 360, 1.0) == (found.start, len(found.values), found.values[-1])
+
+
+def test_more_names_than_one_question_takes(tmp_path: Path) -> None:
+    """They are read in several."""
+    asked = {f"n{number:03}": [float(number)] for number in range(2 * GLOBS_MAX + 1)}
+    found = source(catalog(tmp_path, daily=asked)).fetch("daily.*.sum", Window(START - 1, START, NOW))
+    assert list(asked.values()) == values(found)
+
+
+def test_names_that_look_like_globs(tmp_path: Path) -> None:
+    """A name is read by itself, whatever it is made of."""
+    made = catalog(tmp_path, daily={"a*": [1.0], "ab": [2.0], "[x]": [3.0]})
+    assert [[1.0]] == values(source(made).fetch(r"daily.a\*.sum", Window(START - 1, START, NOW)))
+    assert [[3.0], [1.0], [2.0]] == values(source(made).fetch("daily.*.sum", Window(START - 1, START, NOW)))
+
+
+def test_what_was_read_is_not_read_again(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pattern in the same window is read once for a request, and still counts against its budget."""
+    budget = Budget(60)
+    reading = Source(made, budget)
+    first = reading.fetch("daily.a.sum", WINDOW)
+    monkeypatch.setattr(Archive, "ask", None)
+    assert first is reading.fetch("daily.a.sum", WINDOW)
+    budget.spend(1, 1_000_000 - 20)
+    with pytest.raises(InvalidQuestion, match="values"):
+        reading.fetch("daily.a.sum", WINDOW)
+
+
+def test_too_much_is_not_read(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Series are counted before any of them is read."""
+    monkeypatch.setattr(Archive, "ask", None)
+    budget = Budget(60)
+    budget.spend(1, 1_000_000 - 9)
+    with pytest.raises(InvalidQuestion, match="values"):
+        Source(made, budget).fetch("daily.a.sum", WINDOW)
+
+
+def test_an_archive_that_goes_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was deleted since its names were read has no series."""
+
+    def gone(_self: Archive) -> None:
+        raise UnknownArchive("gone")
+
+    monkeypatch.setattr(Archive, "definition", gone)
+    assert [] == source(made).fetch("daily.a.sum", WINDOW)
+
+
+def test_a_stopped_request_reads_no_further(made: Catalog) -> None:
+    """It ends though another thread stops it."""
+    budget = Budget(60)
+    stopping = threading.Thread(target=budget.stop)
+    stopping.start()
+    stopping.join()
+    with pytest.raises(QueryTimeout):
+        Source(made, budget).fetch("daily.a.sum", WINDOW)
+
+
+def test_windows_move_and_widen() -> None:
+    """Each is another window as seen at the same time."""
+    window = Window(100, 200, 1000)
+    assert (Window(40, 140, 1000), Window(40, 200, 1000)) == (window.moved(-60), window.widened(60))
+    assert (110, 180) == (window.first(10), window.first(60) + 60)

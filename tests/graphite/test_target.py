@@ -1,0 +1,83 @@
+"""Targets: what is one, what it says, and what is none."""
+
+import time
+from typing import Any
+
+import pytest
+
+from tally.errors import InvalidQuestion
+from tally.graphite.target import DEPTH_MAX, Call, Path, parse, paths, shown
+
+
+def call(name: str, *arguments: Any, depth: int = 1, **keywords: Any) -> Call:
+    """Return a call as it is parsed."""
+    return Call(name, arguments, keywords, depth)
+
+
+A = Path("daily.a.sum")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("daily.a.sum", A),
+        (" daily.a.sum ", A),
+        ("daily.*.{a,b}.[0-9]?.avg", Path("daily.*.{a,b}.[0-9]?.avg")),
+        (r"daily.f\(x\,y\).sum", Path(r"daily.f\(x\,y\).sum")),
+        ("daily.a;k=v.sum", Path("daily.a;k=v.sum")),
+        ("10.a.sum", Path("10.a.sum")),
+        ("absolute(daily.a.sum)", call("absolute", A)),
+        ("absolute ( daily.a.sum )", call("absolute", A)),
+        ("absolute(daily.a;k=v.sum)", call("absolute", Path("daily.a;k=v.sum"))),
+        ("absolute(10.a.sum)", call("absolute", Path("10.a.sum"))),
+        ("absolute(1e3.a.sum)", call("absolute", Path("1e3.a.sum"))),
+        ("absolute(true.a.sum)", call("absolute", Path("true.a.sum"))),
+        ("f()", call("f")),
+        ("f(1,-2, 0.5 ,1e3,.5)", call("f", 1, -2, 0.5, 1000.0, 0.5)),
+        ("f(true,False,None,inf)", call("f", True, False, None, float("inf"))),
+        ("""f("it's", 'a "b"', '')""", call("f", "it's", 'a "b"', "")),
+        (r'f("(^.*$)", "\1 A")', call("f", "(^.*$)", r"\1 A")),
+        ("f(daily.a.sum, n=1, func='avg')", call("f", A, n=1, func="avg")),
+        ("f(g(daily.a.sum), daily.a.sum)", call("f", call("g", A), A, depth=2)),
+        ("f(x=g(daily.a.sum))", call("f", depth=2, x=call("g", A))),
+    ],
+)
+def test_a_target_is_read(text: str, expected: Path | Call) -> None:
+    """Paths, calls and values are told from each other as Graphite does."""
+    assert expected == parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "f(", "f)", "f(a", "f(a,,b)", "f(,a)", "a b", "'text'", "{", "a{b", "a}", "f(a)b", "f(a).b", "f(a=)", "((a))",
+     "f(n=1,a)", "f(n=1,n=2)", '"', "a\\", "f(" * 5000, "(" * 5000],
+    ids=lambda text: text[:10],
+)  # fmt: skip
+def test_what_is_no_target_is_told(text: str) -> None:
+    """What cannot be read is one clear error, in a time that does not grow with what is open."""
+    began = time.monotonic()
+    with pytest.raises(InvalidQuestion, match="target"):
+        parse(text)
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(("depth", "is_one"), [(DEPTH_MAX, True), (DEPTH_MAX + 1, False)])
+def test_depth_is_bounded(depth: int, is_one: bool) -> None:
+    """So many functions may stand in each other, and no more."""
+    text = "absolute(" * depth + "daily.a.sum" + ")" * depth
+    if is_one:
+        assert [A] == list(paths(parse(text)))
+    else:
+        with pytest.raises(InvalidQuestion, match=str(DEPTH_MAX)):
+            parse(text)
+
+
+def test_paths_are_found_wherever_they_stand() -> None:
+    """Those of inner functions and of named arguments too."""
+    found = [path.text for path in paths(parse("f(a.b, g(c.d, 1), x=h(e.f))"))]
+    assert ["a.b", "c.d", "e.f"] == found
+
+
+def test_a_long_target_is_cut_off_in_errors() -> None:
+    """An error does not repeat all that was sent."""
+    assert (repr("a" * 100), 103) == (shown("a" * 100), len(shown("a" * 5000)))

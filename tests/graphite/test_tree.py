@@ -1,0 +1,130 @@
+"""The archives as a tree."""
+
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Catalog
+from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout
+from tally.graphite.budget import Budget
+from tally.graphite.tree import BATCH_NAMES, Found, Metric, find, index, metrics
+from tests.graphite.made import catalog
+
+NAMES = ("requests.get.index", "requests.get", "requests.post.index", "load", "a..b", "http;method=get;region=eu")
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Catalog:
+    """Return two archives, of which one has several names."""
+    return catalog(tmp_path, daily={name: [1.0] for name in NAMES}, hourly={"load": [1.0]})
+
+
+def found(made: Catalog, pattern: str) -> list[str]:
+    """Return the paths that a pattern matches; those of leaves with an exclamation mark."""
+    return [each.path + "!" * each.is_leaf for each in find(made, pattern, Budget(60))]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", ["daily", "hourly"]),
+        ("d*", ["daily"]),
+        ("x", []),
+        ("daily.*", ["daily.a", "daily.http;method=get;region=eu", "daily.load", "daily.requests"]),
+        ("*.load", ["daily.load", "hourly.load"]),
+        ("daily.requests.*", ["daily.requests.get", "daily.requests.post"]),
+        ("daily.requests.{get,post}.*", [
+            "daily.requests.get.avg!", "daily.requests.get.count!", "daily.requests.get.index",
+            "daily.requests.get.max!", "daily.requests.get.min!", "daily.requests.get.sum!",
+            "daily.requests.post.index",
+        ]),
+        ("daily.requests.*.index.m*", [
+            "daily.requests.get.index.max!", "daily.requests.get.index.min!",
+            "daily.requests.post.index.max!", "daily.requests.post.index.min!",
+        ]),
+        ("daily.load.sum", ["daily.load.sum!"]),
+        ("daily.load.median", []),
+        ("daily.a.*", ["daily.a."]),
+        ("daily.a..b.sum", ["daily.a..b.sum!"]),
+        ("*.*.sum", ["daily.http;method=get;region=eu.sum!", "daily.load.sum!", "hourly.load.sum!"]),
+        ("daily.load.sum.x", []),
+    ],
+)  # fmt: skip
+def test_what_a_pattern_finds(pattern: str, expected: list[str], made: Catalog) -> None:
+    """Archives, what names begin with, names, and their aggregates stand one below the other."""
+    assert expected == found(made, pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*.load.sum", [Metric("daily", "load", "sum"), Metric("hourly", "load", "sum")]),
+        ("daily.requests.get.{avg,sum}",
+         [Metric("daily", "requests.get", "avg"), Metric("daily", "requests.get", "sum")]),
+        ("daily.requests.*.*.sum",
+         [Metric("daily", "requests.get.index", "sum"), Metric("daily", "requests.post.index", "sum")]),
+        ("daily.requests.get", []),
+        ("daily.load", []),
+        ("daily", []),
+        ("*.*.median", []),
+    ],
+)  # fmt: skip
+def test_metrics_are_the_leaves(pattern: str, expected: list[Metric], made: Catalog) -> None:
+    """Only what has an archive, a name and an aggregate is a series."""
+    assert expected == metrics(made, pattern, Budget(60))
+
+
+def test_the_index_has_every_leaf(made: Catalog) -> None:
+    """Each name of each archive has all aggregates there."""
+    paths = [metric.path for metric in index(made, Budget(60))]
+    assert (5 * (len(NAMES) + 1), 5 * (len(NAMES) + 1)) == (len(paths), len(set(paths)))
+    assert "daily.requests.get.index.avg" in paths
+
+
+def test_tags_stand_in_names() -> None:
+    """A name as Graphite writes tags has them, and every other only its path."""
+    tagged = Metric("daily", "http;method=get;region=eu", "sum").tags
+    assert {"name": "daily.http.sum", "method": "get", "region": "eu"} == tagged
+    assert {"name": "daily.a.b.sum"} == Metric("daily", "a.b", "sum").tags
+
+
+def test_the_text_of_a_node_is_its_last_part() -> None:
+    """What is below something is shown without it."""
+    assert ("b", "a") == (Found("a.b", is_leaf=True).text, Found("a", is_leaf=False).text)
+
+
+def test_no_archives(tmp_path: Path) -> None:
+    """Where there is no directory yet nothing is found, and none is made."""
+    missing = Catalog(tmp_path / "missing")
+    assert ([], []) == (find(missing, "*.*", Budget(60)), list(index(missing, Budget(60))))
+    assert not (tmp_path / "missing").exists()
+
+
+def test_what_cannot_be_read_is_told(made: Catalog) -> None:
+    """A damaged file is no reason to show less than there is; where it is not asked for it does not matter."""
+    (made.directory / "broken.db").write_bytes(b"this is no database" * 100)
+    assert ["broken", "daily", "hourly"] == found(made, "*")
+    assert ["daily.load"] == found(made, "daily.load")
+    with pytest.raises(NotAnArchive, match="broken"):
+        found(made, "*.load")
+
+
+def test_an_archive_that_goes_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that was deleted since the directory was read has nothing."""
+    monkeypatch.setattr(Catalog, "slugs", lambda _self: ["daily", "gone"])
+    assert ["daily.load"] == found(made, "*.load")
+
+
+def test_bad_patterns_and_no_time(made: Catalog) -> None:
+    """What is no pattern is told, and so is that there is no time left."""
+    with pytest.raises(InvalidQuestion, match="brace"):
+        found(made, "daily.{a")
+    with pytest.raises(QueryTimeout):
+        find(made, "daily.*", Budget(0))
+
+
+def test_many_names(tmp_path: Path) -> None:
+    """More names than are looked at in one go are all found."""
+    names = [f"n{number}" for number in range(BATCH_NAMES + 1)]
+    made = catalog(tmp_path, daily={name: [1.0] for name in names})
+    assert sorted(f"daily.{name}" for name in names) == found(made, "daily.n*")
