@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from tally.wire import BAR, NAME_MAX_BYTES, NUMBER, VALUE_MAX, Reason, parse_timestamp
+from tally.wire import NAME_MAX_BYTES, NUMBER, VALUE_MAX, Reason, parse_timestamp
 
 # One sample stands for a thousand million others at most.
 RATE_MIN = 1e-9
@@ -21,6 +21,8 @@ FLAG = "true"
 NAME_MAX_CHARACTERS = 1024
 NAMES_CACHED = 4096
 
+BAR = b"|"
+_NOT_PLAIN = (Reason.FIELDS, Reason.VALUE, Reason.TIMESTAMP, Reason.ENCODING)
 _SAMPLED = ("c", "ms", "h", "d")
 _PART = re.compile(r"([^|]*)\|([^|:]*)(?:\|@([^|:]*))?")
 # What DogStatsD clients tell of where they run: a container, an entity, and how many tags to add for it.
@@ -59,10 +61,13 @@ class Line(NamedTuple):
     timestamp: int
 
 
-def is_statsd(line: bytes) -> bool:
-    """Return whether a line is meant for StatsD: a `:` stands in it, and somewhere after that a `|`."""
+def is_statsd(line: bytes, plainly: Reason) -> bool:
+    """Return whether a line that is no plain one, for a reason, is meant for StatsD: it has a `:`, and then a `|`.
+
+    One that is plain but for its name or its time is not: whoever can choose a name shall not choose values with it.
+    """
     colon = line.find(b":")
-    return colon >= 0 and line.find(BAR, colon) >= 0
+    return colon >= 0 and line.find(BAR, colon) >= 0 and plainly in _NOT_PLAIN
 
 
 def parse_line(line: bytes, now: int, max_future_s: int) -> Line | Reason:

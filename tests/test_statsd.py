@@ -17,6 +17,7 @@ from tally.statsd import (
     parse_line,
 )
 from tally.wire import NAME_MAX_BYTES, VALUE_MAX, Reason, decode_name
+from tally.wire import parse_line as parse_plain
 
 NOW = 1_700_000_000
 FUTURE_S = 60
@@ -47,17 +48,23 @@ def named(text: str) -> str | Reason:
         (b"a b:1|", True),
         (b"_e{1,1}:a|b", True),
         (b":|", True),
-        (b"a|b:c 1", False),
-        (b"a|b 1", False),
-        (b"a:b 1", False),
-        (b"a 1", False),
+        (b"a:\xff|s", True),
+        (b"a:1|c|#b:c d e 1", True),
+        (b"a:1|c|#b:the 1 c", True),
+        (b"a|b:c", False),
+        (b"a|b", False),
+        (b"a:b", False),
         (b"_sc|a|0", False),
-        (b"", False),
+        (b"a:1|c 0.25 1700000061", False),
+        (b"a:1|c\x01 0.25", False),
+        (b"x" * NAME_MAX_BYTES + b":1|c 0.25", False),
     ],
 )
 def test_a_colon_and_after_it_a_bar_make_it_statsd(line: bytes, expected: bool) -> None:
-    """Every other line is a plain one."""
-    assert expected == is_statsd(line)
+    """No other line that is no plain one is StatsD, and none that is plain but for its name or a time too far ahead."""
+    plainly = parse_plain(line, NOW, FUTURE_S)
+    assert isinstance(plainly, Reason)
+    assert expected == is_statsd(line, plainly)
 
 
 @pytest.mark.parametrize(

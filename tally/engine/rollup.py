@@ -14,8 +14,8 @@ from collections.abc import Iterable
 from tally import statsd
 from tally.engine.gauges import Gauges
 from tally.engine.members import Members
-from tally.statsd import Observed
-from tally.wire import BAR, Columns, Reason, Sample, decode_name, lines, parse_columns, parse_line
+from tally.statsd import BAR, Observed
+from tally.wire import Columns, Reason, Sample, decode_name, lines, parse_columns, parse_line
 
 FOLD_VALUES = 100_000
 # Fewer lines than this are sooner parsed one by one.
@@ -113,7 +113,14 @@ class Rollup:
         return True
 
     def _add_line(self, line: bytes, now: int) -> None:
-        reason = self._add_measures(line, now) if statsd.is_statsd(line) else self._add_one(line, now)
+        reason: Reason | None
+        sample = parse_line(line, now, self._max_future_s)
+        if isinstance(sample, Sample):
+            reason = None if self.add_sample(sample) else Reason.CARDINALITY
+        elif statsd.is_statsd(line, sample):
+            reason = self._add_measures(line, now)
+        else:
+            reason = statsd.not_a_measure(line) or sample
         if reason is not None:
             self.reject(line, reason)
 
@@ -121,12 +128,6 @@ class Rollup:
         """Count a line that is not taken."""
         self.rejected[reason] += 1
         self.examples.setdefault(reason, line)
-
-    def _add_one(self, line: bytes, now: int) -> Reason | None:
-        sample = parse_line(line, now, self._max_future_s)
-        if isinstance(sample, Reason):
-            return statsd.not_a_measure(line) or sample
-        return None if self.add_sample(sample) else Reason.CARDINALITY
 
     def _add_measures(self, line: bytes, now: int) -> Reason | None:
         """Take all that a line for StatsD measures, or return the reason why it is not taken."""

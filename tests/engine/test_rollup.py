@@ -205,13 +205,26 @@ def test_a_bar_alone_does_not_make_it_statsd() -> None:
     assert (expected, 3, {}) == rolled(b"a|b 1", b"a|b:c 2", b"_sc|a 3")
 
 
-def test_statsd_does_not_hide_behind_plain_fields() -> None:
-    """A line that could be read either way is StatsD, whether it comes alone or among plain ones."""
-    line = b"a:1|c|#release:Python 3"
-    for sent in ((line,), (b"b 1", line), (line,) * 9):
+PATHS = ["a:1e9|c", "a:1e9|ms|c:x", "a:1e9|c|#b:c", "a:+1e9|g|#b", "a:x|s|#b", "_e{1,1}:a|b"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("timestamp", ["", f" {NOW}"])
+def test_who_chooses_a_name_does_not_choose_values(path: str, timestamp: str) -> None:
+    """A plain line is plain whatever its name, as the middleware's hold what visitors ask for; also among others."""
+    line = f"requests.get.{path} 0.25{timestamp}".encode()
+    for sent in ((line,), (b"b 1", line), (line, b"b:1|c"), (line,) * 9):
         cells, accepted, rejected = rolled(*sent)
-        assert {"a;release=Python_3"} == cells.keys() - {"b"}
+        times = sent.count(line)
+        cells.pop("b", None)
+        assert {f"requests.get.{path}": (times, times * 0.25, 0.25, 0.25)} == cells
         assert (len(sent), {}) == (accepted, rejected)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_plain_line_from_the_future_is_not_taken_for_statsd(path: str) -> None:
+    """A time that is too far ahead does not make it another kind of line."""
+    assert ({}, 0, {Reason.FUTURE: 1}) == rolled(f"requests.get.{path} 0.25 {NOW + FUTURE_S + 1}".encode())
 
 
 @pytest.mark.parametrize(("room", "accepted"), [(0, 0), (1, 3), (2, 4)])
