@@ -23,19 +23,33 @@ ENTRIES = {
     "query": Entry("tally.cli.query", "query", "Ask an archive, and print the answer as a table, JSON or CSV."),
     "backup": Entry("tally.cli.backup", "backup", "Copy archives as they are now, verified, while they are in use."),
     "check": Entry("tally.cli.check", "check", "Look whether archives are sound, and settings and space in order."),
+    "health": Entry("tally.cli.health", "health", "Ask a running tally whether it is ready."),
     "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings for a while, to have something to look at."),
 }
 
 HELP = """Keep count, sum, minimum and maximum of what happens in an application, and ask for them.
 
 Every setting is an environment variable, such as TALLY_DATA_DIR, and where a command needs it also an option, such as
---data-dir, which wins.
+--data-dir, which wins. Tokens, TALLY_READ_TOKEN and TALLY_WRITE_TOKEN, are taken from the environment only.
 
 \b
 Examples:
   tally serve
   tally send requests.get.index 0.25
   tally query daily avg --by name --since -1h
+
+\b
+Exit status:
+  0    done
+  1    the machine failed, or the answer is no
+  2    something that was given is wrong: one line on stderr tells what
+  130  interrupted
+
+\b
+The shell completes commands, options and archives after one of these:
+  eval "$(_TALLY_COMPLETE=bash_source tally)"           in ~/.bashrc
+  eval "$(_TALLY_COMPLETE=zsh_source tally)"            in ~/.zshrc
+  _TALLY_COMPLETE=fish_source tally | source            in ~/.config/fish/completions/tally.fish
 """
 
 

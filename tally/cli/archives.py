@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from tally.cli.completion import slugs
 from tally.cli.group import FAILED, Group
 from tally.cli.options import Command, find_archive, with_settings
 from tally.cli.table import Cell, echo_table, shown, utc
@@ -16,7 +17,7 @@ from tally.settings import Settings
 HEADER = ("slug", "resolution", "retention", "pattern", "enabled", "first", "last", "bytes", "name")
 
 with_directory = with_settings("TALLY_DATA_DIR")
-with_slug = click.argument("slug")
+with_slug = click.argument("slug", shell_complete=slugs)
 with_json = click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
 
 
@@ -84,7 +85,7 @@ def show(*, settings: Settings, slug: str, as_json: bool) -> None:
 
 
 @archives.command()
-@with_slug
+@click.argument("slug")
 @with_properties
 @with_json
 @with_directory

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from tally.cli import completion
 from tally.cli.group import WRONG
 from tally.cli.options import find_archives, with_settings
 from tally.cli.progress import Progress
@@ -15,7 +16,7 @@ from tally.settings import Settings
 
 @click.command()
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
-@click.argument("slugs", metavar="[SLUG]...", nargs=-1)
+@click.argument("slugs", metavar="[SLUG]...", nargs=-1, shell_complete=completion.slugs)
 @click.option("--replace", is_flag=True, help="replace archives of these names in DIRECTORY that are not in use")
 @with_settings("TALLY_DATA_DIR")
 @click.pass_context

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from tally.api.health import FREE_MIN_BYTES
+from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
@@ -23,7 +24,7 @@ HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal
 
 
 @click.command()
-@click.argument("archives", metavar="[ARCHIVE]...", nargs=-1)
+@click.argument("archives", metavar="[ARCHIVE]...", nargs=-1, shell_complete=slugs_or_files)
 @click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
 @with_settings("TALLY_DATA_DIR")
 @click.pass_context

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from tally.errors import TallyError
 
@@ -49,6 +50,12 @@ class Program(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         entry = self.entries.get(cmd_name)
         return None if entry is None else getattr(import_module(entry.module), entry.attribute)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the commands, of which none is imported, or options."""
+        offered = [CompletionItem(name, help=each.summary) for name, each in self.entries.items()]
+        options = super(click.Group, self).shell_complete(ctx, incomplete)
+        return [*(item for item in offered if item.value.startswith(incomplete)), *options]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import click
 
+from tally.cli import completion
 from tally.cli.group import WRONG
 from tally.cli.lines import FILE, Lines, Rules, size
 from tally.cli.options import find_archive, with_settings
@@ -29,7 +30,14 @@ class Target(NamedTuple):
 
 @click.command("import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
-@click.option("--archive", "slugs", multiple=True, metavar="SLUG", help="only into this archive; repeatable")
+@click.option(
+    "--archive",
+    "slugs",
+    multiple=True,
+    metavar="SLUG",
+    help="only into this archive; repeatable",
+    shell_complete=completion.slugs,
+)
 @with_settings("TALLY_DATA_DIR", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE")
 @click.pass_context
 def import_lines(

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tally.api.message import encode
+from tally.cli.completion import aggregates, slugs_or_files
 from tally.cli.options import Command, find_file, with_settings
 from tally.cli.table import echo_table, utc
 from tally.engine import Archive
@@ -43,8 +44,8 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("archive")
-@click.argument("aggregate", required=False)
+@click.argument("archive", shell_complete=slugs_or_files)
+@click.argument("aggregate", required=False, shell_complete=aggregates)
 @click.option(
     "--kind", type=click.Choice((*KINDS, *LISTS)), default="aggregate", show_default=True, help="the question"
 )
