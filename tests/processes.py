@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -104,3 +106,19 @@ def launched(
         running._reader.join(LIMIT_S)
         assert process.stderr is not None
         process.stderr.close()
+
+
+@contextmanager
+def activated(
+    command: Sequence[str], variables: Mapping[str, str], *sockets: socket.socket, names: str = ""
+) -> Iterator[Running]:
+    """Start a program as systemd would, with sockets from file descriptor 3 on."""
+    descriptors = [f"{number}<&{sock.fileno()}" for number, sock in enumerate(sockets, 3)]
+    given = {**variables, "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": names}
+    with launched(handing_over(descriptors, command), given, pass_fds=[sock.fileno() for sock in sockets]) as running:
+        yield running
+
+
+def handing_over(descriptors: Sequence[str], command: Sequence[str]) -> list[str]:
+    """Return a command that becomes another one, after it has redirected descriptors as bash does."""
+    return ["/bin/bash", "-c", f"exec {' '.join(descriptors)}; LISTEN_PID=$$ exec {shlex.join(command)}"]

@@ -18,9 +18,9 @@ from tally.collector.unix import bind as bind_unix
 from tally.engine import Catalog
 from tally.errors import AddressUnavailable, InvalidSetting
 from tally.settings import Settings
-from tests.processes import LIMIT_S, Running, environment, launched, started, wait_for
+from tests.processes import LIMIT_S, activated, environment, handing_over, launched, started, wait_for
 
-HAND_OVER = "exec {descriptors}; LISTEN_PID=$$ exec {python} -m tally {command}"
+COLLECT, SERVE = ([sys.executable, "-m", "tally", command] for command in ("collect", "serve"))
 
 
 def stored(directory: Path) -> dict[str, float]:
@@ -103,17 +103,6 @@ def test_what_was_handed_to_another_process_is_not_touched(variables: dict[str, 
     assert [] == handed_over(variables, 7)
 
 
-@contextmanager
-def activated(directory: Path, command: str, *sockets: socket.socket, names: str = "") -> Iterator[Running]:
-    """Start `tally` as systemd would, with sockets from file descriptor 3 on."""
-    descriptors = " ".join(f"{3 + number}<&{sock.fileno()}" for number, sock in enumerate(sockets))
-    script = HAND_OVER.format(descriptors=descriptors, python=sys.executable, command=command)
-    variables = {**environment(directory), "LISTEN_FDS": str(len(sockets)), "LISTEN_FDNAMES": names}
-    inherited = [sock.fileno() for sock in sockets]
-    with launched(["/bin/bash", "-c", script], variables, pass_fds=inherited) as running:
-        yield running
-
-
 def flood(port: int, sent: list[int], over: threading.Event) -> None:
     """Send until it is over, about ten thousand datagrams a second, and put into `sent` how many there were."""
     number = 0
@@ -137,7 +126,7 @@ def test_a_restart_loses_no_datagram(tmp_path: Path) -> None:
         sender.start()
         try:
             for _ in range(3):
-                with activated(tmp_path, "collect", sock) as running:
+                with activated(COLLECT, environment(tmp_path), sock) as running:
                     enough = count(tmp_path) + 200
                     assert sock.getsockname()[1] == running.udp_port
                     wait_for(functools.partial(has, tmp_path, enough), "some samples")
@@ -145,7 +134,7 @@ def test_a_restart_loses_no_datagram(tmp_path: Path) -> None:
         finally:
             over.set()
             sender.join(LIMIT_S)
-        with activated(tmp_path, "collect", sock) as running:
+        with activated(COLLECT, environment(tmp_path), sock) as running:
             assert running.udp_port
             assert 0 == running.end(signal.SIGTERM)
         assert sent[0] == count(tmp_path) + (kernel_drops(sock) or 0)
@@ -156,7 +145,7 @@ def test_serve_answers_on_a_socket_named_http(tmp_path: Path) -> None:
     """All of its sockets can be handed over: datagrams, lines by TCP, and HTTP."""
     Catalog(tmp_path).create("all", resolution=10)
     udp, lines, http = bind("127.0.0.1", 0, receive_buffer_bytes=2**20), listen("127.0.0.1", 0), listen("127.0.0.1", 0)
-    with udp, lines, http, activated(tmp_path, "serve", udp, lines, http, names="udp:lines:http") as running:
+    with udp, lines, http, activated(SERVE, environment(tmp_path), udp, lines, http, names="udp:lines:http") as running:
         assert f"http://127.0.0.1:{http.getsockname()[1]}" == running.url
         assert udp.getsockname()[1] == running.udp_port
         with socket.create_connection(lines.getsockname()) as sender:
@@ -177,8 +166,8 @@ def test_what_cannot_be_listened_on_is_one_line(tmp_path: Path, descriptor: str,
     """Something else than a socket, or one that is a connection already, ends the start."""
     with listen("127.0.0.1", 0) as listener:
         descriptors = descriptor.format(port=listener.getsockname()[1])
-        script = HAND_OVER.format(descriptors=descriptors, python=sys.executable, command="collect")
-        with launched(["/bin/bash", "-c", script], {**environment(tmp_path), "LISTEN_FDS": "1"}) as running:
+        command = handing_over([descriptors], COLLECT)
+        with launched(command, {**environment(tmp_path), "LISTEN_FDS": "1"}) as running:
             assert 2 == running.process.wait(LIMIT_S)
             running.said(f"cannot listen on file descriptor 3, which LISTEN_FDS hands over: {reason}")
     assert 1 == len(running.lines)

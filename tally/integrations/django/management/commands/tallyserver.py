@@ -1,11 +1,12 @@
 """`manage.py tallyserver`: the collector, with the site's settings."""
 
+import os
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tally.collector import run
+from tally.collector import bind_all, handed_over, run
 from tally.errors import TallyError
 from tally.integrations.django.settings import given
 from tally.log import set_up
@@ -29,6 +30,7 @@ class Command(BaseCommand):
         """
         set_up("text")
         try:
-            run(Settings.load(given(), host=host, port=port))
+            settings = Settings.load(given(), host=host, port=port)
+            run(settings, sockets=bind_all(settings, handed_over(os.environ, os.getpid())))
         except TallyError as error:
             raise CommandError(str(error)) from None

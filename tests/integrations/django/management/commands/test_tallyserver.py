@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tally.collector.listener import bind
 from tally.engine import Catalog
-from tests.processes import LIMIT_S, Running, launched, wait_for
+from tests.processes import LIMIT_S, Running, activated, launched, wait_for
 
 NOWHERE = "192.0.2.1"  # For documentation: no machine has it.
 
@@ -61,6 +62,18 @@ def test_archives_appear_while_it_runs(tmp_path: Path) -> None:
         with socket.socket(type=socket.SOCK_DGRAM) as sender:
             sender.sendto(b"a 1", ("127.0.0.1", running.udp_port))
         wait_for(lambda: ["a"] == weekly.names(), "a sample in the new archive")
+
+
+def test_it_takes_a_socket_that_is_handed_over(tmp_path: Path) -> None:
+    """Under systemd it collects from the socket that waits while it restarts, whatever the settings say."""
+    archive = Catalog(tmp_path / "archives").create("daily", resolution=10)
+    with bind("127.0.0.1", 0, receive_buffer_bytes=65_536) as sock:
+        with socket.socket(type=socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"a 1", sock.getsockname())
+        with activated(command(), site(tmp_path), sock) as running:
+            assert sock.getsockname()[1] == running.udp_port
+            assert 0 == running.end(signal.SIGTERM)
+    assert {"a": 1} == archive.aggregate("count", by="name")
 
 
 def test_options_beat_settings(tmp_path: Path) -> None:
