@@ -24,6 +24,8 @@ PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
 MINORS = range(11, 20)
 # Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
+# What the answers to Graphite's questions are compared with.
+GRAPHITE_WEB = ("graphite-web==1.1.10", "whisper==1.1.10", "setuptools<81")
 
 
 def interpreters() -> dict[str, str]:
@@ -143,6 +145,17 @@ def collectd(session: nox.Session) -> None:
     """What collectd's write_graphite sends is what arrives; collectd has to be installed."""
     install(session, "test")
     session.run("pytest", "tests/clients/test_graphite.py", env={"COLLECTD": "1"})
+
+
+@nox.session(python=FOUND[OLDEST], default=False)
+def graphite(session: nox.Session) -> None:
+    """Targets are answered as graphite-web answers them, but for what docs/grafana.md lists; it has an old Django."""
+    install(session, "test")
+    peer = Path(session.create_tmp()) / "graphite-web"
+    session.run("python", "-m", "venv", str(peer))
+    python = str(peer / "bin" / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", *GRAPHITE_WEB, external=True)
+    session.run("pytest", "tests/clients/test_graphite_web.py", env={"GRAPHITE_PYTHON": python})
 
 
 @nox.session(default=False)

@@ -21,8 +21,8 @@ def treejson(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool)
     kinds: dict[str, bool] = {}
     for each in found:
         kinds.setdefault(each.text, each.is_leaf)
-    if wildcards and len(kinds) > 1:
-        kinds = {"*": all(kinds.values()), **kinds}
+    if wildcards and len(found) > 1:
+        kinds = {"*": all(each.is_leaf for each in found), **kinds}
     beginning = pattern[: pattern.rfind(".") + 1]
     return [
         {"text": text, "id": beginning + text, **(_LEAF if is_leaf else _BRANCH)} for text, is_leaf in kinds.items()

@@ -61,9 +61,11 @@ def named(name: str) -> str:
 
 
 def reduce(name: str, values: Values) -> float | None:
-    """Return one value for several, by a name in REDUCERS."""
+    """Return one value for several, by a name in REDUCERS; a product is none where a factor is missing."""
     known = [value for value in values if value is not None]
-    return REDUCERS[name](known) if known else None
+    if not known or (name == "multiply" and len(known) < len(values)):
+        return None
+    return REDUCERS[name](known)
 
 
 def weighted_mean(values: Values, weights: Sequence[float]) -> float | None:

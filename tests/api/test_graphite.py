@@ -70,7 +70,7 @@ def test_what_grafana_s_browser_asks(directory: Path) -> None:
     fields = [("target", "aliasByNode(" + TARGET + ", 3)"), ("target", "constantLine(5)"), ("from", "-1min"),
               ("until", "now"), ("format", "json"), ("maxDataPoints", "1024"), ("cacheTimeout", "60")]  # fmt: skip
     got = post(directory, "/render", fields, media_type=f"{FORM}; charset=UTF-8")
-    assert ["about", "index", "5"] == [each["target"] for each in got.json]
+    assert ["about", "index", "5.0"] == [each["target"] for each in got.json]
 
 
 def test_a_form_and_a_query_count_together(directory: Path) -> None:

@@ -47,6 +47,10 @@ def test_one_for_all(made: Catalog) -> None:
     """A node that stands for all is a branch where one of them is."""
     assert branch("*", "daily.*") == treejson(made, "daily.*", Budget(60), wildcards=True)[0]
     assert leaf("*", "daily.sum.*") == treejson(made, "daily.sum.*", Budget(60), wildcards=True)[0]
+    assert [leaf("*", "*.sum.*"), leaf("avg", "*.sum.avg")] == treejson(
+        catalog(made.directory, weekly={"sum": [1.0]}), "*.sum.*", Budget(60), wildcards=True
+    )[:2]
+    assert ["*", "sum"] == [each["text"] for each in treejson(made, "*.sum.sum", Budget(60), wildcards=True)]
 
 
 def test_what_a_beginning_is_completed_to(made: Catalog) -> None:

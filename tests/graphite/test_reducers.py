@@ -11,11 +11,16 @@ from tally.graphite.reducers import NAMES, REDUCERS, named, reduce, weighted_mea
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("average", 3.5), ("count", 4), ("diff", -10.0), ("first", 2.0), ("last", 1.0), ("max", 8.0), ("median", 2.5),
-     ("min", 1.0), ("multiply", 48.0), ("range", 7.0), ("stddev", math.sqrt(7.25)), ("sum", 14.0)],
+     ("min", 1.0), ("multiply", None), ("range", 7.0), ("stddev", math.sqrt(7.25)), ("sum", 14.0)],
 )  # fmt: skip
-def test_each_reducer_leaves_out_what_is_missing(name: str, expected: float) -> None:
-    """Values that are missing do not count, as in Graphite."""
+def test_each_reducer_leaves_out_what_is_missing(name: str, expected: float | None) -> None:
+    """Values that are missing do not count, as in Graphite, but in a product."""
     assert expected == reduce(name, [2.0, None, 8.0, 3.0, 1.0, None])
+
+
+def test_a_product_has_all_its_factors() -> None:
+    """Where none is missing it is one."""
+    assert 48.0 == reduce("multiply", [2.0, 8.0, 3.0, 1.0])
 
 
 @pytest.mark.parametrize("name", REDUCERS)

@@ -168,7 +168,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "aggFunc": _reducer,
     "any": _any,
     "boolean": _flag,
-    "float": _number,
+    "float": lambda given: float(_number(given)),
     "integer": _whole,
     "interval": _interval,
     "intOrInf": lambda given: math.inf if given == math.inf else _whole(given),

@@ -112,7 +112,7 @@ def test_a_shift_is_a_span(text: str, made: Catalog) -> None:
         evaluated(made, text)
 
 
-@pytest.mark.parametrize(("value", "shown"), [("5", "5"), ("0.5", "0.5"), ("-1", "-1")])
+@pytest.mark.parametrize(("value", "shown"), [("5", "5.0"), ("0.5", "0.5"), ("-1", "-1.0")])
 def test_a_constant_is_a_line(value: str, shown: str, made: Catalog) -> None:
     """From the beginning over the middle to the end."""
     found = evaluated(made, f"constantLine({value})")
