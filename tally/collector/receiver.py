@@ -1,8 +1,9 @@
 """From the socket to the rollup: datagrams are taken many at a time, from those who may send, and counted.
 
 Waking for every datagram costs more than taking it. So after datagrams were found the receiver rests before it looks
-again, and only where there was none does it wait for the kernel to wake it. What the socket's buffer holds meanwhile
-bounds the rest. A unix socket holds a few datagrams only, whatever its buffer, and its senders wait: it is given none.
+again, unless there are more than it could take in its turn, and only where there was none does it wait for the kernel
+to wake it. What the socket's buffer holds meanwhile bounds the rest. A unix socket holds a few datagrams only, whatever
+its buffer, and its senders wait: it is given none.
 """
 
 import socket
@@ -50,10 +51,11 @@ class Receiver:
     async def run(self) -> None:
         """Receive until cancelled."""
         while True:
-            if self.drain(TURN_BATCHES):
-                await anyio.sleep(self._rest_s)
-            else:
+            taken = self.drain(TURN_BATCHES)
+            if taken == 0:
                 await anyio.wait_readable(self._sock)
+            else:  # Where there is more there is no rest, but a turn for others.
+                await anyio.sleep(0 if taken == TURN_BATCHES * BATCH_DATAGRAMS else self._rest_s)
 
     def drain(self, batches: int) -> int:
         """Take what the kernel holds, up to a number of batches; return how many datagrams there were."""

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from ipaddress import ip_network
 from pathlib import Path
 
+import anyio
 import pytest
 
+from tally.collector import receiver as receiver_module
 from tally.collector.listener import bind, refuse_more
-from tally.collector.receiver import BATCH_DATAGRAMS, Receiver, is_allowed
+from tally.collector.receiver import BATCH_DATAGRAMS, TURN_BATCHES, Receiver, is_allowed
 from tally.collector.unix import bind as bind_unix
+from tests.processes import LIMIT_S
 
 
 @pytest.fixture
@@ -45,6 +48,22 @@ def test_a_drain_is_bounded(sock: socket.socket) -> None:
     receiver = Receiver(sock, lambda _batch: None)
     send(sock, BATCH_DATAGRAMS + 7)
     assert [BATCH_DATAGRAMS, 7, 0] == [receiver.drain(1) for _ in range(3)]
+
+
+@pytest.mark.anyio
+async def test_a_backlog_is_taken_without_rest(sock: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While more is left than a turn takes the receiver does not rest, so that it catches up where it fell behind."""
+    monkeypatch.setattr(receiver_module, "LONG_REST_S", 3600)
+    taken: list[bytes] = []
+    receiver = Receiver(sock, taken.extend)
+    backlog = TURN_BATCHES * BATCH_DATAGRAMS + 1
+    send(sock, backlog)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(receiver.run)
+        with anyio.fail_after(LIMIT_S):
+            while len(taken) < backlog:
+                await anyio.sleep(0.01)
+        tasks.cancel_scope.cancel()
 
 
 def test_those_from_elsewhere_are_refused_and_counted(sock: socket.socket) -> None:
