@@ -84,7 +84,9 @@ class TimingMiddleware:
     def _name(self, request: Request) -> str | None:
         environ = request.environ
         method = environ["REQUEST_METHOD"]
-        if self._is_by_route and (request.is_of_flask or "werkzeug.request" in environ):
+        # Flask takes its request away in the end, also from an exception that it does not answer.
+        is_of_flask = request.is_of_flask or environ.get("werkzeug.request", request) is None
+        if self._is_by_route and is_of_flask:
             return by_route(method, request.rule, self._limit)
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
         return by_path(method, path.encode("latin-1").decode("utf-8", "replace"), self._limit)

@@ -11,6 +11,8 @@ import pytest
 from flask import Blueprint, Flask, Response, send_file
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client
+from werkzeug.wrappers import Request as WerkzeugRequest
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 import tally
 from tally.engine import Catalog
@@ -134,6 +136,26 @@ def test_an_app_of_another_kind_is_named_by_path(collector: Receiver) -> None:
     body = [b"fine"]
     assert body is TimingMiddleware(app)({**ENVIRON, "PATH_INFO": "/articles/7/"}, lambda *_: None)  # type: ignore[arg-type]
     assert ["requests.get.articles.7"] == names(collector)
+
+
+def test_an_app_of_werkzeugs_alone_is_named_by_path(collector: Receiver) -> None:
+    """Its requests look like Flask's, and have no rule."""
+
+    @WerkzeugRequest.application
+    def app(_: WerkzeugRequest) -> WerkzeugResponse:
+        return WerkzeugResponse("fine")
+
+    timed(app).get("/articles/7/").close()
+    assert ["requests.get.articles.7"] == names(collector)
+
+
+def test_an_exception_that_flask_does_not_answer_is_counted(collector: Receiver) -> None:
+    """It has lost its route by then, and must not make metrics of paths."""
+    app = flask()
+    app.testing = True
+    with pytest.raises(Unexpected):
+        timed(app.wsgi_app).get("/broken")
+    assert ["requests.get.<unmatched>"] == names(collector)
 
 
 def test_a_stream_is_timed_to_its_end(clock: Clock, collector: Receiver) -> None:
