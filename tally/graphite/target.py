@@ -8,7 +8,6 @@ A path may hold globs and braces, and any character after a backslash.
 """
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ DEPTH_MAX = 32
 SHOWN_CHARACTERS = 100
 
 # What is no path is told from one by what follows it: `10` is a number, and `10.count` a path.
+PATH = r"""(?:[^\s(){},'"\\]|\\.|\{[^{}]*\})+"""
 _GRAMMAR = r"""
 ?target: call | path
 call: CALL "(" [_arguments] ")"
@@ -39,9 +39,9 @@ KEY.4: /[A-Za-z_]\w*\s*=/
 NUMBER.3: /[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?(?=\s*[,)])/
 CONSTANT.3: /(true|false|none|inf|infinity)(?=\s*[,)])/i
 STRING.3: /"[^"]*"|'[^']*'/
-PATH: /([^\s(){},'"\\]|\\.|\{[^{}]*\})+/
-%import common.WS
-%ignore WS
+PATH: /%s/
+WS: /\s+/
+%%ignore WS
 """
 _CONSTANTS = {"true": True, "false": False, "none": None, "inf": float("inf"), "infinity": float("inf")}
 
@@ -82,15 +82,6 @@ def parse(text: str) -> Path | Call:
         rest = text[getattr(error, "pos_in_stream", None) or 0 :]
         raise InvalidQuestion(f"target {shown(text)} is not one: see what is around {rest!r:.40}") from None
     return parsed
-
-
-def paths(parsed: Any) -> Iterator[Path]:
-    """Yield the paths in a target in their order."""
-    if isinstance(parsed, Path):
-        yield parsed
-    elif isinstance(parsed, Call):
-        for argument in (*parsed.arguments, *parsed.keywords.values()):
-            yield from paths(argument)
 
 
 def shown(text: str) -> str:
@@ -147,4 +138,4 @@ def _parser() -> "Lark":
     transformer: Transformer[Any, Any] = Transformer()
     for name, rule in rules.items():
         setattr(transformer, name, rule)
-    return Lark(_GRAMMAR, start="target", parser="lalr", transformer=transformer, maybe_placeholders=False)
+    return Lark(_GRAMMAR % PATH, start="target", parser="lalr", transformer=transformer, maybe_placeholders=False)

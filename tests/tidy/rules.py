@@ -36,7 +36,7 @@ LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 # What each part may use beside the standard library; the others nothing.
 PACKAGES = {
     "engine": {"apsw"},
-    "graphite": {"lark", "regex"},
+    "graphite": {"lark", "re2"},
     "collector": {"anyio"},
     "api": {"anyio", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},

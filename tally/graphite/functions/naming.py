@@ -3,11 +3,13 @@
 import re
 from dataclasses import replace
 
-from tally.errors import InvalidQuestion
 from tally.graphite.expression import Expression
 from tally.graphite.functions.signature import Function, Parameter
 from tally.graphite.series import Series
-from tally.graphite.target import parse, paths
+from tally.graphite.target import PATH
+
+# What stands innermost and first in a name such as `scale(sumSeries(daily.*.sum),2)`.
+_FIRST_PATH = re.compile(rf"(?:\w+\(\s*)+({PATH})")
 
 SERIES_LIST = Parameter("seriesList", "seriesList")
 
@@ -52,12 +54,8 @@ def _node(parts: list[str], series: Series, node: int | str) -> str:
 
 def _path(name: str) -> str:
     """Return the first path within functions that a name shows, or the name."""
-    if not name.endswith(")"):
-        return name
-    try:
-        return next((path.text for path in paths(parse(name))), name)
-    except InvalidQuestion:
-        return name  # It only looks like functions.
+    found = _FIRST_PATH.match(name) if name.endswith(")") else None
+    return found[1] if found else name
 
 
 def _part(name: str, start: int, stop: int | None) -> str:

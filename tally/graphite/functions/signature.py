@@ -48,10 +48,12 @@ class Parameter:
         described: dict[str, Any] = {"name": self.name, "type": self.type}
         if self.type == "aggFunc":
             described["options"] = sorted(NAMES)
-        for word in ("required", "multiple", "default", "suggestions"):
-            value = getattr(self, word)
-            if value not in (None, False, (), math.inf):
-                described[word] = list(value) if isinstance(value, tuple) else value
+        described |= {word: True for word in ("required", "multiple") if getattr(self, word)}
+        # JSON has no word for infinite.
+        if self.default is not None and self.default != math.inf:
+            described["default"] = self.default
+        if self.suggestions:
+            described["suggestions"] = list(self.suggestions)
         return described
 
 

@@ -41,7 +41,9 @@ def moving(ask: Ask, window: Window, size: int | str, reducer: str) -> list[Seri
     else:
         if size < 1:
             raise InvalidQuestion(f"{function}: windowSize {size} is none: use at least 1, or a span such as 5min")
-        seconds, shown = max((each.step for each in ask(window)), default=0) * size, str(size)
+        # The last moment shows the steps as well as all of the window does.
+        steps = [each.step for each in ask(replace(window, start=min(window.end, window.now) - 1))]
+        seconds, shown = max(steps, default=0) * size, str(size)
     found = []
     for each in ask(window.widened(seconds)):
         points = seconds // each.step if isinstance(size, str) else size

@@ -91,10 +91,14 @@ def test_functions_are_told_in_graphite_s_words() -> None:
             {"name": "seriesList", "type": "seriesList", "required": True},
             {"name": "intervalString", "type": "interval", "required": True, "suggestions": ["10min", "1h", "1d"]},
             {"name": "func", "type": "aggFunc", "options": sorted(NAMES), "default": "sum"},
-            {"name": "alignToFrom", "type": "boolean"},
+            {"name": "alignToFrom", "type": "boolean", "default": False},
         ],
     } == FUNCTIONS["summarize"].described()
     assert "default" not in FUNCTIONS["keepLastValue"].described()["params"][1]
+    assert 0 == FUNCTIONS["transformNull"].described()["params"][1]["default"]
+    assert {"name": "seriesLists", "type": "seriesLists", "required": True, "multiple": True} == (
+        FUNCTIONS["sumSeries"].described()["params"][0]
+    )
 
 
 def test_targets_are_told_from_values() -> None:

@@ -118,3 +118,18 @@ def test_a_constant_is_a_line(value: str, shown: str, made: Catalog) -> None:
     found = evaluated(made, f"constantLine({value})")
     expected: tuple[Any, ...] = (shown, START + 40, 25, [float(value)] * 3)
     assert expected == (found.name, found.start, found.step, found.values)
+
+
+def test_a_window_of_so_many_values_is_read_once(made: Catalog) -> None:
+    """How long it is shows at the end of the range, which is all that is read for it."""
+    asked: list[Window] = []
+
+    def ask(window: Window) -> list[Series]:
+        asked.append(window)
+        return [series(*[1.0] * 10)]
+
+    later = Window(START, NOW + 500, NOW)
+    moving(ask, later, 3, "sum")
+    assert [Window(NOW - 1, NOW + 500, NOW), Window(START - 30, NOW + 500, NOW)] == asked
+    found = evaluated(made, "movingSum(daily.a.sum,3)", later)
+    assert (START + 10, [1.0, 3.0, 6.0, 9.0]) == (found.start, found.values[:4])
