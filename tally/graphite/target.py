@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lark import Lark
 
 DEPTH_MAX = 32
+ARGUMENTS_MAX = 1000
 # Longer ones are cut off in errors.
 SHOWN_CHARACTERS = 100
 
@@ -72,7 +73,8 @@ class _Keyword:
 def parse(text: str) -> Path | Call:
     """Return what a target says.
 
-    :raises InvalidQuestion: when it is none, or is nested deeper than DEPTH_MAX.
+    :raises InvalidQuestion: when it is none, is nested deeper than DEPTH_MAX, or a function in it has more than
+        ARGUMENTS_MAX arguments.
     """
     from lark import UnexpectedInput
 
@@ -111,6 +113,8 @@ def _keyword(children: list[Any]) -> _Keyword:
 
 def _call(children: list[Any]) -> Call:
     name, *given = children
+    if len(given) > ARGUMENTS_MAX:
+        raise InvalidQuestion(f"target: {name} has more than {ARGUMENTS_MAX} arguments: use fewer")
     arguments = tuple(each for each in given if not isinstance(each, _Keyword))
     keywords = {each.name: each.value for each in given if isinstance(each, _Keyword)}
     if len(arguments) + len(keywords) < len(given) or any(isinstance(e, _Keyword) for e in given[: len(arguments)]):

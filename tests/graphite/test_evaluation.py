@@ -3,15 +3,31 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tally.engine import Catalog
 from tally.errors import InvalidQuestion, QueryTimeout
 from tally.graphite.budget import Budget
 from tally.graphite.evaluation import evaluate
+from tally.graphite.functions import FUNCTIONS
 from tally.graphite.series import Series
 from tally.graphite.source import Source
 from tally.graphite.target import parse
 from tests.graphite.made import WINDOW, catalog, names, source, values
+
+VALUES = st.sampled_from(
+    ["1", "-1", "0", "3", "0.5", "1e308", "-1e308", "1e-320", "inf", "true", "None", "'1'", "'30s'", "'-1h'", "'1000y'",
+     "'0s'", "'sum'", "'avg'", "'(a)'", r"'\\1'", "'('", "''", "'x'", "9007199254740993"]
+)  # fmt: skip
+PATHS = st.sampled_from(["daily.a.sum", "daily.*.avg", "daily.none.sum", "daily.{a,b}.*", "*", "constantLine(5)"])
+NAMES = st.sampled_from(sorted(FUNCTIONS))
+
+
+def calls(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    """Return calls of any function with targets first, and values or more targets after them."""
+    arguments = st.tuples(inner, st.lists(VALUES | inner, max_size=3))
+    return st.builds(lambda name, given: f"{name}({','.join([given[0], *given[1]])})", NAMES, arguments)
 
 
 @pytest.fixture
@@ -84,3 +100,15 @@ def test_time_is_looked_at(made: Catalog) -> None:
     """A target is left where there is no time for it."""
     with pytest.raises(QueryTimeout):
         evaluate(parse("constantLine(5)"), Source(made, Budget(0)), WINDOW)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.recursive(PATHS, calls, max_leaves=6))
+def test_any_target_is_answered_or_refused(made: Catalog, text: str) -> None:
+    """Whatever is put together of functions and arguments, there are series at even distances, or there is an error."""
+    try:
+        found = evaluated(made, text)
+    except InvalidQuestion:
+        return
+    assert all(each.step > 0 and isinstance(each.start, int) for each in found)
+    assert all(value is None or isinstance(value, int | float) for each in found for value in each.values)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tally.errors import InvalidQuestion
-from tally.graphite.target import DEPTH_MAX, Call, Path, parse, shown
+from tally.graphite.target import ARGUMENTS_MAX, DEPTH_MAX, Call, Path, parse, shown
 
 
 def call(name: str, *arguments: Any, depth: int = 1, **keywords: Any) -> Call:
@@ -69,6 +69,17 @@ def test_depth_is_bounded(depth: int, is_one: bool) -> None:
         assert f"depth={depth}" in repr(parse(text))
     else:
         with pytest.raises(InvalidQuestion, match=str(DEPTH_MAX)):
+            parse(text)
+
+
+@pytest.mark.parametrize(("count", "is_one"), [(ARGUMENTS_MAX, True), (ARGUMENTS_MAX + 1, False)])
+def test_arguments_are_bounded(count: int, is_one: bool) -> None:
+    """A function may have so many, and no more."""
+    text = f"f({','.join(['1'] * count)})"
+    if is_one:
+        assert call("f", *[1] * count) == parse(text)
+    else:
+        with pytest.raises(InvalidQuestion, match=str(ARGUMENTS_MAX)):
             parse(text)
 
 
