@@ -60,6 +60,7 @@ def together(statuses: Iterable[Status], now: float) -> dict[str, Any]:
         "window": max((each["seconds"] for each in recent), default=None),
         "lines": _sum(each["lines"] for each in recent),
         "datagrams": _sum(each["datagrams"] for each in recent),
+        "connections": _sum(each["connections"] for each in recent),
         "samples": _sum(each["samples"] for each in recent),
         "pending": sum(account["pending"] for _, account in accounts),
         "errors": {slug: account["error"] for slug, account in accounts if account["error"]},

@@ -130,6 +130,7 @@ _STATUS: dict[str, Schema] = {
     "window": {"type": ["integer", "null"], "description": "the seconds that the losses are of"},
     "lines": {**_object_of(_COUNT), "description": "lines rejected, by reason"},
     "datagrams": {**_object_of(_COUNT), "description": "datagrams lost, by reason"},
+    "connections": {**_object_of(_COUNT), "description": "connections for lines that were not taken, by reason"},
     "samples": {**_object_of(_object_of(_COUNT)), "description": "samples not stored, by archive and outcome"},
     "pending": {**_COUNT, "description": "samples that wait for an archive"},
     "errors": {**_object_of(_TEXT), "description": "why an archive cannot be written, by slug"},

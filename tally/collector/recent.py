@@ -33,7 +33,7 @@ class Recent:
 
     def told(self) -> dict[str, Any]:
         """Return what was lost within the window, nested as a loss is told; what was not is left out."""
-        told: dict[str, Any] = {"seconds": WINDOW_S, "lines": {}, "datagrams": {}, "samples": {}}
+        told: dict[str, Any] = {"seconds": WINDOW_S, "lines": {}, "datagrams": {}, "connections": {}, "samples": {}}
         for (*places, reason), count in sorted((self._latest - self._kept[0][1]).items()):
             inner = told
             for place in places:

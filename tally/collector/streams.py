@@ -4,6 +4,7 @@ CONNECTIONS may be open at once, and one by which nothing comes for IDLE_S is cu
 whole when its connection ends is not taken, as nobody knows what it would have been.
 """
 
+import contextlib
 import logging
 import socket
 import time
@@ -116,8 +117,9 @@ class Streams:
     def finish(self, deadline: float) -> None:
         """Take what the kernel holds already, until `deadline` of the steady clock, and end all connections."""
         for listener in self._listeners:
-            while time.monotonic() < deadline and self._next(listener) is not None:
-                pass
+            with contextlib.suppress(OSError):  # The last flush needs no more connections.
+                while time.monotonic() < deadline and self._next(listener) is not None:
+                    pass
         for connection in list(self._begun):
             while time.monotonic() < deadline and (piece := _received(connection)):
                 self._put(connection, piece)

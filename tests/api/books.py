@@ -12,6 +12,7 @@ RECENT = {
     "seconds": 300,
     "lines": {"value": 7},
     "datagrams": {"kernel_drops": 6},
+    "connections": {"refused": 2},
     "samples": {"daily": {"expired": 5, "dropped": 1}},
 }
 STATUS: dict[str, Any] = {

@@ -12,7 +12,7 @@ from tally.engine import Catalog
 from tests.api.asking import NOW, Got, ask, service
 from tests.api.books import ACCOUNT, STATUS, write
 
-EMPTY: dict[str, Any] = {"lines": {}, "datagrams": {}, "samples": {}, "errors": {}}
+EMPTY: dict[str, Any] = {"lines": {}, "datagrams": {}, "connections": {}, "samples": {}, "errors": {}}
 NOTHING = {**EMPTY, "collectors": 0, "updated": None, "window": None, "pending": 0}
 SILENCE_S = SILENT_FLUSHES * STATUS["flush_time"] + SILENT_S
 Usage = namedtuple("Usage", "total used free")
@@ -51,6 +51,7 @@ def test_a_collectors_losses_are_told(tmp_path: Path) -> None:
         "window": 300,
         "lines": {"value": 7},
         "datagrams": {"kernel_drops": 6},
+        "connections": {"refused": 2},
         "samples": {"daily": {"expired": 5, "dropped": 1}},
         "pending": 2,
         "errors": {},
@@ -60,11 +61,13 @@ def test_a_collectors_losses_are_told(tmp_path: Path) -> None:
 def test_collectors_are_added_up(tmp_path: Path) -> None:
     """Losses of several collectors are summed by place and reason, and the latest flush is told."""
     write(tmp_path)
-    recent = {"seconds": 300, "lines": {"name": 1, "value": 1}, "datagrams": {}, "samples": {"weekly": {"expired": 2}}}
+    lost = {"lines": {"name": 1, "value": 1}, "connections": {"refused": 1}, "samples": {"weekly": {"expired": 2}}}
+    recent = {"seconds": 300, "datagrams": {}, **lost}
     archives = {"weekly": {**ACCOUNT, "error": "disk full"}}
     write(tmp_path, updated=NOW, recent=recent, archives=archives)
     both = told(tmp_path)
     assert (2, NOW, {"name": 1, "value": 8}) == (both["collectors"], both["updated"], both["lines"])
+    assert {"refused": 3} == both["connections"]
     assert {"daily": {"expired": 5, "dropped": 1}, "weekly": {"expired": 2}} == both["samples"]
     assert (4, {"weekly": "disk full"}) == (both["pending"], both["errors"])
 

@@ -34,7 +34,7 @@ def test_where_nothing_is_lost_nothing_is_told() -> None:
     """Books without losses leave every place empty, also where the kernel does not say what it dropped."""
     recent = Recent(0)
     recent.note(1, NOTHING)
-    assert {"seconds": WINDOW_S, "lines": {}, "datagrams": {}, "samples": {}} == recent.told()
+    assert {"seconds": WINDOW_S, "lines": {}, "datagrams": {}, "connections": {}, "samples": {}} == recent.told()
 
 
 @pytest.mark.parametrize(("later", "lines"), [(WINDOW_S - 1, {"value": 3}), (WINDOW_S, {})])

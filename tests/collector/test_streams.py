@@ -162,6 +162,9 @@ async def test_the_kernel_may_have_no_connection_to_give(
         return accept(listener)
 
     monkeypatch.setattr(bench.streams, "_next", failing)
+    answers.append(OSError(24, "Too many open files"))
+    bench.streams.finish(math.inf)
+    assert 2 == len(answers)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.streams.run)
         with bench.connect() as sender:
