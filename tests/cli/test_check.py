@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tally.api.health import FREE_MIN_BYTES
-from tally.cli import check as module
 from tally.engine import Catalog
 from tests.cli.command import filled, invoke
 
