@@ -1,8 +1,9 @@
 /** The names by what they add up to in the range: sortable, and a click narrows the pattern to a name. */
 
 import { element, fill, the } from "./element.js";
+import { Files, LEADING, ofLeaders } from "./files.js";
 import { decimals, fixed, number } from "./format.js";
-import { as, exactly, leaders } from "./question.js";
+import { exactly, leaders } from "./question.js";
 import { address } from "./view.js";
 
 /**
@@ -13,17 +14,18 @@ import { address } from "./view.js";
  * @typedef {import("./range.js").Range} Range
  */
 
-const COLUMNS = ["count", "sum", "avg", "min", "max"];
 const FIRST_ROWS = 25;
 
 export class Leaderboard {
   constructor() {
     this.root = the("leaderboard");
     this.caption = the("leaders-caption");
-    this.files = the("leaders-files");
     this.head = the("leaders-head");
     this.body = the("leaders-body");
     this.more = the("leaders-more");
+    /** @type {[string, [string, Cell][]]} the archive's slug, and the rows that are shown */
+    this.shown = ["", []];
+    this.files = new Files(the("leaders-files"), () => ofLeaders(...this.shown));
     this.all = false;
     /** @type {(() => void) | null} */
     this.again = null;
@@ -44,10 +46,8 @@ export class Leaderboard {
     const rows = this.all ? board.rows : board.rows.slice(0, FIRST_ROWS);
     this.root.hidden = board.rows.length === 0;
     this.caption.textContent = told(board, view);
-    const url = leaders(view, archive, range);
-    if (board.isComplete) url.searchParams.delete("limit");
-    fill(this.files, ...["csv", "json"].map((format) =>
-      element("a", { href: as(url, format), "aria-label": `Names as ${format.toUpperCase()}`, download: format === "csv" ? "" : null }, format.toUpperCase())));
+    this.shown = [archive.slug, rows];
+    this.files.name(`The ${rows.length === 1 ? "name" : `${number(rows.length)} names`} shown`, leaders(view, archive, range));
     this.headings(view);
     this.rows(rows, board, view);
     this.more.hidden = rows.length === board.rows.length;
@@ -61,7 +61,7 @@ export class Leaderboard {
   /** @param {View} view */
   headings(view) {
     const focused = document.activeElement?.closest("th")?.dataset.key;
-    fill(this.head, ...["name", ...COLUMNS].map((key) => heading(key, view)));
+    fill(this.head, ...["name", ...LEADING].map((key) => heading(key, view)));
     const again = focused && this.head.querySelector(`[data-key="${focused}"] a`);
     if (again instanceof HTMLElement) again.focus();
   }
@@ -72,14 +72,14 @@ export class Leaderboard {
    * @param {View} view
    */
   rows(rows, board, view) {
-    const places = Object.fromEntries(COLUMNS.map((key) => [key, decimals(board.rows.map(([, cell]) => cell[key] ?? 0))]));
+    const places = Object.fromEntries(LEADING.map((key) => [key, decimals(board.rows.map(([, cell]) => cell[key] ?? 0))]));
     const ranked = view.sort === "name" ? "sum" : view.sort;
     const most = Math.max(...board.rows.map(([, cell]) => Math.abs(cell[ranked] ?? 0)), 0);
     const focused = document.activeElement instanceof HTMLAnchorElement && this.body.contains(document.activeElement) ? document.activeElement.title : null;
     fill(this.body, ...rows.map(([name, cell]) => element("tr", {},
       element("th", { scope: "row", "--share": most ? Math.abs(cell[ranked] ?? 0) / most : 0 },
         element("a", { "data-view": true, href: address({ ...view, q: [exactly(name)] }).href, title: name }, name)),
-      ...COLUMNS.map((key) => value(cell[key] ?? 0, places[key] ?? 0, key === view.sort)))));
+      ...LEADING.map((key) => value(cell[key] ?? 0, places[key] ?? 0, key === view.sort)))));
     const again = focused === null ? null : [...this.body.querySelectorAll("a")].find(({ title }) => title === focused);
     again?.focus();
   }

@@ -1,11 +1,11 @@
-/** One chart on the page: its heading, its lines, what they read at the cursor, and the same as files. */
+/** One chart on the page: its heading, its lines, and what they read at the cursor. */
 
 import { isRate } from "./columns.js";
 import { announce, element, fill } from "./element.js";
+import { Files, ofChart } from "./files.js";
 import { moment, number } from "./format.js";
 import { ofAggregate } from "./palette.js";
 import { data, library, options } from "./plot.js";
-import { as } from "./question.js";
 
 /**
  * @typedef {import("./question.js").Chart} Chart
@@ -29,11 +29,11 @@ export class Panel {
     this.actions = actions;
     this.title = element("h2", {});
     this.time = element("output", { class: "time" });
-    this.files = element("span", { class: "files" });
+    const files = element("span", { class: "files" });
     this.place = element("div", { class: "plot", tabindex: 0, role: "application", "aria-roledescription": "chart" });
     this.legend = element("ul", { class: "legend" });
     this.note = element("p", { class: "note", hidden: true });
-    const head = element("header", {}, this.title, this.time, this.files);
+    const head = element("header", {}, this.title, this.time, files);
     this.root = element("section", { class: "panel" }, head, this.place, this.note, this.legend);
     /** @type {import("uplot") | null} */
     this.plot = null;
@@ -44,6 +44,7 @@ export class Panel {
     /** @type {number | null} */
     this.index = null;
     this.drawn = "";
+    this.files = new Files(files, () => ofChart(/** @type {Chart} */ (this.chart), this.columns));
     this.place.addEventListener("keydown", (event) => this.press(event));
     this.watcher = new ResizeObserver(() => this.plot?.setSize(this.size()));
     this.watcher.observe(this.place);
@@ -67,20 +68,11 @@ export class Panel {
     this.title.textContent = heading;
     this.root.setAttribute("aria-label", `${chart.archive.name}: ${heading}`);
     this.place.setAttribute("aria-label", `${heading}, ${moment(range.since)} to ${moment(range.until)}. Arrow keys read it.`);
-    fill(this.files, this.link("CSV", as(chart.file, "csv"), heading), this.link("JSON", as(chart.file, "json"), heading));
+    this.files.name(heading, chart.url);
     this.caution(view.axis === "log");
     this.draw(view.axis === "log");
     this.list();
     this.point(this.plot?.cursor.idx ?? null);
-  }
-
-  /**
-   * @param {string} format
-   * @param {string} href
-   * @param {string} heading
-   */
-  link(format, href, heading) {
-    return element("a", { href, "aria-label": `${heading} as ${format}`, download: format === "CSV" ? "" : null }, format);
   }
 
   /** @param {boolean} isLog */

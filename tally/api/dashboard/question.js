@@ -1,4 +1,4 @@
-/** What a view asks the API: a chart's lines, the leaderboard, and the same as files. */
+/** What a view asks the API: a chart's lines, and the leaderboard. */
 
 import { address } from "./api.js";
 import { fields } from "./range.js";
@@ -15,7 +15,6 @@ import { fields } from "./range.js";
  * @property {boolean} byName whether each name has a line
  * @property {View} view
  * @property {URL} url what to draw; charts may share it
- * @property {URL} file exactly what is drawn
  */
 
 /** Those that are of one scale share a chart. */
@@ -36,8 +35,7 @@ export function charts(view, archive, range) {
   const groups = view.top ? view.aggregates.map((each) => [each]) : grouped(view.aggregates);
   return groups.map((aggregates) => {
     const asked = { archive, range, view, aggregates, byName: view.top > 0 };
-    const file = view.top ? lines(asked, aggregates[0] ?? "") : together(asked, aggregates);
-    return { ...asked, file, url: view.top ? file : together(asked, view.aggregates) };
+    return { ...asked, url: view.top ? lines(asked, aggregates[0] ?? "") : together(asked, view.aggregates) };
   });
 }
 
@@ -103,17 +101,6 @@ export function named(names, archive, range) {
  */
 export function exactly(name) {
   return name.replace(/[*?[]/g, "[$&]");
-}
-
-/**
- * Return the address of the same answer as a file.
- * @param {URL} url
- * @param {string} format
- */
-export function as(url, format) {
-  const same = new URL(url);
-  same.searchParams.set("format", format);
-  return same.href;
 }
 
 /**

@@ -1,0 +1,102 @@
+/** What is shown as a file, made of the numbers that the page has: CSV, or JSON, with a row a line of either. */
+
+import { isRate } from "./columns.js";
+import { element } from "./element.js";
+
+/**
+ * @typedef {import("./question.js").Chart} Chart
+ * @typedef {import("./columns.js").Columns} Columns
+ * @typedef {import("./columns.js").Cell} Cell
+ *
+ * @typedef {object} Table
+ * @property {string} title without the ending of the file's name
+ * @property {string[]} fields
+ * @property {(string | number | null)[][]} rows a value for each field
+ */
+
+/** Those that the leaderboard has beside the name, in their order. */
+export const LEADING = ["count", "sum", "avg", "min", "max"];
+/** @type {[string, string, (table: Table) => string][]} */
+const FORMATS = [["CSV", "text/csv", csv], ["JSON", "application/json", json]];
+/** A browser may take a while until it has read what it is to save. */
+const READ_MS = 60_000;
+
+/** Buttons that save what is shown, and a link to the question whose answer it is made of. */
+export class Files {
+  /**
+   * @param {HTMLElement} root
+   * @param {() => Table} table what is shown when one of the buttons is pressed
+   */
+  constructor(root, table) {
+    this.buttons = FORMATS.map(([name, type, text]) => element("button", { type: "button", onclick: () => save(table(), name, type, text) }, name));
+    this.link = element("a", {}, "API");
+    root.replaceChildren(...this.buttons, this.link);
+  }
+
+  /**
+   * @param {string} what is shown
+   * @param {URL} url of the question
+   */
+  name(what, url) {
+    this.buttons.forEach((button) => button.setAttribute("aria-label", `${what} as ${button.textContent}`));
+    this.link.setAttribute("aria-label", `${what} from the API`);
+    this.link.href = url.href;
+  }
+}
+
+/**
+ * Return what a chart shows: a row a time, or a row a name and time; gaps are rows with null.
+ * @param {Chart} chart
+ * @param {Columns} columns
+ * @returns {Table}
+ */
+export function ofChart(chart, { times, lines }) {
+  const { archive, aggregates, byName } = chart;
+  const shown = aggregates.map((each) => (isRate(chart) ? `${each}_per_second` : each));
+  const title = [archive.slug, ...shown].join("-");
+  if (!byName) {
+    return { title, fields: ["time", ...shown], rows: times.map((time, index) => [time, ...lines.map(({ values }) => values[index] ?? null)]) };
+  }
+  const rows = lines.flatMap(({ key, values }) => times.map((time, index) => [time, key, values[index] ?? null]));
+  return { title, fields: ["time", "name", ...shown], rows };
+}
+
+/**
+ * Return what the leaderboard shows.
+ * @param {string} slug
+ * @param {[string, Cell][]} rows
+ * @returns {Table}
+ */
+export function ofLeaders(slug, rows) {
+  const values = rows.map(([name, cell]) => [name, ...LEADING.map((key) => cell[key] ?? null)]);
+  return { title: `${slug}-names`, fields: ["name", ...LEADING], rows: values };
+}
+
+/** @param {Table} table */
+function csv({ fields, rows }) {
+  return [fields, ...rows].map((row) => `${row.map(quoted).join(",")}\r\n`).join("");
+}
+
+/** @param {string | number | null} value */
+function quoted(value) {
+  const text = String(value ?? "");
+  return /[",]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}
+
+/** @param {Table} table */
+function json({ fields, rows }) {
+  const items = rows.map((row) => JSON.stringify(Object.fromEntries(fields.map((field, index) => [field, row[index]]))));
+  return `[${items.join(",\n")}]\n`;
+}
+
+/**
+ * @param {Table} table
+ * @param {string} name
+ * @param {string} type
+ * @param {(table: Table) => string} text
+ */
+function save(table, name, type, text) {
+  const href = URL.createObjectURL(new Blob([text(table)], { type }));
+  element("a", { href, download: `${table.title}.${name.toLowerCase()}` }).click();
+  setTimeout(() => URL.revokeObjectURL(href), READ_MS);
+}
