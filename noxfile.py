@@ -24,6 +24,8 @@ PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
 MINORS = range(11, 20)
 # Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
+# The session of the oldest Python, which measures coverage, has this one.
+TESTED_DJANGO = "5.2"
 # What the answers to Graphite's questions are compared with.
 GRAPHITE_WEB = ("graphite-web==1.1.10", "whisper==1.1.10", "setuptools<81")
 
@@ -45,6 +47,11 @@ def candidates(version: str) -> list[str]:
 def works(path: str) -> bool:
     """Return whether an interpreter starts and can make a virtual environment."""
     return subprocess.run([path, "-c", "import ensurepip, venv"], capture_output=True, check=False).returncode == 0
+
+
+def ends(versions: list[str]) -> list[str]:
+    """Return the first and the last version, one where they are the same."""
+    return list(dict.fromkeys([*versions[:1], *versions[-1:]]))
 
 
 FOUND = interpreters()
@@ -120,17 +127,17 @@ def tests(session: nox.Session) -> None:
 @nox.parametrize(
     ("python", "django"),
     [
-        nox.param(path, django, id=f"{version}-{django}")
-        for version, path in FOUND.items()
+        nox.param(FOUND[version], django, id=f"{version}-{django}")
         for django, minors in DJANGOS.items()
-        if int(version.removeprefix("3.")) in minors
+        for version in ends([each for each in FOUND if int(each.removeprefix("3.")) in minors])
+        if (version, django) != (OLDEST, TESTED_DJANGO)
     ],
 )
 def django(session: nox.Session, django: str) -> None:
-    """The integration is what it promises in every Django that a Python runs."""
+    """The integration is what it promises in every Django, on the oldest and the newest Python that run it."""
     install(session, "test", "django")
     session.install(f"django=={django}.*")
-    session.run("pytest", *(session.posargs or ["tests/integrations/django"]))
+    session.run("pytest", *(session.posargs or [*PARALLEL, "tests/integrations/django"]))
 
 
 @nox.session(default=False)
