@@ -56,8 +56,10 @@ class Rules(NamedTuple):
 def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition, rules: Rules, ids: Ids) -> Outcome:
     """Merge `cells` into the archive, within the caller's transaction, and expire and seal what is due.
 
-    `cells` may be of any resolution that divides the archive's, and `ids` have served earlier commits to it.
+    `cells` may be of any resolution that divides the archive's, and `ids` have served earlier commits to it. Where
+    there is nothing to do the file stays as it is, and answers keep their tags.
     """
+    before = connection.total_changes()
     marks = stored(connection)
     ids.check(marks.version)
     due: Cells = {}
@@ -76,7 +78,8 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     outcome.stored = round(entered)
     outcome.cardinality = count(due) - outcome.stored
     seal(connection, marks, now=rules.now)
-    ids.remember(connection.execute(statements.NEW_VERSION).get)
+    has_changed = connection.total_changes() != before
+    ids.remember(connection.execute(statements.NEW_VERSION).get if has_changed else marks.version)
     return outcome
 
 

@@ -55,10 +55,17 @@ def test_weighted_samples(create: Create) -> None:
 
 
 def test_nothing(create: Create) -> None:
-    """A commit without cells is one too."""
-    archive = create()
+    """A commit without cells is one too, and leaves the file as it is unless something expires."""
+    archive = create(retention=1)
     assert Outcome() == archive.commit({}, now=1000)
     assert {} == archive.values()
+    fill(archive, range(100, 200, 10))
+    before = archive.path.read_bytes()
+    assert Outcome() == archive.commit({}, now=3600 + 109)
+    assert before == archive.path.read_bytes()
+    assert Outcome() == archive.commit({}, now=3600 + 110)
+    assert before != archive.path.read_bytes()
+    check_file(archive)
 
 
 def test_expired_samples(create: Create) -> None:
