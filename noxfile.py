@@ -21,6 +21,7 @@ READING = ("tests/tidy", "tests/docs")
 BROWSER = "tests/browser"
 # Most tests wait for a process, a socket or the disk most of their time.
 PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
+SLOW = ("tests/survive", "tests/bench", "tests/clients")
 MINORS = range(11, 20)
 # Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
@@ -111,9 +112,13 @@ def docs(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("python", [nox.param(path, id=version) for version, path in FOUND.items()])
 def tests(session: nox.Session) -> None:
-    """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage."""
+    """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage.
+
+    The simulations, the bench's own tests and other programs' clients run on the oldest Python alone.
+    """
     install(session, "test", *(["django"] if session.python == FOUND[OLDEST] else []))
-    chosen = session.posargs or [*PARALLEL, *(f"--ignore={path}" for path in (*READING, BROWSER))]
+    elsewhere = (*READING, BROWSER, *(() if session.python == FOUND[OLDEST] else SLOW))
+    chosen = session.posargs or [*PARALLEL, *(f"--ignore={path}" for path in elsewhere)]
     if session.python != FOUND[OLDEST] or session.posargs:
         session.run("pytest", *chosen)
         return
