@@ -228,6 +228,28 @@ def test_no_more_points_than_pixels(full: Site, open_page: Open) -> None:
         assert width / 3 < points <= width
 
 
+def test_an_answer_that_is_known_is_not_sent_again(full: Site, open_page: Open) -> None:
+    """A range that is over is sent once: whoever looks again is answered 304, and sees the same."""
+    until = int(time.time()) - 600
+    page = open_page(f"{full.url}archive/daily/?show=sum&since={until - 1200}&until={until}")
+    page.drawn()
+    page.wait(lambda: len(page.table()) == 3, "the names")
+    shown = page.table()
+    # To the page a 304 is the 200 that the browser has kept: what was sent is told by Chromium alone.
+    wire = page.page.context.new_cdp_session(page.page)
+    asked: dict[str, str] = {}
+    answered: dict[str, int] = {}
+    wire.on("Network.requestWillBeSent", lambda told: asked.update({told["requestId"]: told["request"]["url"]}))
+    wire.on("Network.responseReceivedExtraInfo", lambda told: answered.update({told["requestId"]: told["statusCode"]}))
+    wire.send("Network.enable")
+    page.page.reload()
+    page.drawn()
+    page.wait(lambda: page.table() == shown, "the same names")
+    questions = {urlsplit(url).path: answered.get(request) for request, url in asked.items() if "since=" in url}
+    del questions["/archive/daily/"]
+    assert {"/timedata/daily/sum/": 304, "/aggregate/daily/byname/": 304} == questions
+
+
 def test_live(tmp_path: Path, open_page: Open) -> None:
     """A sample that comes is seen by itself; a view that stands still stays as it is."""
     with served(tmp_path, TALLY_FLUSH_TIME=0.2) as site:

@@ -75,7 +75,7 @@ export async function change(method, path, body, token) {
 async function ask(url, options) {
   let response;
   try {
-    response = await fetch(url, { cache: "no-store", credentials: "same-origin", ...options });
+    response = await fetch(url, { cache: "no-cache", credentials: "same-origin", ...options });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     throw new Failure(0, "the server does not answer");
