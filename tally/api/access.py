@@ -11,6 +11,8 @@ from tally.api.problems import Problem
 from tally.settings import Settings
 
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="tally"'), ("WWW-Authenticate", 'Bearer realm="tally"'))
+# Who closes the question for a password sees nothing but the problem.
+BROWSER = "; in a browser load the page again and give it as the password, with any user name"
 
 
 def check_read(request: Request, settings: Settings) -> None:
@@ -19,7 +21,7 @@ def check_read(request: Request, settings: Settings) -> None:
     :raises Problem: 401 when `TALLY_READ_TOKEN` is set and neither one of it nor a write token was given.
     """
     if settings.read_token and not _is_one_of(_token(request), settings.read_token + settings.write_token):
-        raise _unauthorized("a read token or a write token")
+        raise _unauthorized("a read token or a write token", BROWSER)
 
 
 def check_write(request: Request, settings: Settings) -> None:
@@ -51,8 +53,8 @@ def writing(request: Request, settings: Settings) -> str:
     return "allowed" if may_write(request, settings) else "token"
 
 
-def _unauthorized(wanted: str) -> Problem:
-    text = f"give {wanted}, as Authorization: Bearer or as the password of HTTP Basic"
+def _unauthorized(wanted: str, hint: str = "") -> Problem:
+    text = f"give {wanted}, as Authorization: Bearer or as the password of HTTP Basic{hint}"
     return Problem(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)
 
 

@@ -88,6 +88,12 @@ def test_a_browser_is_asked_for_the_token(filled: Path) -> None:
     assert ['Basic realm="tally"', 'Bearer realm="tally"'] == challenges
 
 
+def test_who_gives_no_token_is_told_how(filled: Path) -> None:
+    """Who closes the browser's question for a password sees the problem of the page, which says what to do."""
+    got = ask(service(filled, read_token="r"), "/")
+    assert "in a browser load the page again and give it as the password, with any user name" in got.json["detail"]
+
+
 def test_a_read_only_api_says_how_to_write(filled: Path) -> None:
     """Where no token to write is set, 403 names the setting."""
     got = ask(service(filled), "/archives/", method="POST", body={"slug": "a"})

@@ -1,6 +1,5 @@
 """The same page under other paths, behind tokens, and from Django."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +34,10 @@ server = make_server("127.0.0.1", 0, get_wsgi_application())
 print(server.server_port, flush=True)
 server.serve_forever()
 """
+ASGI = """
+from django.core.asgi import get_asgi_application
+app = get_asgi_application()
+"""
 
 
 @pytest.fixture
@@ -46,17 +49,23 @@ def directory(tmp_path: Path) -> Path:
     return catalog.directory
 
 
+@pytest.fixture
+def django(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have processes find a Django site with tally in it."""
+    pytest.importorskip("django")
+    (tmp_path / "site_with_tally.py").write_text(DJANGO.format(directory=str(directory)))
+    (tmp_path / "asgi_with_tally.py").write_text(ASGI)
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "site_with_tally")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}:{Path.cwd()}")
+
+
 @contextmanager
-def django(directory: Path, place: Path) -> Iterator[str]:
-    """Serve tally from a Django site, and return where it is."""
-    (place / "site_with_tally.py").write_text(DJANGO.format(directory=str(directory)))
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "site_with_tally", "PYTHONPATH": f"{Path.cwd()}:{place}"}
-    process = subprocess.Popen(
-        [sys.executable, "-c", WSGI], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+def wsgi() -> Iterator[str]:
+    """Serve the Django site by WSGI, and return where it is."""
+    process = subprocess.Popen([sys.executable, "-c", WSGI], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}/_tally/"
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
     finally:
         process.kill()
         process.wait()
@@ -85,11 +94,18 @@ def test_under_a_mount(directory: Path, tmp_path: Path, open_page: Open, monkeyp
         visit(f"{server.url}/deep/er/", open_page)
 
 
-def test_from_django(directory: Path, tmp_path: Path, open_page: Open) -> None:
+@pytest.mark.usefixtures("django")
+def test_from_django_by_wsgi(open_page: Open) -> None:
     """Django serves the same page under its own prefix, with its own security headers beside."""
-    pytest.importorskip("django")
-    with django(directory, tmp_path) as url:
-        visit(url, open_page)
+    with wsgi() as url:
+        visit(f"{url}/_tally/", open_page)
+
+
+@pytest.mark.usefixtures("django")
+def test_from_django_by_asgi(directory: Path, open_page: Open) -> None:
+    """So it does from an event loop."""
+    with serving(directory, "--lifespan", "off", app="asgi_with_tally:app") as server:
+        visit(f"{server.url}/_tally/", open_page)
 
 
 def test_with_a_read_token(directory: Path, open_page: Open) -> None:

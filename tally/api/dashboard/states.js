@@ -87,7 +87,7 @@ export function unreadable(name, error) {
 
 /** @param {string} detail */
 export function denied(detail) {
-  show("Access denied", text(`The server wants a token: ${detail}. Give it as the password when the browser asks, with any user name.`),
+  show("Access denied", text(`The server answers: ${detail}.`),
     element("button", { type: "button", class: "primary", "data-action": "reload" }, "Give a token"));
 }
 
