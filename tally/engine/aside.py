@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STALE_S = 86_400
@@ -77,6 +77,7 @@ def sync_directory(path: Path) -> None:
 def _sweep(path: Path) -> None:
     """Remove what was built aside for `path` so long ago that nobody can be at it any more."""
     built = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}({'|'.join(SIDE_FILES)})?")
-    for found in path.parent.iterdir():
-        if built.fullmatch(found.name) and found.lstat().st_mtime < time.time() - STALE_S:
-            found.unlink(missing_ok=True)
+    for found in filter(lambda each: built.fullmatch(each.name), path.parent.iterdir()):
+        with suppress(FileNotFoundError):  # Others are at work beside it, and done with theirs at any moment.
+            if found.lstat().st_mtime < time.time() - STALE_S:
+                found.unlink()

@@ -69,3 +69,11 @@ def test_what_a_killed_process_left_is_swept_away(
     with aside(tmp_path / "x.db"):
         pass
     assert stays == (tmp_path / name).exists()
+
+
+def test_others_may_be_done_with_theirs_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is gone between the look into the directory and the look at it is nobody's error."""
+    gone = tmp_path / ".x.db.0123456789abcdef"
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter([gone]))
+    with aside(tmp_path / "x.db") as built:
+        assert built.exists()
