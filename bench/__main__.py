@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/performance.md"
-PARTS = ("collect", "flush", "ask", "grow", "start", "client", "middleware")
+PARTS = ("collect", "flush", "ask", "grow", "start", "client", "middleware", "dashboard")
 
 
 def replaced(page: str, part: str, printed: str) -> str:
