@@ -82,6 +82,7 @@ def test_an_archive_that_is_deleted_while_shown(site: Site, open_page: Open) -> 
     site.archives.record(recent())
     page = open_page(f"{site.url}archive/daily/")
     page.drawn(2)
+    page.allow("404")  # What was asked just before the page learnt of it.
     site.archives.delete("daily")
     state(page, "daily was deleted")
     site.archives.create("daily", resolution=10)
