@@ -127,6 +127,7 @@ def test_a_token_that_counts_no_longer(directory: Path, open_page: Open) -> None
         assert "Access denied" == page.text("#state h2")
         assert "give a read token" in page.text("#state p")
         assert 0 == page.find("canvas").count()
+        assert page.find("#controls").is_hidden()
         count = len(page.asked)
         page.page.wait_for_timeout(1000)
         assert count == len(page.asked)

@@ -76,6 +76,15 @@ def test_nothing_matches(site: Site, open_page: Open) -> None:
     assert "since=-15min" == page.query()
 
 
+def test_a_range_of_which_nothing_is_kept(site: Site, open_page: Open) -> None:
+    """A link to what has expired says which range it is that is empty."""
+    site.archives.create("daily", resolution=10)
+    site.archives.record(recent())
+    page = open_page(f"{site.url}archive/daily/?since=1700000000&until=1700009000")
+    state(page, "No data in this range")
+    assert "2023-11-14 22:13 – 2023-11-15 00:43" == page.text("#custom-label")
+
+
 def test_an_archive_that_is_deleted_while_shown(site: Site, open_page: Open) -> None:
     """Its page says so within a few seconds, and shows it again should it come back."""
     site.archives.create("daily", resolution=10)

@@ -119,6 +119,7 @@ class Page {
     if (!(error instanceof Failure)) throw error;
     if (error.status === 401 || error.status === 403) {
       this.empty();
+      the("controls").hidden = true;
       notices.trouble("");
       states.denied(error.message);
       return; // To ask again would make the browser ask for a password again.

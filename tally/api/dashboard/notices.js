@@ -36,7 +36,7 @@ export function trouble(detail, wait = 0) {
   const place = the("trouble");
   document.body.toggleAttribute("data-stale", Boolean(detail));
   place.hidden = !detail;
-  const again = wait ? ` Asking again in ${wait} s; what is shown may be old.` : "";
+  const again = wait ? ` Asking again in ${wait}\u00a0s; what is shown may be old.` : "";
   const text = detail ? `${detail[0]?.toUpperCase()}${detail.slice(1)}.${again}` : "";
   if (place.textContent !== text) place.textContent = text;
 }

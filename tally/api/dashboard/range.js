@@ -106,9 +106,10 @@ export function step(seconds, resolution, pixels) {
 export function range(view, archive, now, pixels) {
   const until = moved(view.until || NOW, archive, now, now);
   const wanted = moved(view.since || preset(archive), archive, now, until);
-  // Only what the archive keeps can be there; a cut-off that lies within a bucket is the collector's to judge.
+  // Only what the archive keeps can be there; a cut-off that lies within a bucket is the collector's to judge. A range
+  // of which nothing is kept stays as it was asked for, so that the page says what it is that is empty.
   const oldest = archive.retention ? now - archive.retention * 3600 - archive.resolution : 0;
-  const since = Math.min(until, Math.max(wanted, Math.min(oldest, until), 0));
+  const since = Math.min(until, Math.max(wanted, oldest < until ? oldest : 0, 0));
   const wide = step(until - since, archive.resolution, pixels);
   const last = Math.floor(until / wide) * wide;
   return { since: Math.min(last, Math.floor(since / wide) * wide), until: last, step: wide, live: view.until === NOW };
