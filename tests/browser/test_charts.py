@@ -257,7 +257,7 @@ def test_live(tmp_path: Path, open_page: Open) -> None:
         site.stored("daily", 1)
         page = open_page(f"{site.url}archive/daily/?show=count")
         page.drawn()
-        assert [1.0] == [values[0] for _, values in page.table()]
+        page.wait(lambda: [values[0] for _, values in page.table()] == [1.0], "the first sample")
         site.send("hello 1", "hello 1")
         page.wait(lambda: [values[0] for _, values in page.table()] == [3.0], "the samples")
         page.find("#live").click()
