@@ -26,23 +26,10 @@ from tally.errors import InvalidSetting
 from tally.integrations import asgi, sender
 from tally.integrations.asgi import TimingMiddleware
 from tests.api.asking import settings
+from tests.integrations.doubles import Clock, Unexpected
 from tests.receiving import Receiver
 
 pytestmark = pytest.mark.anyio
-
-
-class Unexpected(Exception):
-    """Raised by a page."""
-
-
-class Clock:
-    """Seconds that pass only when a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture

@@ -19,23 +19,10 @@ from tally.engine import Catalog
 from tally.errors import InvalidSetting
 from tally.integrations import sender, wsgi
 from tally.integrations.wsgi import TimingMiddleware
+from tests.integrations.doubles import Clock, Unexpected
 from tests.receiving import Receiver
 
 ENVIRON = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/a"}
-
-
-class Unexpected(Exception):
-    """Raised by a page."""
-
-
-class Clock:
-    """Seconds that pass only when a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture

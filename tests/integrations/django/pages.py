@@ -6,9 +6,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
 
-
-class Unexpected(Exception):
-    """Raised by a page."""
+from tests.integrations.doubles import Unexpected
 
 
 def page(request: HttpRequest, **_: object) -> HttpResponse:

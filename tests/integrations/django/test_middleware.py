@@ -18,23 +18,13 @@ from tally.integrations.django import middleware
 from tally.integrations.django.middleware import PageTimingMiddleware
 from tally.integrations.sender import COMPLAIN_EVERY_S
 from tests.integrations.django.conftest import Site
-from tests.integrations.django.pages import Unexpected
+from tests.integrations.doubles import Clock, Unexpected
 
 TIMING = "tally.middleware.PageTimingMiddleware"
 SLASHES = "django.middleware.common.CommonMiddleware"
 ONLY_HTTPS = "django.middleware.security.SecurityMiddleware"
 
 Ask = Callable[[str, str], None]
-
-
-class Clock:
-    """Seconds that pass only when a test says so."""
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
 
 
 @pytest.fixture
