@@ -126,8 +126,9 @@ def seal(connection: apsw.Connection, marks: Marks, *, now: float) -> None:
     """Seal the buckets that are closed at `now` once there are SEAL_BUCKETS of them, with SEAL_ROWS unsealed rows."""
     closed_before = int(now // marks.resolution) * marks.resolution
     since = marks.sealed_before
-    buckets, rows = connection.execute(statements.UNSEALED, (since, closed_before, since, closed_before, SEAL_ROWS)).get
-    if buckets < SEAL_BUCKETS or rows < SEAL_ROWS:
+    if connection.execute(statements.CLOSED_BUCKETS, (since, closed_before)).get < SEAL_BUCKETS:
+        return
+    if connection.execute(statements.CLOSED_ROWS, (since, closed_before, SEAL_ROWS)).get < SEAL_ROWS:
         return
     last = connection.execute(statements.LAST_BEFORE, (closed_before,)).get
     add_blocks(connection, marks, since=max(since, marks.blocks_from), before=closed_before)

@@ -84,20 +84,22 @@ def span(question: Question, stored: int) -> Span:
 
 
 def matching(q: tuple[str, ...]) -> tuple[str, Bindings]:
-    """Return the condition on `name` that any glob of `q` matches, with its bindings; no globs match everything.
+    """Return the condition on `name` that any glob of `q` matches, with its bindings; "" where all names match.
 
     :raises InvalidQuestion: when there are more than GLOBS_MAX.
     """
     if len(q) > GLOBS_MAX:
         raise InvalidQuestion(f"q is given {len(q)} times: give it up to {GLOBS_MAX} times")
+    if not q or "*" in q:
+        return "", {}
     bindings: Bindings = {f"q{i}": glob for i, glob in enumerate(q)}
-    return f"({' OR '.join(f'name GLOB :{key}' for key in bindings) or '1'})", bindings
+    return f"({' OR '.join(f'name GLOB :{key}' for key in bindings)})", bindings
 
 
 def names(q: tuple[str, ...]) -> Statement:
     """Return the SELECT of the names that match, in byte order."""
     condition, bindings = matching(q)
-    return Statement(f"SELECT name FROM names WHERE {condition} ORDER BY name", bindings)
+    return Statement(f"SELECT name FROM names WHERE {condition or 'TRUE'} ORDER BY name", bindings)
 
 
 def planning(question: Question, marks: Marks) -> Statement:
@@ -107,7 +109,7 @@ def planning(question: Question, marks: Marks) -> Statement:
     """
     condition, bindings = matching(question.q)
     reach = span(question, marks.resolution)
-    few = f"(SELECT count(*) FROM names WHERE {condition}) * 4 < (SELECT count(*) FROM names)" if question.q else "0"
+    few = f"(SELECT count(*) FROM names WHERE {condition}) * 4 < (SELECT count(*) FROM names)" if condition else "0"
     packed = "0"
     if question.kind == "values" and question.moving is None and reach.resolution == marks.resolution:
         cells = "names" if question.by == "name" else "totals WHERE bucket >= :first AND bucket < :end"
@@ -198,8 +200,7 @@ def _one_name(since: str) -> tuple[str, str]:
 
 
 def _source(question: Question, plan: Plan) -> _Source:
-    condition = matching(question.q)[0] if question.q else ""
-    source = _Source(condition, _needed(question.aggregate), plan.few)
+    source = _Source(matching(question.q)[0], _needed(question.aggregate), plan.few)
     if question.limit is None:
         return source
     rank = question.aggregate or "sum"

@@ -12,10 +12,8 @@ POINTS = "SELECT count(*) FROM data"
 ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
 ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
 LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
-UNSEALED = """
-SELECT (SELECT count(*) FROM totals WHERE bucket >= ? AND bucket < ?),
-    (SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?))
-"""
+CLOSED_BUCKETS = "SELECT count(*) FROM totals WHERE bucket >= ? AND bucket < ?"
+CLOSED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
 EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
 # Those of some names that have no row left; the tail has no index by name and is read at most once, for all of them.
 FORGET_NAMES = """
