@@ -41,17 +41,14 @@ class Reason(StrEnum):
     TIMESTAMP = "timestamp"
     FUTURE = "future"
     CARDINALITY = "cardinality"
+    # Only of lines for `statsd`.
     TYPE = "type"
     RATE = "rate"
     EVENT = "event"
     CHECK = "check"
+    # Only of lines that come in a stream.
     LENGTH = "length"
     CUT = "cut"
-
-
-# Only lines for `statsd` are rejected as the first, and only those of a stream as the second.
-OF_STATSD = frozenset((Reason.TYPE, Reason.RATE, Reason.EVENT, Reason.CHECK))
-OF_STREAMS = frozenset((Reason.LENGTH, Reason.CUT))
 
 
 class Sample(NamedTuple):
