@@ -47,7 +47,7 @@ class Rollup:
         self._open = -1
         self._values: dict[bytes, list[float]] = {}
         self._pending = 0
-        self._gauges = gauges or Gauges()
+        self._gauges = Gauges() if gauges is None else gauges
         self._members = Members()
 
     def add(self, datagrams: list[bytes], now: int) -> None:
