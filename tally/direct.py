@@ -1,8 +1,10 @@
 """Samples straight into the archives of a data directory, where there is no collector to send them to."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Lock
 from time import monotonic, time
 
 from tally.engine import Archive, Catalog
@@ -19,8 +21,8 @@ COMPLAIN_EVERY_S = 60.0
 class Recorder:
     """Stores what a collector would have taken, each call durable when it returns. Safe to share, like the archives.
 
-    What cannot be stored is lost and logged, at most once in COMPLAIN_EVERY_S: a program must not fail of its metrics,
-    whichever way they take.
+    What cannot be stored is lost and logged, at most once in COMPLAIN_EVERY_S with all that was refused until then: a
+    program must not fail of its metrics, whichever way they take.
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time) -> None:
@@ -28,18 +30,29 @@ class Recorder:
         self._clock = clock
         self._catalog = Catalog(settings.data_dir, clock=clock)
         self._quiet_until = 0.0
+        self._refused: Counter[str] = Counter()
+        self._lock = Lock()
 
     def record(self, datagrams: Iterable[bytes]) -> None:
         """Store the lines of all datagrams, one transaction an archive."""
         now = int(self._clock())
         found = [parse_line(line, now, self._settings.max_future) for each in datagrams for line in lines(each)]
         samples = [sample for sample in found if not isinstance(sample, Reason)]
-        if len(samples) < len(found):
-            self._complain(f"{len(found) - len(samples)} are more than TALLY_MAX_FUTURE ahead of the clock")
+        refused = Counter({"more than TALLY_MAX_FUTURE ahead of the clock": len(found) - len(samples)})
         try:
-            self._catalog.record(samples, max_names=self._settings.max_names)
+            for outcome in self._catalog.record(samples, max_names=self._settings.max_names).values():
+                refused["older than an archive's retention"] += outcome.expired
+                refused["of a name more than TALLY_MAX_NAMES in an archive"] += outcome.cardinality
         except (TallyError, OSError) as error:
             self._complain(error)
+        if refused.total():
+            self._complain(self._counted(refused))
+
+    def _counted(self, refused: Counter[str]) -> str:
+        """Return what was refused since the start, with `refused`, which is counted whether or not it is logged."""
+        with self._lock:
+            self._refused += refused
+            return "; ".join(f"{count} were {why}" for why, count in self._refused.items())
 
     def _complain(self, what: object) -> None:
         now = monotonic()

@@ -55,7 +55,7 @@ def test_the_future_is_refused_as_a_collector_does(
     recorder(tmp_path, max_future=60).record([b"a 1 %d" % timestamp, b"b 1 %d" % NOW])
 
     assert (["a", "b"] if stored else ["b"]) == archive.names()
-    assert ("1 are more than TALLY_MAX_FUTURE ahead" in caplog.text) == (not stored)
+    assert ("1 were more than TALLY_MAX_FUTURE ahead" in caplog.text) == (not stored)
 
 
 @pytest.mark.parametrize(("max_names", "names"), [(2, ["a", "b"]), (1, ["a"]), (0, ["a", "b"])])
@@ -66,6 +66,27 @@ def test_names_are_bounded_as_a_collector_does(tmp_path: Path, max_names: int, n
     recorder(tmp_path, max_names=max_names).record([b"a 1", b"b 1"])
 
     assert names == archive.names()
+
+
+def test_all_that_is_refused_is_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, pass_time: Callable[[float], None]
+) -> None:
+    """What is too old, of a name too many, or too far ahead is told with its number, also that of the quiet time."""
+    Catalog(tmp_path).create("all", retention=1)
+    target = recorder(tmp_path, max_names=1, max_future=60)
+    target.record([b"a 1"])
+    assert "" == caplog.text
+
+    for seconds in (0, COMPLAIN_EVERY_S - 1, 1):
+        pass_time(seconds)
+        target.record([b"a 1 %d\na 1 %d\nb 1\na 1 %d" % (NOW - 7200, NOW - 7200, NOW + 61)])
+
+    told = (
+        "{} were more than TALLY_MAX_FUTURE ahead of the clock; {} were older than an archive's retention; {} were of a"
+    )
+    assert 2 == len(caplog.records)
+    assert told.format(1, 2, 1) in caplog.records[0].getMessage()
+    assert told.format(3, 6, 3) in caplog.records[1].getMessage()
 
 
 def test_an_archive_that_fails_raises_nothing(
