@@ -1,7 +1,7 @@
 """How tally is proven: plain `nox` runs every session, and each must hold.
 
 Which interpreters the tests run on is not written down: it is every CPython from 3.11 on that works on this machine,
-the oldest of them with coverage and with Django, which the others do without.
+the oldest of them with coverage, and the oldest and the newest with Django, which the others do without.
 """
 
 import os
@@ -14,6 +14,8 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "venv"
 nox.options.reuse_venv = "yes"
+# Most of what is installed is never imported.
+os.environ.setdefault("PIP_NO_COMPILE", "1")
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 CODE = ("tally", "tests", "bench", "examples", "noxfile.py")
@@ -25,8 +27,6 @@ SLOW = ("tests/survive", "tests/bench", "tests/clients")
 MINORS = range(11, 20)
 # Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
-# The session of the oldest Python, which measures coverage, has this one.
-TESTED_DJANGO = "5.2"
 # What the answers to Graphite's questions are compared with.
 GRAPHITE_WEB = ("graphite-web==1.1.10", "whisper==1.1.10", "setuptools<81")
 
@@ -52,7 +52,7 @@ def works(path: str) -> bool:
 
 FOUND = interpreters()
 assert FOUND, "no CPython from 3.11 on was found"
-OLDEST = next(iter(FOUND))
+OLDEST, NEWEST = next(iter(FOUND)), next(reversed(FOUND))
 
 
 def install(session: nox.Session, *groups: str) -> None:
@@ -109,9 +109,10 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage.
 
-    The simulations, the bench's own tests and other programs' clients run on the oldest Python alone.
+    The oldest Python and the newest run those of the integration with the newest Django for them, and the oldest alone
+    the simulations, the bench's own tests and those with other programs' clients.
     """
-    install(session, "test", *(["django"] if session.python == FOUND[OLDEST] else []))
+    install(session, "test", *(["django"] if session.python in (FOUND[OLDEST], FOUND[NEWEST]) else []))
     elsewhere = (*READING, BROWSER, *(() if session.python == FOUND[OLDEST] else SLOW))
     chosen = session.posargs or [*PARALLEL, *(f"--ignore={path}" for path in elsewhere)]
     if session.python != FOUND[OLDEST] or session.posargs:
@@ -123,18 +124,18 @@ def tests(session: nox.Session) -> None:
     session.run("coverage", "report")
 
 
-@nox.session
+@nox.session(default=False)
 @nox.parametrize(
     ("python", "django"),
     [
         nox.param(FOUND[version], django, id=f"{version}-{django}")
         for django, minors in DJANGOS.items()
-        for version in [each for each in FOUND if int(each.removeprefix("3.")) in minors][-1:]
-        if (version, django) != (OLDEST, TESTED_DJANGO)
+        for version in FOUND
+        if int(version.removeprefix("3.")) in minors
     ],
 )
 def django(session: nox.Session, django: str) -> None:
-    """The integration is what it promises in every Django, on the newest Python that runs it."""
+    """The integration is what it promises in every Django, on every Python that runs it."""
     install(session, "test", "django")
     session.install(f"django=={django}.*")
     session.run("pytest", *(session.posargs or [*PARALLEL, "tests/integrations/django"]))
