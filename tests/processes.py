@@ -16,8 +16,8 @@ from pathlib import Path
 LIMIT_S = 30.0
 
 
-def wait_for(condition: Callable[[], object], what: str, *, limit_s: float = LIMIT_S) -> None:
-    """Return as soon as `condition` is true; fail when it is not within the limit."""
+def wait_for(condition: Callable[[], object], what: object, *, limit_s: float = LIMIT_S) -> None:
+    """Return as soon as `condition` is true; fail when it is not within the limit, and say what it waited for."""
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {limit_s} s for {what}"
@@ -45,7 +45,7 @@ class Running:
             found.extend(match for line in list(self.lines) if (match := re.search(pattern, line)))
             return bool(found)
 
-        wait_for(lambda: look() or self.process.poll() is not None, f"{pattern!r} in {self.lines}")
+        wait_for(lambda: look() or self.process.poll() is not None, (pattern, self.lines))
         assert found, f"ended with {self.process.poll()}: {''.join(self.lines)}"
         return found[0]
 

@@ -193,14 +193,14 @@ class _Query:
             is_stalled = time.monotonic() - self._read_at > STALL_S
             if is_stalled and (schema.file_size(self._wal) or 0) > schema.WAL_MAX_BYTES:
                 self._limit.is_stalled = True
-                self._connection.close()
+                schema.close(self._connection)
         finally:
             self._lock.release()
 
     def close(self) -> None:
         self._closed.set()
         with self._lock:
-            self._connection.close()
+            schema.close(self._connection)
 
 
 def _let_go(query: "ref[_Query]", closed: threading.Event) -> None:

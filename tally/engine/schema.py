@@ -21,6 +21,7 @@ The file is marked by `application_id` and versioned by `user_version`. It is in
 DELETE mode until the first commit to it.
 """
 
+import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -224,8 +225,8 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
 def opened(path: Path, *, write: bool = False) -> Iterator[apsw.Connection]:
     """Open the archive at `path`, check that it is one, and close it in the end.
 
-    Nothing stays open between operations, so a file that is replaced, deleted or copied meanwhile is never written
-    through an old handle, and the last one to close leaves the archive as one file.
+    Nothing stays open between operations, so a file that is replaced, deleted or copied meanwhile is not written
+    through an old handle for long, and the last one to close leaves the archive as one file.
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect` and `translated` tell.
     """
@@ -234,7 +235,22 @@ def opened(path: Path, *, write: bool = False) -> Iterator[apsw.Connection]:
         with translated(path):
             yield connection
     finally:
-        connection.close()
+        close(connection)
+
+
+def close(connection: apsw.Connection) -> None:
+    """Close, and leave an empty log where another file has come in this one's place: it would be taken for its own.
+
+    SQLite leaves the log as it is, since it is another file's name by now, and the next one to open that file would
+    read pages of this one from it.
+    """
+    has_moved = ctypes.c_int()
+    with suppress(apsw.Error):
+        connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(has_moved))
+        if has_moved.value:
+            connection.set_busy_timeout(0)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    connection.close()
 
 
 def connect(path: Path, *, write: bool = False) -> apsw.Connection:
@@ -254,7 +270,7 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
             if write:
                 connection.pragma("journal_mode", "wal")  # A backup comes without.
         except BaseException:
-            connection.close()
+            close(connection)
             raise
     return connection
 

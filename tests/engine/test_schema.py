@@ -126,6 +126,19 @@ def test_create_beside_an_old_log(path: Path) -> None:
     check_file(archive)
 
 
+def test_a_log_is_not_left_to_the_file_that_comes_in_its_place(path: Path, tmp_path: Path) -> None:
+    """A commit that is under way while another archive is renamed over this one ends in this one alone."""
+    other = Catalog(tmp_path / "aside").create("daily", resolution=10, retention=0)
+    other.record([("other", 1, 1000)])
+    (tmp_path / "before.db").hardlink_to(path)
+    with schema.opened(path, write=True) as connection, schema.transaction(connection):
+        connection.execute("INSERT INTO names (name) VALUES ('mine')")
+        other.path.rename(path)
+    assert ["other"] == Archive(path).names()
+    assert ["mine"] == Archive(tmp_path / "before.db").names()
+    check_file(Archive(path))
+
+
 @pytest.mark.parametrize(("mode", "reason"), [(0o500, "Permission denied"), (0o000, "Permission denied")])
 def test_create_in_an_unwritable_directory(mode: int, reason: str) -> None:
     """Where no file can be made there is one clear line."""

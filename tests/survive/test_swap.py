@@ -1,16 +1,19 @@
 """Survive 4: an archive's file is damaged, cut, replaced, closed to writing or taken away under a collector."""
 
+import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
 import pytest
 
 from tally.engine import Catalog
-from tests.processes import started, wait_for
+from tests.processes import Running, started, wait_for
 from tests.survive.load import Sender, books, check_balance
-from tests.survive.scale import chance
+from tests.survive.scale import chance, scaled
 
 
 def other_application(path: Path) -> None:
@@ -68,6 +71,21 @@ EVENTS: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+@contextmanager
+def between_commits(running: Running, path: Path) -> Iterator[None]:
+    """Halt a collector while it has the file not open: a commit that is under way would write over what is done."""
+    while True:
+        running.process.send_signal(signal.SIGSTOP)
+        os.waitpid(running.process.pid, os.WUNTRACED)
+        if not path.with_name(f"{path.name}-wal").exists():
+            break
+        running.process.send_signal(signal.SIGCONT)
+    try:
+        yield
+    finally:
+        running.process.send_signal(signal.SIGCONT)
+
+
 def shape(path: Path) -> object:
     """Return what stands at a path."""
     return path.read_bytes() if path.is_file() else (path.is_dir(), path.is_symlink())
@@ -85,7 +103,8 @@ def test_the_others_go_on_and_nothing_is_overwritten(tmp_path: Path, kind: str) 
         sender = Sender(running.udp_port, random)
         with sender.at_work():
             wait_for(lambda: stored(tmp_path, "daily"), "some samples")
-            event(path)
+            with between_commits(running, path):
+                event(path)
             running.said(told)
             now, before = stored(tmp_path, "good"), shape(path)
             wait_for(lambda: stored(tmp_path, "good") > now + 1000, "the others")
@@ -116,3 +135,22 @@ def test_an_archive_that_comes_back_has_all(tmp_path: Path) -> None:
             running.said("archive daily can be written again")
         assert 0 == running.end(signal.SIGTERM)
     assert sender.lines == check_balance(tmp_path, "daily")
+
+
+def test_another_archive_in_its_place_is_written_from_then_on(tmp_path: Path) -> None:
+    """Whenever another one is renamed over it, each commit is whole in the one or in the other, and nothing is lost."""
+    random = chance("another")
+    Catalog(tmp_path).create("daily", resolution=1, retention=0)
+    before = [tmp_path / f"before-{turn}" for turn in range(scaled(8, 200))]
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=0.05) as running:
+        sender = Sender(running.udp_port, random)
+        with sender.at_work():
+            for directory in before:
+                now = stored(tmp_path, "daily")
+                wait_for(lambda now=now: stored(tmp_path, "daily") > now + 1000, "some samples")  # type: ignore[misc]
+                time.sleep(random.random() / 20)
+                other = Catalog(directory / "new").create("daily", resolution=1, retention=0)
+                (directory / "daily.db").hardlink_to(tmp_path / "daily.db")
+                other.path.rename(tmp_path / "daily.db")
+        assert 0 == running.end(signal.SIGTERM)
+    assert sender.lines == sum(check_balance(directory, "daily") for directory in [*before, tmp_path])
