@@ -18,7 +18,7 @@ nox.options.reuse_venv = "yes"
 os.environ.setdefault("PIP_NO_COMPILE", "1")
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-CODE = ("tally", "tests", "bench", "examples", "noxfile.py")
+CODE = ("tally", "tests", "bench", "docsite", "examples", "noxfile.py")
 READING = ("tests/tidy", "tests/docs")
 BROWSER = "tests/browser"
 # Most tests wait for a process, a socket or the disk most of their time.
@@ -71,7 +71,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Every type is told, and true."""
-    install(session, "types", "test", "django", "browser")
+    install(session, "types", "test", "django", "browser", "docs")
     session.run("mypy")
 
 
@@ -100,8 +100,10 @@ def tidy(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """What there is stands in the documentation, and what stands there is."""
-    install(session, "test")
-    session.run("pytest", "tests/docs")
+    install(session, "test", "docs")
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}
+    session.run("mkdocs", "build", "--strict", "--quiet", "--site-dir", f"{session.create_tmp()}/site", env=quiet)
+    session.run("pytest", *(session.posargs or [*PARALLEL, "tests/docs"]))
 
 
 @nox.session

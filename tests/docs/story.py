@@ -14,7 +14,18 @@ from tests.processes import LIMIT_S, wait_for
 
 ROOT = Path(__file__).parents[2]
 # What pages say, and what is free here is put in its place.
-PORTS = ("8900", "8901")
+PORTS = ("8900", "8901", "2003")
+PLACES = {
+    "10.0.0.5": "127.0.0.1",
+    "10.0.0.0/24": "127.0.0.0/8",
+    "/opt/tally/bin/": "",
+    "/var/lib/tally": "tally-data",
+    "/var/backups/": "backups/",
+    "/run/tally/": "run/",
+}
+# What does not end by itself, and what it says as soon as it can be used.
+SERVER = re.compile(r"(\w+=\S+ )*(tally (serve|collect)|python manage\.py tallyserver|gunicorn)\b")
+READY = re.compile("collecting on|Listening at")
 # Sizes of files depend on SQLite's release, that of the receive buffer on rights.
 VARYING = re.compile(r"\b\d{5}\b|(?<=buffer of )\d+")
 
@@ -32,7 +43,8 @@ class Story:
         (scripts / "tally").chmod(0o755)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("TALLY_")},
-            "PATH": f"{scripts}:{os.environ['PATH']}",
+            "PATH": f"{scripts}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": str(ROOT),
             "TALLY_PORT": self._ports["8900"],
             "TALLY_HTTP_PORT": self._ports["8900"],
@@ -40,25 +52,40 @@ class Story:
         }
 
     def here(self, text: str) -> str:
-        """Return text of the page with the ports that are used here."""
-        return re.sub("|".join(PORTS), lambda match: self._ports[match[0]], text)
+        """Return text of the page with the ports, addresses and paths that are used here."""
+        used = {**self._ports, **PLACES}
+        return re.sub("|".join(map(re.escape, used)), lambda match: used[match[0]], text)
 
     def check(self, command: str, expected: str) -> None:
         """Run a command, and see that it prints what is expected; a question is asked until it does."""
         command, expected = self.here(command), self.here(expected)
         # Only a terminal is spared its progress.
         command = re.sub("^curl ", "curl --no-progress-meter ", command)
-        if re.match(r"tally (serve|collect)\b", command):
+        if SERVER.match(command):
             self._start(command, expected)
         elif re.match(r"curl |tally query ", command):
             wait_for(lambda: comparable(expected) == comparable(self.output(command)), f"{expected} from {command}")
         else:
             assert comparable(expected) == comparable(self.output(command)), command
 
+    def succeed(self, command: str) -> None:
+        """Run a script to its end and without a failure; a server in its last line until it can be used."""
+        before, _, last = self.here(command).rpartition("\n")
+        script = before if SERVER.match(last) else self.here(command)
+        done = self._run(script)
+        assert 0 == done.returncode, f"{script}\n{done.stdout}"
+        if SERVER.match(last):
+            path, process = self._launch(last)
+            wait_for(lambda: READY.search(path.read_text()) or process.poll() is not None, last)
+            assert process.poll() is None, path.read_text()
+
     def output(self, command: str) -> str:
         """Return what a command prints."""
-        done = subprocess.run(
-            ["bash", "-c", command],
+        return self._run(command).stdout
+
+    def _run(self, command: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", command],
             cwd=self.directory,
             env=self.environment,
             stdout=subprocess.PIPE,
@@ -67,22 +94,26 @@ class Story:
             check=False,
             text=True,
         )
-        return done.stdout
 
     def _start(self, command: str, expected: str) -> None:
         """Start what does not end by itself, and go on once it has printed what is expected."""
+        path, process = self._launch(command)
+        count = expected.count("\n")
+        wait_for(lambda: path.read_text().count("\n") >= count or process.poll() is not None, command)
+        assert comparable(expected) == comparable(path.read_text()), command
+
+    def _launch(self, command: str) -> "tuple[Path, subprocess.Popen[bytes]]":
+        """Start what ends with the story, and return where it writes what it says."""
         path = self.directory / f"{len(list(self.directory.glob('*.log')))}.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
-                ["bash", "-c", f"exec {command}"],
+                ["bash", "-c", f"exec env {command}"],
                 cwd=self.directory,
                 env=self.environment,
                 stderr=log,
             )
         self._stack.callback(end, process)
-        count = expected.count("\n")
-        wait_for(lambda: path.read_text().count("\n") >= count or process.poll() is not None, command)
-        assert comparable(expected) == comparable(path.read_text()), command
+        return path, process
 
 
 def comparable(text: str) -> str:

@@ -1,14 +1,12 @@
-"""The page on the command line: its tables of options are those of the commands, and its examples are real."""
+"""The page on the command line: its tables of options are those of the commands."""
 
 import re
-from pathlib import Path
 
 import click
 import pytest
 
 from tally.cli import main
-from tests.cli.command import EXAMPLE
-from tests.docs.story import ROOT, story
+from tests.docs.story import ROOT
 
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 HEADER = "| option | setting | default | meaning |"
@@ -80,20 +78,3 @@ def test_a_section_has_an_example_and_how_the_command_is_given(name: str, comman
 
     assert section(name).startswith(f"\n    {' '.join([name, *arguments])}\n")
     assert f"\n$ {name}" in section(name) or f"| {name}" in section(name)
-
-
-PARTS = re.findall(r"^## (?!`)(.+?)\n(.*?)(?=^## (?!`)|\Z)", PAGE, re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize(("part", "text"), PARTS, ids=[part for part, _ in PARTS])
-def test_the_examples_are_real(tmp_path: Path, part: str, text: str) -> None:
-    """Every command of a part, in its order and in a directory of its own, prints what stands below it."""
-    blocks = "".join(re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
-    examples = re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", blocks, re.MULTILINE)
-    (tmp_path / "samples.lines").write_bytes(EXAMPLE)
-
-    with story(tmp_path) as told:
-        for command, expected in examples:
-            told.check(command, expected)
-
-    assert bool(examples) == (part not in ("Exit status", "Completion")), part

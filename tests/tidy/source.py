@@ -99,6 +99,6 @@ def project(root: Path = ROOT) -> list[Module]:
     """Return all modules of the project."""
     files: Iterable[Path] = [
         root / "noxfile.py",
-        *(path for each in ("tally", "tests", "bench", "examples") for path in (root / each).rglob("*.py")),
+        *(path for each in ("tally", "tests", "bench", "docsite", "examples") for path in (root / each).rglob("*.py")),
     ]
     return [Module(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")) for path in sorted(files)]

@@ -1,0 +1,24 @@
+"""What MkDocs calls while it builds the site: see `hooks` in mkdocs.yml."""
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+from docsite import reference, sources
+from docsite.sources import ROOT
+
+ICON = "tally/api/dashboard/icon.svg"
+
+
+def on_files(files: Files, *, config: MkDocsConfig) -> Files:
+    """Add the pages that are not written by hand, the files that pages link to, and the dashboard's icon."""
+    files.append(File.generated(config, "http-reference.md", content=reference.page()))
+    for path in sorted(sources.linked()):
+        files.append(File.generated(config, sources.place(path), content=sources.page(path)))
+    files.append(File.generated(config, "images/icon.svg", abs_src_path=str(ROOT / ICON)))
+    return files
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
+    """Return a page with links that are right in the site."""
+    return sources.relinked(markdown, page.file.src_uri)
