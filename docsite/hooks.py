@@ -1,5 +1,7 @@
 """What MkDocs calls while it builds the site: see `hooks` in mkdocs.yml."""
 
+import re
+
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
@@ -7,6 +9,8 @@ from mkdocs.structure.pages import Page
 from docsite import reference, sources
 from docsite.sources import ROOT
 
+# In code in a table it is no separator, and the backslash before it, which GitHub wants, would be shown.
+BAR = re.compile(r"(?<=[| ])`[^`\n]*\\\|[^`\n]*`(?=.*\|$)", re.MULTILINE)
 ICON = "tally/api/dashboard/icon.svg"
 
 
@@ -20,5 +24,5 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001
-    """Return a page with links that are right in the site."""
-    return sources.relinked(markdown, page.file.src_uri)
+    """Return a page with links that are right in the site, and tables as Python-Markdown reads them."""
+    return BAR.sub(lambda code: code[0].replace(r"\|", "|"), sources.relinked(markdown, page.file.src_uri))

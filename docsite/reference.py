@@ -82,7 +82,7 @@ def _bounds(low: int | None, high: int | None, unit: str) -> str:
     if high is None:
         return f" of at least {low:,}{unit}"
     most = "2⁵³" if high == WHOLE_MAX else f"{high:,}"
-    return f" of {'at most' if low is None else f'{low:,} to'} {most}{unit}"
+    return f" of at most {most}{unit}" if low is None else f" from {low:,} to {most}{unit}"
 
 
 def _operation(title: str, operation: Schema, shared: Schema) -> Iterator[str]:
@@ -136,7 +136,8 @@ def _described(schema: Schema, described: Schema) -> tuple[str, str, str]:
 
 def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     lines = [headings, ("---",) * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines) + "\n"
+    cells = [[cell.replace("|", r"\|") for cell in line] for line in lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in cells) + "\n"
 
 
 def _code(text: object) -> str:

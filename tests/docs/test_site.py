@@ -90,6 +90,17 @@ def test_links_to_files_of_the_repository_lead_to_them(site: Path) -> None:
     assert (ROOT / "examples/docker/Dockerfile").read_text("utf-8").strip() in shown
 
 
+def test_a_bar_in_a_table_s_code_is_a_bar(site: Path) -> None:
+    """It stands there without the backslash that keeps it from ending the cell elsewhere."""
+    shown = [
+        html.unescape(found) for found in re.findall("<code>(.*?)</code>", (site / "statsd.html").read_text("utf-8"))
+    ]
+    assert "page.views:1|c|#env:prod,beta" in shown
+    assert [] == [
+        text for path in site.rglob("*.html") for text in re.findall(r"<td><code>[^<]*\\\|", path.read_text("utf-8"))
+    ]
+
+
 @pytest.mark.parametrize(
     ("here", "link", "expected"),
     [
@@ -131,11 +142,11 @@ def test_the_reference_has_every_schema() -> None:
     [
         ({"type": "string"}, "string"),
         ({"type": "string", "pattern": "^[0-9]+$"}, "string matching `^[0-9]+$`"),
-        ({"type": "string", "minLength": 1, "maxLength": 1024}, "string of 1 to 1,024 characters"),
+        ({"type": "string", "minLength": 1, "maxLength": 1024}, "string from 1 to 1,024 characters"),
         ({"type": "string", "maxLength": 10}, "string of at most 10 characters"),
         ({"type": "string", "format": "date-time"}, "string (date-time)"),
         ({"type": "integer", "minimum": 0}, "integer of at least 0"),
-        ({"type": "number", "minimum": 0, "maximum": 2**53}, "number of 0 to 2⁵³"),
+        ({"type": "number", "minimum": 0, "maximum": 2**53}, "number from 0 to 2⁵³"),
         ({"type": ["integer", "null"]}, "integer or `null`"),
         ({"enum": ["json", "csv"]}, "`json`, `csv`"),
         ({"const": "now"}, "`now`"),
