@@ -20,7 +20,7 @@ from starlette.websockets import WebSocketClose
 
 from tally.api.message import BODY_S, METHODS_WITH_BODY, Reply, Request
 from tally.api.problems import Problem
-from tally.api.service import Service
+from tally.api.service import Service, Work
 from tally.errors import QueryTimeout
 from tally.settings import Settings
 
@@ -99,17 +99,17 @@ class Adapter:
 
     async def _take_turn(self, request: Request, send: Send) -> Reply:
         """Return the reply to `request`, which is sent already unless it is whole."""
-        reply = await to_thread.run_sync(self._service.handle, request, limiter=self._threads)
+        work = Work(self._service, request)
+        reply = None
         try:
-            if not reply.is_whole:
-                reply = await self._run(self._service.begin, request, reply)
+            reply = await self._run(work.run)
             if not reply.is_whole:
                 await self._stream(reply, send)
             return reply
         finally:
-            if not reply.is_whole:
+            if reply is None or not reply.is_whole:
                 with anyio.CancelScope(shield=True):
-                    await to_thread.run_sync(reply.close, limiter=self._threads)
+                    await to_thread.run_sync(work.close, limiter=self._threads)
 
     async def _stream(self, reply: Reply, send: Send) -> None:
         try:
@@ -125,7 +125,7 @@ class Adapter:
             raise QueryTimeout("the client took too long to read the answer") from None
 
     async def _run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
-        """Run a part of a query in a thread, which is left to itself on cancellation: closing the reply ends it."""
+        """Run a part of a query in a thread, which is left to itself on cancellation: closing the work ends it."""
         return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self._threads)
 
 

@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
+from unittest.mock import patch
 from urllib.parse import unquote
 
 import pytest
 
 from tally.api.message import MAX_URL_CHARACTERS
-from tally.api.service import Reply, Request
+from tally.api.service import WHOLE_BYTES, Reply, Request, Work
 from tally.errors import ArchiveUnavailable, QueryTimeout
 from tests.api.asking import ASK_ENDLESS, ask, check, fill_endless, service
 from tests.api.cases import CASES, Case, bearer, fill
@@ -138,22 +140,47 @@ class Chunks:
 REQUEST = Request("GET", "/values/daily/")
 
 
-def test_an_answer_of_one_chunk_becomes_whole(filled: Path) -> None:
+@pytest.mark.parametrize("parts", [(), (b"all",), (b"a", b"ll"), (b"x" * (WHOLE_BYTES - 2), b"y")])
+def test_a_short_answer_becomes_whole(parts: tuple[bytes, ...], filled: Path) -> None:
     """A short answer is complete before its status is sent, and its query closed."""
-    chunks = Chunks(b"all")
+    chunks = Chunks(*parts)
     begun = service(filled).begin(REQUEST, chunks.reply())
-    assert ((b"all",), True, 1) == (begun.chunks, begun.is_whole, chunks.closed)
-    assert "3" == dict(begun.headers)["Content-Length"]
+    assert ((b"".join(parts),), True, 1) == (begun.chunks, begun.is_whole, chunks.closed)
+    assert str(len(b"".join(parts))) == dict(begun.headers)["Content-Length"]
 
 
-def test_a_longer_answer_is_begun_and_goes_on(filled: Path) -> None:
-    """Of a long answer two chunks are made at first, the others as they are read, and closing it closes the query."""
-    chunks = Chunks(b"a", b"b", b"c", b"d")
+@pytest.mark.parametrize("parts", [(b"x" * WHOLE_BYTES,), (b"x" * (WHOLE_BYTES - 1), b"y")])
+def test_a_longer_answer_is_begun_and_goes_on(parts: tuple[bytes, ...], filled: Path) -> None:
+    """Of a long answer what may be whole is made at first, the rest as it is read, and closing it closes the query."""
+    chunks = Chunks(*parts, b"c", b"d")
     begun = service(filled).begin(REQUEST, chunks.reply())
     assert (False, [b"c", b"d"], 0) == (begun.is_whole, chunks.left, chunks.closed)
-    assert [b"a", b"b", b"c", b"d"] == list(begun.chunks)
+    assert [b"".join(parts), b"c", b"d"] == list(begun.chunks)
     begun.close()
     assert 1 == chunks.closed
+
+
+def test_work_that_is_stopped_before_its_query(filled: Path) -> None:
+    """A query that comes to be only after its work was stopped is closed, and stopping waits for what runs."""
+    chunks, asked = Chunks(b"x" * WHOLE_BYTES, b"y"), service(filled)
+    work, events = Work(asked, REQUEST), list[str]()
+
+    def stop() -> None:
+        work.close()
+        events.append("stopped")
+
+    stopping = Thread(target=stop)
+
+    def handle(_request: Request) -> Reply:
+        stopping.start()
+        stopping.join(0.1)  # It cannot end before this does.
+        events.append("handled")
+        return chunks.reply()
+
+    with patch.object(asked, "handle", handle):
+        work.run()
+    stopping.join()
+    assert (["handled", "stopped"], True) == (events, chunks.closed > 0)
 
 
 @pytest.mark.parametrize(

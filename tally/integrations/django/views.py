@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.views.decorators.csrf import csrf_exempt
 
 from tally.api.message import METHODS_WITH_BODY, Reply, Request
-from tally.api.service import Service
+from tally.api.service import Service, Work
 from tally.errors import QueryTimeout
 from tally.integrations.django.settings import current
 
@@ -32,7 +32,7 @@ def answer(request: HttpRequest, path: str) -> HttpResponseBase:
     """Answer a request under WSGI."""
     service = _service(current())
     asked = _request(request, path, service)
-    return _response(service.begin(asked, service.handle(asked)), service.settings.query_timeout, _Chunks)
+    return _response(Work(service, asked).run(), service.settings.query_timeout, _Chunks)
 
 
 @csrf_exempt
@@ -41,7 +41,7 @@ async def answer_async(request: HttpRequest, path: str) -> HttpResponseBase:
     """Answer a request under ASGI."""
     service = _service(current())
     asked = _request(request, path, service)
-    work = _Work(service, asked)
+    work = Work(service, asked)
     try:
         reply = work.run() if service.is_open(asked) else await to_thread.run_sync(work.run, abandon_on_cancel=True)
     except CancelledError:
@@ -49,29 +49,6 @@ async def answer_async(request: HttpRequest, path: str) -> HttpResponseBase:
         await to_thread.run_sync(work.close, limiter=anyio.CapacityLimiter(1))
         raise
     return _response(reply, service.settings.query_timeout, _AsyncChunks)
-
-
-class _Work:
-    """The part of an answer before its first byte, which another thread may stop."""
-
-    def __init__(self, service: Service, asked: Request) -> None:
-        self._service = service
-        self._asked = asked
-        self._reply: Reply | None = None
-        self._stopped = False
-
-    def run(self) -> Reply:
-        """Return the reply, its query begun."""
-        self._reply = self._service.handle(self._asked)
-        if self._stopped:
-            self._reply.close()
-        return self._service.begin(self._asked, self._reply)
-
-    def close(self) -> None:
-        """Stop the query, also one that is not there yet."""
-        self._stopped = True
-        if self._reply is not None:
-            self._reply.close()
 
 
 class _Chunks:
