@@ -22,6 +22,7 @@ ENTRIES = {
     "archives": Entry("tally.cli.archives", "archives", "List, show, create, edit and delete archives."),
     "query": Entry("tally.cli.query", "query", "Ask an archive, and print the answer as a table, JSON or CSV."),
     "backup": Entry("tally.cli.backup", "backup", "Copy archives as they are now, verified, while they are in use."),
+    "restore": Entry("tally.cli.restore", "restore", "Make an archive of a copy again, verified, while tally runs."),
     "check": Entry("tally.cli.check", "check", "Look whether archives are sound, and settings and space in order."),
     "health": Entry("tally.cli.health", "health", "Ask a running tally whether it is ready."),
     "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings for a while, to have something to look at."),
@@ -32,24 +33,21 @@ HELP = """Keep count, sum, minimum and maximum of what happens in an application
 Every setting is an environment variable, such as TALLY_DATA_DIR, and where a command needs it also an option, such as
 --data-dir, which wins. Tokens, TALLY_READ_TOKEN and TALLY_WRITE_TOKEN, are taken from the environment only.
 
-\b
 Examples:
   tally serve
   tally send requests.get.index 0.25
   tally query daily avg --by name --since -1h
 
-\b
 Exit status:
-  0    done
-  1    the machine failed, or the answer is no
-  2    something that was given is wrong: one line on stderr tells what
-  130  interrupted
+  1  the machine failed, such as a full disk or a reader that went away; or the answer is no
 
-\b
-The shell completes commands, options and archives after one of these:
-  eval "$(_TALLY_COMPLETE=bash_source tally)"           in ~/.bashrc
-  eval "$(_TALLY_COMPLETE=zsh_source tally)"            in ~/.zshrc
-  _TALLY_COMPLETE=fish_source tally | source            in ~/.config/fish/completions/tally.fish
+Completion by a line in:
+  ~/.bashrc  eval "$(_TALLY_COMPLETE=bash_source tally)"
+  ~/.zshrc  eval "$(_TALLY_COMPLETE=zsh_source tally)"
+  ~/.config/fish/completions/tally.fish  _TALLY_COMPLETE=fish_source tally | source
+
+See also:
+  `tally COMMAND --help` explains each command
 """
 
 
@@ -68,7 +66,7 @@ def _version_option() -> Any:
         is_eager=True,
         expose_value=False,
         callback=_show_version,
-        help="Show the version and exit.",
+        help="show the version and exit",
     )
 
 

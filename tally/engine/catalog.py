@@ -9,9 +9,10 @@ from typing import Any
 
 from tally.engine import glob, schema
 from tally.engine.archive import Archive, rolled_up
+from tally.engine.backup import Progress, restore
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition, is_slug
-from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
+from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
 
 SUFFIX = ".db"
 
@@ -101,6 +102,29 @@ class Catalog:
         :raises ArchiveUnavailable: when it cannot be deleted.
         """
         schema.delete(self[slug].path)
+
+    def restore(
+        self, copy: str | Path, slug: str, *, replace: bool = False, progress: Progress | None = None
+    ) -> Archive:
+        """Make the archive `slug` of a copy, verified; with `replace` also where there is one, whoever uses it.
+
+        What an archive has that is replaced is gone, as one transaction. `progress` is as for `Archive.backup`.
+
+        :raises InvalidDefinition: when the slug is not valid.
+        :raises ArchiveExists: when the slug is taken and not to be replaced.
+        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the copy, or what is to be replaced, is missing,
+            damaged or cannot be used; then nothing has changed.
+        """
+        Definition.create(slug)
+        self.prepare()
+        archive = self._archive(slug)
+        if slug not in self:
+            Archive(copy).backup(archive.path, progress=progress)
+        elif replace:
+            restore(Path(copy), archive.path, progress=progress)
+        else:
+            raise ArchiveExists(f"archive {slug!r} exists: take another slug, or say that it is to be replaced")
+        return archive
 
     def record(self, samples: Iterable[tuple[str, float, float]], *, max_names: int = 0) -> dict[str, Outcome]:
         """Store samples in every enabled archive whose pattern matches, one transaction an archive.

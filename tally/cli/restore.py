@@ -1,0 +1,43 @@
+"""`tally restore`: an archive is made of a copy again."""
+
+from pathlib import Path
+
+import click
+
+from tally.cli import completion
+from tally.cli.options import with_settings
+from tally.cli.progress import Progress
+from tally.engine import Catalog
+from tally.engine.catalog import SUFFIX
+from tally.settings import Settings
+
+
+@click.command()
+@click.argument("copy", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("slug", required=False, shell_complete=completion.slugs)
+@click.option("--replace", is_flag=True, help="replace all that the archive SLUG has by what the copy has")
+@with_settings("TALLY_DATA_DIR")
+def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) -> None:
+    """Make an archive of a copy again, verified, while tally runs.
+
+    COPY is a file that `tally backup` wrote, or any archive's. It becomes the archive SLUG, or without one that of
+    COPY's name. A running collector, the API and the dashboard see it at the next flush, and what comes from then on is
+    added to it. What is older than its retention goes with the flushes that follow, as always.
+
+    An archive that is there is replaced only with --replace, in one transaction: whoever asks meanwhile gets what was
+    there, or what is. A file that is damaged is not replaced: move it away first.
+
+    \b
+    Examples:
+      tally restore /var/backups/tally/daily.db --replace
+      tally restore copies/daily.db before
+    """
+    with Progress(100) as progress:
+
+        def show(done_bytes: int, of_bytes: int) -> None:
+            doing = "copying" if 0 < done_bytes < of_bytes else "verifying"
+            progress.show(f"{doing} {copy}", 100 * done_bytes / of_bytes)
+
+        slug = copy.name.removesuffix(SUFFIX) if slug is None else slug
+        archive = Catalog(settings.data_dir).restore(copy, slug, replace=replace, progress=show)
+    click.echo(f"{archive.path}: {archive.path.stat().st_size} bytes")
