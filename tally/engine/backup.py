@@ -4,9 +4,6 @@ All pages are copied as of one moment, within a read transaction, so that a comm
 nor makes the work begin anew. The copy is then put into DELETE journal mode, in which it needs no second file and so
 opens in read-only places too, and is checked by SQLite page by page before anybody gets to see it. The first commit to
 it, where it has become an archive again, turns it back to WAL.
-
-To restore one over an archive its pages are written into that one's file, in one transaction like any other, so that
-whoever has it open sees what was there or what is, and none of it by halves.
 """
 
 import fcntl
@@ -76,9 +73,9 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
     with schema.opened(source) as origin:
         origin.execute("BEGIN")
         schema.read_definition(origin, source)
-        report = _reporter(origin, told_as, progress)
+        report = reporter(origin, told_as, progress)
         with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
-            _copy_pages(origin, target, report)
+            copy_pages(origin, target, report)
     with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
         target.set_progress_handler(lambda: report(1), CHECK_STEPS)
         target.pragma("journal_mode", "delete")
@@ -87,27 +84,7 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
     schema.connect(built).close()
 
 
-def restore(source: Path, target: Path, *, progress: Progress | None = None) -> None:
-    """Put what the copy at `source` holds in the place of all that the archive at `target` holds, verified.
-
-    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when either cannot be used, or the copy is damaged; then
-        the archive is as it was.
-    :raises ArchiveExists: when they are one file.
-    """
-    with schema.opened(source) as origin, schema.opened(target, write=True) as archive:
-        if source.samefile(target):
-            raise ArchiveExists(f"{source} is the archive itself: give a copy")
-        origin.execute("BEGIN")
-        report = _reporter(origin, target, progress)
-        origin.set_progress_handler(lambda: report(0), CHECK_STEPS)
-        schema.verify(origin, source)
-        origin.set_progress_handler(None)
-        with schema.translated(target):
-            _copy_pages(origin, archive, report)
-            archive.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-
-
-def _reporter(origin: apsw.Connection, target: Path, progress: Progress | None) -> Callable[[float], bool]:
+def reporter(origin: apsw.Connection, target: Path, progress: Progress | None) -> Callable[[float], bool]:
     """See that there is room beside `target` for a copy; return what tells which share of it is done, and False."""
     size_bytes = origin.pragma("page_count") * origin.pragma("page_size")
     _check_space(target, size_bytes)
@@ -126,7 +103,8 @@ def _check_space(target: Path, size_bytes: int) -> None:
         raise ArchiveUnavailable(f"{target}: cannot be written: it needs {size_bytes} bytes, and {free_bytes} are free")
 
 
-def _copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callable[[float], bool]) -> None:
+def copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callable[[float], bool]) -> None:
+    """Copy all pages from one connection to the other, in one transaction of either, and report how far it is."""
     with target.backup("main", origin, "main") as work:
         while not work.done:
             work.step(STEP_PAGES)

@@ -9,9 +9,10 @@ from typing import Any
 
 from tally.engine import glob, schema
 from tally.engine.archive import Archive, rolled_up
-from tally.engine.backup import Progress, restore
+from tally.engine.backup import Progress
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition, is_slug
+from tally.engine.restore import restore
 from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
 
 SUFFIX = ".db"
