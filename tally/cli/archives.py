@@ -40,12 +40,21 @@ def with_properties(command: Command) -> Command:
 def archives() -> None:
     """List, show, create, edit and delete archives.
 
-    They are the files in --data-dir. A collector, the API and the dashboard see what was changed at the next flush.
+    An archive is a file in --data-dir that has its definition and its data. A collector, the API and the dashboard see
+    what was changed at the next flush.
 
-    \b
     Examples:
       tally archives create daily --resolution 10 --retention 24
       tally archives list
+
+    Exit status:
+      1  the machine failed, such as a full disk; or a deletion was not confirmed
+
+    Files:
+      SLUG.db  in --data-dir: the archive SLUG
+
+    See also:
+      tally archives COMMAND --help; tally query asks what is in an archive
     """
 
 
@@ -55,13 +64,16 @@ def archives() -> None:
 def list_archives(*, settings: Settings, as_json: bool) -> None:
     """List the archives, with what is stored in them.
 
-    Times are UTC, the resolution is in seconds and the retention in hours. A file that cannot be read is listed
-    with the reason.
+    Times are UTC, the resolution is in seconds and the retention in hours. A file that cannot be read is listed with
+    the reason, and does not change the exit status: see `tally check` for that.
 
-    \b
     Examples:
       tally archives list
       tally archives list --json --data-dir /var/lib/tally
+
+    Output:
+      stdout  a table, or with --json an array of objects, in the order of the slugs
+      stderr  nothing but errors
     """
     found = [listed for archive in Catalog(settings.data_dir).archives() if (listed := _listed(archive))]
     if as_json:
@@ -75,11 +87,21 @@ def list_archives(*, settings: Settings, as_json: bool) -> None:
 @with_json
 @with_directory
 def show(*, settings: Settings, slug: str, as_json: bool) -> None:
-    """Show one archive.
+    """Show one archive: its definition, and what is stored in it.
 
-    \b
-    Example:
+    The times `first` and `last` are those of its earliest and latest bucket, in UTC. What is in the buckets is for
+    `tally query` to tell, and whether the file is sound for `tally check`.
+
+    Arguments:
+      SLUG  the archive: its file's name without .db
+
+    Examples:
       tally archives show daily
+      tally archives show daily --json
+
+    Output:
+      stdout  a table of its properties, or with --json an object with times in unix seconds
+      stderr  nothing but errors
     """
     _show(find_archive(settings, slug), as_json=as_json)
 
@@ -92,13 +114,22 @@ def show(*, settings: Settings, slug: str, as_json: bool) -> None:
 def create(*, settings: Settings, slug: str, as_json: bool, **properties: Any) -> None:
     """Create an archive, and show it.
 
-    SLUG is the file's name without .db: 1 to 64 of a-z, 0-9, _ and -, a letter or digit first. What is not given is:
-    the slug for a name, the pattern *, a resolution of 5 s, a retention of 24 h, and enabled.
+    What is not given is: the slug for a name, no description, the pattern *, a resolution of 5 s, a retention of 24 h,
+    and enabled. A file of that slug that is there is left as it is, and is an error.
 
-    \b
+    Arguments:
+      SLUG  the file's name without .db: 1 to 64 of a-z, 0-9, _ and -, a letter or digit first
+
     Examples:
       tally archives create daily --resolution 10 --retention 24
       tally archives create pages --pattern 'requests.*' --retention 0
+
+    Output:
+      stdout  a table of its properties, or with --json an object
+      stderr  nothing but errors
+
+    Files:
+      SLUG.db  in --data-dir, which is created if missing
     """
     _show(Catalog(settings.data_dir).create(slug, **_given(properties)), as_json=as_json)
 
@@ -113,12 +144,19 @@ def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: b
     """Change properties of an archive, and show it.
 
     A new resolution has to be a multiple of the present one: what is stored is merged into the coarser buckets, and
-    does not become finer again. With a shorter retention the next flush deletes what is older.
+    does not become finer again. With a shorter retention the next flush deletes what is older. A new pattern is for
+    samples to come: what is stored stays. The slug cannot be changed.
 
-    \b
+    Arguments:
+      SLUG  the archive: its file's name without .db
+
     Examples:
       tally archives edit daily --retention 48
       tally archives edit daily --disabled
+
+    Output:
+      stdout  a table of its properties, or with --json an object
+      stderr  nothing but errors
     """
     changes = _given(properties)
     if not changes:
@@ -136,12 +174,21 @@ def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: b
 def delete(context: click.Context, /, *, settings: Settings, slug: str, yes: bool) -> None:
     """Delete an archive with all that it holds, after asking.
 
-    Without a terminal to ask on, and without --yes, nothing is deleted.
+    Without a terminal to ask on, and without --yes, nothing is deleted. What is deleted cannot be had back, but from a
+    copy that `tally backup` made.
 
-    \b
+    Arguments:
+      SLUG  the archive: its file's name without .db
+
     Examples:
-      tally archives delete daily
       tally archives delete daily --yes
+
+    Exit status:
+      1  the answer was no, or the machine failed
+
+    Output:
+      stdout  the file that was deleted
+      stderr  the question
     """
     archive = find_archive(settings, slug)
     if not yes and not sys.stdin.isatty():

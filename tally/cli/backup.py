@@ -6,6 +6,7 @@ import click
 
 from tally.cli import completion
 from tally.cli.group import WRONG
+from tally.cli.manual import Documented
 from tally.cli.options import find_archives, with_settings
 from tally.cli.progress import Progress
 from tally.engine import Archive, Catalog
@@ -14,7 +15,7 @@ from tally.errors import TallyError
 from tally.settings import Settings
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
 @click.argument("slugs", metavar="[SLUG]...", nargs=-1, shell_complete=completion.slugs)
 @click.option("--replace", is_flag=True, help="replace archives of these names in DIRECTORY that are not in use")
@@ -25,16 +26,32 @@ def backup(
 ) -> None:
     """Copy archives as they are now, verified, while they are in use.
 
-    Writes SLUG.db into DIRECTORY, which is created if missing, for each SLUG or, without, for every archive. A copy
-    holds whole flushes only, is checked page by page before it gets its name, and needs no file beside it: any SQLite
-    tool opens it, in read-only places too. Put into a data directory it is an archive again.
+    Each copy holds whole flushes only, is checked page by page before it gets its name, and needs no file beside it:
+    any SQLite tool opens it, in read-only places too. Put into a data directory it is an archive again.
 
-    One that cannot be copied is told, and keeps no other from being; the exit status is then 2.
+    An archive that cannot be copied is told, and keeps no other from being. A file of that name is not touched without
+    --replace. Copies of old are not deleted.
 
-    \b
+    Arguments:
+      DIRECTORY  where SLUG.db is written, created if missing
+      SLUG       an archive to copy; without one all are
+
     Examples:
       tally backup /var/backups/tally --replace
       tally backup "backups/$(date +%F)" daily weekly
+
+    Exit status:
+      2  an archive could not be copied, or what was given is wrong: stderr tells what
+
+    Output:
+      stdout  each copy with its size in bytes
+      stderr  each archive that could not be copied, and on a terminal how far it is
+
+    Files:
+      SLUG.db  in DIRECTORY: the copy of the archive SLUG
+
+    See also:
+      tally query and tally check take the path of a copy
     """
     archives = find_archives(settings, slugs)
     Catalog(directory).prepare()

@@ -14,6 +14,7 @@ import click
 from tally.api.health import FREE_MIN_BYTES
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
+from tally.cli.manual import Documented
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import Cell, echo_table
@@ -23,7 +24,7 @@ from tally.settings import SETTINGS, Settings
 HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal")
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("archives", metavar="[ARCHIVE]...", nargs=-1, shell_complete=slugs_or_files)
 @click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
 @with_settings("TALLY_DATA_DIR")
@@ -31,19 +32,35 @@ HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal
 def check(context: click.Context, /, *, settings: Settings, archives: tuple[str, ...], as_json: bool) -> None:
     """Look whether archives are sound, and settings and space in order.
 
-    Reads all of every archive, or of each ARCHIVE: a slug in --data-dir, or the path of a file, such as a backup. All
-    settings are read, too, and those in the environment that tally does not know are told.
+    Reads all of every archive, or of each ARCHIVE. Checks also whether there is space, whether all users of the machine
+    may write the files, and whether settings are right; those in the environment that tally does not know are told as a
+    note. It repairs and changes nothing.
 
-    In the table `unsealed` rows are those that are not yet indexed by name, `expired` ones are past the retention and
-    go with the next commits, and `wal` is the size of SQLite's log beside the file, in bytes.
+    Arguments:
+      ARCHIVE  a slug in --data-dir, or the path of a file, such as a backup: what ends in .db or has a / in it
 
-    What is wrong is told below it, and the exit status is then 1. A note is about what may be meant.
+    Columns:
+      is           sound or damaged
+      names, rows  how many metric names and cells it holds
+      unsealed     rows that are not yet indexed by name, which is as it should be
+      expired      rows past the retention, which go with the next commits
+      bytes, wal   sizes of the file and of SQLite's log beside it
 
-    \b
     Examples:
       tally check
       tally check /var/backups/tally/daily.db
       tally check --json --data-dir /var/lib/tally
+
+    Exit status:
+      0  nothing is wrong; there may be notes
+      1  something is wrong, or the machine failed
+
+    Output:
+      stdout  a table and below it what is wrong, or with --json one object
+      stderr  nothing but errors, and on a terminal how far it is
+
+    See also:
+      tally health asks a running tally
     """
     found = [find_file(settings, archive) for archive in archives] or find_archives(settings, ())
     checkups = list(_checked(found))

@@ -5,6 +5,7 @@ import os
 
 import click
 
+from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_log_format, with_settings
 from tally.collector import bind_all, handed_over, run
 from tally.engine import Catalog
@@ -14,7 +15,7 @@ from tally.settings import Settings
 logger = logging.getLogger("tally")
 
 
-@click.command()
+@click.command(cls=Documented)
 @with_settings(
     "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE",
     "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES, **LISTENING,
@@ -23,11 +24,32 @@ logger = logging.getLogger("tally")
 def collect(settings: Settings, log_format: str) -> None:
     """Collect samples into the archives of the data directory, until SIGTERM or SIGINT.
 
-    Creates no archives: see `tally archives create`. For the API beside it: `uvicorn tally.api:app`.
+    Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. Every --flush-time they are
+    committed to each enabled archive whose pattern matches. Archives that are made, changed or deleted while it runs
+    are seen at the next flush; it creates none itself, and does not answer over HTTP.
 
-    \b
-    Example:
-      tally collect --host 0.0.0.0 --allow 10.0.0.0/8 --workers 2
+    At the end it takes what the kernel still holds, and flushes. It does not go into the background. Sockets that
+    systemd hands over are used instead of new ones.
+
+    Examples:
+      tally collect
+      tally collect --host 10.0.0.5 --allow 10.0.0.0/24 --workers 2
+      tally collect --tcp-port 2003
+
+    Exit status:
+      0    ended by SIGTERM or SIGINT, with all that came stored
+      2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
+      130  interrupted before it collected
+
+    Output:
+      stdout  nothing
+      stderr  where it listens, what happens to archives, and what was lost, as --log-format says
+
+    Files:
+      SLUG.db  in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
+
+    See also:
+      tally archives create; `uvicorn tally.api:app` answers over HTTP beside it
     """
     set_up(log_format)
     sockets = bind_all(settings, handed_over(os.environ, os.getpid()))

@@ -14,6 +14,7 @@ import click
 from tally.cli.group import WRONG
 from tally.cli.importing import find_targets, rollup_for, store
 from tally.cli.lines import counted
+from tally.cli.manual import Documented
 from tally.cli.options import SENDING, Command, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
@@ -53,7 +54,7 @@ def _number(flag: str, least: int, most: int, **settings: Any) -> Callable[[Comm
     return click.option(flag, type=click.IntRange(least, most), show_default=True, **settings)
 
 
-@click.command()
+@click.command(cls=Documented)
 @_number("--seconds", 0, DAY_S, default=60, metavar="SECONDS", help="how long to send")
 @_number("--rate", 1, 10_000, default=20, metavar="TIMINGS", help="how many a second")
 @_number("--history", 0, HISTORY_MOST_H, default=0, metavar="HOURS", help="how much of a made-up past to store first")
@@ -62,13 +63,21 @@ def _number(flag: str, least: int, most: int, **settings: Any) -> Callable[[Comm
 def demo(context: click.Context, /, *, settings: Settings, seconds: int, rate: int, history: int) -> None:
     """Send made-up page timings for a while, to have something to look at.
 
-    They are sent by UDP, like those of an application, under names such as requests.get.search. With --history a past
-    is stored in the archives of --data-dir before that, without a collector.
+    They are sent by UDP, like those of an application, under names such as requests.get.search, more of them and slower
+    ones in the afternoon (UTC) than at night. With --history a past is stored in the archives of --data-dir before
+    that, without a collector, as `tally import` does. They are not marked as made up: do not send them where real ones
+    are kept.
 
-    \b
     Examples:
-      tally demo
-      tally demo --history 24 --seconds 600
+      tally demo --seconds 2
+      tally demo --history 24 --seconds 1
+
+    Exit status:
+      2  nobody listens, an archive could not be written, or what was given is wrong: stderr tells what
+
+    Output:
+      stdout  what was sent, and with --history a table of what was stored
+      stderr  nothing but errors, and on a terminal how far it is
     """
     pages = [page._replace(name=check_name(settings.prefix + page.name)) for page in PAGES]
     random = Random()  # noqa: S311 - nothing here is secret

@@ -16,19 +16,30 @@ from typing import Any, NamedTuple, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
+from tally.cli.manual import Documented
 from tally.errors import TallyError
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
 
-class Group(click.Group):
+class Group(Documented, click.Group):
     """Commands under one name, listed in the order in which they were added; named alone it shows its help."""
+
+    command_class = Documented
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, args or ["--help"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)
+
+    def summaries(self) -> list[tuple[str, str]]:
+        """Return the names of the commands and the first sentence of the help of each."""
+        return [(name, each.summary) for name, each in self.commands.items() if isinstance(each, Documented)]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl(self.summaries())
 
 
 class Entry(NamedTuple):
@@ -53,13 +64,13 @@ class Program(Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Offer the commands, of which none is imported, or options."""
-        offered = [CompletionItem(name, help=each.summary) for name, each in self.entries.items()]
+        offered = [CompletionItem(name, help=summary) for name, summary in self.summaries()]
         options = super(click.Group, self).shell_complete(ctx, incomplete)
         return [*(item for item in offered if item.value.startswith(incomplete)), *options]
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, entry.summary) for name, entry in self.entries.items()])
+    def summaries(self) -> list[tuple[str, str]]:
+        """Return those of the entries, of which none is imported."""
+        return [(name, entry.summary) for name, entry in self.entries.items()]
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command that was named; an interruption leaves no word."""

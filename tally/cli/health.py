@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from tally.cli.group import FAILED
+from tally.cli.manual import Documented
 from tally.cli.options import with_settings
 from tally.cli.table import echo_table
 from tally.settings import Settings
@@ -21,23 +22,28 @@ LISTENING = {
 }
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
 @with_settings(**LISTENING)
 @click.pass_context
 def health(context: click.Context, /, *, settings: Settings, as_json: bool) -> None:
     """Ask a running tally whether it is ready.
 
-    It is when archives can be read, a collector flushes, and there is space.
+    It is when archives can be read, a collector flushes, and there is space. It is asked for /readyz over HTTP, on this
+    machine where --http-host stands for all of its addresses, with the first of TALLY_READ_TOKEN or else of
+    TALLY_WRITE_TOKEN. Archives are not read through for it: see `tally check`.
 
-    It is asked for /readyz over HTTP, on this machine where --http-host stands for all of its addresses, with the first
-    of TALLY_READ_TOKEN or else of TALLY_WRITE_TOKEN. The exit status is 0 when it is ready, and 1 when it is not, or
-    does not answer within 10 seconds.
-
-    \b
     Examples:
       tally health
-      tally health --http-port 8080 > /dev/null || systemctl restart tally
+      tally health --http-port 8901 > /dev/null || echo 'not ready'
+
+    Exit status:
+      0  it is ready
+      1  it is not, or does not answer within 10 seconds
+
+    Output:
+      stdout  a table of what each check found, or with --json what /readyz answers
+      stderr  why it has no answer
     """
     address = f"http://{settings.http_host}:{settings.http_port}/"
     try:

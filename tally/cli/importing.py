@@ -10,6 +10,7 @@ import click
 from tally.cli import completion
 from tally.cli.group import WRONG
 from tally.cli.lines import FILE, Lines, Rules, size
+from tally.cli.manual import Documented
 from tally.cli.options import find_archive, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import echo_table
@@ -28,7 +29,7 @@ class Target(NamedTuple):
     definition: Definition
 
 
-@click.command("import")
+@click.command("import", cls=Documented)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILE)
 @click.option(
     "--archive",
@@ -45,17 +46,36 @@ def import_lines(
 ) -> None:
     """Store the lines of files in the archives at once.
 
-    A FILE has a line NAME VALUE [TIMESTAMP] for each sample; - is stdin. Every enabled archive gets the samples whose
-    names match its pattern, in one transaction: all or none, also when it is interrupted. The table tells for each how
-    many were stored, were older than its retention (expired), did not match its pattern (unmatched), or had a new name
-    beyond --max-names (cardinality). Importing a file twice counts its samples twice.
+    Every enabled archive, or each that --archive names, gets the samples whose names match its pattern, in one
+    transaction: all or none, also when it is interrupted. No collector is needed; one that runs may go on.
 
-    A line that is not valid is told with its number and reason and left out; the exit status is then 2.
+    A line that is not valid is told with its number and reason, and left out; the others are stored. Importing a file
+    twice counts its samples twice.
 
-    \b
+    Arguments:
+      FILE  a line NAME VALUE [TIMESTAMP] for each sample; - is stdin
+
+    Columns:
+      stored       samples that were added
+      expired      that are older than the retention
+      unmatched    whose names do not match the pattern
+      cardinality  of new names, when there are --max-names already
+
     Examples:
       tally import samples.lines
-      zcat samples.lines.gz | tally import - --archive yearly
+      tally import samples.lines --archive yearly
+      gzip -c samples.lines | zcat | tally import -
+
+    Exit status:
+      2    a line was left out, an archive could not be written, or what was given is wrong: stderr tells what
+      130  interrupted; the table tells what was committed already
+
+    Output:
+      stdout  how many lines were read and rejected, and a table of what became of them in each archive
+      stderr  each line that was left out, and on a terminal how far it is
+
+    See also:
+      tally archives create; tally send gives lines to a collector
     """
     targets = find_targets(settings, slugs)
     with Progress(size(files)) as progress:

@@ -9,6 +9,7 @@ import click
 
 from tally.api.message import encode
 from tally.cli.completion import aggregates, slugs_or_files
+from tally.cli.manual import Documented
 from tally.cli.options import Command, find_file, with_settings
 from tally.cli.table import echo_table, utc
 from tally.engine import Archive
@@ -43,7 +44,7 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
     return {"multiple": name == "q", "metavar": _METAVARS.get(name, "TEXT"), "help": help_text}
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("archive", shell_complete=slugs_or_files)
 @click.argument("aggregate", required=False, shell_complete=aggregates)
 @click.option(
@@ -55,25 +56,35 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
 def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> None:
     """Ask an archive, and print the answer as a table, JSON or CSV.
 
-    ARCHIVE is a slug in --data-dir, or the path of a file: what ends in .db or has a / in it. AGGREGATE is avg, min,
-    max, sum or count; without one all are shown.
+    It reads the file itself, and neither needs a collector nor disturbs one; nothing is written. The questions and
+    their parameters are those of the HTTP API.
 
-    \b
-    The kinds of questions:
+    Times in a table are UTC and numbers are rounded to six digits; JSON, rows and CSV have unix seconds and exact
+    numbers, as over HTTP.
+
+    Arguments:
+      ARCHIVE    a slug in --data-dir, or the path of a file: what ends in .db or has a / in it
+      AGGREGATE  avg, min, max, sum or count; without it all are shown
+
+    Kinds:
       aggregate  over names, by time; with --by name over time, by name
       values     by name and time; with --by name by time and name
       timedata   over names, by time, buckets without data included
       names      the metric names
       patterns   globs worth asking for
 
-    Times in a table are UTC and numbers are rounded; JSON and CSV have unix seconds and exact numbers, as over HTTP.
-
-    \b
     Examples:
       tally query daily
       tally query daily avg --by name --q 'requests.*' --since -1h
       tally query weekly --kind values --step 86400 --format csv
-      tally query ./copy.db --kind names
+      tally query /var/backups/tally/daily.db --kind names
+
+    Exit status:
+      2  what was asked is wrong, or took longer than --query-timeout: by then a part may have been printed
+
+    Output:
+      stdout  the answer, as it is read; a question without an answer has an empty one, which is no error
+      stderr  nothing but errors
     """
     found = find_file(settings, archive)
     if kind in LISTS:

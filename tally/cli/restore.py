@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from tally.cli import completion
+from tally.cli.manual import Documented
 from tally.cli.options import with_settings
 from tally.cli.progress import Progress
 from tally.engine import Catalog
@@ -12,7 +13,7 @@ from tally.engine.catalog import SUFFIX
 from tally.settings import Settings
 
 
-@click.command()
+@click.command(cls=Documented)
 @click.argument("copy", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("slug", required=False, shell_complete=completion.slugs)
 @click.option("--replace", is_flag=True, help="replace all that the archive SLUG has by what the copy has")
@@ -20,17 +21,27 @@ from tally.settings import Settings
 def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) -> None:
     """Make an archive of a copy again, verified, while tally runs.
 
-    COPY is a file that `tally backup` wrote, or any archive's. It becomes the archive SLUG, or without one that of
-    COPY's name. A running collector, the API and the dashboard see it at the next flush, and what comes from then on is
-    added to it. What is older than its retention goes with the flushes that follow, as always.
+    The archive has what the copy has, and its definition too. A running collector, the API and the dashboard see it at
+    the next flush, and what comes from then on is added to it. What is older than its retention goes with the flushes
+    that follow, as always.
 
     An archive that is there is replaced only with --replace, in one transaction: whoever asks meanwhile gets what was
     there, or what is. A file that is damaged is not replaced: move it away first.
 
-    \b
+    Arguments:
+      COPY  a file that `tally backup` wrote, or any archive's
+      SLUG  the archive that it becomes; without one, that of COPY's name
+
     Examples:
-      tally restore /var/backups/tally/daily.db --replace
-      tally restore copies/daily.db before
+      tally restore backups/daily.db before
+      tally restore backups/daily.db --replace
+
+    Output:
+      stdout  the archive's file with its size in bytes
+      stderr  on a terminal how far it is
+
+    See also:
+      `tally backup`, `tally check`
     """
     with Progress(100) as progress:
 

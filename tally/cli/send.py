@@ -7,6 +7,7 @@ import click
 
 from tally.cli.group import WRONG
 from tally.cli.lines import FILE, MEANINGS, Lines, Rules, size
+from tally.cli.manual import Documented
 from tally.cli.options import SENDING, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
@@ -20,7 +21,7 @@ DEFAULT_RATE = 10_000
 NO_TIMESTAMP = "-1"
 
 
-class TakesNegativeNumbers(click.Command):
+class TakesNegativeNumbers(Documented):
     """A command that takes -5 for a number, where click takes it for an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -51,18 +52,31 @@ def send(
 ) -> None:
     """Send one sample, or the lines of files, to a collector by UDP.
 
-    NAME is a metric's name and VALUE a number, by default 1. With --file, or a single - for --file -, lines are sent
-    instead, NAME VALUE [TIMESTAMP] in each, packed into datagrams at a bounded rate. A line that is not valid is told
-    with its number and reason and left out; the exit status is then 2.
+    With --file, or a single - for --file -, lines are sent instead of one sample. They are packed into datagrams of at
+    most 1,432 bytes, and sent no faster than --rate. A line that is not valid is told with its number and reason, and
+    left out; the others are sent.
 
     UDP does not tell whether what was sent has arrived. Where this machine knows that nobody listens, sending stops.
 
-    \b
+    Arguments:
+      NAME   the metric: 1 to 255 bytes of UTF-8 without white space; - alone: the lines of stdin
+      VALUE  a decimal number, also a negative one; without it 1
+
     Examples:
       tally send requests.get.index 0.25
       tally send jobs.failed 3 --timestamp -15min
       tally send --file samples.lines --rate 50000
-      tail -f app.lines | tally send -
+      head -n 2 samples.lines | tally send -
+
+    Exit status:
+      2  a line was left out, nobody listens, or what was given is wrong: stderr tells what
+
+    Output:
+      stdout  how many lines in how many datagrams were sent, and for files how many were read and rejected
+      stderr  each line that was left out, and on a terminal how far it is
+
+    See also:
+      tally import stores lines without a collector, and nothing on the way can be lost
     """
     if not paths and sample == {"name": "-", "value": None, "timestamp": None}:
         paths = ("-",)

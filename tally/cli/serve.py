@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import click
 
 from tally.api import create_app
+from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_log_format, with_settings
 from tally.cli.server import Server
 from tally.collector import HTTP, Handed, bind_all, handed_over, run
@@ -21,7 +22,7 @@ logger = logging.getLogger("tally")
 DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 8760)}
 
 
-@click.command()
+@click.command(cls=Documented)
 @with_settings(
     "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_HTTP_HOST", "TALLY_HTTP_PORT", "TALLY_ALLOW", "TALLY_MAX_NAMES",
     "TALLY_MAX_FUTURE", "TALLY_QUERY_TIMEOUT", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES, **LISTENING,
@@ -30,13 +31,35 @@ DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 87
 def serve(settings: Settings, log_format: str) -> None:
     """Collect samples and answer over HTTP, in one process, until SIGTERM or SIGINT.
 
-    In an empty data directory the archives daily (10 s, 24 h), weekly (300 s, 168 h) and yearly (3600 s, 8760 h) are
-    created first.
+    Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. The API and the dashboard
+    are on --http-host and --http-port. In an empty data directory the archives daily (10 s, 24 h), weekly (300 s, 168
+    h) and yearly (3600 s, 8760 h) are created first.
 
-    \b
+    At the end it takes what the kernel still holds, flushes, and gives answers that are under way five seconds. It does
+    not go into the background, and does not change archives that exist.
+
+    Sockets that systemd hands over are used instead of new ones. Tokens are taken from the environment only, from
+    TALLY_READ_TOKEN and TALLY_WRITE_TOKEN: without the latter the API is read-only.
+
     Examples:
       tally serve
-      tally serve --data-dir /var/lib/tally --http-port 8080
+      tally serve --data-dir /var/lib/tally --http-port 8901
+      TALLY_WRITE_TOKEN=secret tally serve --log-format json
+
+    Exit status:
+      0    ended by SIGTERM or SIGINT, with all that came stored
+      2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
+      130  interrupted before it collected
+
+    Output:
+      stdout  nothing
+      stderr  where it listens, what happens to archives, and what was lost, as --log-format says
+
+    Files:
+      SLUG.db  in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
+
+    See also:
+      tally health asks whether it is ready; tally collect is the collector alone
     """
     set_up(log_format)
     handed = handed_over(os.environ, os.getpid())
