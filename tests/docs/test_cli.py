@@ -1,12 +1,18 @@
-"""The page on the command line: its tables of options are those of the commands."""
+"""The page on the command line, whose tables of options are those of the commands, and the examples of their help."""
 
 import re
+from pathlib import Path
 
 import click
 import pytest
 
 from tally.cli import main
-from tests.docs.story import ROOT
+from tally.cli.manual import EXAMPLES
+from tally.cli.serve import DEFAULT_ARCHIVES
+from tally.engine import Catalog
+from tests.cli.command import EXAMPLE
+from tests.cli.test_manual import commands
+from tests.docs.story import ROOT, Story, story
 
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 HEADER = "| option | setting | default | meaning |"
@@ -78,3 +84,49 @@ def test_a_section_has_an_example_and_how_the_command_is_given(name: str, comman
 
     assert section(name).startswith(f"\n    {' '.join([name, *arguments])}\n")
     assert f"\n$ {name}" in section(name) or f"| {name}" in section(name)
+
+
+def have_archives(told: Story) -> None:
+    """Make the archives that examples name, with copies of them, and a file of lines."""
+    (told.directory / "samples.lines").write_bytes(EXAMPLE)
+    catalog = Catalog(told.directory / "tally-data")
+    for slug, (resolution, retention) in DEFAULT_ARCHIVES.items():
+        catalog.create(slug, resolution=resolution, retention=retention)
+    for path in ("backups", "backups/tally"):
+        (told.directory / path).mkdir()
+        catalog["daily"].backup(told.directory / path / "daily.db")
+
+
+def have_a_server(told: Story) -> None:
+    """Serve what `have_archives` makes."""
+    have_archives(told)
+    told.succeed("tally serve")
+
+
+def have_nothing(_told: Story) -> None:
+    """Leave it to the examples."""
+
+
+BEFORE = {
+    **dict.fromkeys(("", "archives", "archives create", "serve", "collect"), have_nothing),
+    **dict.fromkeys(("send", "health", "demo"), have_a_server),
+}
+
+
+def stories(name: str) -> list[list[str]]:
+    """Return the examples of a command's help, apart where each goes on until it is ended."""
+    [found] = [section for section in dict(commands())[name].sections() if section.heading == EXAMPLES]
+    return [[line] for line in found.lines] if name in ("serve", "collect") else [found.lines]
+
+
+@pytest.mark.parametrize("name", [name for name, _ in commands()], ids=lambda name: f"tally {name}")
+def test_every_example_of_the_help_works(name: str, tmp_path: Path) -> None:
+    """Each is one of the command that it is for, and succeeds, after those before it, where there is what it names."""
+    for number, lines in enumerate(stories(name)):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        with story(directory) as told:
+            BEFORE.get(name, have_archives)(told)
+            for line in lines:
+                assert f"tally {name}".strip() in line
+                told.succeed(line)
