@@ -159,7 +159,7 @@ def _number(name: str, text: str, _now: float) -> float:
 
 def _whole(name: str, text: str, _now: float) -> int:
     if not re.fullmatch(r"\d{1,16}", text, re.ASCII) or not 1 <= int(text) <= WHOLE_MAX:
-        raise InvalidQuestion(f"{name} {text!r:.100} is not valid: use a whole number of at least 1")
+        raise InvalidQuestion(f"{name} {text!r:.100} is not valid: use a whole number from 1 to {WHOLE_MAX}")
     return int(text)
 
 

@@ -70,7 +70,7 @@ GOOD |= {"until": GOOD["since"], "high": GOOD["low"], "moving": GOOD["step"], "l
 
 NO_TIME = "is not a time: use unix seconds, ISO 8601, now, or a relative time such as -90s, -15min, -1h, -7d or -2w"
 NO_NUMBER = "is not a number: use a decimal number such as 0.5"
-NOT_WHOLE = "is not valid: use a whole number of at least 1"
+NOT_WHOLE = f"is not valid: use a whole number from 1 to {WHOLE_MAX}"
 BAD: dict[str, tuple[str, list[str]]] = {
     "q": (
         f"is not a glob: use 1 to {GLOB_MAX} characters such as requests.get.*",
