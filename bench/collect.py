@@ -85,7 +85,7 @@ def collected_by_tally(load: Load, seconds: float) -> Measured:
             port = int(server.said(r"collecting on UDP \S+ port (\d+)"))
             found = measured(server, port, load, seconds, lambda: _wait_for_flush(archives))
             server.end()
-            rejected = int(server.said(r"accepted \d+ samples, rejected (\d+) lines"))
+            rejected = int(server.said(r"accepted \d+ lines, rejected (\d+) lines"))
             lost = int(server.said(r"rejected \d+ lines; the kernel dropped (\d+) datagrams"))
         totals = {archive.slug: sum(archive.aggregate("count").values()) for archive in Catalog(archives).archives()}
     stored = (found.sent - lost) * load.lines - rejected

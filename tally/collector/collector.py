@@ -151,7 +151,7 @@ class Collector:
         self._complaint.note(math.inf, self._books(), {})
         self._status.remove()
         logger.info(
-            "accepted %s samples, rejected %s lines; the kernel dropped %s datagrams",
+            "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams",
             self._accepted,
             self._rejected.total(),
             "an unknown number of" if self._kernel_drops is None else self._kernel_drops,

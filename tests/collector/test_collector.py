@@ -1,6 +1,7 @@
 """The collector in this process, on every event loop."""
 
 import json
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -70,6 +71,18 @@ async def test_what_was_queued_before_the_stop_is_stored(tmp_path: Path) -> None
     status = bench.collector.status()
     assert (3, 3, {"value": 1}) == (status["datagrams"], status["accepted"], status["rejected"])
     assert [bench.archive.path] == list(tmp_path.iterdir())
+
+
+async def test_the_last_word_counts_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the end tells are lines, whatever the number of archives and of samples that a line stands for."""
+    bench = Bench(tmp_path)
+    Catalog(tmp_path).create("second", resolution=60)
+    bench.send(b"a 1\nb:1:2:3|ms\nc:1|ms|@0.1\nbad")
+    bench.stop.set()
+    with caplog.at_level(logging.INFO, "tally"):
+        await bench.collector.run(bench.stop)
+    assert 1 + 3 + 10 == bench.stored
+    assert caplog.messages[-1].startswith("accepted 3 lines, rejected 1 lines; the kernel dropped ")
 
 
 async def test_a_cancelled_collector_commits_too(tmp_path: Path) -> None:
