@@ -82,7 +82,7 @@ def _bounds(low: int | None, high: int | None, unit: str) -> str:
     if high is None:
         return f" of at least {low:,}{unit}"
     most = "2⁵³" if high == WHOLE_MAX else f"{high:,}"
-    return f" of at most {most}{unit}" if low is None else f" from {low:,} to {most}{unit}"
+    return f" of at most {most}{unit}" if low is None else f" {'of' if unit else 'from'} {low:,} to {most}{unit}"
 
 
 def _operation(title: str, operation: Schema, shared: Schema) -> Iterator[str]:

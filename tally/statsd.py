@@ -98,6 +98,8 @@ def parse_line(line: bytes, now: int, max_future_s: int) -> Line | Reason:
 
 def not_a_measure(line: bytes) -> Reason | None:
     """Return what else DogStatsD knows that a line is: an event or a service check."""
+    if not line.startswith(b"_"):
+        return None
     if line.startswith(b"_e{"):
         return Reason.EVENT
     return Reason.CHECK if line.startswith(b"_sc|") else None

@@ -19,11 +19,14 @@ VALUE_MAX = 1e100
 # Timestamps are less, so that buckets and what is added to them stay within SQLite's 64-bit integers.
 TIMESTAMP_END = 2**60
 DATAGRAM_MAX_BYTES = 65_507
+# Of a timestamp that is read by `int`, which refuses numbers that are too long, and is then less than TIMESTAMP_END.
+DIGITS_MAX = 15
 # So much is parsed at once at most: it takes some 50 bytes of memory a byte.
 COLUMNS_MAX_BYTES = 2**20
 
 # What is matched is not tried again in another way: a number that is none takes 0.2 µs instead of 0.5.
 NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
+_is_number = re.compile(NUMBER.pattern.encode()).fullmatch
 _DECIMAL_SECONDS = re.compile(r"0*([0-9]{1,15})\.[0-9]*")
 # White space and control characters, each one named: with a class such as `\s` a search takes twice as long.
 _NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
@@ -131,19 +134,33 @@ def parse_line(line: bytes, now: int, max_future_s: int) -> Sample | Reason:
 
     `now` is the second of receipt, which a line without timestamp gets.
     """
+    return parse_fields(line, split(line), now, max_future_s)
+
+
+def split(line: bytes) -> list[bytes]:
+    """Return the fields of a line; nothing but spaces and tabs separates them."""
+    return line.translate(_NO_BLANKS).split()
+
+
+def parse_fields(line: bytes, fields: list[bytes], now: int, max_future_s: int) -> Sample | Reason:
+    """Return what `parse_line` does of a line that is split already."""
     if not line.isascii() and not _is_utf8(line):
         return Reason.ENCODING
-    fields = line.translate(_NO_BLANKS).split()
     if not 2 <= len(fields) <= 3:
         return Reason.FIELDS
     name = decode_name(fields[0])
     if name is None:
         return Reason.NAME
-    number = fields[1].decode()
-    if not NUMBER.fullmatch(number) or not abs(value := float(number)) <= VALUE_MAX:
+    value = parse_value(fields[1])
+    if value is None:
         return Reason.VALUE
     timestamp = parse_timestamp(fields[2].decode(), now, max_future_s) if len(fields) == 3 else now
     return timestamp if isinstance(timestamp, Reason) else Sample(name, value, timestamp)
+
+
+def parse_value(text: bytes) -> float | None:
+    """Return a sample's value, or None when it is no decimal number within the bounds."""
+    return value if _is_number(text) and abs(value := float(text)) <= VALUE_MAX else None
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -153,6 +170,8 @@ def _is_utf8(data: bytes) -> bool:
 
 def parse_timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
     """Return the whole unix seconds in a timestamp's text, or the reason why there are none; -1 is `now`."""
+    if len(text) <= DIGITS_MAX and text.isascii() and text.isdigit():  # As nearly all are.
+        return second if (second := int(text)) <= now + max_future_s else Reason.FUTURE
     if not NUMBER.fullmatch(text):
         return Reason.TIMESTAMP
     number = float(text)
@@ -173,7 +192,8 @@ def _floor(text: str, number: float) -> int:
 
 def lines(datagram: bytes) -> list[bytes]:
     """Return the lines of a datagram that are not empty, without their ends."""
-    return [line for each in datagram.split(b"\n") if (line := each.removesuffix(b"\r"))]
+    found = datagram.split(b"\n")
+    return list(filter(None, [line.removesuffix(b"\r") for line in found] if b"\r" in datagram else found))
 
 
 def parse_columns(datagrams: list[bytes]) -> Columns | None:
@@ -210,8 +230,7 @@ def _normal(data: bytes) -> bytes:
 
 def _columns(fields: list[bytes], width: int) -> Columns | None:
     numbers, times = fields[1::width], fields[2::width] if width == 3 else []
-    # Fifteen digits at most, so that `int` never meets a number that it refuses.
-    if _others(numbers, _NUMBER_BYTES) or _others(times, _DIGITS) or any(len(time) > 15 for time in times):
+    if _others(numbers, _NUMBER_BYTES) or _others(times, _DIGITS) or any(len(time) > DIGITS_MAX for time in times):
         return None
     try:
         values = list(map(float, numbers))

@@ -142,7 +142,7 @@ def test_the_reference_has_every_schema() -> None:
     [
         ({"type": "string"}, "string"),
         ({"type": "string", "pattern": "^[0-9]+$"}, "string matching `^[0-9]+$`"),
-        ({"type": "string", "minLength": 1, "maxLength": 1024}, "string from 1 to 1,024 characters"),
+        ({"type": "string", "minLength": 1, "maxLength": 1024}, "string of 1 to 1,024 characters"),
         ({"type": "string", "maxLength": 10}, "string of at most 10 characters"),
         ({"type": "string", "format": "date-time"}, "string (date-time)"),
         ({"type": "integer", "minimum": 0}, "integer of at least 0"),

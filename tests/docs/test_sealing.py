@@ -1,0 +1,16 @@
+"""docs/sealing.md against the code: its numbers are those that commits go by."""
+
+from tally.engine.commit import EXPIRE_ROWS, SEAL_BUCKETS, SEAL_ROWS
+from tally.engine.marks import FIRST
+from tests.docs.story import ROOT
+
+PAGE = " ".join((ROOT / "docs" / "sealing.md").read_text(encoding="utf-8").split())
+
+
+def test_numbers() -> None:
+    """Sealing and expiry begin and end where the page says, and a block is as long."""
+    assert (
+        f"once {SEAL_ROWS:,} unsealed rows stand in buckets that are over, and these are {SEAL_BUCKETS} buckets" in PAGE
+    )
+    assert f"each name over {FIRST['block_buckets']} buckets" in PAGE
+    assert f"at most {EXPIRE_ROWS:,} a commit" in PAGE
