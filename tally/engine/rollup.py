@@ -112,7 +112,7 @@ class Rollup:
         return True
 
     def _are_open(self, timestamps: list[int], now: int) -> bool:
-        """Return whether all timestamps are in the open bucket, and none is ahead; a third of what `_add_timed` costs."""
+        """Return whether all timestamps are in the open bucket, and none is ahead: a third of `_add_timed`'s cost."""
         latest = min(self._open + self.resolution - 1, now + self._max_future_s)
         return self._open <= min(timestamps) and max(timestamps) <= latest
 
