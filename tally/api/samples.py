@@ -154,11 +154,12 @@ def _delivery(call: Call, lines: list[bytes]) -> Delivery | None:
 def _commit(call: Call, targets: list[Target], cells: Cells, delivery: Delivery | None) -> Result:
     """Commit to each archive what matches, and return what became of it: one that fails does not keep the others."""
     result = Result({}, [])
+    now = call.catalog.now()
     for archive, definition, _ in targets:
         matching = glob.select(cells, definition.pattern)
         try:
             result.outcomes[archive.slug] = (
-                archive.commit(matching, now=call.now, max_names=call.settings.max_names, delivery=delivery)
+                archive.commit(matching, now=now, max_names=call.settings.max_names, delivery=delivery)
                 if matching
                 else Outcome()
             )

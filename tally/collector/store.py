@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 
-from tally.collector.retention import Retention
 from tally.engine import glob, rollup
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
 from tally.engine.definition import Definition
+from tally.engine.retention import Retention
 from tally.engine.rollup import Cells, Rollup
 from tally.errors import TallyError
 

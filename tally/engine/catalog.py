@@ -13,26 +13,40 @@ from tally.engine.backup import Progress
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition, is_slug
 from tally.engine.restore import restore
+from tally.engine.retention import Retention
 from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
 
 SUFFIX = ".db"
 
 
 class Catalog:
-    """The archives in `directory`, which is created when the first one is; `clock` gives unix seconds.
+    """The archives in `directory`, which is created when the first one is.
 
-    Safe to use from several threads.
+    `clock` gives unix seconds, and `steady` seconds that never step. Safe to use from several threads.
     """
 
-    def __init__(self, directory: str | Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        directory: str | Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.directory = Path(directory)
         self._clock = clock
+        self._steady = steady
+        self._retention = Retention()
+        self.now()
 
     def __enter__(self) -> "Catalog":
         return self
 
     def __exit__(self, *_: object) -> None:
         """Nothing stays open."""
+
+    def now(self) -> float:
+        """Return the unix seconds by which samples are too old and buckets expire; see `retention`."""
+        return self._retention.now(self._clock(), self._steady())
 
     def create(self, slug: str, **fields: Any) -> Archive:
         """Create an archive; properties that are not given take their defaults.
@@ -135,7 +149,7 @@ class Catalog:
         :raises InvalidSample: when one is not valid; then none is stored.
         :raises NotAnArchive, ArchiveUnavailable: the first error of an archive, after all others have their samples.
         """
-        now = self._clock()
+        now = self.now()
         cells = rolled_up(samples)
         outcomes: dict[str, Outcome] = {}
         errors: list[TallyError] = []

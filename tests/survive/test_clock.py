@@ -1,12 +1,14 @@
-"""Survive 5: the clock steps, for a while or for good, under a collector."""
+"""Survive 5: the clock steps, for a while or for good, under a collector and under whoever else stores samples."""
 
 from pathlib import Path
 
 import pytest
 
+from tally.api.service import Request, Service
 from tally.collector.store import Store
 from tally.engine import Catalog
 from tally.engine.rollup import Rollup
+from tally.settings import Settings
 from tests.engine.model import check_file
 from tests.survive.scale import chance
 
@@ -63,3 +65,33 @@ def test_no_archive_is_emptied_and_no_bucket_lost(tmp_path: Path, step: str) -> 
     assert [0, 0, 0] == [store.accounts()[archive.slug]["dropped"] for archive in archives]
     for archive in archives:
         check_file(archive)
+
+
+@pytest.mark.parametrize("way", ["record", "post"])
+@pytest.mark.parametrize("step", STEPS)
+def test_no_archive_is_emptied_without_a_collector(tmp_path: Path, step: str, way: str) -> None:
+    """Samples that a process records itself, or that come by HTTP, take nothing with them while the clock is wrong."""
+    clocks = Clocks()
+    catalog = Catalog(tmp_path, clock=clocks.now, steady=lambda: clocks.steady)
+    archive = catalog.create("r1", resolution=60, retention=1)
+    service = Service(Settings.load(data_dir=str(tmp_path), write_token="w"), clock=clocks.now)
+
+    def store(second: int) -> None:
+        if way == "record":
+            catalog.record([("a", 1, second)])
+        else:
+            reply = service.handle(
+                Request("POST", "/samples/", headers={"authorization": "Bearer w"}, body=b"a 1 %d" % second)
+            )
+            assert 200 == reply.status
+
+    for second in range(NOW - 3000, NOW, 60):
+        store(second)
+    before = set(archive.aggregate("count"))
+    clocks.wrong_s = STEPS[step] - NOW
+    store(int(clocks.now()))
+    clocks.wrong_s = 0.0
+    store(NOW)
+    assert 50 == len(before)
+    assert before <= set(archive.aggregate("count"))
+    check_file(archive)

@@ -5,14 +5,17 @@ So a step is not believed at once: until it has lasted for BELIEVE_S, buckets ar
 shows and what it would show without the step. Samples belong to the second that the clock shows, whatever that is.
 """
 
+from threading import Lock
+
 STEP_S = 600.0
 BELIEVE_S = 86_400.0
 
 
 class Retention:
-    """Judges a clock by a second one that never steps, such as `time.monotonic`."""
+    """Judges a clock by a second one that never steps, such as `time.monotonic`. Safe to use from several threads."""
 
     def __init__(self) -> None:
+        self._lock = Lock()
         self._offset: float | None = None
         self._doubted_since: float | None = None
 
@@ -21,6 +24,10 @@ class Retention:
 
         A clock that differs by up to STEP_S from what it should show is believed, as is the first time it is looked at.
         """
+        with self._lock:
+            return self._judged(shown, steady)
+
+    def _judged(self, shown: float, steady: float) -> float:
         offset = shown - steady
         if self._offset is None or abs(offset - self._offset) <= STEP_S:
             self._offset, self._doubted_since = offset, None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tally.collector.retention import BELIEVE_S, STEP_S, Retention
+from tally.engine.retention import BELIEVE_S, STEP_S, Retention
 
 NOW = 1_700_000_000.0
 
