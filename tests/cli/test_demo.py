@@ -69,8 +69,9 @@ def test_a_past_can_be_made_up(tmp_path: Path) -> None:
     counts = json.loads(invoke(tmp_path, "query", "daily", "count", "--format", "json").stdout)
     assert stored == sum(counts.values())
     hours = sorted(map(int, counts))
-    assert hours[0] <= before - 24 * 3600 <= hours[0] + 3600
-    assert hours[-1] >= before - 3600
+    # Timings are some seconds apart, so the first may stand in the hour after, and the last in the one before.
+    assert hours[0] - LIMIT_S <= before - 24 * 3600 <= hours[0] + 3600
+    assert hours[-1] + 3600 >= before - LIMIT_S
     busiest = max(counts, key=counts.__getitem__)
     assert int(busiest) % 86_400 // 3600 in (BUSIEST_HOUR - 1, BUSIEST_HOUR)
     assert all(name.startswith("my.requests.") for name in json.loads(
