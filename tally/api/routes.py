@@ -61,3 +61,20 @@ ROUTES = (
           media_type=metrics.MEDIA_TYPE),
     Route("GET", "/openapi.json", endpoints.openapi, "this description", schema="Description"),
 )  # fmt: skip
+
+
+def find(path: str) -> list[tuple[Route, dict[str, str]]]:
+    """Return the routes that `path` is of, each with what stands in the braces of its template."""
+    matches = ((route, route.match(path)) for route in _BY_HEAD.get(_head(path), ()))
+    return [(route, found) for route, found in matches if found is not None]
+
+
+def _head(path: str) -> str:
+    return path[1:].partition("/")[0]
+
+
+# No template begins with a brace. To try them all took 40 µs, several times a request.
+_BY_HEAD = {
+    _head(route.template): [each for each in ROUTES if _head(each.template) == _head(route.template)]
+    for route in ROUTES
+}

@@ -19,7 +19,7 @@ from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
 from tally.api.problems import Problem, problem
 from tally.api.problems import reply as problem_reply
 from tally.api.route import Call, Route
-from tally.api.routes import ROUTES
+from tally.api.routes import ROUTES, find
 from tally.engine.catalog import Catalog
 from tally.engine.question import parse_flag
 from tally.errors import TallyError
@@ -48,14 +48,14 @@ class Service:
 
     def is_open(self, request: Request) -> bool:
         """Return whether the request is answered to everyone and without reading a file, and so at once."""
-        return any(route.is_open for route, _ in _find(request.path))
+        return any(route.is_open for route, _ in find(request.path))
 
     def max_body_bytes(self, request: Request) -> int:
         """Return how many bytes of a request's body are worth reading; one more shows that there are too many.
 
         Who may not write is not listened to for longer where a route takes more than others.
         """
-        most = max((route.max_body_bytes for route, _ in _find(request.path)), default=MAX_BODY_BYTES)
+        most = max((route.max_body_bytes for route, _ in find(request.path)), default=MAX_BODY_BYTES)
         return most if most > MAX_BODY_BYTES and access.may_write(request, self.settings) else MAX_BODY_BYTES
 
     def handle(self, request: Request) -> Reply:
@@ -112,7 +112,7 @@ class Service:
         if len(request.path) + len(request.query) > MAX_URL_CHARACTERS:
             text = f"the address is longer than {MAX_URL_CHARACTERS} characters: ask for less at once"
             raise Problem(HTTPStatus.REQUEST_URI_TOO_LONG, text)
-        found = _find(request.path)
+        found = find(request.path)
         if not any(route.is_open for route, _ in found):
             access.check_read(request, self.settings)
         if not found:
@@ -170,12 +170,7 @@ def _without_body(request: Request, reply: Reply) -> Reply:
 
 
 def _is_question(request: Request) -> bool:
-    return any(route.is_question for route, _ in _find(request.path))
-
-
-def _find(path: str) -> list[tuple[Route, dict[str, str]]]:
-    matches = ((route, route.match(path)) for route in ROUTES)
-    return [(route, found) for route, found in matches if found is not None]
+    return any(route.is_question for route, _ in find(request.path))
 
 
 def _choose(request: Request, found: list[tuple[Route, dict[str, str]]]) -> tuple[Route, dict[str, str]]:
@@ -188,7 +183,7 @@ def _choose(request: Request, found: list[tuple[Route, dict[str, str]]]) -> tupl
 
 
 def _elsewhere(request: Request) -> Reply:
-    if request.path.endswith("/") or not _find(request.path + "/"):
+    if request.path.endswith("/") or not find(request.path + "/"):
         text = f"there is nothing at {request.path:.200}: see /openapi.json for what there is"
         raise Problem(HTTPStatus.NOT_FOUND, text)
     # One slash at the start: two would make the next word a host.

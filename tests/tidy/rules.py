@@ -263,5 +263,4 @@ EXEMPT: dict[Rule, dict[str, str]] = {
         "tests/api/test_server.py": "it is for `uvicorn tally.api:app`, the whole package as a process",
         "tests/engine/test_properties.py": "what holds for whole archives, whichever module does it",
     },
-    modules_without_tests: {"tally/api/routes.py": "it is a table that tests/docs/test_http.py compares with its page"},
 }
