@@ -16,14 +16,14 @@ from tests.api.cases import Case
 NOW = 1_800_000_000.0
 
 
-# A table of totals that has no end, and of which the question below takes none.
+# A table of blocks that has no end, and of which the question below takes none.
 ENDLESS = """
-ALTER TABLE totals RENAME TO stored;
-CREATE VIEW totals AS
-    WITH RECURSIVE endless(bucket) AS (SELECT 0 UNION ALL SELECT bucket FROM endless)
-    SELECT bucket, 1 AS count, 1.0 AS sum, 1.0 AS min, 1.0 AS max FROM endless
+ALTER TABLE blocks RENAME TO stored;
+CREATE VIEW blocks AS
+    WITH RECURSIVE endless(block) AS (SELECT 0 UNION ALL SELECT block FROM endless)
+    SELECT block, 1 AS id, 1 AS count, 1.0 AS sum, 1.0 AS min, 1.0 AS max FROM endless
 """
-ASK_ENDLESS = "/aggregate/endless/?since=1"
+ASK_ENDLESS = "/aggregate/endless/byname/"
 
 
 def fill_endless(directory: Path) -> Path:

@@ -42,7 +42,15 @@ class Server(Running):
     def holds(self, path: Path) -> bool:
         """Whether the server has a file open, as it has during a query."""
         links = Path(f"/proc/{self.process.pid}/fd").iterdir()
-        return any(link.is_symlink() and str(link.readlink()) == str(path) for link in links)
+        return str(path) in map(_target, links)
+
+
+def _target(link: Path) -> str:
+    """Return where a link leads, or nothing: what it stands for may have been closed meanwhile."""
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return ""
 
 
 def read_to_end(sock: socket.socket) -> bytes:

@@ -90,18 +90,18 @@ def questions() -> list[Asked]:
     return made
 
 
-@pytest.mark.parametrize("packed_cells", [0, sql.PACKED_CELLS])
+@pytest.mark.parametrize("packed_rows", [0, sql.PACKED_ROWS])
 @pytest.mark.parametrize("state", STATES)
-def test_matrix(state: State, packed_cells: int) -> None:
+def test_matrix(state: State, packed_rows: int) -> None:
     """Whatever is asked, in whatever form, the answer is what recomputation from the samples gives."""
     samples = made_up(2)
     recomputation = Recomputation(samples, RESOLUTION_S)
-    with archives() as archive, patch.object(sql, "PACKED_CELLS", packed_cells):
+    with archives() as archive, patch.object(sql, "PACKED_ROWS", packed_rows):
         state(archive, samples)
         check_file(archive)
         assert STATES[state] == (row_count(archive, "sealed") > 0, row_count(archive, "NOT sealed") > 0)
         for number, asked in enumerate(
-            questions()[list(STATES).index(state) + 3 * bool(packed_cells) :: 2 * len(STATES)]
+            questions()[list(STATES).index(state) + 3 * bool(packed_rows) :: 2 * len(STATES)]
         ):
             check(archive, asked, recomputation.rows(asked), FORMS[number % len(FORMS)])
 
@@ -176,7 +176,7 @@ def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[li
     """Any question about any samples, committed in any parts, is answered as recomputation answers it."""
     recomputation = Recomputation([sample for part, _ in parts for sample in part], resolution)
     sealing = patch.object(commit, "SEAL_ROWS", data.draw(st.integers(1, 30)))
-    packing = patch.object(sql, "PACKED_CELLS", data.draw(st.integers(0, 10)))
+    packing = patch.object(sql, "PACKED_ROWS", data.draw(st.integers(0, 10)))
     with archives(resolution) as archive, sealing, packing:
         for part, now in parts:
             archive.commit(rolled_up(part), now=now)

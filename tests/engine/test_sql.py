@@ -153,30 +153,34 @@ def test_few_names(connection: apsw.Connection, glob: str, expected: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("by", "parameters", "most", "expected"),
+    ("kind", "by", "parameters", "most", "expected"),
     [
-        ("time", {}, 40, True),
-        ("time", {}, 39, False),
-        ("time", {"since": 1000, "until": 1450}, 10, True),
-        ("time", {"since": 1000, "until": 1500}, 10, False),
-        ("name", {}, 20, True),
-        ("name", {}, 19, False),
-        ("time", {"step": 10}, 40, True),
-        ("time", {"step": 20}, 40, False),
-        ("time", {"moving": 10}, 40, False),
+        ("values", "time", {}, 40, True),
+        ("values", "time", {}, 39, False),
+        ("values", "time", {"since": 1000, "until": 1450}, 10, True),
+        ("values", "time", {"since": 1000, "until": 1500}, 10, False),
+        ("values", "name", {}, 20, True),
+        ("values", "name", {}, 19, False),
+        ("values", "time", {"step": 10}, 40, True),
+        ("values", "time", {"step": 20}, 40, False),
+        ("values", "time", {"moving": 10}, 40, False),
+        ("aggregate", "time", {}, 40, True),
+        ("aggregate", "time", {}, 39, False),
+        ("aggregate", "name", {}, 20, True),
+        ("aggregate", "name", {}, 19, False),
+        ("aggregate", "time", {"step": 20}, 40, True),
+        ("aggregate", "time", {"since": 1000, "until": 1450, "moving": 60}, 11, True),
+        ("aggregate", "time", {"since": 1000, "until": 1450, "moving": 60}, 10, False),
+        ("timedata", "time", {}, 40, False),
     ],
 )
 def test_packed(
-    connection: apsw.Connection,
-    monkeypatch: pytest.MonkeyPatch,
-    by: str,
-    parameters: dict[str, Any],
-    most: int,
-    expected: bool,
-) -> None:
-    """Cells are packed where they are shown as they are stored, and at most PACKED_CELLS can come together."""
-    monkeypatch.setattr(sql, "PACKED_CELLS", most)
-    statement = sql.planning(question("values", by, **parameters), MARKS)
+    connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, by: str, parameters: dict[str, Any],
+    most: int, expected: bool,
+) -> None:  # fmt: skip
+    """Rows are packed that are cells as they are stored, or have one key, where at most PACKED_ROWS come together."""
+    monkeypatch.setattr(sql, "PACKED_ROWS", most)
+    statement = sql.planning(question(kind, by, **parameters), MARKS)
     _, packed = connection.execute(statement.text, statement.bindings).get
     assert expected == bool(packed)
 
