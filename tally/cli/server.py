@@ -21,10 +21,9 @@ IDLE_S = 30.0
 HEAD_MAX_BYTES = 64 * 1024
 # How long answers that are under way may take once the server is told to stop.
 LAST_ANSWERS_S = 5
-FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Type: text/plain\r\nContent-Length: 21\r\n"
-    b"Connection: close\r\n\r\ntoo many connections\n"
-)
+# How long a request that is refused is read on, as whoever is still sending would not see the answer else.
+LINGER_S = 2.0
+REFUSAL = "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}"
 
 
 class Connection(H11Protocol):
@@ -32,11 +31,12 @@ class Connection(H11Protocol):
 
     _seen: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
+    _is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it where there are too many."""
         if len(self.connections) >= CONNECTIONS:
-            transport.write(FULL)
+            transport.write(_refusal("503 Service Unavailable\r\nRetry-After: 1", "too many connections"))
             transport.close()
             return
         super().connection_made(transport)
@@ -49,9 +49,20 @@ class Connection(H11Protocol):
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but not from a connection that was refused."""
-        if self._timer is not None:
+        """Read on, but throw away what comes after a refusal."""
+        if self._timer is not None and not self._is_refused:
             super().data_received(data)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request, or begins with too much."""
+        self._is_refused = True
+        if len(self.conn.trailing_data[0]) > HEAD_MAX_BYTES:
+            text = f"address and headers are longer than {HEAD_MAX_BYTES} bytes"
+            self.transport.write(_refusal("431 Request Header Fields Too Large", text))
+        else:
+            self.transport.write(_refusal("400 Bad Request", msg))
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self.transport.close)
 
     def _look(self) -> None:
         cycle: RequestResponseCycle | None = self.cycle
@@ -61,6 +72,10 @@ class Connection(H11Protocol):
             return
         self._seen = cycle if is_idle else None
         self._timer = self.loop.call_later(IDLE_S, self._look)
+
+
+def _refusal(status: str, text: str) -> bytes:
+    return REFUSAL.format(status, len(text) + 1, f"{text}\n").encode()
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:

@@ -149,9 +149,42 @@ def test_an_answer_that_is_not_taken_is_cut(monkeypatch: pytest.MonkeyPatch) -> 
         assert len(read_to_end(sock)) < 2**26 - 1
 
 
-@pytest.mark.parametrize(("size", "expected"), [(HEAD_MAX_BYTES // 2, b"200"), (2 * HEAD_MAX_BYTES, b"400")])
+@pytest.mark.parametrize(("size", "expected"), [(HEAD_MAX_BYTES // 2, b"200"), (2 * HEAD_MAX_BYTES, b"431")])
 def test_the_head_of_a_request_is_bounded(port: int, size: int, expected: bytes) -> None:
     """Headers without end are refused when they are too much, and not kept."""
     with connected(port) as sock:
         sock.sendall(GET[:-2] + b"X: " + b"x" * size + (b"\r\n\r\n" if expected == b"200" else b""))
         assert sock.recv(4096).startswith(b"HTTP/1.1 " + expected)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status", "text"),
+    [
+        (b"GET /" + b"x" * HEAD_MAX_BYTES, 431, f"address and headers are longer than {HEAD_MAX_BYTES} bytes\n"),
+        (b"no request\r\n\r\n", 400, "Invalid HTTP request received.\n"),
+    ],
+)
+def test_who_still_sends_sees_the_refusal(port: int, sent: bytes, status: int, text: str) -> None:
+    """What comes after what is refused is read and thrown away, so that the connection is not reset by it."""
+    with connected(port) as sock:
+        sock.sendall(sent)
+        wait_for(lambda: sock.recv(1, socket.MSG_PEEK), "the answer")
+        for _ in range(100):
+            sock.sendall(b"x" * 10_000)
+        with HTTPResponse(sock) as response:
+            response.begin()
+            assert (status, text) == (response.status, response.read().decode())
+        assert b"" == sock.recv(1)
+
+
+def test_a_refused_connection_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who goes on sending after a refusal is cut off."""
+    monkeypatch.setattr(module, "LINGER_S", IDLE_S)
+    with connected(port) as sock:
+        sock.sendall(b"no request\r\n\r\n")
+        began = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            while time.monotonic() - began < LIMIT_S:
+                sock.sendall(b"x")
+                time.sleep(0.01)
+        assert time.monotonic() - began < 5
