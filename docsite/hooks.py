@@ -1,10 +1,14 @@
 """What MkDocs calls while it builds the site: see `hooks` in mkdocs.yml."""
 
 import re
+import sys
+from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # MkDocs looks for modules beside this one, and not at the top.
 
 from docsite import reference, sources
 from docsite.sources import ROOT

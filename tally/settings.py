@@ -169,7 +169,7 @@ _NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, sepa
 _CHOSEN = "the kernel chooses a free one"
 
 SETTINGS = (
-    Setting("TALLY_DATA_DIR", "tally-data", _DIRECTORY, "directory of the archives, created if missing"),
+    Setting("TALLY_DATA_DIR", "tally-data", _DIRECTORY, "directory of the archives, created with the first of them"),
     Setting("TALLY_HOST", "127.0.0.1", _ADDRESS_OR_NONE,
             "address to listen on, and clients' default address; empty: the client writes into the archives itself"),
     Setting("TALLY_PORT", "8900", _PORT, "UDP port to listen on, and clients' default port", zero=_CHOSEN),

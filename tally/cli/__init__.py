@@ -39,7 +39,7 @@ Examples:
   tally query daily avg --by name --since -1h
 
 Exit status:
-  1  the machine failed, such as a full disk or a reader that went away; or the answer is no
+  1  the output cannot be written, as its disk is full or its reader went away; or the answer is no
 
 Completion by a line in:
   ~/.bashrc  eval "$(_TALLY_COMPLETE=bash_source tally)"

@@ -48,7 +48,7 @@ def archives() -> None:
       tally archives list
 
     Exit status:
-      1  the machine failed, such as a full disk; or a deletion was not confirmed
+      1  the output cannot be written, as its disk is full or its reader went away; or a deletion was not confirmed
 
     Files:
       SLUG.db  in --data-dir: the archive SLUG
@@ -184,7 +184,7 @@ def delete(context: click.Context, /, *, settings: Settings, slug: str, yes: boo
       tally archives delete daily --yes
 
     Exit status:
-      1  the answer was no, or the machine failed
+      1  the answer was no, or the output cannot be written
 
     Output:
       stdout  the file that was deleted

@@ -40,7 +40,7 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
       ARCHIVE  a slug in --data-dir, or the path of a file, such as a backup: what ends in .db or has a / in it
 
     Columns:
-      is           sound or damaged
+      is           sound, damaged, or unavailable where it cannot be read now
       names, rows  how many metric names and cells it holds
       unsealed     rows that are not yet indexed by name, which is as it should be
       expired      rows past the retention, which go with the next commits
@@ -53,7 +53,7 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
 
     Exit status:
       0  nothing is wrong; there may be notes
-      1  something is wrong, or the machine failed
+      1  something is wrong, or the output cannot be written
 
     Output:
       stdout  a table and below it what is wrong, or with --json one object
@@ -84,8 +84,8 @@ def _checked(archives: Sequence[Archive]) -> Iterator[Checkup]:
 
 def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
     for checkup in checkups:
-        for damage in checkup.damage:
-            yield f"{checkup.slug}: {damage}"
+        for text in filter(None, (*checkup.damage, checkup.unavailable)):
+            yield f"{checkup.slug}: {text}"
 
 
 def _tight(folders: Sequence[Path]) -> Iterator[str]:
@@ -117,7 +117,7 @@ def _print(checkups: Sequence[Checkup], wrong: Sequence[str], notes: Sequence[st
 
 def _row(checkup: Checkup) -> tuple[Cell, ...]:
     has = checkup.contents
-    state = "damaged" if checkup.damage else "sound"
+    state = "damaged" if checkup.damage else "unavailable" if checkup.unavailable else "sound"
     numbers: tuple[Any, ...] = (None,) * 6
     if has:
         numbers = (has.names, has.rows, has.unsealed, has.expired, has.bytes, has.wal_bytes)

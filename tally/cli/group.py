@@ -1,6 +1,6 @@
 """How commands are found and how what goes wrong is told: in one line on stderr.
 
-Exit statuses: 0 done, 1 the machine failed, 2 something was wrong with what the user gave, 130 interrupted.
+Exit statuses: 0 done, 1 the output could not be written, 2 what was given is wrong or of no use, 130 interrupted.
 
 What is printed is UTF-8, as names are, whatever the locale. Where stdout or stderr is closed, it goes nowhere.
 """

@@ -30,8 +30,8 @@ TERM_WIDEST, GAP = 26, 2
 EXAMPLES, STATUSES = "Examples", "Exit status"
 EXITS = {
     "0": "done",
-    "1": "the machine failed, such as a full disk or a reader that went away",
-    "2": "something that was given is wrong: one line on stderr tells what",
+    "1": "the output cannot be written, as its disk is full or its reader went away",
+    "2": "something that was given is wrong or cannot be used: one line on stderr tells what",
     "130": "interrupted, as by Ctrl-C",
 }
 

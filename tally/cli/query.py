@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
 import click
@@ -137,8 +138,10 @@ def _texts(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _write(answer: Answer, *, end: bytes) -> None:
-    sys.stdout.buffer.writelines(answer)
-    sys.stdout.buffer.write(end)
+    for chunk in chain(answer, (end,)):
+        left = memoryview(chunk)
+        while left:  # Where PYTHONUNBUFFERED is set a part may be written, and the rest is ours to write.
+            left = left[sys.stdout.buffer.write(left) :]
 
 
 def _header(question: Question) -> tuple[str, ...]:

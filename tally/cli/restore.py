@@ -26,7 +26,7 @@ def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) 
     that follow, as always.
 
     An archive that is there is replaced only with --replace, in one transaction: whoever asks meanwhile gets what was
-    there, or what is. A file that is damaged is not replaced: move it away first.
+    there, or what is. A file that is no archive is not replaced: move it away first.
 
     Arguments:
       COPY  a file that `tally backup` wrote, or any archive's

@@ -22,7 +22,7 @@ from tally.engine.delivery import Delivery, Receipt, find, keep
 from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
-from tally.errors import ArchiveUnavailable, InvalidQuestion
+from tally.errors import ArchiveUnavailable, InvalidQuestion, InvalidSample
 from tally.wire import Sample, check_name, check_timestamp, check_value
 
 PATTERN_DEPTH = 3
@@ -214,10 +214,14 @@ class Archive:
 def rolled_up(samples: Iterable[tuple[str, float, float]]) -> Cells:
     """Return the cells of `(name, value, unix seconds)` samples, in buckets of one second.
 
-    :raises InvalidSample: when a name, value or timestamp breaks a rule of the wire format.
+    :raises InvalidSample: when one is no such tuple, or a name, value or timestamp breaks a rule of the wire format.
     """
     rollup = Rollup(1)
-    for name, value, timestamp in samples:
+    for item in samples:
+        try:
+            name, value, timestamp = item
+        except (TypeError, ValueError):
+            raise InvalidSample(f"sample {item!r:.100} is not valid: use (name, value, unix seconds)") from None
         rollup.add_sample(Sample(check_name(name), check_value(value), check_timestamp(timestamp)))
     return rollup.take()
 

@@ -75,8 +75,8 @@ def sync_directory(path: Path) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what was built aside for `path` so long ago that nobody can be at it any more."""
-    built = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}({'|'.join(SIDE_FILES)})?")
+    """Remove what was built aside, for `path` or any archive beside it, so long ago that nobody can be at it."""
+    built = re.compile(rf"\.({re.escape(path.name)}|[a-z0-9_-]+\.db)\.[0-9a-f]{{16}}({'|'.join(SIDE_FILES)})?")
     for found in filter(lambda each: built.fullmatch(each.name), path.parent.iterdir()):
         with suppress(FileNotFoundError):  # Others are at work beside it, and done with theirs at any moment.
             if found.lstat().st_mtime < time.time() - STALE_S:

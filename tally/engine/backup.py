@@ -30,8 +30,12 @@ CHUNK_BYTES = 256 * 1024
 Progress = Callable[[int, int], None]
 
 
-def backup(source: Path, target: Path, *, replace: bool = False, progress: Progress | None = None) -> None:
+def backup(
+    source: Path, target: Path, *, replace: bool = False, progress: Progress | None = None, by_rules: bool = False
+) -> None:
     """Write a verified copy of the archive at `source` to `target`, whole or not at all.
+
+    `by_rules` is as for `schema.verify`: without, what breaks the writer's own rules is copied as it is.
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the source cannot be read, or is damaged.
     :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an archive not in use.
@@ -40,10 +44,12 @@ def backup(source: Path, target: Path, *, replace: bool = False, progress: Progr
     try:
         _check_target(source, target, replace=replace)
         with aside(target) as built:
-            copy(source, built, told_as=target, progress=progress)
+            copy(source, built, told_as=target, progress=progress, by_rules=by_rules)
             publish(built, target, replace=replace)
     except FileExistsError:
-        raise ArchiveExists(f"{target} exists: give another directory, or say that it is to be replaced") from None
+        raise ArchiveExists(
+            f"{target} exists: give another directory, or replace it (--replace, replace=True)"
+        ) from None
     except OSError as error:
         raise ArchiveUnavailable(f"{target}: cannot be written: {error.strerror}") from error
 
@@ -63,7 +69,7 @@ def _check_target(source: Path, target: Path, *, replace: bool) -> None:
     schema.connect(target).close()
 
 
-def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None = None) -> None:
+def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None = None, by_rules: bool = False) -> None:
     """Copy the archive at `source` into the empty file `built`, and verify it; errors tell of the file `told_as`.
 
     What `progress` raises ends the work.
@@ -73,34 +79,45 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
     with schema.opened(source) as origin:
         origin.execute("BEGIN")
         schema.read_definition(origin, source)
-        report = reporter(origin, told_as, progress)
+        check_space(told_as, size_bytes(origin))
+        report = reporter(origin, progress)
         with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
             copy_pages(origin, target, report)
     with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
         target.set_progress_handler(lambda: report(1), CHECK_STEPS)
         target.pragma("journal_mode", "delete")
         with schema.translated(source):
-            schema.verify(target, source)
+            schema.verify(target, source, by_rules=by_rules)
     schema.connect(built).close()
 
 
-def reporter(origin: apsw.Connection, target: Path, progress: Progress | None) -> Callable[[float], bool]:
-    """See that there is room beside `target` for a copy; return what tells which share of it is done, and False."""
-    size_bytes = origin.pragma("page_count") * origin.pragma("page_size")
-    _check_space(target, size_bytes)
+def size_bytes(connection: apsw.Connection) -> int:
+    """Return the size of a database as of the connection's transaction."""
+    return int(connection.pragma("page_count") * connection.pragma("page_size"))
+
+
+def check_space(target: Path, needed_bytes: int) -> None:
+    """See that there is room beside `target`.
+
+    :raises ArchiveUnavailable: when there is not.
+    """
+    free_bytes = shutil.disk_usage(target.parent).free
+    if free_bytes < needed_bytes:
+        raise ArchiveUnavailable(
+            f"{target}: cannot be written: it needs {needed_bytes} bytes, and {free_bytes} are free"
+        )
+
+
+def reporter(origin: apsw.Connection, progress: Progress | None) -> Callable[[float], bool]:
+    """Return what tells `progress` which share of a copy is done, and returns False."""
+    of_bytes = size_bytes(origin)
 
     def report(share: float) -> bool:
         if progress is not None:
-            progress(int(share * size_bytes), size_bytes)
+            progress(int(share * of_bytes), of_bytes)
         return False
 
     return report
-
-
-def _check_space(target: Path, size_bytes: int) -> None:
-    free_bytes = shutil.disk_usage(target.parent).free
-    if free_bytes < size_bytes:
-        raise ArchiveUnavailable(f"{target}: cannot be written: it needs {size_bytes} bytes, and {free_bytes} are free")
 
 
 def copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callable[[float], bool]) -> None:

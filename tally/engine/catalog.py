@@ -9,7 +9,7 @@ from typing import Any
 
 from tally.engine import glob, schema
 from tally.engine.archive import Archive, rolled_up
-from tally.engine.backup import Progress
+from tally.engine.backup import Progress, backup
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition, is_slug
 from tally.engine.restore import restore
@@ -134,11 +134,11 @@ class Catalog:
         self.prepare()
         archive = self._archive(slug)
         if slug not in self:
-            Archive(copy).backup(archive.path, progress=progress)
+            backup(Path(copy), archive.path, progress=progress, by_rules=True)
         elif replace:
             restore(Path(copy), archive.path, progress=progress)
         else:
-            raise ArchiveExists(f"archive {slug!r} exists: take another slug, or say that it is to be replaced")
+            raise ArchiveExists(f"archive {slug!r} exists: take another slug, or replace it (--replace, replace=True)")
         return archive
 
     def record(self, samples: Iterable[tuple[str, float, float]], *, max_names: int = 0) -> dict[str, Outcome]:

@@ -8,7 +8,7 @@ import apsw
 from tally.engine import schema, statements
 from tally.engine.aside import beside
 from tally.engine.definition import Definition
-from tally.errors import TallyError, UnknownArchive
+from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
 
 # So many steps of SQLite's machine are run before an interruption is seen.
 CHECK_STEPS = 100_000
@@ -29,13 +29,15 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was found in one archive: nothing is wrong where `damage` is empty, and `contents` is there where it could
-    be read.
+    """What was found in one archive: `damage`, nothing where it is sound, and its `contents` where it could be read.
+
+    `unavailable` tells why it cannot be read now, and so is known neither to be sound nor to be damaged.
     """
 
     slug: str
     damage: tuple[str, ...]
     contents: Contents | None
+    unavailable: str = ""
 
 
 def check(path: Path, now: float) -> Checkup:
@@ -53,6 +55,8 @@ def check(path: Path, now: float) -> Checkup:
             return Checkup(slug, tuple(schema.damage(connection)), contents)
     except UnknownArchive:
         raise
+    except ArchiveUnavailable as error:
+        return Checkup(slug, (), None, str(error))
     except TallyError as error:
         return Checkup(slug, (str(error),), None)
 

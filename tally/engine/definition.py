@@ -44,7 +44,9 @@ class Definition:
         :raises InvalidDefinition: when a field is unknown or a value is not what the field takes.
         """
         if not isinstance(slug, str) or not is_slug(slug):
-            raise InvalidDefinition(f"slug {slug!r:.100} is not valid: use 1 to 64 of a-z, 0-9, _ and -, no sign first")
+            raise InvalidDefinition(
+                f"slug {slug!r:.100} is not valid: use 1 to 64 of a-z, 0-9, _ and -, a letter or digit first"
+            )
         return cls.load(slug, {"name": slug, **fields})
 
     @classmethod

@@ -9,9 +9,9 @@ from pathlib import Path
 import apsw
 
 from tally.engine import schema
-from tally.engine.backup import Progress, copy_pages, reporter
+from tally.engine.backup import Progress, check_space, copy_pages, reporter, size_bytes
 from tally.engine.check import CHECK_STEPS
-from tally.errors import ArchiveExists
+from tally.errors import ArchiveExists, ArchiveUnavailable
 
 
 def restore(source: Path, target: Path, *, progress: Progress | None = None) -> None:
@@ -25,10 +25,26 @@ def restore(source: Path, target: Path, *, progress: Progress | None = None) -> 
         if source.samefile(target):
             raise ArchiveExists(f"{source} is the archive itself: give a copy")
         origin.execute("BEGIN")
-        report = reporter(origin, target, progress)
-        origin.set_progress_handler(lambda: report(0), CHECK_STEPS)
-        schema.verify(origin, source)
-        origin.set_progress_handler(None)
-        with schema.translated(target):
-            copy_pages(origin, archive, report)
-            archive.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        _check_sizes(origin, archive, target)
+        report = reporter(origin, progress)
+        with schema.translated(source):
+            origin.set_progress_handler(lambda: report(0), CHECK_STEPS)
+            schema.verify(origin, source, by_rules=True)
+            origin.set_progress_handler(None)
+        copy_pages(origin, archive, report)
+        schema.settle(archive)
+
+
+def _check_sizes(origin: apsw.Connection, archive: apsw.Connection, target: Path) -> None:
+    """See that pages fit and that there is room: for the log, and for what the file grows by when it is written there.
+
+    :raises ArchiveUnavailable: when they do not, or there is not.
+    """
+    sizes = [connection.pragma("page_size") for connection in (origin, archive)]
+    if sizes[0] != sizes[1]:
+        raise ArchiveUnavailable(
+            f"{target}: cannot be replaced: its pages have {sizes[1]} bytes, and the copy's {sizes[0]}; "
+            "restore under another slug"
+        )
+    log_bytes = size_bytes(origin)
+    check_space(target, log_bytes + max(0, log_bytes - size_bytes(archive)))

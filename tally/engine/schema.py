@@ -23,6 +23,7 @@ DELETE mode until the first commit to it.
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -64,6 +65,13 @@ DAMAGED = (
     apsw.NotADBError, apsw.CorruptError, apsw.SQLError, apsw.FormatError, apsw.ConstraintError, apsw.MismatchError,
     apsw.TooBigError, apsw.SchemaChangeError, apsw.EmptyError, apsw.NotFoundError, apsw.InternalError,
 )  # fmt: skip
+
+# Some calls fail without words of SQLite's: those that it has elsewhere.
+SILENT: dict[type[Exception], str] = {
+    apsw.BusyError: "database is locked", apsw.LockedError: "database table is locked",
+    apsw.FullError: "database or disk is full", apsw.IOError: "disk I/O error",
+    apsw.ReadOnlyError: "attempt to write a readonly database", apsw.CorruptError: "database disk image is malformed",
+}  # fmt: skip
 
 DDL = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -107,6 +115,7 @@ CREATE TABLE deliveries (
 CREATE VIEW cells AS
     SELECT bucket, name, count, sum, sum / count AS avg, min, max FROM data JOIN names USING (id);
 """
+OBJECTS = re.findall(r"CREATE (?:TABLE|INDEX|VIEW) (\w+)", DDL)
 
 
 def file_size(path: Path) -> int | None:
@@ -214,7 +223,15 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    with suppress(apsw.Error, TallyError):  # It is committed: an error now must not make anybody commit it again.
+    settle(connection)
+
+
+def settle(connection: apsw.Connection) -> None:
+    """Write what is committed from the log into the file itself, as far as no reader is in the way.
+
+    It is committed: an error now must not make anybody commit it again.
+    """
+    with suppress(apsw.Error, TallyError):
         connection.wal_checkpoint()
         if (file_size(beside(Path(connection.filename), "-wal")) or 0) > WAL_MAX_BYTES:
             connection.set_busy_timeout(RESTART_TIMEOUT_MS)
@@ -313,12 +330,12 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
     read_definition(connection, path)
 
 
-def verify(connection: apsw.Connection, path: Path) -> None:
-    """Fail unless SQLite finds the database sound, which is told as that of `path`.
+def verify(connection: apsw.Connection, path: Path, *, by_rules: bool = False) -> None:
+    """Fail unless SQLite finds the database sound, and the writer's own rules hold where they count.
 
-    :raises NotAnArchive: when it does not.
+    :raises NotAnArchive: when it does not, or they do not; it is told as that of `path`.
     """
-    if found := _integrity(connection):
+    if found := damage(connection) if by_rules else _integrity(connection):
         raise NotAnArchive(f"{path}: is damaged: {found[0]}")
 
 
@@ -326,6 +343,9 @@ def damage(connection: apsw.Connection) -> list[str]:
     """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
     if found := _integrity(connection):
         return found
+    objects = {name for (name,) in connection.execute(statements.OBJECTS)}
+    if missing := [name for name in OBJECTS if name not in objects]:
+        return [f"there is no {name}" for name in missing]
     counts = connection.execute(statements.BROKEN_RULES, dict(connection.execute(statements.META))).get
     return [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
 
@@ -370,4 +390,5 @@ def _found(path: Path) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+    text = " ".join(str(error).split())
+    return SILENT.get(type(error), type(error).__name__) if text == "not an error" else text

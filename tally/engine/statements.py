@@ -4,6 +4,7 @@ SELECTs are written here and in `sql`, which makes those that answer questions.
 """
 
 META = "SELECT key, value FROM meta"
+OBJECTS = "SELECT name FROM sqlite_schema"
 META_VALUE = "SELECT value FROM meta WHERE key = ?"
 NAME_IDS = "SELECT name, names.id FROM json_each(?) CROSS JOIN names ON name = value"
 NAME_COUNT = "SELECT count(*) FROM names"

@@ -156,9 +156,13 @@ def test_an_interruption_is_quiet(directory: Path) -> None:
         assert 130 == process.returncode
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("arguments", [(), ("--format", "json"), ("--format", "csv")], ids=" ".join)
-def test_a_broken_pipe_is_quiet(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_a_broken_pipe_is_quiet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], unbuffered: str
+) -> None:
     """A reader that goes away, such as `head`, ends the command without a word."""
+    monkeypatch.setenv("PYTHONUNBUFFERED", unbuffered)
     lines = b"".join(b"some.name 1 %d\n" % second for second in range(0, 200_000, 10))
     with _piped(filled(tmp_path, lines), "query", "daily", *arguments) as process:
         assert process.stdout is not None

@@ -57,7 +57,7 @@ def test_a_page() -> None:
         ".SH EXAMPLES", ".PP", ".nf", "tally it", ".fi",
         ".SH EXIT STATUS",
         ".TP", ".B 0", "done",
-        ".TP", ".B 1", "the machine failed, such as a full disk or a reader that went away",
-        ".TP", ".B 2", "something that was given is wrong: one line on stderr tells what",
+        ".TP", ".B 1", "the output cannot be written, as its disk is full or its reader went away",
+        ".TP", ".B 2", "something that was given is wrong or cannot be used: one line on stderr tells what",
         ".TP", ".B 130", "interrupted, as by Ctrl\\-C",
     ]  # fmt: skip

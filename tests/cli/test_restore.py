@@ -35,7 +35,10 @@ def test_restored(copy: Path, tmp_path: Path, arguments: tuple[str, ...], slug: 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("copies/daily.db",), "tally: archive 'daily' exists: take another slug, or say that it is to be replaced"),
+        (
+            ("copies/daily.db",),
+            "tally: archive 'daily' exists: take another slug, or replace it (--replace, replace=True)",
+        ),
         (("copies/none.db",), "tally restore: invalid value for 'COPY': File 'copies/none.db' does not exist; see"),
         (("copies/daily.db", "No"), "tally: slug 'No' is not valid"),
         (("data/daily.db", "--replace"), "tally: data/daily.db is the archive itself: give a copy"),

@@ -193,6 +193,10 @@ def test_disabled(archive: Archive) -> None:
         ("a", 1e101, T),
         ("a", "1", T),
         ("a", 1, -1),
+        ("a", 1),
+        ("a", 1, T, T),
+        5,
+        None,
     ],
 )
 def test_not_a_sample(archive: Archive, sample: Any) -> None:

@@ -55,14 +55,18 @@ def test_what_is_there_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> 
         (".x.db.0123456789abcdef-journal", STALE_S + 1, False),
         (".x.db.0123456789abcdef", STALE_S - 1, True),
         (".x.db.0123456789abcde", STALE_S + 1, True),
-        (".y.db.0123456789abcdef", STALE_S + 1, True),
+        (".y.db.0123456789abcdef", STALE_S + 1, False),
+        (".y.db.0123456789abcdef-wal", STALE_S + 1, False),
+        (".y.db.0123456789abcdef", STALE_S - 1, True),
+        (".y.0123456789abcdef", STALE_S + 1, True),
+        (".db.0123456789abcdef", STALE_S + 1, True),
         ("x.db.0123456789abcdef", STALE_S + 1, True),
     ],
 )
 def test_what_a_killed_process_left_is_swept_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, age: int, stays: bool
 ) -> None:
-    """What was built aside for the same name and is a day old goes when the next file is, and nothing else does."""
+    """What was built aside for an archive and is a day old goes when the next file is, and nothing else does."""
     (tmp_path / name).touch()
     os.utime(tmp_path / name, (1000, 1000))
     monkeypatch.setattr(time, "time", lambda: 1000 + age)

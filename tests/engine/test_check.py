@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tally.engine import Archive, Catalog, Checkup, Contents
+from tally.engine import Archive, Catalog, Checkup, Contents, schema
 from tally.engine import commit as commit_module
 from tally.engine.backup import backup
 from tally.engine.rollup import Cells
@@ -67,6 +67,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "an aggregate": (lambda path: _changed(path, "UPDATE data SET min = 9 WHERE id = 1"), "3 rows have impossible"),
     "a name": (lambda path: _changed(path, "DELETE FROM names WHERE id = 1"), "3 rows have no name"),
     "rows": (lambda path: _changed(path, "DELETE FROM data WHERE id = 1"), "1 names have no rows"),
+    "the index": (lambda path: _changed(path, "DROP INDEX data_by_name"), "there is no data_by_name"),
+    "the view": (lambda path: _changed(path, "DROP VIEW cells"), "there is no cells"),
     "meta": (lambda path: _changed(path, "DROP TABLE meta"), "no such table: meta"),
     "not an archive": (lambda path: path.write_bytes(b"garbage" * 1000), "file is not a database"),
     "nothing": (lambda path: path.write_bytes(b""), "is not an archive of tally's"),
@@ -83,6 +85,18 @@ def test_what_is_wrong_is_found(archive: Archive, kind: str) -> None:
     assert checkup.damage
     assert told in "\n".join(checkup.damage)
     assert before == archive.path.read_bytes()
+
+
+def test_what_cannot_be_read_now_is_not_damaged(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether it is sound will be seen another time."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
+    with schema.opened(archive.path, write=True) as connection:
+        connection.pragma("locking_mode", "exclusive")
+        connection.pragma("journal_mode", "delete")
+        connection.execute("BEGIN EXCLUSIVE")
+        checkup = archive.check()
+    assert ((), None) == (checkup.damage, checkup.contents)
+    assert checkup.unavailable.endswith("daily.db: cannot be used now: database is locked")
 
 
 def test_unknown(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import apsw
@@ -143,15 +144,84 @@ def test_what_is_broken_off_changes_nothing(
     check_file(catalog["daily"])
 
 
-def test_no_room(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the copy does not fit beside the archive nothing is begun."""
-    now = catalog["daily"].values()
-    size = copy.stat().st_size
+class _FullDisk(apsw.Connection):
+    def wal_checkpoint(self, *_: object, **__: object) -> tuple[int, int]:
+        raise apsw.FullError
+
+
+@pytest.mark.parametrize("is_empty", [False, True])
+def test_no_room(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch, is_empty: bool) -> None:
+    """Where the log and what the file grows by do not fit beside the archive nothing is begun."""
+    if is_empty:
+        catalog.delete("daily")
+        catalog.create("daily")
+    archive = catalog["daily"]
+    now, size = archive.values(), copy.stat().st_size
+    needed = size + max(0, size - archive.path.stat().st_size)
+    assert (needed > size) == is_empty
     usage = shutil.disk_usage(copy)
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=size - 1))
-    with pytest.raises(ArchiveUnavailable, match=f"it needs {size} bytes, and {size - 1} are free"):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed - 1))
+    with pytest.raises(ArchiveUnavailable, match=f"it needs {needed} bytes, and {needed - 1} are free"):
         catalog.restore(copy, "daily", replace=True)
-    assert now == catalog["daily"].values()
-    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=size))
+    assert now == archive.values()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed))
     catalog.restore(copy, "daily", replace=True)
-    assert now != catalog["daily"].values()
+    assert now != archive.values()
+
+
+def test_what_is_replaced_is_told_so(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it is committed, a log that cannot be written into the file now is no error: later commits do that."""
+    before = Archive(copy).values()
+    with monkeypatch.context() as patched:
+        patched.setattr(apsw, "Connection", _FullDisk)
+        catalog.restore(copy, "daily", replace=True)
+    assert before == catalog["daily"].values()
+
+
+@pytest.mark.parametrize(
+    ("statement", "told"),
+    [
+        ("DROP TABLE data", "there is no data"),
+        ("DROP INDEX data_by_name", "there is no data_by_name"),
+        ("UPDATE data SET count = -1 WHERE id = 1", "rows have impossible values"),
+    ],
+)
+@pytest.mark.parametrize("slug", ["daily", "other"])
+def test_a_copy_that_is_not_sound(catalog: Catalog, copy: Path, slug: str, statement: str, told: str) -> None:
+    """What SQLite takes for sound, and `check` does not, is not restored; it is told of the copy."""
+    with closing(apsw.Connection(str(copy))) as connection:
+        connection.execute(statement).fetchall()
+    now = catalog["daily"].values()
+    with pytest.raises(NotAnArchive, match=f"old.db: is damaged: .*{told}"):
+        catalog.restore(copy, slug, replace=True)
+    assert now == catalog["daily"].values()
+    assert ["daily"] == [archive.slug for archive in catalog.archives()]
+
+
+def test_damage_is_told_of_the_copy(catalog: Catalog, copy: Path) -> None:
+    """And not of the archive that it was to replace, which is sound."""
+    for page in range(8, 16):
+        with copy.open("r+b") as file:
+            file.seek(page * 4096)
+            file.write(bytes(4096))
+        with pytest.raises(NotAnArchive) as caught:
+            catalog.restore(copy, "daily", replace=True)
+        assert str(caught.value).startswith(str(copy))
+
+
+def test_pages_of_another_size(catalog: Catalog, copy: Path) -> None:
+    """They cannot be written into the archive's file, and it is told what can be done."""
+    with closing(apsw.Connection(str(copy))) as connection:
+        connection.execute("PRAGMA page_size = 1024; VACUUM").fetchall()
+    with pytest.raises(ArchiveUnavailable, match="pages have 4096 bytes, and the copy's 1024; restore under another"):
+        catalog.restore(copy, "daily", replace=True)
+    assert Archive(copy).values() == catalog.restore(copy, "other").values()
+
+
+def test_a_lock_that_stays_is_told(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite has no words for it here."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
+    with schema.opened(catalog["daily"].path, write=True) as writer:
+        writer.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ArchiveUnavailable, match=r"daily\.db: cannot be used now: database is locked"):
+            catalog.restore(copy, "daily", replace=True)
