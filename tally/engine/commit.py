@@ -17,11 +17,13 @@ collecting, and deletion never falls behind. A name goes with its last row.
 
 import json
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import NamedTuple
 
 import apsw
 
 from tally.engine import sql, statements
+from tally.engine.bulk import insert
 from tally.engine.definition import Definition
 from tally.engine.ids import Ids
 from tally.engine.marks import Marks
@@ -29,6 +31,7 @@ from tally.engine.rollup import Cells, count, merge
 from tally.engine.schema import write_definition, write_meta
 
 Row = tuple[int, int, float, float, float, float, bool]
+_id = itemgetter(1)
 
 SEAL_ROWS = 32_768
 # With many names each has pages of its own in the index: so many rows of each at least are put there at a time.
@@ -74,6 +77,7 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     for bucket, row in due.items():
         is_sealed = bucket < marks.sealed_before
         rows = [(bucket, known[name], *cell, is_sealed) for name, cell in row.items() if name in known]
+        rows.sort(key=_id)  # In the order of their key they are stored in a third of the time.
         entered += enter(connection, rows, marks) if rows else 0
     outcome.stored = round(entered)
     outcome.cardinality = count(due) - outcome.stored
@@ -90,13 +94,13 @@ def stored(connection: apsw.Connection) -> Marks:
 
 def enter(connection: apsw.Connection, rows: list[Row], marks: Marks) -> float:
     """Merge rows of one bucket into the archive, and return how many samples they are of."""
-    connection.executemany(statements.UPSERT, rows)
+    insert(connection, statements.UPSERT, rows)
     (bucket, *_), _, counts, sums, lows, highs, (is_sealed, *_) = zip(*rows, strict=True)
     total: float = sum(counts)
     connection.execute(statements.UPSERT_TOTAL, (bucket, total, sum(sums), min(lows), max(highs)))
     block = marks.block(bucket)
     if is_sealed and block >= marks.blocks_from:
-        connection.executemany(statements.UPSERT_BLOCK, [(block, *row[1:-1]) for row in rows])
+        insert(connection, statements.UPSERT_BLOCK, [(block, *row[1:-1]) for row in rows])
     return total
 
 

@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 import apsw
 
 from tally.engine import statements
+from tally.engine.bulk import insert
 
 
 class Ids:
@@ -39,7 +40,7 @@ class Ids:
         new = [name for name in missing if name not in found]
         if new and max_names:
             new = new[: max(0, max_names - connection.execute(statements.NAME_COUNT).get)]
-        connection.executemany("INSERT INTO names (name) VALUES (?)", [(name,) for name in new])
+        insert(connection, "INSERT INTO names (name) VALUES (?)", [(name,) for name in new])
         found |= _stored(connection, new)
         if missing or len(names) < len(self._ids):
             self._ids = found | {name: known for name, known in self._ids.items() if name in names}
@@ -47,4 +48,7 @@ class Ids:
 
 
 def _stored(connection: apsw.Connection, names: list[str]) -> dict[str, int]:
-    return dict(connection.execute(statements.NAME_IDS, (json.dumps(names),))) if names else {}
+    if not names:
+        return {}
+    found: dict[str, int] = json.loads(connection.execute(statements.NAME_IDS, (json.dumps(names),)).get)
+    return found

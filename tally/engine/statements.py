@@ -6,7 +6,7 @@ SELECTs are written here and in `sql`, which makes those that answer questions.
 META = "SELECT key, value FROM meta"
 OBJECTS = "SELECT name FROM sqlite_schema"
 META_VALUE = "SELECT value FROM meta WHERE key = ?"
-NAME_IDS = "SELECT name, names.id FROM json_each(?) CROSS JOIN names ON name = value"
+NAME_IDS = "SELECT json_group_object(name, names.id) FROM json_each(?) CROSS JOIN names ON name = value"
 NAME_COUNT = "SELECT count(*) FROM names"
 FIRST_LAST = "SELECT (SELECT min(bucket) FROM data), (SELECT max(bucket) FROM data)"
 POINTS = "SELECT count(*) FROM data"
