@@ -178,7 +178,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.flush", description="What a flush costs.")
     parser.add_argument("--names", type=int, default=10_000)
     parser.add_argument("--buckets", type=int, default=400, help="how many are in the archive before")
-    parser.add_argument("--flushes", type=int, default=28)
+    parser.add_argument("--flushes", type=int, default=32)
     parser.add_argument("--many", type=int, default=100_000, help="how many names come by UDP in the end")
     chosen = parser.parse_args()
     print(f"{machine()}\n")

@@ -35,7 +35,7 @@ _id = itemgetter(1)
 
 SEAL_ROWS = 32_768
 # With many names each has pages of its own in the index: so many rows of each at least are put there at a time.
-SEAL_BUCKETS = 8
+SEAL_BUCKETS = 16
 EXPIRE_ROWS = 50_000
 
 
