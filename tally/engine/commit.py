@@ -76,7 +76,11 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     entered = 0.0
     for bucket, row in due.items():
         is_sealed = bucket < marks.sealed_before
-        rows = [(bucket, known[name], *cell, is_sealed) for name, cell in row.items() if name in known]
+        rows = [
+            (bucket, known[name], samples, total, low, high, is_sealed)
+            for name, (samples, total, low, high) in row.items()
+            if name in known
+        ]
         rows.sort(key=_id)  # In the order of their key they are stored in a third of the time.
         entered += enter(connection, rows, marks) if rows else 0
     outcome.stored = round(entered)
@@ -95,7 +99,8 @@ def stored(connection: apsw.Connection) -> Marks:
 def enter(connection: apsw.Connection, rows: list[Row], marks: Marks) -> float:
     """Merge rows of one bucket into the archive, and return how many samples they are of."""
     insert(connection, statements.UPSERT, rows)
-    (bucket, *_), _, counts, sums, lows, highs, (is_sealed, *_) = zip(*rows, strict=True)
+    bucket, *_, is_sealed = rows[0]
+    counts, sums, lows, highs = (map(itemgetter(column), rows) for column in range(2, 6))
     total: float = sum(counts)
     connection.execute(statements.UPSERT_TOTAL, (bucket, total, sum(sums), min(lows), max(highs)))
     block = marks.block(bucket)
