@@ -2,8 +2,8 @@
 
 A request takes one of TURNS turns and keeps it until its query is over, so that however many come, files and threads
 are bounded and a collector in the same process is not slowed further. WAITING requests may wait for a turn, and any
-others are told to come again. All work is done in worker threads. When the
-client goes away its task is cancelled, and closing the reply then stops the query wherever it is.
+others are told to come again. All work is done in worker threads. When the client goes away its task is cancelled, and
+closing the reply then stops the query wherever it is.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -47,8 +47,9 @@ class Adapter:
         self._timeout_s = service.settings.query_timeout
         self._turns = anyio.CapacityLimiter(turns)
         self._waiting = waiting
-        # A thread a turn, so that whoever has a turn never waits for a thread, and neither does anything else for ours.
-        self._threads = anyio.CapacityLimiter(turns)
+        # So many that whoever has a turn never waits for a thread: one is for the query, and one stops it. Nothing else
+        # waits for ours either.
+        self._threads = anyio.CapacityLimiter(2 * turns)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.

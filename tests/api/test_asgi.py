@@ -323,6 +323,21 @@ async def test_few_may_wait(waiting: int, refused: int, tmp_path: Path) -> None:
         tasks.cancel_scope.cancel()
 
 
+async def test_every_query_can_be_stopped(tmp_path: Path) -> None:
+    """Where all turns are taken by queries that do not end, there is a thread left to stop each of them."""
+    queries = [Query(stuck=0), Query(stuck=0)]
+    replies = iter([query.reply() for query in queries])
+    adapter = Adapter(Scripted(tmp_path, lambda _: next(replies), query_timeout=LONG_S), turns=2)
+    async with anyio.create_task_group() as tasks:
+        for query in queries:
+            tasks.start_soon(Client().ask, adapter)
+            assert await to_thread.run_sync(query.waiting.wait, LIMIT_S)
+        tasks.cancel_scope.cancel()
+        began = time.monotonic()
+    assert time.monotonic() - began < LIMIT_S / 2
+    assert [True, True] == [query.closed.is_set() for query in queries]
+
+
 async def test_a_body_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends a part of a body and no more is told so, and does not keep the connection."""
     monkeypatch.setattr(asgi, "BODY_S", 0.05)
