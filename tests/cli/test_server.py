@@ -76,6 +76,16 @@ def answered(sock: socket.socket) -> int:
         return response.status
 
 
+def seconds_until_cut(sock: socket.socket) -> float:
+    """Send a byte now and then for as long as the server lets it, and return how long that was."""
+    began = time.monotonic()
+    with contextlib.suppress(ConnectionError):
+        while time.monotonic() - began < LIMIT_S:
+            sock.sendall(b"x")
+            time.sleep(0.01)
+    return time.monotonic() - began
+
+
 def test_connections_are_bounded(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """So many connections are answered; one more is told to come again, and one that ends makes room."""
     monkeypatch.setattr(module, "CONNECTIONS", 2)
@@ -111,12 +121,7 @@ def test_a_head_that_drips_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A byte now and then does not keep a connection open."""
     monkeypatch.setattr(module, "IDLE_S", IDLE_S)
     with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
-        began = time.monotonic()
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() - began < LIMIT_S:
-                sock.sendall(b"x")
-                time.sleep(0.01)
-        assert time.monotonic() - began < 5
+        assert seconds_until_cut(sock) < 5
 
 
 def test_a_connection_in_use_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,9 +187,4 @@ def test_a_refused_connection_is_closed(port: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "LINGER_S", IDLE_S)
     with connected(port) as sock:
         sock.sendall(b"no request\r\n\r\n")
-        began = time.monotonic()
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() - began < LIMIT_S:
-                sock.sendall(b"x")
-                time.sleep(0.01)
-        assert time.monotonic() - began < 5
+        assert seconds_until_cut(sock) < 5
