@@ -172,7 +172,10 @@ def answered(address: str, paths: list[str]) -> float:
     """Return how many answers a second as many clients get as there are paths, each a process of its own."""
     with get_context("spawn").Pool(len(paths)) as pool:
         pool.starmap(_ask_for, [(address, path, 0.2) for path in paths], chunksize=1)
-        return sum(pool.starmap(_ask_for, [(address, path, CLIENTS_S) for path in paths], chunksize=1))
+        speeds = pool.starmap(_ask_for, [(address, path, CLIENTS_S) for path in paths], chunksize=1)
+        pool.close()  # Left to itself the pool would end its processes by a signal, which one at rest may not hear.
+        pool.join()
+    return sum(speeds)
 
 
 def _ask_for(address: str, path: str, seconds: float) -> float:
