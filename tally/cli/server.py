@@ -54,7 +54,10 @@ class Connection(H11Protocol):
             super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, or begins with too much."""
+        """Refuse what is no request, or begins with too much; what is wrong in a body is told as uvicorn does it."""
+        if not self._is_idle():
+            super().send_400_response(msg)
+            return
         self._is_refused = True
         if len(self.conn.trailing_data[0]) > HEAD_MAX_BYTES:
             text = f"address and headers are longer than {HEAD_MAX_BYTES} bytes"
@@ -64,13 +67,16 @@ class Connection(H11Protocol):
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
 
-    def _look(self) -> None:
+    def _is_idle(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle
-        is_idle = cycle is None or cycle.response_complete
-        if is_idle and cycle is self._seen:
+        return cycle is None or cycle.response_complete
+
+    def _look(self) -> None:
+        is_idle = self._is_idle()
+        if is_idle and self.cycle is self._seen:
             self.transport.abort()
             return
-        self._seen = cycle if is_idle else None
+        self._seen = self.cycle if is_idle else None
         self._timer = self.loop.call_later(IDLE_S, self._look)
 
 

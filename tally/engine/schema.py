@@ -115,7 +115,7 @@ CREATE TABLE deliveries (
 CREATE VIEW cells AS
     SELECT bucket, name, count, sum, sum / count AS avg, min, max FROM data JOIN names USING (id);
 """
-OBJECTS = re.findall(r"CREATE (?:TABLE|INDEX|VIEW) (\w+)", DDL)
+OBJECTS = tuple(re.findall(r"CREATE (?:TABLE|INDEX|VIEW) (\w+)", DDL))
 
 
 def file_size(path: Path) -> int | None:
@@ -331,9 +331,9 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
 
 
 def verify(connection: apsw.Connection, path: Path, *, by_rules: bool = False) -> None:
-    """Fail unless SQLite finds the database sound, and the writer's own rules hold where they count.
+    """Fail unless SQLite finds the database sound, and with `by_rules` nothing breaks the writer's own rules either.
 
-    :raises NotAnArchive: when it does not, or they do not; it is told as that of `path`.
+    :raises NotAnArchive: when it is not; it is told as that of `path`.
     """
     if found := damage(connection) if by_rules else _integrity(connection):
         raise NotAnArchive(f"{path}: is damaged: {found[0]}")

@@ -49,7 +49,7 @@ class Cell(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What decides how a question is answered: the file's marks, whether few names match, whether cells are packed."""
+    """What decides how a question is answered: the file's marks, whether few names match, whether rows are packed."""
 
     marks: Marks
     few: bool
@@ -127,9 +127,9 @@ def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> State
     """
     source = _source(question, plan)
     bindings = _bindings(question, plan.marks, span(question, plan.marks.resolution), cell)
-    is_packed = cell is not None and plan.packed
-    text = _packed(question, source, plan, cell) if cell and is_packed else _rows(question, source, plan, cell)
-    return Statement(source.limit + text, bindings, is_packed)
+    if cell is not None and plan.packed:
+        return Statement(source.limit + _packed(question, source, plan, cell), bindings, is_packed=True)
+    return Statement(source.limit + _rows(question, source, plan, cell), bindings)
 
 
 def _bindings(question: Question, marks: Marks, reach: Span, cell: Cell | None) -> Bindings:
@@ -266,7 +266,7 @@ def _by_name(source: _Source) -> str:
 
 
 def _packed(question: Question, source: _Source, plan: Plan, cell: Cell) -> str:
-    """Return the SELECT of the packed cells of each name, or of each bucket; string_agg keeps the order of its rows."""
+    """Return the SELECT of the packed rows of each name, of each bucket, or of all; string_agg keeps their order."""
     if question.kind == "aggregate":
         return f"SELECT NULL, string_agg(text, :separator) FROM ({_rows(question, source, plan, cell)})"
     kept = _bounds(question)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tally.api.health import FREE_MIN_BYTES
-from tally.engine import Catalog
+from tally.engine import Catalog, schema
 from tests.cli.command import filled, invoke
 
 
@@ -26,6 +26,20 @@ def test_sound(data: Path) -> None:
         f"daily    sound      2     3         3        0  {size}    0",
     ] == result.stdout.splitlines()
     assert (0, "") == (result.exit_code, result.stderr)
+
+
+def test_unavailable(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be read now is told as that, and not as damage; the exit status is 1."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
+    with schema.opened(data / "daily.db", write=True) as connection:
+        connection.pragma("locking_mode", "exclusive")
+        connection.pragma("journal_mode", "delete")
+        connection.execute("BEGIN EXCLUSIVE")
+        result = invoke(data, "check")
+    _, row, wrong = result.stdout.splitlines()
+    assert ["daily", "unavailable", *["-"] * 6] == row.split()
+    assert f"wrong: daily: {data}/daily.db: cannot be used now: database is locked" == wrong
+    assert 1 == result.exit_code
 
 
 def test_damaged(data: Path) -> None:

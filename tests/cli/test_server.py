@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import socket
 import threading
 import time
@@ -13,7 +14,7 @@ import anyio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tally.api import create_app
+from tally.api import asgi, create_app
 from tally.cli import server as module
 from tally.cli.server import HEAD_MAX_BYTES, Server
 from tests.api.asking import settings
@@ -180,6 +181,33 @@ def test_who_still_sends_sees_the_refusal(port: int, sent: bytes, status: int, t
             response.begin()
             assert (status, text) == (response.status, response.read().decode())
         assert b"" == sock.recv(1)
+
+
+def test_a_body_that_is_none_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is under way ends with that, and does not answer after it."""
+    monkeypatch.setattr(asgi, "BODY_S", 5 * IDLE_S)
+    head = b"POST /archives/ HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
+        sock.sendall(head)
+        time.sleep(IDLE_S)
+        sock.sendall(b"no chunk\r\n")
+        wait_for(lambda: sock.recv(1, socket.MSG_PEEK), "the refusal")
+        time.sleep(10 * IDLE_S)
+        received = read_to_end(sock)
+    assert received.startswith(b"HTTP/1.1 400 ")
+    assert 1 == received.count(b"HTTP/1.1 ")
+    assert [] == [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_the_server_ends_while_it_refuses(tmp_path: Path) -> None:
+    """Whoever is still sending does not keep it, nor does that fail."""
+    with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
+        sock.sendall(b"no request\r\n\r\n")
+        assert sock.recv(4096).startswith(b"HTTP/1.1 400 ")
+        began = time.monotonic()
+    assert time.monotonic() - began < 5
 
 
 def test_a_refused_connection_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
