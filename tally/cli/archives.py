@@ -36,16 +36,16 @@ def with_properties(command: Command) -> Command:
     return command
 
 
-@click.group(cls=Group)
+@click.group(cls=Group, default="list")
 def archives() -> None:
     """List, show, create, edit and delete archives.
 
     An archive is a file in --data-dir that has its definition and its data. A collector, the API and the dashboard see
-    what was changed at the next flush.
+    what was changed at the next flush. Without a command, the archives are listed.
 
     Examples:
+      tally archives
       tally archives create daily --resolution 10 --retention 24
-      tally archives list
 
     Exit status:
       1  the output cannot be written, as its disk is full or its reader went away; or a deletion was not confirmed

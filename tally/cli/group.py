@@ -23,11 +23,21 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
 
 class Group(Documented, click.Group):
-    """Commands under one name, listed in the order in which they were added; named alone it shows its help."""
+    """Commands under one name, listed in the order in which they were added.
+
+    Named alone, or with options only, it runs its `default` command where it has one, and else shows its help.
+    """
 
     command_class = Documented
 
+    def __init__(self, *arguments: Any, default: str = "", **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.default = default
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        has_command = any(not each.startswith("-") or each in ctx.help_option_names for each in args[:1])
+        if self.default and not has_command and not ctx.resilient_parsing:
+            args = [self.default, *args]
         return super().parse_args(ctx, args or ["--help"])
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

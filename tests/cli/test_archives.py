@@ -89,6 +89,15 @@ def test_the_list_has_every_file(tmp_path: Path) -> None:
     assert {"slug", "error"} == listed[1].keys()
 
 
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_archives_alone_lists(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """Without a command, with options or none, the archives are listed, as `git branch` lists branches."""
+    data = filled(tmp_path)
+    listed = invoke(data, "archives", *options)
+    assert (0, True) == (listed.exit_code, "daily" in listed.stdout)
+    assert invoke(data, "archives", "list", *options).stdout == listed.stdout
+
+
 def test_an_empty_directory_has_an_empty_list(tmp_path: Path) -> None:
     """A directory that is not there has no archives, and listing them does not make it."""
     assert "[]\n" == invoke(tmp_path / "none", "archives", "list", "--json").stdout

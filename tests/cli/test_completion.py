@@ -45,6 +45,7 @@ def run(data: Path, **variables: object) -> str:
     [
         (("s",), ["serve", "send"]),
         (("archives", "d"), ["delete"]),
+        (("archives", ""), ["list", "show", "create", "edit", "delete"]),
         (("serve", "--data"), ["--data-dir"]),
         (("serve", "--log-format", ""), ["text", "json"]),
         (("query", "d"), ["daily", "days"]),

@@ -104,9 +104,9 @@ def test_what_the_machine_cannot_do_is_one_line_and_status_1(directory: Path) ->
     assert (1, b"tally: [Errno 28] No space left on device\n") == (result.returncode, result.stderr)
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("archives",), ("send", "--help")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [(), ("--help",), ("archives", "--help"), ("send", "--help")], ids=" ".join)
 def test_help_is_printed_on_stdout(directory: Path, arguments: tuple[str, ...]) -> None:
-    """Help is an answer and no error, also for a group that is named alone."""
+    """Help is an answer and no error, also where nothing is named."""
     result = invoke(directory, *arguments)
     assert (0, "") == (result.exit_code, result.stderr)
     assert result.stdout.startswith("Usage: tally")
