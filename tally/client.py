@@ -15,12 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from tally.encoder import Data, Timestamp
+    from tally.encoder import Data, Timestamp, Value
     from tally.engine import Archive
     from tally.settings import Settings
     from tally.stopwatch import Timer
 
-    Encode = Callable[[Data, float, Timestamp], Iterable[bytes]]
+    Encode = Callable[[Data, Value, Timestamp], Iterable[bytes]]
     Send = Callable[[Iterable[bytes]], None]
 
 CLIENTS = 64
@@ -30,7 +30,11 @@ _settings: "Settings | None" = None
 
 
 def tally(
-    data: "Data", value: float = 1, timestamp: "Timestamp" = None, host: "str | None" = None, port: "int | None" = None
+    data: "Data",
+    value: "Value" = 1,
+    timestamp: "Timestamp" = None,
+    host: "str | None" = None,
+    port: "int | None" = None,
 ) -> None:
     """Send samples as `Client.tally` does, by default to the host and port of the settings.
 
@@ -95,12 +99,13 @@ class Client:
         self._given = parsed(host=host, port=port, prefix=prefix)
         self._parts: tuple[Encode, Send] | None = None
 
-    def tally(self, data: "Data", value: float = 1, timestamp: "Timestamp" = None) -> None:
+    def tally(self, data: "Data", value: "Value" = 1, timestamp: "Timestamp" = None) -> None:
         """Send one sample, or a list whose items are names, `(name,)`, `(name, value)` or `(name, value, timestamp)`.
 
-        What an item leaves out is taken from the call. `timestamp` is in unix seconds or a datetime, a naive one in
-        local time; without one a sample belongs to the second of its receipt. Never waits and never raises for the
-        network.
+        What an item leaves out is taken from the call. A value is a real number of any type or a timedelta, which
+        counts its seconds; NaN means that there was no measurement. `timestamp` is in unix seconds or a datetime, a
+        naive one in local time; without one a sample belongs to the second of its receipt. Never waits and never raises
+        for the network.
 
         :raises InvalidSample: when a name with the prefix before it, a value, a timestamp or an item is not valid; then
             nothing is sent.

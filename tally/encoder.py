@@ -4,15 +4,17 @@ What may be a name, a value or a timestamp is judged by `wire`; what becomes of 
 """
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 from tally.errors import InvalidSample
 from tally.wire import check_name, check_timestamp, check_value
 
-Timestamp = float | datetime | None
-Item = str | tuple[str] | tuple[str, float] | tuple[str, float, Timestamp]
+# A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
+Value = SupportsFloat | SupportsIndex | timedelta
+Timestamp = SupportsFloat | SupportsIndex | datetime | None
+Item = str | tuple[str] | tuple[str, Value] | tuple[str, Value, Timestamp]
 Data = str | Iterable[Item]
 
 # What an Ethernet carries in one piece, even through a tunnel.
@@ -27,7 +29,7 @@ class Encoder:
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
 
-    def datagrams(self, data: Data, value: float, timestamp: Timestamp) -> Iterable[bytes]:
+    def datagrams(self, data: Data, value: Value, timestamp: Timestamp) -> Iterable[bytes]:
         """Return the datagrams of one sample or of a list; all are valid before the first is there.
 
         :raises InvalidSample: when the data, or a name, value or timestamp in it, is not valid.
@@ -52,10 +54,10 @@ def _head(prefix: str, name: str) -> bytes:
     return check_name(prefix + check_name(name)).encode() + b" "
 
 
-def _line(prefix: str, name: str, value: float, timestamp: Timestamp) -> bytes:
+def _line(prefix: str, name: str, value: Value, timestamp: Timestamp) -> bytes:
     head, number = _head(prefix, name), check_value(value)
     line = b"%b%d" % (head, value) if type(value) is int else head + repr(number).encode()
-    return line if timestamp is None else b"%b %d" % (line, _seconds(timestamp))
+    return line if timestamp is None else b"%b %d" % (line, check_timestamp(timestamp))
 
 
 def _items(data: Any) -> Iterable[Any]:
@@ -64,7 +66,7 @@ def _items(data: Any) -> Iterable[Any]:
     return data
 
 
-def _fields(item: Any, value: float, timestamp: Timestamp) -> tuple[Any, Any, Any]:
+def _fields(item: Any, value: Value, timestamp: Timestamp) -> tuple[Any, Any, Any]:
     """Return an item's name, value and timestamp, the last two from the call where the item leaves them out."""
     if isinstance(item, str):
         return item, value, timestamp
@@ -73,15 +75,6 @@ def _fields(item: Any, value: float, timestamp: Timestamp) -> tuple[Any, Any, An
             f"item {item!r:.100} is not valid: use a name, (name,), (name, value) or (name, value, timestamp)"
         )
     return (*item, *(value, timestamp)[len(item) - 1 :])
-
-
-def _seconds(timestamp: float | datetime) -> int:
-    if isinstance(timestamp, datetime):
-        try:
-            timestamp = timestamp.timestamp()
-        except (ValueError, OverflowError, OSError):  # As the platform likes to put it.
-            raise InvalidSample(f"timestamp {timestamp!r} is not valid: use one from 1970 on") from None
-    return check_timestamp(timestamp)
 
 
 def pack(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -133,6 +133,13 @@ def _items(value: Any) -> list[Any]:
     return [item.strip() if isinstance(item, str) else item for item in items]
 
 
+def _globs(value: Any) -> tuple[str, ...]:
+    globs = _items(value)
+    if not all(re.fullmatch(r"[^\s\x00-\x1f\x7f]{1,1024}", glob) for glob in globs):
+        raise ValueError
+    return tuple(globs)
+
+
 def _tokens(value: Any) -> tuple[str, ...]:
     tokens = _items(value)
     # An empty item is refused, not skipped: else a slip of the pen would open what a token shall guard.
@@ -164,6 +171,7 @@ _PATH_OR_NONE = Kind("a path", "the path of a socket, or nothing", _path_or_none
 _ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
 _ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or nothing", _address_or_none)
 _NAME_PREFIX = Kind("a prefix", "at most 255 bytes without white space or control characters", _prefix)
+_GLOBS = Kind("a list of globs", "globs without white space, separated by single commas", _globs)
 _TOKENS = Kind("a list of tokens", "tokens without white space, separated by single commas", _tokens)
 _NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, separated by commas", _networks)
 _CHOSEN = "the kernel chooses a free one"
@@ -181,6 +189,8 @@ SETTINGS = (
     Setting("TALLY_INSTALL_ADMIN", "False", _FLAG, "Django: include the admin in `tally.urls`"),
     Setting("TALLY_MIDDLEWARE_NAMES", "path", _NAMING,
             "Django: what the middleware names requests by, their `path` or the `route` of the URL pattern"),
+    Setting("TALLY_MIDDLEWARE_IGNORE", "", _GLOBS,
+            "names of requests that the middlewares do not send, such as `requests.*.health`; empty: they send all"),
     Setting("TALLY_HTTP_HOST", "127.0.0.1", _ADDRESS, "address where `tally serve` answers HTTP"),
     Setting("TALLY_HTTP_PORT", "8900", _PORT, "TCP port where `tally serve` answers HTTP", zero=_CHOSEN),
     Setting("TALLY_READ_TOKEN", "", _TOKENS, "tokens that may read; empty: all may", secret=True),
@@ -210,6 +220,7 @@ class Settings:
     prefix: str
     install_admin: bool
     middleware_names: str
+    middleware_ignore: tuple[str, ...]
     http_host: str
     http_port: int
     read_token: tuple[str, ...] = field(repr=False)

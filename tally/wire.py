@@ -12,6 +12,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
+from tally.conversion import to_number, to_unix_seconds
 from tally.errors import InvalidSample
 
 NAME_MAX_BYTES = 255
@@ -88,25 +89,25 @@ def check_name(name: object) -> str:
 
 
 def check_value(value: object) -> float:
-    """Return `value` as a float.
+    """Return a real number of any type, or the seconds of a timedelta, as a float; NaN stands for no measurement.
 
-    :raises InvalidSample: when it is not a finite number of a magnitude of at most 1e100.
+    :raises InvalidSample: when it is neither, or its magnitude is more than 1e100.
     """
-    if not isinstance(value, int | float) or not -VALUE_MAX <= value <= VALUE_MAX:
-        raise InvalidSample(
-            f"value {value!r:.100} is not valid: use a finite number, at most {VALUE_MAX:g} in magnitude"
-        )
-    return float(value)
+    number = value if isinstance(value, int | float) else to_number(value)
+    if number is None or not (-VALUE_MAX <= number <= VALUE_MAX or number != number):
+        raise InvalidSample(f"value {value!r:.100} is not valid: use a number, at most {VALUE_MAX:g} in magnitude")
+    return float(number)
 
 
 def check_timestamp(timestamp: object) -> int:
-    """Return `timestamp` in whole unix seconds, floored.
+    """Return a number of unix seconds, or a datetime (a naive one is in local time), in whole unix seconds, floored.
 
-    :raises InvalidSample: when it is not a number of at least 0 and less than TIMESTAMP_END.
+    :raises InvalidSample: when it is neither, or not at least 0 and less than TIMESTAMP_END.
     """
-    if isinstance(timestamp, bool) or not isinstance(timestamp, int | float) or not 0 <= timestamp < TIMESTAMP_END:
-        raise InvalidSample(f"timestamp {timestamp!r:.100} is not valid: use unix seconds")
-    return math.floor(timestamp)
+    seconds = timestamp if type(timestamp) in (int, float) else to_unix_seconds(timestamp)
+    if not isinstance(seconds, int | float) or not 0 <= seconds < TIMESTAMP_END:
+        raise InvalidSample(f"timestamp {timestamp!r:.100} is not valid: use unix seconds or a datetime, from 1970 on")
+    return math.floor(seconds)
 
 
 def _is_name(name: str) -> bool:

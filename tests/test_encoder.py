@@ -2,9 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +42,12 @@ GOOD: list[tuple[tuple[Any, ...], list[bytes]]] = [
     (("a", 10**100), [b"a 1" + b"0" * 100]),
     (("a", -1e100), [b"a -1e+100"]),
     (("a", 1, 2**60 - 1), [b"a 1 1152921504606846975"]),
+    (("a", float("nan")), [b"a nan"]),
+    (("a", Decimal("0.1")), [b"a 0.1"]),
+    (("a", Fraction(1, 4)), [b"a 0.25"]),
+    (("a", timedelta(milliseconds=250)), [b"a 0.25"]),
+    (("a", numpy.float32(0.5), numpy.int64(1700000001)), [b"a 0.5 1700000001"]),
+    (([("a", numpy.int64(3), numpy.datetime64("2023-11-14T22:13:21"))],), [b"a 3.0 1700000001"]),
 ]
 
 BAD: list[tuple[tuple[Any, ...], str]] = [
@@ -49,9 +58,10 @@ BAD: list[tuple[tuple[Any, ...], str]] = [
     (("\ud800",), "name"),
     (("a", "1"), "value '1'"),
     (("a", None), "value None"),
-    (("a", float("nan")), "value nan"),
     (("a", float("inf")), "value inf"),
     (("a", 2 * 10**100), "value 2000"),
+    (("a", Decimal("1e101")), "value Decimal('1E+101')"),
+    (("a", 1, timedelta(1)), "timestamp datetime.timedelta"),
     (("a", -(10**400)), "value -1000"),
     (("a", 1, -1), "timestamp -1"),
     (("a", 1, 2**60), "timestamp 1152921504606846976"),

@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     "prefix": "",
     "install_admin": False,
     "middleware_names": "path",
+    "middleware_ignore": (),
     "http_host": "127.0.0.1",
     "http_port": 8900,
     "read_token": (),
@@ -82,6 +83,13 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
         (False, False),
     ],
     "TALLY_MIDDLEWARE_NAMES": [("path", "path"), ("route", "route")],
+    "TALLY_MIDDLEWARE_IGNORE": [
+        ("", ()),
+        (None, ()),
+        ("requests.*.404, requests.get.health", ("requests.*.404", "requests.get.health")),
+        (["requests.[^p]*"], ("requests.[^p]*",)),
+        ("x" * 1024, ("x" * 1024,)),
+    ],
     "TALLY_HTTP_HOST": [*ADDRESSES],
     "TALLY_HTTP_PORT": [*PORTS],
     "TALLY_READ_TOKEN": [*TOKENS],
@@ -123,6 +131,10 @@ BAD: dict[str, tuple[str, list[object]]] = {
     "TALLY_MIDDLEWARE_NAMES": (
         "is not a way of naming: use path or route",
         ["", "Path", " route", None, b"path", True],
+    ),
+    "TALLY_MIDDLEWARE_IGNORE": (
+        "is not a list of globs: use globs without white space, separated by single commas",
+        ["a,", ",", "a,,b", "a b", "x" * 1025, [""], ["a\tb"], 5, [None], [b"a"]],
     ),
     "TALLY_HTTP_HOST": (
         "is not an address: use an IP address or a host name, without a port",

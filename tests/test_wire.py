@@ -450,14 +450,10 @@ def test_values_from_python(value: Any) -> None:
     assert (float, float(value)) == (type(found), found)
 
 
-@pytest.mark.parametrize(
-    "value", [math.nan, math.inf, -math.inf, 1.1e100, 10**100 * 2, -(10**400), "1", b"1", None, 1j, [1]]
-)
+@pytest.mark.parametrize("value", [math.inf, -math.inf, 1.1e100, 10**100 * 2, -(10**400), "1", b"1", None, 1j, [1]])
 def test_no_values_from_python(value: Any) -> None:
     """Anything else is an error that names it and what would be right."""
-    with pytest.raises(
-        InvalidSample, match=r"^value .* is not valid: use a finite number, at most 1e\+100 in magnitude$"
-    ):
+    with pytest.raises(InvalidSample, match=r"^value .* is not valid: use a number, at most 1e\+100 in magnitude$"):
         check_value(value)
 
 
@@ -473,5 +469,7 @@ def test_timestamps_from_python(timestamp: Any, expected: int) -> None:
 @pytest.mark.parametrize("timestamp", [-1, -0.5, 2**60, math.nan, math.inf, True, "1", None])
 def test_no_timestamps_from_python(timestamp: Any) -> None:
     """Anything else is an error that names it."""
-    with pytest.raises(InvalidSample, match=r"^timestamp .* is not valid: use unix seconds$"):
+    with pytest.raises(
+        InvalidSample, match=r"^timestamp .* is not valid: use unix seconds or a datetime, from 1970 on$"
+    ):
         check_timestamp(timestamp)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from threading import Lock
 
 from tally.engine.commit import Outcome
@@ -23,7 +22,7 @@ class Posted:
         with self._lock:
             self._lines += lines
             for slug, outcome in outcomes.items():
-                self._samples.update({(slug, each): count for each, count in asdict(outcome).items()})
+                self._samples.update({(slug, each): count for each, count in outcome.counts().items()})
 
     def lines(self) -> dict[str, int]:
         """Return how many lines had each outcome."""

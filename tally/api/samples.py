@@ -11,7 +11,6 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -192,7 +191,7 @@ def _count(call: Call, targets: list[Target], lines: Lines, result: Result) -> N
 
 
 def _told(lines: Lines, targets: Targets, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-    archives = {slug: asdict(outcome) for slug, outcome in outcomes.items()}
+    archives = {slug: outcome.counts() for slug, outcome in outcomes.items()}
     errors = {slug: {"error": error} for slug, error in targets.errors.items()}
     return {
         "accepted": lines.accepted,

@@ -7,10 +7,10 @@ same file.
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat, SupportsIndex
 
 from tally.engine import schema, sql, statements
 from tally.engine.answer import Answer
@@ -24,6 +24,10 @@ from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
 from tally.errors import ArchiveUnavailable, InvalidQuestion, InvalidSample
 from tally.wire import Sample, check_name, check_timestamp, check_value
+
+# A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
+Value = SupportsFloat | SupportsIndex | timedelta
+Time = SupportsFloat | SupportsIndex | datetime
 
 PATTERN_DEPTH = 3
 # So many steps of SQLite's machine are run before the time is looked at: each may be the comparison of a long glob.
@@ -90,8 +94,11 @@ class Archive:
             edit(connection, definition, changed)
         return changed
 
-    def record(self, samples: Iterable[tuple[str, float, float]]) -> Outcome:
-        """Store `(name, value, unix seconds)` samples in one durable transaction, whatever their age and name.
+    def record(self, samples: Iterable[tuple[str, Value, Time]]) -> Outcome:
+        """Store `(name, value, time)` samples in one durable transaction, whatever their age and name.
+
+        A value is a real number of any type or a timedelta, which counts its seconds. A time is in unix seconds or a
+        datetime, a naive one in local time. A sample whose value is NaN is counted as empty and not stored.
 
         What is past the retention goes with the next commit. For samples that are routed by pattern and refused when
         they are too old, see `Catalog.record`.
@@ -99,7 +106,8 @@ class Archive:
         :raises InvalidSample: when one is not valid; then none is stored.
         :raises ArchiveUnavailable: also when the archive is not enabled.
         """
-        return self._commit(rolled_up(samples), Rules(self._clock(), take_expired=True))
+        cells, empty = roll_up(samples)
+        return replace(self._commit(cells, Rules(self._clock(), take_expired=True)), empty=empty)
 
     def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
         """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
@@ -162,7 +170,7 @@ class Archive:
         :raises InvalidQuestion: when a glob is not one.
         :raises QueryTimeout: when it lasts longer than `timeout_s`.
         """
-        statement = sql.names(tuple(parse_glob("q", glob) for glob in ((q,) if isinstance(q, str) else q)))
+        statement = sql.names(tuple(parse_glob(*each) for each in _texts({"q": q})))
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         with schema.opened(self.path) as connection:
             connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
@@ -211,28 +219,49 @@ class Archive:
         return self.ask(question).rows()
 
 
-def rolled_up(samples: Iterable[tuple[str, float, float]]) -> Cells:
-    """Return the cells of `(name, value, unix seconds)` samples, in buckets of one second.
+def rolled_up(samples: Iterable[tuple[str, Value, Time]]) -> Cells:
+    """Return the cells of `(name, value, time)` samples, in buckets of one second; raises as `roll_up`."""
+    return roll_up(samples)[0]
+
+
+def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
+    """Return the cells of `(name, value, time)` samples, in buckets of one second, and how many samples are empty.
 
     :raises InvalidSample: when one is no such tuple, or a name, value or timestamp breaks a rule of the wire format.
     """
     rollup = Rollup(1)
+    empty = 0
     for item in samples:
         try:
             name, value, timestamp = item
         except (TypeError, ValueError):
             raise InvalidSample(f"sample {item!r:.100} is not valid: use (name, value, unix seconds)") from None
-        rollup.add_sample(Sample(check_name(name), check_value(value), check_timestamp(timestamp)))
-    return rollup.take()
+        sample = Sample(check_name(name), check_value(value), check_timestamp(timestamp))
+        if math.isnan(sample.value):
+            empty += 1
+        else:
+            rollup.add_sample(sample)
+    return rollup.take(), empty
 
 
 def _texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Yield Python values as the text that the same parameters have in a URL, so that one parser judges both."""
+    """Yield Python values as the text that the same parameters have in a URL, so that one parser judges both.
+
+    :raises InvalidQuestion: when a value is bytes, whose encoding nobody has told.
+    """
     for name, value in parameters.items():
-        if value is None:
-            continue
-        for item in value if isinstance(value, (list, tuple)) else (value,):
-            yield name, item.astimezone().isoformat() if isinstance(item, datetime) else str(item)
+        if isinstance(value, bytes | bytearray):
+            raise InvalidQuestion(f"parameter {name!r} is {value!r:.100}: use text instead of bytes")
+        if value is not None:
+            items = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+            yield from ((name, _text(item)) for item in items)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, datetime):
+        return str(value)
+    # Subclasses of datetime have an `astimezone` of their own; all of them agree on `timestamp`.
+    return datetime.fromtimestamp(value.timestamp(), UTC).isoformat()
 
 
 def _shown(aggregate: str | None, values: list[Any]) -> Any:

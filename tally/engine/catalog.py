@@ -4,11 +4,12 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tally.engine import glob, schema
-from tally.engine.archive import Archive, rolled_up
+from tally.engine.archive import Archive, Time, Value, roll_up
 from tally.engine.backup import Progress, backup
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition, is_slug
@@ -141,16 +142,17 @@ class Catalog:
             raise ArchiveExists(f"archive {slug!r} exists: take another slug, or replace it (--replace, replace=True)")
         return archive
 
-    def record(self, samples: Iterable[tuple[str, float, float]], *, max_names: int = 0) -> dict[str, Outcome]:
+    def record(self, samples: Iterable[tuple[str, Value, Time]], *, max_names: int = 0) -> dict[str, Outcome]:
         """Store samples in every enabled archive whose pattern matches, one transaction an archive.
 
         Return what became of them by slug; samples past an archive's retention or name limit are counted, not stored.
+        Values and times are as for `Archive.record`.
 
         :raises InvalidSample: when one is not valid; then none is stored.
         :raises NotAnArchive, ArchiveUnavailable: the first error of an archive, after all others have their samples.
         """
         now = self.now()
-        cells = rolled_up(samples)
+        cells, empty = roll_up(samples)
         outcomes: dict[str, Outcome] = {}
         errors: list[TallyError] = []
         for archive in self.archives():
@@ -158,7 +160,8 @@ class Catalog:
                 definition = archive.definition()
                 if definition.enabled:
                     kept = glob.select(cells, definition.pattern)
-                    outcomes[archive.slug] = archive.commit(kept, now=now, max_names=max_names)
+                    outcome = archive.commit(kept, now=now, max_names=max_names)
+                    outcomes[archive.slug] = replace(outcome, empty=empty)
             except UnknownArchive:
                 continue  # It was deleted since the directory was read.
             except TallyError as error:

@@ -41,11 +41,19 @@ EXPIRE_ROWS = 50_000
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the samples of one commit: `stored`, too old (`expired`), or of one name too many."""
+    """What became of the samples of one commit: `stored`, too old (`expired`), or of one name too many.
+
+    `empty` counts those whose value is NaN: there was no measurement, so none is stored and none is lost.
+    """
 
     stored: int = 0
     expired: int = 0
     cardinality: int = 0
+    empty: int = 0
+
+    def counts(self) -> dict[str, int]:
+        """Return how many samples came to the archive, by what became of them."""
+        return {"stored": self.stored, "expired": self.expired, "cardinality": self.cardinality}
 
 
 class Rules(NamedTuple):

@@ -6,14 +6,15 @@ A response ends with its last chunk; what an app does after that is not timed.
 """
 
 import logging
+from dataclasses import dataclass
+from http import HTTPStatus
 from time import perf_counter
-from typing import NamedTuple
 
 from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tally.client import current
-from tally.integrations.names import by_path, by_route, check_way
+from tally.integrations.names import by_path, by_route, check_way, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.integrations.templates import Templates
 from tally.wire import NAME_MAX_BYTES
@@ -21,12 +22,17 @@ from tally.wire import NAME_MAX_BYTES
 logger = logging.getLogger("tally.asgi")
 
 
-class Request(NamedTuple):
-    """A request: its scope, in which the app leaves who answered, and the app and root path that stood there before."""
+@dataclass(slots=True)
+class Request:
+    """A request: its scope, in which the app leaves who answered, the app and root path that stood there before.
+
+    `status` is that of the response, and 0 until it starts.
+    """
 
     scope: Scope
     app: object
     root: str
+    status: int = 0
 
 
 class TimingMiddleware:
@@ -42,6 +48,7 @@ class TimingMiddleware:
         self._app = app
         self._is_by_route = check_way(names) == "route"
         self._limit = NAME_MAX_BYTES - len(settings.prefix.encode())
+        self._ignored = settings.middleware_ignore
         self._sender = Sender(self._name, logger)
         # Writing into the archives waits for the disk.
         self._waits = not settings.host
@@ -58,6 +65,8 @@ class TimingMiddleware:
 
         async def watched(message: Message) -> None:
             nonlocal is_over
+            if message["type"] == "http.response.start":
+                request.status = message["status"]
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body") and not is_over:
                 is_over = True
@@ -82,8 +91,16 @@ class TimingMiddleware:
         scope = request.scope
         if "tally" in scope:
             return None
-        if self._is_by_route and (templates := self._templates_of(request)):
-            return by_route(scope["method"], templates.of(scope, request.root), self._limit)
+        name = self._named(request, self._templates_of(request))
+        return None if is_ignored(name, self._ignored) else name
+
+    def _named(self, request: Request, templates: Templates | None) -> str:
+        scope = request.scope
+        route = templates.of(scope, request.root) if templates else None
+        if route is None and request.status == HTTPStatus.NOT_FOUND:
+            return not_found(scope["method"], self._limit)
+        if self._is_by_route and templates:
+            return by_route(scope["method"], route, self._limit)
         return by_path(scope["method"], scope["path"], self._limit)
 
     def _templates_of(self, request: Request) -> Templates | None:

@@ -1,19 +1,27 @@
-"""What a request is called: `requests.<method>` and its path, or the route that it took, with dots for slashes.
+"""Names of requests: `requests.<method>` and the path, or the route that matched it, with dots for slashes.
 
     POST /myapp/some-page/update/    requests.post.myapp.some-page.update
     GET /                            requests.get
     GET /articles/7/                 requests.get.articles.7, by route requests.get.articles.<int:pk>
+    GET /wp-login.php                requests.get.404 where no route matches, so that a scanner makes one name only
 
 Every name that comes from here is one that a sample may have. How a framework writes its routes is left to its adapter.
 """
 
 import re
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from tally.errors import InvalidSetting
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 WAYS = ("path", "route")
-# What a path that no route matches is called by route; no route looks like this.
+# Stands for the route of a request that something answered before it was routed; no route looks like this.
 UNMATCHED = "<unmatched>"
+# Stands for the path of a request that no route matches.
+NOT_FOUND = "404"
 
 _NOT_IN_NAME = re.compile(r"[\s\x00-\x1f\x7f-\x9f]")
 
@@ -40,3 +48,22 @@ def by_path(method: str | None, path: str, limit_bytes: int) -> str:
 def by_route(method: str | None, route: str | None, limit_bytes: int) -> str:
     """Return the name of a request by the route that it took, None where it took none, as `by_path`."""
     return by_path(method, UNMATCHED if route is None else route, limit_bytes)
+
+
+def not_found(method: str | None, limit_bytes: int) -> str:
+    """Return the name of a request whose path no route matches."""
+    return by_path(method, NOT_FOUND, limit_bytes)
+
+
+def is_ignored(name: str, globs: tuple[str, ...]) -> bool:
+    """Return whether a name matches one of the globs of TALLY_MIDDLEWARE_IGNORE."""
+    return any(matches(name) for matches in _matchers(globs))
+
+
+@lru_cache(8)
+def _matchers(globs: tuple[str, ...]) -> "tuple[Callable[[str], object], ...]":
+    if not globs:
+        return ()
+    from tally.engine.glob import matcher  # Loads the engine, which a site may not need otherwise.
+
+    return tuple(matcher(glob) for glob in globs)

@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tally.client import current
-from tally.integrations.names import by_path, by_route, check_way
+from tally.integrations.names import NOT_FOUND, by_path, by_route, check_way, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.wire import NAME_MAX_BYTES
 
@@ -27,16 +27,21 @@ class Request:
     While Flask answers, its own request stands in `environ`; the rule that it matched is noted when the answer starts.
     """
 
-    __slots__ = ("environ", "is_of_flask", "rule", "script")
+    __slots__ = ("environ", "is_of_flask", "rule", "script", "status")
 
     def __init__(self, environ: "WSGIEnvironment") -> None:
         self.environ = environ
         self.script: str = environ.get("SCRIPT_NAME", "")
         self.is_of_flask = False
         self.rule: str | None = None
+        self.status = ""
 
-    def note(self) -> None:
-        """Note the rule. An app that is mounted within has a script name of its own, and rules that begin after it."""
+    def note(self, status: str) -> None:
+        """Note the status line and the rule.
+
+        An app that is mounted within has a script name of its own, and rules that begin after it.
+        """
+        self.status = status
         asked: Any = self.environ.get("werkzeug.request")
         self.is_of_flask = hasattr(asked, "url_rule")
         if self.is_of_flask and asked.url_rule is not None:
@@ -52,7 +57,9 @@ class TimingMiddleware:
     def __init__(self, app: "WSGIApplication", *, names: str = "route") -> None:
         self._app = app
         self._is_by_route = check_way(names) == "route"
-        self._limit = NAME_MAX_BYTES - len(current().prefix.encode())
+        settings = current()
+        self._limit = NAME_MAX_BYTES - len(settings.prefix.encode())
+        self._ignored = settings.middleware_ignore
         self._sender = Sender(self._name, logger)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -60,9 +67,9 @@ class TimingMiddleware:
         began = perf_counter()
         request = Request(environ)
 
-        def started(*arguments: Any) -> Callable[[bytes], object]:
-            request.note()
-            return start_response(*arguments)
+        def started(status: str, *arguments: Any) -> Callable[[bytes], object]:
+            request.note(status)
+            return start_response(status, *arguments)
 
         try:
             body = self._app(environ, started)
@@ -82,10 +89,16 @@ class TimingMiddleware:
         return Body(body, end)
 
     def _name(self, request: Request) -> str | None:
+        name = self._named(request)
+        return None if is_ignored(name, self._ignored) else name
+
+    def _named(self, request: Request) -> str:
         environ = request.environ
         method = environ["REQUEST_METHOD"]
         # Flask takes its request away in the end, also from an exception that it does not answer.
         is_of_flask = request.is_of_flask or environ.get("werkzeug.request", request) is None
+        if request.rule is None and request.status.startswith(NOT_FOUND):
+            return not_found(method, self._limit)
         if self._is_by_route and is_of_flask:
             return by_route(method, request.rule, self._limit)
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")

@@ -39,7 +39,7 @@ def test_every_request_arrives(server: str, tmp_path: Path) -> None:
     assert {
         "requests.get.articles.<int:pk>": ARTICLES,
         "requests.get.broken": 1,
-        "requests.get.<unmatched>": 1,
+        "requests.get.404": 1,
         "requests.get.stream": 1,
     } == {name: count for name, (count, *_) in stored.items()}
     assert STREAMED_S <= stored["requests.get.stream"][1] < LIMIT_S

@@ -47,7 +47,7 @@ def test_fastapi(collector: Receiver) -> None:
     targets = ("/articles/7", "/monitor/", "/monitor/healthz", "/nowhere")
     assert [200, 200, 200, 404] == asyncio.run(ask(run(fastapi, mount), *targets))
     names = [line.split()[0].decode() for line in collector.lines(2)]
-    assert ["requests.get.articles.<pk>", "requests.get.<unmatched>"] == names
+    assert ["requests.get.articles.<pk>", "requests.get.404"] == names
     assert collector.nothing()
     assert all(f"`{name}`" in PAGE for name in names)
 

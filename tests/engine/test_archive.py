@@ -9,10 +9,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy
+import pandas
 import pytest
 
 from tally.engine import Archive, Catalog, Definition, Outcome, Summary, schema
@@ -189,7 +192,6 @@ def test_disabled(archive: Archive) -> None:
         ("", 1, T),
         ("a b", 1, T),
         ("a" * 256, 1, T),
-        ("a", float("nan"), T),
         ("a", 1e101, T),
         ("a", "1", T),
         ("a", 1, -1),
@@ -440,3 +442,51 @@ def test_nothing_stays_open(archive: Archive) -> None:
     targets = [each.readlink() for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
     assert [] == [target for target in targets if str(target).startswith(str(archive.path))]
     assert 3 == row_count(archive)
+
+
+def test_record_takes_what_python_programs_have(tmp_path: Path) -> None:
+    """Numbers and times of any type are stored, by an archive and by a catalog; NaN is counted and not stored."""
+    catalog = Catalog(tmp_path, clock=lambda: T)
+    archive = catalog.create("daily", resolution=10)
+    samples: list[Any] = [
+        ("a", Decimal("0.25"), datetime.fromtimestamp(T, UTC)),
+        ("a", timedelta(seconds=1.5), datetime.fromtimestamp(T)),
+        ("a", numpy.float32(0.25), numpy.int64(T)),
+        ("a", numpy.int64(2), numpy.datetime64(T, "s")),
+        ("a", float("nan"), T),
+    ]
+    assert Outcome(stored=4, empty=1) == archive.record(samples)
+    assert {"daily": Outcome(stored=4, empty=1)} == catalog.record(samples)
+    assert {"a": {T // 10 * 10: {"count": 8, "sum": 8.0, "avg": 1.0, "min": 0.25, "max": 2.0}}} == archive.values()
+
+
+@pytest.mark.parametrize("make", [list, tuple, set, iter, dict.fromkeys, lambda globs: (glob for glob in globs)])
+def test_globs_of_any_iterable_are_asked_for(archive: Archive, make: Callable[[list[str]], Any]) -> None:
+    """A question never answers nothing because its globs came as an iterator."""
+    name, *_ = archive.names()
+    assert [name] == archive.names(make([name]))
+    assert [name] == list(archive.values("sum", q=make([name])))
+
+
+def test_bytes_are_no_parameter(archive: Archive) -> None:
+    """The error says so, where the text of bytes would be a glob that matches nothing."""
+    asks: tuple[Callable[..., Any], ...] = (archive.names, archive.values)
+    for ask in asks:
+        with pytest.raises(InvalidQuestion, match=r"parameter 'q' is b'a': use text instead of bytes"):
+            ask(q=b"a")
+
+
+@pytest.mark.parametrize(
+    "since",
+    [
+        datetime.fromtimestamp(T, UTC),
+        datetime.fromtimestamp(T, timezone(timedelta(hours=2))),
+        datetime.fromtimestamp(T),
+        pandas.Timestamp(T, unit="s", tz="UTC"),
+        pandas.Timestamp(T, unit="s", tz="America/New_York"),
+        numpy.datetime64(T, "s"),
+    ],
+)
+def test_a_datetime_of_any_type_is_a_time(archive: Archive, since: Any) -> None:
+    """The moment counts, whichever library holds it."""
+    assert archive.values(since=T) == archive.values(since=since)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tally.errors import InvalidSetting
-from tally.integrations.names import by_path, by_route, check_way
+from tally.integrations.names import by_path, by_route, check_way, is_ignored, not_found
 from tally.wire import NAME_MAX_BYTES, check_name
 
 
@@ -74,3 +74,28 @@ def test_ways_of_naming() -> None:
     assert ["path", "route"] == [check_way(way) for way in ("path", "route")]
     with pytest.raises(InvalidSetting, match="names='view' is not a way of naming: use path or route"):
         check_way("view")
+
+
+@pytest.mark.parametrize(
+    ("method", "limit", "expected"),
+    [("GET", NAME_MAX_BYTES, "requests.get.404"), ("MY METHOD", NAME_MAX_BYTES, "requests.my_method.404"),
+     ("GET", 15, "requests.get.40")],
+)  # fmt: skip
+def test_what_no_route_matches_has_one_name_for_each_method(method: str, limit: int, expected: str) -> None:
+    """The path has no part in it, and the limit holds."""
+    assert expected == not_found(method, limit)
+
+
+@pytest.mark.parametrize(
+    ("globs", "expected"),
+    [
+        ((), False),
+        (("requests.get.health",), True),
+        (("requests.get.healt",), False),
+        (("requests.post.*", "*.health"), True),
+        (("requests.post.*", "*.Health"), False),
+    ],
+)
+def test_a_name_is_ignored_by_globs(globs: tuple[str, ...], expected: bool) -> None:
+    """Any glob may match, each the whole name, and case counts."""
+    assert expected is is_ignored("requests.get.health", globs)

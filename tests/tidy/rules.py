@@ -20,7 +20,7 @@ PARAMETERS, POSITIONAL_OPTIONS = 5, 2
 
 # From the bottom up: a part may import itself and what is below it.
 LAYERS = (
-    {"errors"},
+    {"errors", "conversion"},
     {"wire"},
     {"statsd"},
     {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},

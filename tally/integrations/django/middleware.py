@@ -17,7 +17,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from tally.errors import InvalidSetting
 from tally.integrations.django.names import by_route
 from tally.integrations.django.settings import current
-from tally.integrations.names import by_path
+from tally.integrations.names import by_path, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.settings import Settings
 from tally.wire import NAME_MAX_BYTES
@@ -94,15 +94,19 @@ class PageTimingMiddleware:
 
 
 def _name(request: HttpRequest) -> str | None:
-    """Return what the request is called, None where it is for a page of tally's own."""
+    """Return the name of the request, None where it is for a page of tally's own or to be ignored."""
     settings = current()
     match = request.resolver_match or _resolved(request)
     if match is not None and match.app_names and _is_own(match.app_names, settings):
         return None
     limit = NAME_MAX_BYTES - len(settings.prefix.encode())
-    if settings.middleware_names == "route":
-        return by_route(request.method, match, limit)
-    return by_path(request.method, request.path, limit)
+    if match is None:
+        name = not_found(request.method, limit)
+    elif settings.middleware_names == "route":
+        name = by_route(request.method, match, limit)
+    else:
+        name = by_path(request.method, request.path, limit)
+    return None if is_ignored(name, settings.middleware_ignore) else name
 
 
 def _is_own(app_names: list[str], settings: Settings) -> bool:

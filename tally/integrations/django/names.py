@@ -21,9 +21,9 @@ ROUTES = 1024
 _REGEX = re.compile(r"[\^$\\(]")
 
 
-def by_route(method: str | None, match: ResolverMatch | None, limit_bytes: int) -> str:
-    """Return the name of a request by the URL pattern that it matched, None where there was none."""
-    return names.by_route(method, None if match is None else _path(match.route), limit_bytes)
+def by_route(method: str | None, match: ResolverMatch, limit_bytes: int) -> str:
+    """Return the name of a request by the URL pattern that it matched."""
+    return names.by_route(method, _path(match.route), limit_bytes)
 
 
 @lru_cache(ROUTES)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
 
 from tests.integrations.doubles import Unexpected
@@ -38,7 +38,14 @@ async def stream_async(_: HttpRequest) -> StreamingHttpResponse:
     return StreamingHttpResponse(parts())
 
 
+def missing(_: HttpRequest) -> HttpResponse:
+    """Find nothing, where a URL pattern matched."""
+    raise Http404
+
+
 urlpatterns = [
+    path("missing/", missing),
+    re_path(r"^[ab]+/?\Z", page),
     path("", page),
     path("articles/<int:pk>/", page),
     re_path(r"^archive/(?P<year>[0-9]{4})/\Z", page),

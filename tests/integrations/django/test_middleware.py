@@ -78,8 +78,9 @@ def names(site: Site, count: int = 1) -> list[str]:
         ("POST", "/articles/7/", "requests.post.articles.7"),
         ("GET", "/articles/7/?page=2", "requests.get.articles.7"),
         ("HEAD", "/archive/2024/", "requests.head.archive.2024"),
-        ("GET", "/nowhere/else/", "requests.get.nowhere.else"),
-        ("GET", "/articles/7", "requests.get.articles.7"),
+        ("GET", "/nowhere/else/", "requests.get.404"),
+        ("POST", "/nowhere/else/", "requests.post.404"),
+        ("GET", "/articles/7", "requests.get.404"),
         ("GET", "/broken/", "requests.get.broken"),
         ("GET", "/admin/login/", "requests.get.admin.login"),
     ],
@@ -97,7 +98,7 @@ def test_each_request_is_sent_by_its_path(method: str, target: str, expected: st
         ("/", "requests.get"),
         ("/articles/7/", "requests.get.articles.<int:pk>"),
         ("/archive/2024/", "requests.get.archive.<year>"),
-        ("/nowhere/else/", "requests.get.<unmatched>"),
+        ("/nowhere/else/", "requests.get.404"),
     ],
 )
 def test_requests_are_sent_by_route(target: str, expected: str, ask: Ask, site: Site) -> None:
@@ -105,6 +106,40 @@ def test_requests_are_sent_by_route(target: str, expected: str, ask: Ask, site: 
     site.set(TALLY_MIDDLEWARE_NAMES="route")
     ask("GET", target)
     assert [expected] == names(site)
+
+
+@pytest.mark.parametrize("naming", ["path", "route"])
+def test_a_scanner_makes_one_name(naming: str, ask: Ask, site: Site) -> None:
+    """Paths that no URL pattern resolves share a name, however many there are."""
+    site.set(TALLY_MIDDLEWARE_NAMES=naming)
+    for number in range(20):
+        ask("GET", f"/wp-content/{number}.php")
+    assert {"requests.get.404"} == set(names(site, 20))
+
+
+def test_a_page_that_answers_404_keeps_its_name(ask: Ask, site: Site) -> None:
+    """A pattern resolved the request, so its name is one that the site has chosen."""
+    ask("GET", "/missing/")
+    assert ["requests.get.missing"] == names(site)
+
+
+@pytest.mark.parametrize(
+    ("ignored", "expected"),
+    [
+        ("requests.get.articles.*", ["requests.get"]),
+        (["requests.get.archive.*", "requests.get"], ["requests.get.articles.7"]),
+        ("requests.get", ["requests.get.articles.7"]),
+        ("requests.get.article", ["requests.get.articles.7", "requests.get"]),
+        ("*", []),
+    ],
+)
+def test_ignored_names_are_not_sent(ignored: Any, expected: list[str], ask: Ask, site: Site) -> None:
+    """TALLY_MIDDLEWARE_IGNORE has globs, which match a whole name."""
+    site.set(TALLY_MIDDLEWARE_IGNORE=ignored)
+    ask("GET", "/articles/7/")
+    ask("GET", "/")
+    assert expected == names(site, len(expected))
+    assert site.collector.nothing()
 
 
 @pytest.mark.parametrize("naming", ["path", "route"])
@@ -121,7 +156,7 @@ def test_own_pages_are_known_wherever_they_are_included(ask: Ask, site: Site) ->
     site.set(ROOT_URLCONF="tests.integrations.django.elsewhere")
     ask("GET", "/de/metrics/healthz")
     ask("GET", "/_tally/healthz")
-    assert ["requests.get._tally.healthz"] == names(site)
+    assert ["requests.get.404"] == names(site)
     assert site.collector.nothing()
 
 
