@@ -1,4 +1,4 @@
-"""The file format of an archive, and how its file is made, opened and deleted. All DDL stands here.
+"""The file format of an archive, and how its file is made, opened and deleted. Its tables stand in `ddl`.
 
     meta                names                data (key bucket, id)                       data_by_name (sealed rows only)
     +-----+-------+     +----+------+        +--------+----+-------+-----+-----+-----+--------+   +----+--------+-- - -
@@ -23,7 +23,6 @@ DELETE mode until the first commit to it.
 
 import ctypes
 import os
-import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -32,7 +31,7 @@ from urllib.parse import quote
 
 import apsw
 
-from tally.engine import marks, sql, statements
+from tally.engine import ddl, marks, sql, statements
 from tally.engine.aside import aside, beside, publish, remove, sync_directory
 from tally.engine.definition import PROPERTIES, Definition
 from tally.errors import (
@@ -72,50 +71,6 @@ SILENT: dict[type[Exception], str] = {
     apsw.FullError: "database or disk is full", apsw.IOError: "disk I/O error",
     apsw.ReadOnlyError: "attempt to write a readonly database", apsw.CorruptError: "database disk image is malformed",
 }  # fmt: skip
-
-DDL = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE data (
-    bucket INTEGER NOT NULL,
-    id     INTEGER NOT NULL,
-    count  NUMERIC NOT NULL,
-    sum    REAL NOT NULL,
-    min    REAL NOT NULL,
-    max    REAL NOT NULL,
-    sealed INTEGER NOT NULL,
-    PRIMARY KEY (bucket, id)
-) WITHOUT ROWID;
-CREATE INDEX data_by_name ON data (id, bucket, count, sum, min, max, sealed) WHERE sealed;
-CREATE TABLE totals (
-    bucket INTEGER PRIMARY KEY,
-    count  NUMERIC NOT NULL,
-    sum    REAL NOT NULL,
-    min    REAL NOT NULL,
-    max    REAL NOT NULL
-);
-CREATE TABLE blocks (
-    block INTEGER NOT NULL,
-    id    INTEGER NOT NULL,
-    count NUMERIC NOT NULL,
-    sum   REAL NOT NULL,
-    min   REAL NOT NULL,
-    max   REAL NOT NULL,
-    PRIMARY KEY (block, id)
-) WITHOUT ROWID;
-CREATE TABLE deliveries (
-    id          INTEGER PRIMARY KEY,
-    key         TEXT NOT NULL UNIQUE,
-    digest      BLOB NOT NULL,
-    second      INTEGER NOT NULL,
-    stored      INTEGER NOT NULL,
-    expired     INTEGER NOT NULL,
-    cardinality INTEGER NOT NULL
-);
-CREATE VIEW cells AS
-    SELECT bucket, name, count, sum, sum / count AS avg, min, max FROM data JOIN names USING (id);
-"""
-OBJECTS = tuple(re.findall(r"CREATE (?:TABLE|INDEX|VIEW) (\w+)", DDL))
 
 
 def file_size(path: Path) -> int | None:
@@ -157,7 +112,7 @@ def _build(path: Path, definition: Definition) -> None:
         with transaction(connection):
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", USER_VERSION)
-            connection.execute(DDL).fetchall()
+            connection.execute(ddl.ARCHIVE).fetchall()
             write_definition(connection, definition)
             for mark, first in marks.FIRST.items():
                 write_meta(connection, mark, first)
@@ -280,11 +235,11 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     if file_size(path) is None:
         raise UnknownArchive(f"there is no archive {path.stem!r}")
     with translated(path):
-        connection = _open(Path(os.path.realpath(path)), write=write)
+        connection = open_file(Path(os.path.realpath(path)), write=write)
         try:
-            _set_up(connection, write=write)
             _check_format(connection, path)
             if write:
+                connection.pragma("cache_size", -WRITE_CACHE_KIB)
                 connection.pragma("journal_mode", "wal")  # A backup comes without.
         except BaseException:
             close(connection)
@@ -292,12 +247,28 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     return connection
 
 
-def _open(path: Path, *, write: bool) -> apsw.Connection:
-    """Open a file for writing where that may be, for readers too: only then the last one to close tidies its WAL away.
+def open_file(path: Path, *, write: bool) -> apsw.Connection:
+    """Open and set up a file, whichever of tally's it is; close it by `close`.
+
+    It is opened for writing where that may be, for readers too: only then the last one to close tidies its WAL away.
 
     Who may not write there cannot join in the WAL, and takes the file for one that nobody changes: right for a copy,
     not for an archive that a collector writes.
+
+    :raises ArchiveUnavailable: when it is to be written and may not be, or is an archive of others that is in use.
     """
+    connection = _open(path, write=write)
+    try:
+        connection.set_busy_timeout(BUSY_TIMEOUT_MS)
+        connection.pragma("synchronous", "full")
+        connection.pragma("query_only", not write)
+    except BaseException:
+        close(connection)
+        raise
+    return connection
+
+
+def _open(path: Path, *, write: bool) -> apsw.Connection:
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
         return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     if write:
@@ -306,14 +277,6 @@ def _open(path: Path, *, write: bool) -> apsw.Connection:
         raise ArchiveUnavailable(f"{path}: cannot be read: it has a -wal beside it, and is read-only")
     uri = f"file:{quote(str(path))}?immutable=1"
     return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
-
-
-def _set_up(connection: apsw.Connection, *, write: bool) -> None:
-    connection.set_busy_timeout(BUSY_TIMEOUT_MS)
-    connection.pragma("synchronous", "full")
-    connection.pragma("query_only", not write)
-    if write:
-        connection.pragma("cache_size", -WRITE_CACHE_KIB)
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:
@@ -344,7 +307,7 @@ def damage(connection: apsw.Connection) -> list[str]:
     if found := _integrity(connection):
         return found
     objects = {name for (name,) in connection.execute(statements.OBJECTS)}
-    if missing := [name for name in OBJECTS if name not in objects]:
+    if missing := [name for name in ddl.OBJECTS if name not in objects]:
         return [f"there is no {name}" for name in missing]
     counts = connection.execute(statements.BROKEN_RULES, dict(connection.execute(statements.META))).get
     return [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]

@@ -70,7 +70,7 @@ CASES: list[tuple[Rule, dict[str, str], list[str]]] = [
     ),
     (rules.one_place_for_select, {"tally/a.py": '"""Of SELECT 1."""\nx = "SELECTs"'}, []),
     (rules.one_place_for_select, {"tally/a.py": "x = f'SELECT {y}'"}, ["tally/a.py"]),
-    (rules.one_place_for_ddl, {"tally/engine/schema.py": "x = 'CREATE TABLE x (y)'"}, []),
+    (rules.one_place_for_ddl, {"tally/engine/ddl.py": "x = 'CREATE TABLE x (y)'"}, []),
     (rules.one_place_for_ddl, {"tally/a.py": "x = 'CREATE TEMP TABLE x'; y = 'DROP TABLE temp.x'"}, []),
     (rules.one_place_for_ddl, {"tally/a.py": "x = 'CREATE UNIQUE INDEX x'"}, ["tally/a.py"]),
     (rules.one_place_for_ddl, {"tally/a.py": "x = 'ALTER TABLE x ADD y'"}, ["tally/a.py"]),
