@@ -1,5 +1,6 @@
 """`tally collect`: the collector alone."""
 
+import contextlib
 import logging
 import os
 
@@ -52,9 +53,12 @@ def collect(settings: Settings, log_format: str) -> None:
       tally archives create; `uvicorn tally.api:app` answers over HTTP beside it
     """
     set_up(log_format)
-    sockets = bind_all(settings, handed_over(os.environ, os.getpid()))
-    catalog = Catalog(settings.data_dir)
-    catalog.prepare()
-    if not catalog.slugs():
-        logger.warning("there is no archive in %s yet: see `tally archives create`", settings.data_dir)
-    run(settings, sockets=sockets, log_format=log_format)
+    with contextlib.ExitStack() as at_the_end:
+        sockets = bind_all(settings, handed_over(os.environ, os.getpid()))
+        for each in sockets:
+            at_the_end.callback(each.close)
+        catalog = Catalog(settings.data_dir)
+        catalog.prepare()
+        if not catalog.slugs():
+            logger.warning("there is no archive in %s yet: see `tally archives create`", settings.data_dir)
+        run(settings, sockets=sockets, log_format=log_format)

@@ -1,9 +1,8 @@
 """`tally serve`: the collector, the API and the dashboard in one process."""
 
+import contextlib
 import logging
 import os
-import socket
-from collections.abc import Sequence
 
 import click
 
@@ -11,8 +10,8 @@ from tally.api import create_app
 from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_log_format, with_settings
 from tally.cli.server import Server
-from tally.collector import HTTP, Handed, bind_all, handed_over, run
-from tally.collector.tcp import listen
+from tally.collector import bind_all, bind_http, handed_over, run
+from tally.collector.tcp import begin
 from tally.engine import Catalog
 from tally.log import set_up
 from tally.settings import Settings
@@ -63,12 +62,17 @@ def serve(settings: Settings, log_format: str) -> None:
     """
     set_up(log_format)
     handed = handed_over(os.environ, os.getpid())
-    sockets = bind_all(settings, handed)
-    with http_socket(settings, handed) as sock:
+    with contextlib.ExitStack() as at_the_end:
+        http = [at_the_end.enter_context(sock) for sock in bind_http(settings, handed)]
+        sockets = bind_all(settings, handed)
+        for each in sockets:
+            at_the_end.callback(each.close)
         create_default_archives(Catalog(settings.data_dir))
-        host, port = sock.getsockname()[:2]
-        logger.info("answering on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
-        beside = Server(create_app(settings), sock).run_until
+        for sock in http:
+            begin(sock)
+            host, port = sock.getsockname()[:2]
+            logger.info("answering on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
+        beside = Server(create_app(settings), *http).run_until
         run(settings, sockets=sockets, beside=beside, log_format=log_format)
 
 
@@ -82,12 +86,3 @@ def create_default_archives(catalog: Catalog) -> None:
     for slug, (resolution, retention) in DEFAULT_ARCHIVES.items():
         catalog.create(slug, resolution=resolution, retention=retention)
         logger.info("created archive %s: %s s buckets, kept for %s h", slug, resolution, retention)
-
-
-def http_socket(settings: Settings, handed: Sequence[Handed]) -> socket.socket:
-    """Return the socket named http that was handed over, or else one as the settings want it.
-
-    :raises AddressUnavailable: when the address is unknown, in use, or not this machine's.
-    """
-    ours = [each.sock for each in handed if each.name == HTTP]
-    return ours[0] if ours else listen(settings.http_host, settings.http_port, purpose="HTTP")

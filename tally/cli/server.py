@@ -92,7 +92,7 @@ def _is_no_cancellation(record: logging.LogRecord) -> bool:
 class Server(uvicorn.Server):
     """A server that leaves signals to the collector: uvicorn's own handling would skip the last flush."""
 
-    def __init__(self, app: ASGIApp, sock: socket.socket) -> None:
+    def __init__(self, app: ASGIApp, *sockets: socket.socket) -> None:
         config = uvicorn.Config(
             app,
             http=Connection,
@@ -104,7 +104,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=LAST_ANSWERS_S,
         )
         super().__init__(config)
-        self._sock = sock
+        self._sockets = list(sockets)
         logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
 
     @contextlib.contextmanager
@@ -121,5 +121,5 @@ class Server(uvicorn.Server):
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(leave)
-            await self.serve(sockets=[self._sock])
+            await self.serve(sockets=self._sockets)
             stop.set()

@@ -1,7 +1,8 @@
 """The collector: samples come by UDP, TCP and unix sockets, are rolled up in memory and committed at each flush."""
 
+from tally.collector.binding import bind_all, bind_http
 from tally.collector.collector import Collector
-from tally.collector.sockets import HTTP, Handed, Sockets, bind_all, handed_over
+from tally.collector.sockets import Handed, Sockets, handed_over
 from tally.collector.workers import run
 
-__all__ = ["HTTP", "Collector", "Handed", "Sockets", "bind_all", "handed_over", "run"]
+__all__ = ["Collector", "Handed", "Sockets", "bind_all", "bind_http", "handed_over", "run"]

@@ -21,6 +21,7 @@ from tally.collector.complaint import Complaint
 from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, refuse_more
 from tally.collector.receiver import Receiver
 from tally.collector.recent import Recent
+from tally.collector.share import Share
 from tally.collector.sockets import Sockets
 from tally.collector.store import Store
 from tally.collector.streams import Streams
@@ -95,7 +96,7 @@ class Collector:
 
     async def run(self, stop: anyio.Event) -> None:
         """Collect until `stop` is set or the task is cancelled, and then until what came before is committed."""
-        with contextlib.closing(self._sockets):
+        with self._share(), contextlib.closing(self._sockets):
             await to_thread.run_sync(self._begin)
             self._rollup = self._new_rollup()
             try:
@@ -109,6 +110,12 @@ class Collector:
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._end()
+
+    def _share(self) -> contextlib.AbstractContextManager[object]:
+        """Let further collectors of the data directory know that they may share the port, where it is shared at all."""
+        if self._settings.workers == 1 or self._sockets.are_handed:
+            return contextlib.nullcontext()
+        return Share(self._settings.data_dir, self._sockets.datagrams[0].getsockname()[1])
 
     def _begin(self) -> None:
         remove_stale(self._settings.data_dir, self._clock())

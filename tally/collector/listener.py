@@ -12,9 +12,9 @@ PROC_NET = Path("/proc/net")
 
 
 def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = False) -> socket.socket:
-    """Return a non-blocking UDP socket on `host` and `port` (0: the kernel chooses one).
+    """Return a non-blocking UDP socket on the first address of `host` and `port` (0: the kernel chooses one).
 
-    With `shared` several sockets may be bound to the same port, and the kernel spreads senders over them.
+    With `shared` it may be bound to a port that others share, and the kernel spreads senders over all of them.
 
     :raises AddressUnavailable: when the address is unknown, in use, or not this machine's.
     """
@@ -27,7 +27,7 @@ def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = Fals
         if family == socket.AF_INET6 and host == "::":
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            share(sock)
         ask_for_buffer(sock, receive_buffer_bytes)
         sock.bind(address)
         sock.setblocking(False)
@@ -40,6 +40,11 @@ def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = Fals
             "machine that is free"
         ) from error
     return sock
+
+
+def share(sock: socket.socket) -> None:
+    """Let further sockets be bound to the same port, if they are shared too."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def ask_for_buffer(sock: socket.socket, size_bytes: int, *, only_by_force: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""TCP sockets: how they are bound, for lines and for HTTP."""
+"""TCP sockets: how they are bound, for lines and for HTTP, and begin to listen once all else is bound."""
 
 import contextlib
 import socket
@@ -10,9 +10,31 @@ SETTINGS = {"TCP": "TALLY_HOST and TALLY_TCP_PORT", "HTTP": "TALLY_HTTP_HOST and
 
 
 def listen(host: str, port: int, *, purpose: str = "TCP") -> socket.socket:
-    """Return a non-blocking socket that listens on `host` and `port` (0: the kernel chooses one).
+    """Return a non-blocking socket that listens on the first address of `host` and `port` (0: the kernel chooses one).
 
-    It is bound before anything else begins, so that a port in use is one line and no half start.
+    :raises AddressUnavailable: as `bind`.
+    """
+    sock = bind(host, port, purpose=purpose)
+    begin(sock)
+    return sock
+
+
+def begin(sock: socket.socket) -> None:
+    """Let the kernel take connections from now on; one that does so already stays as it is.
+
+    :raises AddressUnavailable: when another socket has begun to listen on the same address meanwhile.
+    """
+    if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return
+    try:
+        sock.listen(BACKLOG)
+    except OSError as error:
+        host, port, *_ = sock.getsockname()
+        raise AddressUnavailable(f"cannot listen on TCP {host} port {port}: {error.strerror}") from error
+
+
+def bind(host: str, port: int, *, purpose: str = "TCP") -> socket.socket:
+    """Return a non-blocking socket on the first address of `host` and `port` that refuses connections yet.
 
     :raises AddressUnavailable: when the address is unknown, in use, or not this machine's.
     """
@@ -24,7 +46,6 @@ def listen(host: str, port: int, *, purpose: str = "TCP") -> socket.socket:
             if host == "::":
                 sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             sock.bind(address)
-            sock.listen(BACKLOG)
             sock.setblocking(False)
             unless_bound.pop_all()
             return sock

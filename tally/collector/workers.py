@@ -4,6 +4,7 @@ The kernel spreads senders over the sockets that share the port, and the archive
 collector runs in this process; the others stop when it does, however that happens, and it stops when one of them dies.
 """
 
+import contextlib
 import logging
 import multiprocessing
 import signal
@@ -16,8 +17,9 @@ import anyio
 from anyio import to_thread
 
 from tally import log
+from tally.collector.binding import bind_all
 from tally.collector.collector import Collector
-from tally.collector.sockets import Sockets, bind_all
+from tally.collector.sockets import Sockets
 from tally.engine.catalog import Catalog
 from tally.errors import WorkerDied
 from tally.settings import Settings
@@ -44,13 +46,16 @@ def run(
     :raises WorkerDied: when one of `TALLY_WORKERS` processes ended by itself.
     """
     sockets = sockets or bind_all(settings)
-    Catalog(settings.data_dir).prepare()
-    spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=_work, args=(settings, each, log_format), daemon=True) for each in sockets[1:]]
-    for worker, each in zip(workers, sockets[1:], strict=True):
-        worker.start()
-        each.close()
-    _run(Collector(settings, sockets[0]), workers, beside)
+    with contextlib.ExitStack() as at_the_end:
+        for each in sockets:
+            at_the_end.callback(each.close)
+        Catalog(settings.data_dir).prepare()
+        spawn = multiprocessing.get_context("spawn")
+        workers = [spawn.Process(target=_work, args=(settings, each, log_format), daemon=True) for each in sockets[1:]]
+        for worker, each in zip(workers, sockets[1:], strict=True):
+            worker.start()
+            each.close()
+        _run(Collector(settings, sockets[0]), workers, beside)
 
 
 def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Beside | None) -> None:

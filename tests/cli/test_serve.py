@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from tally.engine import Archive, Catalog
+from tests.collector.resolving import path_with_resolver
 from tests.processes import LIMIT_S, Running, started, wait_for
 
 DEFAULTS = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 8760)}
@@ -115,6 +116,67 @@ def test_all_of_ipv6_is_all_of_ipv4_too(tmp_path: Path) -> None:
         for host in ("127.0.0.1", "[::1]"):
             assert 200 == httpx.get(f"http://{host}:{port}/archives/", timeout=LIMIT_S).status_code
             assert running.udp_port
+
+
+def test_a_name_is_served_at_each_of_its_addresses(tmp_path: Path) -> None:
+    """Samples are taken and HTTP is answered wherever a client may look for the name; the log tells each address."""
+    path = path_with_resolver(tmp_path / "path", "127.0.0.1", "::1")
+    hosts = ("--host", "many", "--http-host", "many", "--tcp-port", "0")
+    with started(tmp_path / "data", "serve", *hosts, PYTHONPATH=path) as running:
+        port, url = running.udp_port, running.url
+        assert port == int(running.said(r"collecting on UDP ::1 port (\d+)")[1])
+        tcp_port = int(running.said(r"collecting on TCP ::1 port (\d+)")[1])
+        for host in ("127.0.0.1", "::1"):
+            with socket.create_connection((host, tcp_port)) as stream:
+                stream.sendall(b"tcp 1\n")
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"udp 1", (host, port))
+        running.said(rf"answering on {url.replace('127.0.0.1', r'.::1.')}/")
+        wait_for(lambda: get(running, "/aggregate/daily/count/byname/") == {"tcp": 2, "udp": 2}, "the answer")
+        assert 200 == httpx.get(url.replace("127.0.0.1", "[::1]") + "/archives/", timeout=LIMIT_S).status_code
+
+
+@pytest.mark.parametrize(
+    "which", ["TALLY_PORT", "TALLY_TCP_PORT", "TALLY_HTTP_PORT", "TALLY_UNIX_STREAM", "TALLY_DATA_DIR"]
+)
+def test_where_one_address_cannot_be_had_nothing_is_left(tmp_path: Path, which: str) -> None:
+    """The start ends with one line, and paths and ports that were bound already are free again."""
+    with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
+        udp.bind(("127.0.0.1", 0))
+        (tmp_path / "file").write_text("mine")
+        taken = {
+            "TALLY_PORT": udp.getsockname()[1],
+            "TALLY_TCP_PORT": other.getsockname()[1],
+            "TALLY_HTTP_PORT": other.getsockname()[1],
+            "TALLY_UNIX_STREAM": tmp_path / "file",
+            "TALLY_DATA_DIR": tmp_path / "file",
+        }[which]
+        chosen = {"TALLY_UNIX_DATAGRAM": tmp_path / "datagrams", "TALLY_UNIX_STREAM": tmp_path / "stream", which: taken}
+        line = failed(chosen.pop("TALLY_DATA_DIR", tmp_path / "data"), TALLY_WORKERS=2, **chosen)
+    assert str(taken) in line
+    assert ["file"] == [path.name for path in tmp_path.iterdir()]
+
+
+def can_connect(port: int) -> bool:
+    """Return whether a TCP port can be connected to."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_once_it_answers_samples_are_taken(tmp_path: Path) -> None:
+    """What is sent in the moment in which HTTP can be reached first is not refused."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        http_port, port = one.getsockname()[1], other.getsockname()[1]
+    with (
+        started(tmp_path, "serve", TALLY_PORT=port, TALLY_HTTP_PORT=http_port) as running,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        wait_for(lambda: can_connect(http_port), "HTTP")
+        sender.connect(("127.0.0.1", port))
+        sender.send(b"a 1")
+        sender.send(b"a 1")  # The kernel would tell here that the first was refused.
+        wait_for(lambda: get(running, "/aggregate/daily/sum/byname/") == {"a": 2}, "both samples")
 
 
 def test_a_udp_port_in_use_is_one_line(tmp_path: Path) -> None:

@@ -5,19 +5,14 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
 from tally.collector.listener import bind, kernel_drops
-from tally.collector.sockets import Handed, Sockets, bind_all, handed_over
+from tally.collector.sockets import handed_over
 from tally.collector.tcp import listen
-from tally.collector.unix import bind as bind_unix
 from tally.engine import Catalog
-from tally.errors import AddressUnavailable, InvalidSetting
-from tally.settings import Settings
 from tests.processes import LIMIT_S, activated, environment, handing_over, launched, started, wait_for
 
 COLLECT, SERVE = ([sys.executable, "-m", "tally", command] for command in ("collect", "serve"))
@@ -38,60 +33,6 @@ def count(directory: Path) -> int:
 def has(directory: Path, samples: int) -> bool:
     """Return whether an archive holds so many samples."""
     return count(directory) >= samples
-
-
-@contextmanager
-def bound(settings: Settings, handed: Sequence[Handed] = ()) -> Iterator[list[Sockets]]:
-    """Bind all sockets, and close them."""
-    with ExitStack() as stack:
-        sockets = bind_all(settings, handed)
-        for each in sockets:
-            stack.callback(each.close)
-        yield sockets
-
-
-def test_without_further_settings_there_is_one_socket() -> None:
-    """A collector listens by UDP alone, unless told otherwise."""
-    with bound(Settings.load({}, port=0)) as [sockets]:
-        assert [1, 0, 0] == [len(sockets.datagrams), len(sockets.streams), len(sockets.paths)]
-        assert not sockets.are_handed
-
-
-def test_the_first_worker_has_all_that_is_not_udp(tmp_path: Path) -> None:
-    """TCP and unix sockets are those of one process, UDP of each; paths are gone when it ends."""
-    paths = {"unix_datagram": tmp_path / "datagrams", "unix_stream": tmp_path / "stream"}
-    with bound(Settings.load({}, port=0, tcp_port=0, workers=3, **paths)) as [first, *others]:
-        kinds = [(sock.family, sock.type) for sock in (*first.datagrams, *first.streams)]
-        assert [
-            (socket.AF_INET, socket.SOCK_DGRAM),
-            (socket.AF_UNIX, socket.SOCK_DGRAM),
-            (socket.AF_INET, socket.SOCK_STREAM),
-            (socket.AF_UNIX, socket.SOCK_STREAM),
-        ] == kinds
-        assert [(1, 0), (1, 0)] == [(len(each.datagrams), len(each.streams)) for each in others]
-        assert 1 == len({each.datagrams[0].getsockname() for each in (first, *others)})
-        assert sorted(paths.values()) == sorted(tmp_path.iterdir())
-    assert [] == list(tmp_path.iterdir())
-
-
-def test_what_is_handed_over_is_all_there_is(tmp_path: Path) -> None:
-    """Sockets are told apart by what they are; one named http is not the collector's, and no path is removed."""
-    settings = Settings.load({}, tcp_port=0, receive_buffer=65_536)
-    with listen("127.0.0.1", 0) as http, bound(Settings.load({}, port=0), [Handed("http", http)]) as [own]:
-        assert not own.are_handed
-    udp, tcp = bind("127.0.0.1", 0, receive_buffer_bytes=4096), listen("127.0.0.1", 0)
-    unix = bind_unix(tmp_path / "lines", socket.SOCK_DGRAM)
-    with bound(settings, [Handed("udp", udp), Handed("tcp", tcp), Handed("unix", unix)]) as [sockets]:
-        assert Sockets([udp, unix], [tcp], are_handed=True) == sockets
-        assert 2 * 65_536 == udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-    assert (tmp_path / "lines").exists()
-
-
-def test_several_workers_cannot_share_what_is_handed_over() -> None:
-    """They would each count what the kernel dropped."""
-    said = r"TALLY_WORKERS='2' is not .* handed over: use 1"
-    with bind("127.0.0.1", 0, receive_buffer_bytes=4096) as udp, pytest.raises(InvalidSetting, match=said):
-        bind_all(Settings.load({}, workers=2), [Handed("udp", udp)])
 
 
 @pytest.mark.parametrize(
@@ -198,12 +139,3 @@ def test_a_collector_takes_all_of_them(tmp_path: Path) -> None:
             assert 0 == running.end(signal.SIGTERM)
     assert {"datagrams": 1000, "stream": 1000, "tcp": 1000, "udp": 2} == stored(tmp_path / "data")
     assert ["data"] == [path.name for path in tmp_path.iterdir()]
-
-
-def test_a_path_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A collector that cannot begin removes what it has made, and says what was wrong."""
-    (tmp_path / "stream").write_text("mine")
-    settings = Settings.load({}, port=0, unix_stream=tmp_path / "stream", unix_datagram=tmp_path / "datagrams")
-    with pytest.raises(AddressUnavailable, match="stream: Address already in use"):
-        bind_all(settings)
-    assert ["stream"] == [path.name for path in tmp_path.iterdir()]

@@ -181,6 +181,63 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
         assert 1 == len(second.lines)
 
 
+def test_a_second_collector_does_not_take_from_several_workers(tmp_path: Path) -> None:
+    """Though the workers share their port, nobody who collects into another directory gets a part of what comes."""
+    with started(tmp_path / "one", "collect", TALLY_WORKERS=2) as first:
+        wait_for(lambda: len(list((tmp_path / "one").glob("collector-*.json"))) == 2, "two collectors")
+        for workers in (1, 2):
+            with started(tmp_path / "other", "collect", TALLY_PORT=first.udp_port, TALLY_WORKERS=workers) as second:
+                assert 2 == second.process.wait(LIMIT_S)
+                second.said(f"cannot listen on UDP 127.0.0.1 port {first.udp_port}: Address already in use")
+            assert 1 == len(second.lines)
+    assert not (tmp_path / "other").exists()
+
+
+def test_one_service_takes_over_from_another(tmp_path: Path) -> None:
+    """Collectors of the same directory may share the port, so that nothing is lost while one follows another."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    with started(tmp_path, "collect", TALLY_WORKERS=2) as first:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 2, "two collectors")
+        port = first.udp_port
+        with started(tmp_path, "collect", TALLY_WORKERS=2, TALLY_PORT=port) as second:
+            wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 4, "four collectors")
+            for number in range(SENDERS):
+                send(first, 10, name=f"both{number}")
+            assert 0 == first.end(signal.SIGTERM)
+            for number in range(SENDERS):
+                send(first, 10, name=f"second{number}")
+            assert 0 == second.end(signal.SIGTERM)
+    assert 20 * SENDERS == stored(tmp_path)
+    assert ["daily.db"] == [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_killed_collector_keeps_nobody_from_its_port(tmp_path: Path, workers: int) -> None:
+    """After `kill -9` the next one begins at once, also while workers of the first are still about to end."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    with started(tmp_path, "collect", TALLY_WORKERS=workers) as first:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == workers, "all collectors")
+        first.end(signal.SIGKILL)
+        with started(tmp_path, "collect", TALLY_WORKERS=workers, TALLY_PORT=first.udp_port) as second:
+            assert first.udp_port == second.udp_port
+            assert 0 == second.end(signal.SIGTERM)
+
+
+def test_two_services_may_share_a_directory(tmp_path: Path) -> None:
+    """On ports of their own both store into the same archives, and leave nothing else behind."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    with (
+        started(tmp_path, "collect", TALLY_WORKERS=2) as first,
+        started(tmp_path, "collect", TALLY_WORKERS=2) as second,
+    ):
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 4, "four collectors")
+        send(first, 10)
+        send(second, 20)
+        assert [0, 0] == [first.end(signal.SIGTERM), second.end(signal.SIGTERM)]
+    assert 30 == stored(tmp_path)
+    assert ["daily.db"] == [path.name for path in tmp_path.iterdir()]
+
+
 def test_every_process_logs_as_it_is_told(tmp_path: Path) -> None:
     """With --log-format json each line is an object, whichever process writes it, and a flood of bad lines is one."""
     Catalog(tmp_path).create("daily")

@@ -13,6 +13,7 @@ import pytest
 
 from tally.collector.listener import bind
 from tally.engine import Catalog
+from tests.collector.resolving import path_with_resolver
 from tests.processes import LIMIT_S, Running, activated, launched, wait_for
 
 NOWHERE = "192.0.2.1"  # For documentation: no machine has it.
@@ -51,6 +52,21 @@ def test_it_collects_into_the_archives_of_the_site(number: int, tmp_path: Path) 
     daily = Catalog(tmp_path / "archives")["daily"]
     assert {"requests.get.index": 100} == daily.aggregate("count", by="name")
     assert ["daily.db"] == [path.name for path in (tmp_path / "archives").iterdir()]
+
+
+def test_a_name_is_listened_on_at_each_of_its_addresses(tmp_path: Path) -> None:
+    """Samples that a client sends to either address of the name are stored."""
+    path = path_with_resolver(tmp_path / "path", "127.0.0.1", "::1")
+    Catalog(tmp_path / "archives").create("daily", resolution=10)
+    variables = site(tmp_path, TALLY_HOST="many")
+    variables["PYTHONPATH"] = f"{path}{os.pathsep}{variables['PYTHONPATH']}"
+    with launched(command(), variables) as running:
+        running.said(rf"collecting on UDP ::1 port {running.udp_port}\b")
+        for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+            with socket.socket(family, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"a 1", (host, running.udp_port))
+        assert 0 == running.end(signal.SIGTERM)
+    assert {"a": 2} == Catalog(tmp_path / "archives")["daily"].aggregate("count", by="name")
 
 
 def test_archives_appear_while_it_runs(tmp_path: Path) -> None:
