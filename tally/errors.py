@@ -9,7 +9,8 @@ TallyError
 ├── UnknownArchive      no such file                              (also a LookupError)
 ├── ArchiveExists       the slug is taken
 ├── KeyReused           a delivery's key that came with other samples before
-├── NotAnArchive        another application's, a newer tally's or a damaged file
+├── NotAnArchive        another application's file, or a newer tally's
+│   └── ArchiveDamaged  an archive whose content is damaged
 ├── ArchiveUnavailable  a file that cannot be read or written now
 ├── QueryTimeout        a question that took longer than it may
 ├── AddressUnavailable  an address that cannot be listened on or sent to
@@ -54,7 +55,11 @@ class KeyReused(TallyError):
 
 
 class NotAnArchive(TallyError):
-    """Raised when a file is another application's, of a newer tally, or damaged."""
+    """Raised when a file is another application's or of a newer tally, or, as `ArchiveDamaged`, damaged."""
+
+
+class ArchiveDamaged(NotAnArchive):
+    """Raised when an archive's content is damaged: bytes or tables are not as they were written, or the file is cut."""
 
 
 class ArchiveUnavailable(TallyError):

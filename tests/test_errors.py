@@ -2,6 +2,7 @@
 
 import builtins
 import re
+from collections.abc import Iterator
 
 from tally import errors
 
@@ -9,10 +10,14 @@ from tally import errors
 def test_tree() -> None:
     """The tree at the head of the module is the tree: each error, and what else it is."""
     assert errors.__doc__ is not None
-    drawn = re.findall(r"^[├└]── (\w+) .*?(?:\(also a (\w+)\))?$", errors.__doc__, re.MULTILINE)
-    built = [(each.__name__, _others(each)) for each in errors.TallyError.__subclasses__()]
-    assert drawn == built
-    assert [] == [each for each, _ in built if getattr(errors, each).__subclasses__()]
+    drawn = re.findall(r"^((?:│   )*)[├└]── (\w+) .*?(?:\(also a (\w+)\))?$", errors.__doc__, re.MULTILINE)
+    assert [(len(indent) // 4, name, other) for indent, name, other in drawn] == list(_built(errors.TallyError, 0))
+
+
+def _built(error: type[errors.TallyError], depth: int) -> Iterator[tuple[int, str, str]]:
+    for each in error.__subclasses__():
+        yield depth, each.__name__, _others(each)
+        yield from _built(each, depth + 1)
 
 
 def _others(error: type[errors.TallyError]) -> str:
@@ -21,5 +26,6 @@ def _others(error: type[errors.TallyError]) -> str:
 
 def test_docstrings() -> None:
     """Each error says when it is raised."""
-    for error in errors.TallyError.__subclasses__():
+    for _, name, _ in _built(errors.TallyError, 0):
+        error = getattr(errors, name)
         assert re.match(r"Raised when .*\.$", error.__doc__ or ""), error

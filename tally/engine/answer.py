@@ -15,7 +15,7 @@ from weakref import ref
 
 import apsw
 
-from tally.engine import schema, sql, statements
+from tally.engine import failure, schema, sql, statements
 from tally.engine.aside import beside
 from tally.engine.marks import Marks
 from tally.engine.question import Question
@@ -54,7 +54,7 @@ class Answer:
         self._limit = _Limit(timeout_s)
         self._query = _Query(schema.connect(path), self._limit)
         try:
-            with schema.translated(path):
+            with failure.translated(path):
                 plan = self._query.begin(question)
                 self._span = sql.span(question, plan.marks.resolution)
                 if question.kind == "timedata":
@@ -77,7 +77,7 @@ class Answer:
         :raises NotAnArchive, ArchiveUnavailable: when the file cannot be read on.
         """
         try:
-            with schema.translated(self._path):
+            with failure.translated(self._path):
                 chunk = None if self._limit.is_stopped else next(self._chunks, None)
         except BaseException:
             self.close()
@@ -92,7 +92,7 @@ class Answer:
 
         Raises as `__next__`.
         """
-        with self, schema.translated(self._path):
+        with self, failure.translated(self._path):
             rows: Iterable[Row] = chain.from_iterable(self._query.batches(self._select()))
             for row in filled(self._question, rows, self._span) if self._question.kind == "timedata" else rows:
                 self._limit.check()

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import apsw
 
-from tally.engine import schema
+from tally.engine import failure, schema
 from tally.engine.aside import aside, beside, publish
 from tally.engine.check import CHECK_STEPS
 from tally.errors import ArchiveExists, ArchiveUnavailable
@@ -35,7 +35,7 @@ def backup(
 ) -> None:
     """Write a verified copy of the archive at `source` to `target`, whole or not at all.
 
-    `by_rules` is as for `schema.verify`: without, what breaks the writer's own rules is copied as it is.
+    `by_rules` is as for `failure.verify`: without, what breaks the writer's own rules is copied as it is.
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the source cannot be read, or is damaged.
     :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an archive not in use.
@@ -81,13 +81,13 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
         schema.read_definition(origin, source)
         check_space(told_as, size_bytes(origin))
         report = reporter(origin, progress)
-        with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
+        with failure.translated(told_as), closing(apsw.Connection(str(built))) as target:
             copy_pages(origin, target, report)
-    with schema.translated(told_as), closing(apsw.Connection(str(built))) as target:
+    with failure.translated(told_as), closing(apsw.Connection(str(built))) as target:
         target.set_progress_handler(lambda: report(1), CHECK_STEPS)
         target.pragma("journal_mode", "delete")
-        with schema.translated(source):
-            schema.verify(target, source, by_rules=by_rules)
+        with failure.translated(source):
+            failure.verify(target, source, by_rules=by_rules)
     schema.connect(built).close()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import apsw
 
-from tally.engine import schema, statements
+from tally.engine import failure, schema, statements
 from tally.engine.aside import beside
 from tally.engine.definition import Definition
 from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
@@ -52,7 +52,7 @@ def check(path: Path, now: float) -> Checkup:
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")
             contents = _contents(connection, path, now)
-            return Checkup(slug, tuple(schema.damage(connection)), contents)
+            return Checkup(slug, tuple(failure.damage(connection)), contents)
     except UnknownArchive:
         raise
     except ArchiveUnavailable as error:

@@ -2,6 +2,9 @@
 
 import re
 
+# What marks an archive's file.
+APPLICATION_ID = 0x74616C79  # "taly"
+
 ARCHIVE = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
 CREATE TABLE names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import apsw
 
-from tally.engine import schema
+from tally.engine import failure, schema
 from tally.engine.backup import Progress, check_space, copy_pages, reporter, size_bytes
 from tally.engine.check import CHECK_STEPS
 from tally.errors import ArchiveExists, ArchiveUnavailable
@@ -27,9 +27,9 @@ def restore(source: Path, target: Path, *, progress: Progress | None = None) -> 
         origin.execute("BEGIN")
         _check_sizes(origin, archive, target)
         report = reporter(origin, progress)
-        with schema.translated(source):
+        with failure.translated(source):
             origin.set_progress_handler(lambda: report(0), CHECK_STEPS)
-            schema.verify(origin, source, by_rules=True)
+            failure.verify(origin, source, by_rules=True)
             origin.set_progress_handler(None)
         copy_pages(origin, archive, report)
         schema.settle(archive)

@@ -24,27 +24,27 @@ DELETE mode until the first commit to it.
 import ctypes
 import os
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISREG
 from urllib.parse import quote
 
 import apsw
 
-from tally.engine import ddl, marks, sql, statements
+from tally.engine import damaged, ddl, marks, sql, statements
 from tally.engine.aside import aside, beside, publish, remove, sync_directory
 from tally.engine.definition import PROPERTIES, Definition
+from tally.engine.failure import translated
 from tally.errors import (
+    ArchiveDamaged,
     ArchiveExists,
     ArchiveUnavailable,
     InvalidDefinition,
     NotAnArchive,
-    QueryTimeout,
     TallyError,
     UnknownArchive,
 )
 
-APPLICATION_ID = 0x74616C79  # "taly"
 USER_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
 # Sealing and expiry come to each page of the index many times; without room for it they write it as often.
@@ -53,24 +53,6 @@ WRITE_CACHE_KIB = 65_536
 # this, a commit waits for them for a while, so that the log may begin anew; see also `answer.STALL_S`.
 WAL_MAX_BYTES = 64 * 2**20
 RESTART_TIMEOUT_MS = 1_000
-# So many messages of SQLite's tell enough of a damage.
-DAMAGES = 5
-# What SQLite says of a file that may be right another time, and of one that is not as it was made.
-UNAVAILABLE = (
-    apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError,
-    apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.AbortError, apsw.NoMemError, apsw.NoLFSError,
-)  # fmt: skip
-DAMAGED = (
-    apsw.NotADBError, apsw.CorruptError, apsw.SQLError, apsw.FormatError, apsw.ConstraintError, apsw.MismatchError,
-    apsw.TooBigError, apsw.SchemaChangeError, apsw.EmptyError, apsw.NotFoundError, apsw.InternalError,
-)  # fmt: skip
-
-# Some calls fail without words of SQLite's: those that it has elsewhere.
-SILENT: dict[type[Exception], str] = {
-    apsw.BusyError: "database is locked", apsw.LockedError: "database table is locked",
-    apsw.FullError: "database or disk is full", apsw.IOError: "disk I/O error",
-    apsw.ReadOnlyError: "attempt to write a readonly database", apsw.CorruptError: "database disk image is malformed",
-}  # fmt: skip
 
 
 def file_size(path: Path) -> int | None:
@@ -100,6 +82,7 @@ def create(path: Path, definition: Definition) -> None:
             with translated(path):
                 _build(built, definition)
             publish(built, path)
+            damaged.clear(path)
     except FileExistsError:
         raise ArchiveExists(f"archive {path.stem!r} exists: use another slug, or delete it first") from None
     except OSError as error:
@@ -110,7 +93,7 @@ def _build(path: Path, definition: Definition) -> None:
     connection = apsw.Connection(str(path))
     try:
         with transaction(connection):
-            connection.pragma("application_id", APPLICATION_ID)
+            connection.pragma("application_id", ddl.APPLICATION_ID)
             connection.pragma("user_version", USER_VERSION)
             connection.execute(ddl.ARCHIVE).fetchall()
             write_definition(connection, definition)
@@ -130,6 +113,7 @@ def delete(path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         try:
             remove(path)
+            damaged.clear(path)
             sync_directory(path.parent)
         except OSError as error:
             raise ArchiveUnavailable(f"{path}: cannot be deleted: {error.strerror}") from error
@@ -149,19 +133,19 @@ def write_definition(connection: apsw.Connection, definition: Definition) -> Non
 def read_definition(connection: apsw.Connection, path: Path) -> Definition:
     """Return the definition that is stored in the file at `path`, which gives the slug.
 
-    :raises NotAnArchive: when it is not whole, or not valid.
+    :raises ArchiveDamaged: when it is not whole, or not valid.
     """
     meta = dict(connection.execute(statements.META))
     if not all(isinstance(meta.get(mark), int) for mark in marks.FIRST) or meta["block_buckets"] < 1:
-        raise NotAnArchive(f"{path}: is damaged: it does not say what of it is sealed")
+        raise ArchiveDamaged(f"{path}: is damaged: it does not say what of it is sealed")
     try:
         fields = {key: meta[key] for key in PROPERTIES}
         fields["enabled"] = bool(fields["enabled"])
         return Definition.load(path.name.removesuffix(".db"), fields)
     except KeyError as error:
-        raise NotAnArchive(f"{path}: is damaged: its definition has no {error.args[0]}") from None
+        raise ArchiveDamaged(f"{path}: is damaged: its definition has no {error.args[0]}") from None
     except InvalidDefinition as error:
-        raise NotAnArchive(f"{path}: is damaged: {error}") from None
+        raise ArchiveDamaged(f"{path}: is damaged: {error}") from None
 
 
 @contextmanager
@@ -229,7 +213,8 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     """Open the archive at `path` and check that it is one.
 
     :raises UnknownArchive: when there is no such file.
-    :raises NotAnArchive: when it is another application's, of a newer tally, or damaged.
+    :raises NotAnArchive: when it is another application's or of a newer tally.
+    :raises ArchiveDamaged: when it is damaged.
     :raises ArchiveUnavailable: when it cannot be opened now.
     """
     if file_size(path) is None:
@@ -280,7 +265,7 @@ def _open(path: Path, *, write: bool) -> apsw.Connection:
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:
-    if connection.pragma("application_id") != APPLICATION_ID:
+    if connection.pragma("application_id") != ddl.APPLICATION_ID:
         raise NotAnArchive(f"{path}: is not an archive of tally's")
     version = connection.pragma("user_version")
     if version != USER_VERSION:
@@ -289,69 +274,5 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
         )
     wal = beside(Path(os.path.realpath(path)), "-wal")
     if not file_size(wal) and (file_size(path) or 0) % connection.pragma("page_size"):
-        raise NotAnArchive(f"{path}: is damaged: its last page is cut short")
+        raise ArchiveDamaged(f"{path}: is damaged: its last page is cut short")
     read_definition(connection, path)
-
-
-def verify(connection: apsw.Connection, path: Path, *, by_rules: bool = False) -> None:
-    """Fail unless SQLite finds the database sound, and with `by_rules` nothing breaks the writer's own rules either.
-
-    :raises NotAnArchive: when it is not; it is told as that of `path`.
-    """
-    if found := damage(connection) if by_rules else _integrity(connection):
-        raise NotAnArchive(f"{path}: is damaged: {found[0]}")
-
-
-def damage(connection: apsw.Connection) -> list[str]:
-    """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
-    if found := _integrity(connection):
-        return found
-    objects = {name for (name,) in connection.execute(statements.OBJECTS)}
-    if missing := [name for name in ddl.OBJECTS if name not in objects]:
-        return [f"there is no {name}" for name in missing]
-    counts = connection.execute(statements.BROKEN_RULES, dict(connection.execute(statements.META))).get
-    return [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
-
-
-def _integrity(connection: apsw.Connection) -> list[str]:
-    texts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES})")]
-    return [] if texts == ["ok"] else texts
-
-
-@contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors on `path` into the tree's, but for those of who uses it wrongly.
-
-    SQLite does not look at all that it reads, so a damaged file may hold values of any type and text of any bytes. What
-    Python makes of those is told as damage where the file has it, and else is a bug.
-
-    :raises QueryTimeout: when the query was interrupted.
-    :raises NotAnArchive: when the file is no database, or damaged: with bytes or tables that are not as they were made.
-    :raises ArchiveUnavailable: when it is locked, read-only or cannot be written.
-    """
-    try:
-        yield
-    except apsw.InterruptError:
-        raise QueryTimeout("the question took too long: ask for less, or raise TALLY_QUERY_TIMEOUT") from None
-    except UNAVAILABLE as error:
-        raise ArchiveUnavailable(f"{path}: cannot be used now: {_line(error)}") from error
-    except (*DAMAGED, UnicodeDecodeError) as error:
-        raise NotAnArchive(f"{path}: is not an archive of tally's, or damaged: {_line(error)}") from error
-    except (TypeError, AssertionError, OverflowError) as error:
-        if found := _found(path):
-            raise NotAnArchive(f"{path}: is damaged: {found}") from error
-        raise
-
-
-def _found(path: Path) -> str:
-    """Return what is wrong with a file, or nothing."""
-    try:
-        with closing(connect(path)) as connection:
-            return "".join(damage(connection)[:1])
-    except (TallyError, apsw.Error) as error:
-        return _line(error)
-
-
-def _line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return SILENT.get(type(error), type(error).__name__) if text == "not an error" else text

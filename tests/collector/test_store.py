@@ -107,7 +107,7 @@ def test_a_failing_archive_keeps_its_samples_and_the_others_go_on(
         collecting.flush("a 1")
     account = collecting.store.accounts()["bad"]
     assert (1, 2) == (account["stored"], account["pending"])
-    assert "damaged" in str(account["error"])
+    assert "file is not a database" in str(account["error"])
     assert b"garbage" * 1000 == path.read_bytes()
     path.write_bytes(content)
     collecting.flush("b 1")
@@ -125,7 +125,7 @@ def test_a_file_that_is_no_archive_gets_nothing_until_it_is_one(
     path.write_bytes(b"garbage" * 1000)
     for _ in range(2):
         collecting.flush("a 1")
-    told = f"{path}: is not an archive of tally's, or damaged: file is not a database; "
+    told = f"{path}: is not an archive of tally's: file is not a database; "
     assert [f"{told}it gets no samples until it can be read"] == caplog.messages
     path.unlink()
     collecting.flush("a 1")

@@ -9,7 +9,8 @@ import pytest
 
 from tally.engine import Catalog
 from tally.engine.commit import EXPIRE_ROWS, SEAL_ROWS
-from tally.engine.schema import APPLICATION_ID, USER_VERSION, opened
+from tally.engine.ddl import APPLICATION_ID
+from tally.engine.schema import USER_VERSION, opened
 from tests.engine.model import beside
 
 PAGE = (Path(__file__).parents[2] / "docs" / "file-format.md").read_text()

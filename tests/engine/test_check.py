@@ -69,7 +69,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "rows": (lambda path: _changed(path, "DELETE FROM data WHERE id = 1"), "1 names have no rows"),
     "the index": (lambda path: _changed(path, "DROP INDEX data_by_name"), "there is no data_by_name"),
     "the view": (lambda path: _changed(path, "DROP VIEW cells"), "there is no cells"),
-    "meta": (lambda path: _changed(path, "DROP TABLE meta"), "no such table: meta"),
+    "meta": (lambda path: _changed(path, "DROP TABLE meta"), "there is no meta"),
     "not an archive": (lambda path: path.write_bytes(b"garbage" * 1000), "file is not a database"),
     "nothing": (lambda path: path.write_bytes(b""), "is not an archive of tally's"),
 }  # fmt: skip

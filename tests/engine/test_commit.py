@@ -8,7 +8,7 @@ import pytest
 
 from tally.engine import Archive, Catalog, Outcome, commit, statements
 from tally.engine.archive import rolled_up
-from tally.errors import InvalidDefinition, NotAnArchive
+from tally.errors import ArchiveUnavailable, InvalidDefinition
 from tests.engine.model import check_file, recomputed, row_count
 
 HOUR_S = 3600
@@ -289,7 +289,7 @@ def test_coarser_resolution_is_one_transaction(create: Create, monkeypatch: pyte
     fill(archive, range(100, 200, 10))
     before = archive.values(), archive.definition()
     monkeypatch.setattr(statements, "COARSENED", "INSERT INTO gone VALUES (?)")
-    with pytest.raises(NotAnArchive):
+    with pytest.raises(ArchiveUnavailable):
         archive.edit(resolution=20)
     assert before == (archive.values(), archive.definition())
     check_file(archive)

@@ -11,13 +11,13 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tally.engine import Archive, Catalog, Definition, marks, schema
+from tally.engine import Archive, Catalog, Definition, schema
 from tally.engine.rollup import Cells
 from tally.errors import (
+    ArchiveDamaged,
     ArchiveExists,
     ArchiveUnavailable,
     NotAnArchive,
-    QueryTimeout,
     TallyError,
     UnknownArchive,
 )
@@ -172,30 +172,49 @@ def _written(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-BAD_FILES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "another application's": (lambda path: _replaced(path, "CREATE TABLE t (x)"), "is not an archive of tally's"),
+BAD_FILES: dict[str, tuple[type[TallyError], Callable[[Path], None], str]] = {
+    "another application's": (
+        NotAnArchive,
+        lambda path: _replaced(path, "CREATE TABLE t (x)"),
+        "is not an archive of tally's",
+    ),
     "another's in WAL mode": (
+        NotAnArchive,
         lambda path: _replaced(path, "PRAGMA journal_mode = wal; CREATE TABLE t (x)"),
         "is not an archive of tally's",
     ),
-    "empty": (lambda path: _written(path, b""), "is not an archive of tally's"),
-    "one byte": (lambda path: _written(path, b"S"), "is not an archive of tally's"),
-    "garbage": (lambda path: _written(path, b"garbage" * 1000), "file is not a database"),
-    "garbage after a header": (lambda path: _written(path, path.read_bytes()[:100] + b"x" * 8092), "malformed"),
-    "newer": (lambda path: _changed(path, "PRAGMA user_version = 2"), "has format 2, and this tally knows 1"),
-    "older": (lambda path: _changed(path, "PRAGMA user_version = 0"), "has format 0, and this tally knows 1"),
-    "cut in its header": (lambda path: _cut(path, 50), "malformed"),
-    "cut after its header": (lambda path: _cut(path, 100), "malformed"),
-    "cut to a page": (lambda path: _cut(path, 4096), "malformed"),
-    "cut in the middle": (lambda path: _cut(path, 0.5), "malformed"),
-    "cut by a page": (lambda path: _cut(path, path.stat().st_size), "malformed"),
-    "cut by a byte": (lambda path: _cut(path, 0.99999), "is damaged: its last page is cut short"),
-    "without meta": (lambda path: _changed(path, "DROP TABLE meta"), "no such table: meta"),
+    "empty": (NotAnArchive, lambda path: _written(path, b""), "is not an archive of tally's"),
+    "one byte": (NotAnArchive, lambda path: _written(path, b"S"), "is not an archive of tally's"),
+    "garbage": (NotAnArchive, lambda path: _written(path, b"garbage" * 1000), "file is not a database"),
+    "garbage after a header": (
+        ArchiveDamaged,
+        lambda path: _written(path, path.read_bytes()[:100] + b"x" * 8092),
+        "malformed",
+    ),
+    "newer": (
+        NotAnArchive,
+        lambda path: _changed(path, "PRAGMA user_version = 2"),
+        "has format 2, and this tally knows 1",
+    ),
+    "older": (
+        NotAnArchive,
+        lambda path: _changed(path, "PRAGMA user_version = 0"),
+        "has format 0, and this tally knows 1",
+    ),
+    "cut in its header": (NotAnArchive, lambda path: _cut(path, 50), "malformed"),
+    "cut after its header": (ArchiveDamaged, lambda path: _cut(path, 100), "malformed"),
+    "cut to a page": (ArchiveDamaged, lambda path: _cut(path, 4096), "malformed"),
+    "cut in the middle": (ArchiveDamaged, lambda path: _cut(path, 0.5), "malformed"),
+    "cut by a page": (ArchiveDamaged, lambda path: _cut(path, path.stat().st_size), "malformed"),
+    "cut by a byte": (ArchiveDamaged, lambda path: _cut(path, 0.99999), "is damaged: its last page is cut short"),
+    "without meta": (ArchiveDamaged, lambda path: _changed(path, "DROP TABLE meta"), "is damaged: there is no meta"),
     "without a property": (
+        ArchiveDamaged,
         lambda path: _changed(path, "DELETE FROM meta WHERE key = 'pattern'"),
         "is damaged: its definition has no pattern",
     ),
     "with an impossible property": (
+        ArchiveDamaged,
         lambda path: _changed(path, "UPDATE meta SET value = 0 WHERE key = 'resolution'"),
         "is damaged: resolution 0 is not valid: use a whole number",
     ),
@@ -209,8 +228,11 @@ def _replaced(path: Path, statements: str) -> None:
 
 @pytest.mark.parametrize("kind", BAD_FILES)
 def test_not_an_archive(path: Path, kind: str) -> None:
-    """What is not a sound archive of this format is refused by every operation, in one line, and left as it is."""
-    make, reason = BAD_FILES[kind]
+    """What is not a sound archive of this format is refused by every operation, in one line, and left as it is.
+
+    Damage is told apart from other applications' files and those of other versions.
+    """
+    error, make, reason = BAD_FILES[kind]
     make(path)
     before = path.read_bytes()
     archive = Archive(path)
@@ -224,8 +246,9 @@ def test_not_an_archive(path: Path, kind: str) -> None:
         lambda: schema.delete(path),
     ]
     for operation in operations:
-        with pytest.raises(NotAnArchive, match=rf"\A{path}: [^\n]*{reason}[^\n]*\Z"):
+        with pytest.raises(NotAnArchive, match=rf"\A{path}: [^\n]*{reason}[^\n]*\Z") as raised:
             operation()
+        assert error is raised.type
     assert before == path.read_bytes()
     assert [] == beside(path)
 
@@ -236,7 +259,7 @@ def test_altered_by_hand(path: Path, table: str) -> None:
     Archive(path).commit(CELLS, now=1000)
     _changed(path, f"DROP {'INDEX' if table == 'data_by_name' else 'TABLE'} {table}")
     archive = Archive(path)
-    with pytest.raises(NotAnArchive, match="damaged: no such"):
+    with pytest.raises(ArchiveDamaged, match=f"damaged: there is no {table}"):
         assert archive.aggregate(by="name") == archive.values()
 
 
@@ -391,89 +414,3 @@ def test_delete_waits_for_a_commit(path: Path, monkeypatch: pytest.MonkeyPatch) 
     with holding(path), pytest.raises(ArchiveUnavailable, match="locked"):
         schema.delete(path)
     assert path.exists()
-
-
-@pytest.mark.parametrize(
-    ("error", "told"),
-    [
-        (apsw.InterruptError, QueryTimeout),
-        (apsw.NotADBError, NotAnArchive),
-        (apsw.CorruptError, NotAnArchive),
-        (apsw.SQLError, NotAnArchive),
-        (apsw.BusyError, ArchiveUnavailable),
-        (apsw.LockedError, ArchiveUnavailable),
-        (apsw.ProtocolError, ArchiveUnavailable),
-        (apsw.CantOpenError, ArchiveUnavailable),
-        (apsw.ReadOnlyError, ArchiveUnavailable),
-        (apsw.FullError, ArchiveUnavailable),
-        (apsw.IOError, ArchiveUnavailable),
-        (apsw.PermissionsError, ArchiveUnavailable),
-    ],
-)
-def test_translated(error: type[Exception], told: type[TallyError]) -> None:
-    """What SQLite says of a file comes as an error of the tree; a bug comes as it is."""
-    with pytest.raises(told), schema.translated(Path("x.db")):
-        raise error("why")
-    with pytest.raises(apsw.MisuseError), schema.translated(Path("x.db")):
-        raise apsw.MisuseError
-
-
-@pytest.mark.parametrize(
-    ("error", "expected"),
-    [
-        (apsw.InterruptError, QueryTimeout),
-        *((each, ArchiveUnavailable) for each in schema.UNAVAILABLE),
-        *((each, NotAnArchive) for each in schema.DAMAGED),
-    ],
-)
-def test_every_error_of_a_file_is_translated(path: Path, error: type[Exception], expected: type[TallyError]) -> None:
-    """What SQLite says of a file is told in one line of tally's."""
-    with pytest.raises(expected) as raised, schema.translated(path):
-        raise error("first\nsecond")
-    assert "\n" not in str(raised.value)
-
-
-def test_only_wrong_use_is_not_translated() -> None:
-    """The errors of apsw that are told as they are are those of who uses it wrongly."""
-    errors = {each for each in vars(apsw).values() if isinstance(each, type) and issubclass(each, apsw.Error)}
-    told = errors - {apsw.Error, apsw.InterruptError, *schema.UNAVAILABLE, *schema.DAMAGED}
-    assert {
-        "BindingsError", "ConnectionClosedError", "ConnectionNotClosedError", "CursorClosedError", "ExecTraceAbort",
-        "ExecutionCompleteError", "ExtensionLoadingError", "ForkingViolationError", "IncompleteExecutionError",
-        "InvalidContextError", "MisuseError", "NoFTS5Error", "RangeError", "ThreadingViolationError",
-        "VFSFileClosedError", "VFSNotImplementedError",
-    } == {each.__name__ for each in told}  # fmt: skip
-
-
-@pytest.mark.parametrize("error", [TypeError, AssertionError, OverflowError])
-def test_a_value_of_the_wrong_type_is_damage(path: Path, error: type[Exception]) -> None:
-    """What Python makes of a value that should not be there is told as damage, and without such a value as a bug."""
-    Archive(path).commit(CELLS, now=1000)
-    with pytest.raises(error), schema.translated(path):
-        raise error
-    _changed(path, "UPDATE data SET bucket = 'x' || id WHERE id = 1")
-    with pytest.raises(NotAnArchive, match="is damaged: 1 rows have impossible values"), schema.translated(path):
-        raise error
-
-
-def test_text_that_is_none_is_damage(path: Path) -> None:
-    """A name that is not UTF-8 is told as damage."""
-    Archive(path).commit(CELLS, now=1000)
-    _changed(path, "UPDATE names SET name = CAST(x'FF' AS TEXT) WHERE id = 1")
-    with pytest.raises(NotAnArchive, match="damaged: 'utf-8' codec can't decode"):
-        Archive(path).names()
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        *(f"DELETE FROM meta WHERE key = '{mark}'" for mark in marks.FIRST),
-        "UPDATE meta SET value = 'x' WHERE key = 'sealed_before'",
-        "UPDATE meta SET value = 0 WHERE key = 'block_buckets'",
-    ],
-)
-def test_a_mark_that_is_none_is_damage(path: Path, change: str) -> None:
-    """A file that does not say what of it is sealed is damaged."""
-    _changed(path, change)
-    with pytest.raises(NotAnArchive, match="is damaged: it does not say what of it is sealed"):
-        Archive(path).names()

@@ -61,7 +61,7 @@ def loop_instead(path: Path) -> None:
 
 
 EVENTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "damaged": (damaged, "daily.db: is not an archive of tally's, or damaged"),
+    "damaged": (damaged, "daily.db: is not an archive of tally's: file is not a database"),
     "cut": (cut, "daily.db: is (not an archive of tally's, or )?damaged"),
     "emptied": (emptied, "daily.db: is not an archive of tally's"),
     "another application's": (other_application, "daily.db: is not an archive of tally's"),
@@ -130,7 +130,7 @@ def test_an_archive_that_comes_back_has_all(tmp_path: Path) -> None:
         with sender.at_work():
             wait_for(lambda: stored(tmp_path, "daily"), "some samples")
             damage_header(path, b"x" * 16)
-            running.said("daily.db: is not an archive of tally's")
+            running.said("daily.db: is damaged: file is not a database")
             damage_header(path, b"SQLite format 3\0")
             running.said("archive daily can be written again")
         assert 0 == running.end(signal.SIGTERM)
