@@ -39,20 +39,26 @@ class Recorder:
         found = [parse_line(line, now, self._settings.max_future) for each in datagrams for line in lines(each)]
         samples = [sample for sample in found if not isinstance(sample, Reason)]
         refused = Counter({"more than TALLY_MAX_FUTURE ahead of the clock": len(found) - len(samples)})
+        errors: list[TallyError] = []
         try:
-            for outcome in self._catalog.record(samples, max_names=self._settings.max_names).values():
+            stored = self._catalog.distribute(samples, max_names=self._settings.max_names)
+            errors = stored.errors
+            refused["of a name that no enabled archive keeps"] += stored.unmatched
+            refused["for an archive that could not be written"] += stored.failed
+            for outcome in stored.outcomes.values():
                 refused["older than an archive's retention"] += outcome.expired
                 refused["of a name more than TALLY_MAX_NAMES in an archive"] += outcome.cardinality
-        except (TallyError, OSError) as error:
-            self._complain(error)
-        if refused.total():
-            self._complain(self._counted(refused))
+        except TallyError as error:
+            errors = [error]
+            refused["for archives that could not be read"] += len(samples)
+        if refused.total() or errors:
+            self._complain("; ".join([*self._counted(refused), *map(str, errors)]))
 
-    def _counted(self, refused: Counter[str]) -> str:
+    def _counted(self, refused: Counter[str]) -> list[str]:
         """Return what was refused since the start, with `refused`, which is counted whether or not it is logged."""
         with self._lock:
             self._refused += refused
-            return "; ".join(f"{count} were {why}" for why, count in self._refused.items())
+            return [f"{count} were {why}" for why, count in self._refused.items()]
 
     def _complain(self, what: object) -> None:
         now = monotonic()

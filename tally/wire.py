@@ -57,6 +57,8 @@ class Reason(StrEnum):
     # Only of lines that come in a stream.
     LENGTH = "length"
     CUT = "cut"
+    # Only of samples in lines that were taken, but match no archive that takes samples.
+    UNMATCHED = "unmatched"
 
 
 class Sample(NamedTuple):

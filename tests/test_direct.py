@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tally import direct
@@ -109,11 +110,32 @@ def test_an_archive_that_fails_raises_nothing(
 
 
 def test_no_archive_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Where there is no archive, or not even a directory, nothing is stored, made or said."""
-    recorder(tmp_path / "none").record([b"a 1"])
+    """Where there is no archive, or not even a directory, nothing is stored or made, and what is unmatched is told."""
+    recorder(tmp_path / "none").record([b"a 1", b"b 1"])
 
     assert [] == list(tmp_path.iterdir())
-    assert "" == caplog.text
+    assert ["samples are lost: 2 were of a name that no enabled archive keeps"] == caplog.messages
+
+
+def test_unmatched_samples_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A name that no pattern matches, or that only a disabled archive keeps, is told with the number of its samples."""
+    Catalog(tmp_path).create("some", pattern="a*")
+    Catalog(tmp_path).create("off", enabled=False)
+
+    recorder(tmp_path).record([b"a 1\nb 1\nc 1"])
+
+    assert ["samples are lost: 2 were of a name that no enabled archive keeps"] == caplog.messages
+
+
+def test_samples_of_an_archive_that_fails_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Samples for an archive that can be read but not written are told with their number."""
+    archive = Catalog(tmp_path).create("all")
+    with apsw.Connection(str(archive.path)) as other:
+        other.execute("DROP TABLE data")
+
+    recorder(tmp_path).record([b"a 1\nb 1"])
+
+    assert caplog.messages[0].startswith("samples are lost: 2 were for an archive that could not be written; ")
 
 
 def test_enabled_archives_are_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -49,8 +49,8 @@ METRICS = (
     Metric("tally_receive_queue_bytes", "gauge", "bytes of the receive buffer in use when the last flush began",
            ("collector",)),
     Metric("tally_lines_accepted_total", "counter", "lines that were taken as samples", ("collector",)),
-    Metric("tally_lines_rejected_total", "counter", "lines that were not taken, by reason", ("collector", "reason"),
-           "all"),
+    Metric("tally_lines_rejected_total", "counter", "lines that were not taken, by reason; as `unmatched` samples of "
+           "lines that were", ("collector", "reason"), "all"),
     Metric("tally_samples_total", "counter", "samples that came to an archive, by outcome: `stored`, `expired`, "
            "`cardinality`, `dropped`", (*_OF_ARCHIVE, "outcome"), "`expired`, `cardinality`, `dropped`"),
     Metric("tally_samples_pending", "gauge", "samples that wait for the next flush, as the last one failed",
@@ -72,7 +72,7 @@ METRICS = (
     Metric("tally_queries_total", "counter", "questions about data that this process was asked, by outcome",
            ("outcome",)),
     Metric("tally_posted_lines_total", "counter", "lines that `POST /samples/` brought this process, by outcome: "
-           "`accepted`, or the reason why not", ("outcome",)),
+           "`accepted`, or the reason why not; as `unmatched` samples of those", ("outcome",)),
     Metric("tally_posted_samples_total", "counter", "samples that `POST /samples/` brought to an archive, by outcome: "
            "`stored`, `expired`, `cardinality`", ("archive", "outcome"), "`expired`, `cardinality`"),
 )  # fmt: skip

@@ -10,7 +10,7 @@ import hashlib
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -59,10 +59,11 @@ class Lines(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of the samples of a body, by slug, and the errors of the other archives."""
+    """What became of the samples of a body, by slug, the errors of the other archives, and how many matched none."""
 
     outcomes: dict[str, Outcome]
     errors: list[TallyError]
+    unmatched: int
 
     @property
     def done(self) -> list[str]:
@@ -88,7 +89,7 @@ def post(call: Call) -> Reply:
     _count(call, targets.found, lines, result)
     if result.errors:
         raise _incomplete(result, delivery)
-    return whole(_told(lines, targets, result.outcomes), pretty=pretty)
+    return whole(_told(lines, targets, result), pretty=pretty)
 
 
 def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
@@ -152,10 +153,11 @@ def _delivery(call: Call, lines: list[bytes]) -> Delivery | None:
 
 def _commit(call: Call, targets: list[Target], cells: Cells, delivery: Delivery | None) -> Result:
     """Commit to each archive what matches, and return what became of it: one that fails does not keep the others."""
-    result = Result({}, [])
+    selected = {archive.slug: glob.select(cells, definition.pattern) for archive, definition, _ in targets}
+    result = Result({}, [], count(glob.unmatched(cells, selected.values())))
     now = call.catalog.now()
-    for archive, definition, _ in targets:
-        matching = glob.select(cells, definition.pattern)
+    for archive, _, _ in targets:
+        matching = selected[archive.slug]
         try:
             result.outcomes[archive.slug] = (
                 archive.commit(matching, now=now, max_names=call.settings.max_names, delivery=delivery)
@@ -186,24 +188,17 @@ def _count(call: Call, targets: list[Target], lines: Lines, result: Result) -> N
     known = {target.archive.slug for target in targets if target.receipt}
     counted: Counter[str] = Counter()
     if not known and (result.done or not result.errors):
-        counted = Counter({ACCEPTED: lines.accepted}) + Counter(reason for _, reason in lines.rejected)
+        counted = Counter({ACCEPTED: lines.accepted, Reason.UNMATCHED: result.unmatched})
+        counted += Counter(reason for _, reason in lines.rejected)
     call.metrics.posted.count(counted, {slug: each for slug, each in result.outcomes.items() if slug not in known})
 
 
-def _told(lines: Lines, targets: Targets, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
-    archives = {slug: outcome.counts() for slug, outcome in outcomes.items()}
+def _told(lines: Lines, targets: Targets, result: Result) -> dict[str, Any]:
+    archives = {slug: outcome.counts() for slug, outcome in result.outcomes.items()}
     errors = {slug: {"error": error} for slug, error in targets.errors.items()}
     return {
         "accepted": lines.accepted,
         "rejected": [{"line": number, "reason": reason} for number, reason in lines.rejected],
-        "unmatched": _unmatched(lines.cells, targets.found),
+        "unmatched": result.unmatched,
         "archives": dict(sorted((archives | errors).items())),
     }
-
-
-def _unmatched(cells: Cells, targets: list[Target]) -> int:
-    """Return how many samples have a name that no archive keeps."""
-    names: set[str] = set().union(*cells.values())
-    for _, definition, _ in targets:
-        names = names.difference(*glob.select(cells, definition.pattern).values())
-    return count({bucket: {name: row[name] for name in row.keys() & names} for bucket, row in cells.items()})

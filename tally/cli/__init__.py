@@ -10,12 +10,12 @@ ENTRIES = {
     "serve": Entry(
         "tally.cli.serve",
         "serve",
-        "Collect samples and answer over HTTP, in one process, until SIGTERM or SIGINT.",
+        "Collect samples and answer over HTTP, in one process, until SIGTERM, SIGINT or SIGHUP.",
     ),
     "collect": Entry(
         "tally.cli.collect",
         "collect",
-        "Collect samples into the archives of the data directory, until SIGTERM or SIGINT.",
+        "Collect samples into the archives of the data directory, until SIGTERM, SIGINT or SIGHUP.",
     ),
     "send": Entry("tally.cli.send", "send", "Send one sample, or the lines of files, to a collector by UDP."),
     "import": Entry("tally.cli.importing", "import_lines", "Store the lines of files in the archives at once."),

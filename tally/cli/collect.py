@@ -23,7 +23,7 @@ logger = logging.getLogger("tally")
 )  # fmt: skip
 @with_log_format
 def collect(settings: Settings, log_format: str) -> None:
-    """Collect samples into the archives of the data directory, until SIGTERM or SIGINT.
+    """Collect samples into the archives of the data directory, until SIGTERM, SIGINT or SIGHUP.
 
     Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. Every --flush-time they are
     committed to each enabled archive whose pattern matches. Archives that are made, changed or deleted while it runs
@@ -38,7 +38,7 @@ def collect(settings: Settings, log_format: str) -> None:
       tally collect --tcp-port 2003
 
     Exit status:
-      0    ended by SIGTERM or SIGINT, with all that came stored
+      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored
       2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
       130  interrupted before it collected
 

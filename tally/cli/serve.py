@@ -28,7 +28,7 @@ DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 87
 )  # fmt: skip
 @with_log_format
 def serve(settings: Settings, log_format: str) -> None:
-    """Collect samples and answer over HTTP, in one process, until SIGTERM or SIGINT.
+    """Collect samples and answer over HTTP, in one process, until SIGTERM, SIGINT or SIGHUP.
 
     Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. The API and the dashboard
     are on --http-host and --http-port. In an empty data directory the archives daily (10 s, 24 h), weekly (300 s, 168
@@ -46,7 +46,7 @@ def serve(settings: Settings, log_format: str) -> None:
       TALLY_WRITE_TOKEN=secret tally serve --log-format json
 
     Exit status:
-      0    ended by SIGTERM or SIGINT, with all that came stored
+      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored
       2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
       130  interrupted before it collected
 

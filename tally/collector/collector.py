@@ -158,10 +158,11 @@ class Collector:
         self._complaint.note(math.inf, self._books(), {})
         self._status.remove()
         logger.info(
-            "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams",
+            "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams; %s samples matched no archive",
             self._accepted,
-            self._rejected.total(),
+            self._rejected.total() - self._rejected[Reason.UNMATCHED],
             "an unknown number of" if self._kernel_drops is None else self._kernel_drops,
+            self._rejected[Reason.UNMATCHED],
         )
 
     def _take_the_last(self) -> None:

@@ -64,20 +64,22 @@ class Keeper:
             self._drop(list(self._pending))  # Another archive has taken its place.
         self.definition = definition
 
-    def take(self, cells: Cells, resolution: int) -> None:
-        """Keep those of `cells`, in buckets of `resolution` seconds, that belong into the archive.
+    def take(self, cells: Cells, resolution: int) -> Cells:
+        """Keep those of `cells`, in buckets of `resolution` seconds, that belong into the archive, and return them.
 
         An archive that has come since they were rolled up, with buckets that theirs do not make up, begins with the
         next ones.
         """
         if self.definition is None or self.definition.resolution % resolution:
-            return
+            return {}
+        matching: Cells = {}
         if self.definition.enabled:
             matching = glob.select(cells, self.definition.pattern)
             rollup.merge(self._pending, matching, self.definition.resolution)
         else:
             self._drop(list(self._pending))
         self.account.pending = rollup.count(self._pending)
+        return matching
 
     def commit(self, now: float, max_names: int) -> None:
         """Write what is kept, and let the archive expire what is old."""
@@ -171,10 +173,11 @@ class Store:
                 del self._keepers[slug]
 
     def flush(self, batch: Rollup, now: float) -> None:
-        """Commit what `batch` holds and what earlier flushes could not, archive by archive."""
+        """Commit what `batch` holds and what earlier flushes could not, archive by archive; count what matches none."""
         cells = batch.take()
         now = self._retention.now(now, self._steady())
         self.look()
+        taken = [keeper.take(cells, batch.resolution) for keeper in self._keepers.values()]
+        batch.leave(glob.unmatched(cells, taken))
         for keeper in self._keepers.values():
-            keeper.take(cells, batch.resolution)
             keeper.commit(now, self._max_names)

@@ -8,7 +8,7 @@ import contextlib
 import logging
 import multiprocessing
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -26,6 +26,11 @@ from tally.settings import Settings
 
 logger = logging.getLogger("tally.collector")
 
+# These end a collector in good order. One that was ignored at the start stays so, as SIGHUP is under nohup.
+ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Each would end the process at once, with what it holds in memory.
+IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
+
 Beside = Callable[[anyio.Event], Coroutine[Any, Any, None]]
 
 
@@ -36,7 +41,7 @@ def run(
     beside: Beside | None = None,
     log_format: str = "text",
 ) -> None:
-    """Collect until SIGTERM or SIGINT, then commit what came until then, and return.
+    """Collect until SIGTERM, SIGINT or SIGHUP, then commit what came until then, and return.
 
     `sockets` are those of `bind_all`, made here where none are given. `beside` runs in the same event loop, and returns
     when the event that it gets is set. Other processes than this one write their log in `log_format`.
@@ -83,10 +88,22 @@ async def _main(collector: Collector, workers: Sequence[BaseProcess], beside: Be
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    ending = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    with _ignored(*IGNORED), anyio.open_signal_receiver(*ending) as signals:
         async for number in signals:
             logger.info("stopping on %s", number.name)
             stop.set()
+
+
+@contextlib.contextmanager
+def _ignored(*numbers: signal.Signals) -> Iterator[None]:
+    """Ignore signals meanwhile."""
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _watch(worker: BaseProcess, stop: anyio.Event, died: list[BaseProcess]) -> None:

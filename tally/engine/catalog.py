@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tally.engine import glob, schema
+from tally.engine import schema
 from tally.engine.archive import Archive, Time, Value, roll_up
 from tally.engine.backup import Progress, backup
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition, is_slug
+from tally.engine.distribution import Distribution, distribute
 from tally.engine.restore import restore
 from tally.engine.retention import Retention
-from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
+from tally.errors import ArchiveExists, ArchiveUnavailable, UnknownArchive
 
 SUFFIX = ".db"
 
@@ -151,24 +152,21 @@ class Catalog:
         :raises InvalidSample: when one is not valid; then none is stored.
         :raises NotAnArchive, ArchiveUnavailable: the first error of an archive, after all others have their samples.
         """
-        now = self.now()
+        found = self.distribute(samples, max_names=max_names)
+        if found.errors:
+            raise found.errors[0]
+        return found.outcomes
+
+    def distribute(self, samples: Iterable[tuple[str, Value, Time]], *, max_names: int = 0) -> Distribution:
+        """Do as `record`, and return also what went nowhere, and the errors of archives instead of raising them.
+
+        :raises InvalidSample: when a sample is not valid; then none is stored.
+        :raises ArchiveUnavailable: when the directory cannot be read; then none is stored.
+        """
         cells, empty = roll_up(samples)
-        outcomes: dict[str, Outcome] = {}
-        errors: list[TallyError] = []
-        for archive in self.archives():
-            try:
-                definition = archive.definition()
-                if definition.enabled:
-                    kept = glob.select(cells, definition.pattern)
-                    outcome = archive.commit(kept, now=now, max_names=max_names)
-                    outcomes[archive.slug] = replace(outcome, empty=empty)
-            except UnknownArchive:
-                continue  # It was deleted since the directory was read.
-            except TallyError as error:
-                errors.append(error)
-        if errors:
-            raise errors[0]
-        return outcomes
+        found = distribute(self.archives(), cells, now=self.now(), max_names=max_names)
+        outcomes = {slug: replace(outcome, empty=empty) for slug, outcome in found.outcomes.items()}
+        return replace(found, outcomes=outcomes)
 
 
 def _may_be_file(entry: "os.DirEntry[str]") -> bool:

@@ -1,7 +1,7 @@
 """Name patterns as SQLite's GLOB has them: `*`, `?`, `[abc]`, `[^abc]`; case counts. Tested against SQLite itself."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from tally.engine.rollup import Cells
@@ -24,6 +24,19 @@ def select(cells: Cells, pattern: str) -> Cells:
     matches = matcher(pattern)
     kept = {bucket: {name: cell for name, cell in row.items() if matches(name)} for bucket, row in cells.items()}
     return {bucket: row for bucket, row in kept.items() if row}
+
+
+def unmatched(cells: Cells, selected: Iterable[Cells]) -> Cells:
+    """Return the cells that are in none of `selected`, each of which `select` returned of the same cells."""
+    selected = list(selected)
+    if any(each is cells for each in selected):
+        return {}
+    left = {}
+    for bucket, row in cells.items():
+        names = row.keys() - set().union(*(each.get(bucket, ()) for each in selected))
+        if names:
+            left[bucket] = {name: cell for name, cell in row.items() if name in names}
+    return left
 
 
 def _expression(pattern: str) -> str | None:

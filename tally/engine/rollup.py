@@ -159,6 +159,13 @@ class Rollup:
         self.rejected[reason] += 1
         self.examples.setdefault(reason, line)
 
+    def leave(self, cells: Cells) -> None:
+        """Count the samples of cells that match no archive."""
+        for row in cells.values():
+            self.examples.setdefault(Reason.UNMATCHED, next(iter(row)).encode())
+        if cells:
+            self.rejected[Reason.UNMATCHED] += count(cells)
+
     def _add_measures(self, line: bytes, now: int) -> Reason | None:
         """Take all that a line for StatsD measures, or return the reason why it is not taken."""
         found = statsd.parse_line(line, now, self._max_future_s)

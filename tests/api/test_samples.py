@@ -97,6 +97,15 @@ def test_what_an_archive_does_not_store_is_told(catalog: Catalog) -> None:
     assert (5, 2) == (got.json["accepted"], got.json["unmatched"])
 
 
+def test_unmatched_samples_stand_in_the_metrics(catalog: Catalog) -> None:
+    """Posted samples that no archive keeps are counted as those that come by UDP are."""
+    catalog["daily"].edit(pattern="[^x]*")
+    asked = service(catalog.directory, now=NOW, write_token="w")
+    ask(asked, "/samples/", method="POST", headers=bearer("w"), body=b"a 1\nx 1\nx 2\n")
+    told = ask(asked, "/metrics").body.decode().splitlines()
+    assert 'tally_posted_lines_total{outcome="unmatched"} 2.0' in told
+
+
 @pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\n"])
 def test_no_lines_are_no_samples(body: bytes, catalog: Catalog) -> None:
     """An empty body is right, and stores nothing."""

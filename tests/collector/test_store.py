@@ -8,6 +8,7 @@ from tally.collector import store as module
 from tally.collector.store import Store
 from tally.engine import Catalog
 from tally.engine.rollup import Rollup
+from tally.wire import Reason
 from tests.engine.rights import open_directory, unprivileged
 
 NOW = 1_700_000_000
@@ -259,3 +260,32 @@ def test_expired_and_surplus_samples_are_counted_where_they_are_refused(tmp_path
     hour, ever = (collecting.store.accounts()[slug] for slug in ("hour", "ever"))
     assert (2, 1, 1) == (hour["stored"], hour["expired"], hour["cardinality"])
     assert (3, 0, 1) == (ever["stored"], ever["expired"], ever["cardinality"])
+
+
+@pytest.mark.parametrize(("pattern", "unmatched"), [("a", 3), ("[ab]", 2), ("*", 0)])
+def test_samples_that_match_no_archive_are_counted(collecting: Collecting, pattern: str, unmatched: int) -> None:
+    """A sample counts as unmatched when no enabled archive takes it, with its name as an example."""
+    collecting.catalog.create("some", resolution=10, pattern=pattern)
+    collecting.catalog.create("off", resolution=10, enabled=False)
+    collecting.begin()
+    batch = collecting.rollup
+    collecting.flush("a 1", "b 1", "c:1|c|@0.5")
+    assert unmatched == batch.rejected[Reason.UNMATCHED]
+    assert (batch.examples.get("unmatched") in (b"b", b"c")) == (unmatched > 0)
+
+
+def test_without_an_archive_all_is_unmatched(collecting: Collecting) -> None:
+    """In an empty directory every sample is counted."""
+    batch = collecting.rollup
+    collecting.flush("a 1", f"b 1 {NOW - 60}")
+    assert {"unmatched": 2} == batch.rejected
+
+
+def test_what_a_finer_archive_could_not_take_is_counted(collecting: Collecting) -> None:
+    """Samples that were rolled up too coarsely for the one archive that would keep them are unmatched."""
+    collecting.catalog.create("coarse", resolution=10, pattern="x")
+    collecting.begin()
+    batch = collecting.rollup
+    collecting.catalog.create("fine", resolution=4)
+    collecting.flush("a 1")
+    assert {"unmatched": 1} == batch.rejected

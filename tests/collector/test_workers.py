@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Catalog
-from tests.processes import LIMIT_S, Running, started, wait_for
+from tests.processes import LIMIT_S, Running, environment, launched, started, wait_for
 
 SENDERS = 16
 
@@ -45,7 +46,7 @@ def flood(port: int, sent: list[int], over: threading.Event) -> None:
         sent.append(count)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_in_a_flood_loses_nothing_that_was_delivered(tmp_path: Path, number: int) -> None:
     """What was sent, less what the kernel says it dropped, is stored exactly, and each archive is one file."""
     Catalog(tmp_path).create("daily", resolution=10)
@@ -61,6 +62,40 @@ def test_a_stop_in_a_flood_loses_nothing_that_was_delivered(tmp_path: Path, numb
         dropped = int(running.said(r"the kernel dropped (\d+) datagrams")[1])
     assert sent[0] - dropped == stored(tmp_path)
     assert ["daily.db"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
+    """Under nohup SIGHUP ends nothing, and SIGUSR1 and SIGUSR2 never do; what was sent is stored at the end."""
+    Catalog(tmp_path).create("daily", resolution=10)
+    command = ["nohup", sys.executable, "-m", "tally", "collect"]
+    with launched(command, environment(tmp_path, TALLY_FLUSH_TIME=3600)) as running:
+        send(running, 5)
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+            running.process.send_signal(number)
+        send(running, 5)
+        assert 0 == running.end(signal.SIGTERM)
+        assert ["stopping on SIGTERM\n"] == [line for line in running.lines if "stopping" in line]
+    assert 10 == stored(tmp_path)
+
+
+@pytest.mark.parametrize("way", ["udp", "tcp", "unix"])
+def test_what_matches_no_archive_is_counted_however_it_comes(tmp_path: Path, way: str) -> None:
+    """Samples without an archive stand in the status file and in the log, with an example, by whichever socket."""
+    Catalog(tmp_path).create("some", pattern="a")
+    path = tmp_path / "lines.sock"
+    with started(tmp_path, "collect", TALLY_TCP_PORT=0, TALLY_UNIX_DATAGRAM=path) as running:
+        ports = {"udp": running.udp_port, "tcp": int(running.said(r"TCP \S+ port (\d+)")[1])}
+        kinds = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM, "unix": socket.SOCK_DGRAM}
+        family = socket.AF_UNIX if way == "unix" else socket.AF_INET
+        with socket.socket(family, kinds[way]) as sender:
+            sender.connect(str(path) if way == "unix" else ("127.0.0.1", ports[way]))
+            sender.send(b"a 1\nb 1\nc 1\n")
+        running.said(r"lost: 2 lines as unmatched, such as '[bc]'")
+        [status_file] = tmp_path.glob("collector-*.json")
+        wait_for(lambda: json.loads(status_file.read_text())["rejected"] == {"unmatched": 2}, "the status file")
+        assert {"unmatched": 2} == json.loads(status_file.read_text())["recent"]["lines"]
+        assert 0 == running.end(signal.SIGTERM)
+        running.said("accepted 3 lines, rejected 0 lines; .*; 2 samples matched no archive")
 
 
 def test_a_copy_between_two_flushes_is_complete(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tally.engine.glob import matcher, select
+from tally.engine.glob import matcher, select, unmatched
 from tally.engine.rollup import Cells
 
 
@@ -95,3 +95,12 @@ def test_select() -> None:
     assert {} == select(cells, "[c")
     assert cells == select(cells, "*")
     assert {0: {"a.b": cell, "b": cell}, 10: {"b": cell}} == cells
+
+
+def test_unmatched_cells_are_those_that_no_pattern_takes() -> None:
+    """What is in no selection is left, in its bucket; with `*` among the patterns nothing is."""
+    cell = (1.0, 1.0, 1.0, 1.0)
+    cells: Cells = {0: {"a": cell, "b": cell}, 10: {"b": cell, "c": cell}}
+    assert cells == unmatched(cells, [])
+    assert {10: {"c": cell}} == unmatched(cells, [select(cells, "a"), select(cells, "b")])
+    assert {} == unmatched(cells, [select(cells, "a"), select(cells, "*")])

@@ -14,6 +14,7 @@ const LINES = {
   timestamp: "the timestamp is none",
   future: "too far ahead of the clock",
   cardinality: "a new name, where there are too many already",
+  unmatched: "no enabled archive keeps the name",
 };
 /** @type {Record<string, string>} */
 const DATAGRAMS = {

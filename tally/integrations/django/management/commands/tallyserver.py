@@ -14,9 +14,9 @@ from tally.settings import Settings
 
 
 class Command(BaseCommand):
-    """Collects until SIGTERM or SIGINT."""
+    """Collects until SIGTERM, SIGINT or SIGHUP."""
 
-    help = "Collects samples into the archives of TALLY_DATA_DIR, until SIGTERM or SIGINT."
+    help = "Collects samples into the archives of TALLY_DATA_DIR, until SIGTERM, SIGINT or SIGHUP."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take what beats a setting."""
