@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _TRUE = ("true", "yes", "on", "1")
 _FALSE = ("false", "no", "off", "0")
+ANY_HOST = "*"
+
+_HOST_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -148,6 +151,13 @@ def _tokens(value: Any) -> tuple[str, ...]:
     return tuple(tokens)
 
 
+def _hosts(value: Any) -> tuple[str, ...]:
+    hosts = [str.lower(item).removesuffix(".") for item in _items(value)]
+    if not all(host == ANY_HOST or _HOST_NAME.fullmatch(host) for host in hosts):
+        raise ValueError
+    return tuple(hosts)
+
+
 def _networks(value: Any) -> "tuple[IPv4Network | IPv6Network, ...]":
     from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -171,6 +181,7 @@ _PATH_OR_NONE = Kind("a path", "the path of a socket, or nothing", _path_or_none
 _ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
 _ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or nothing", _address_or_none)
 _NAME_PREFIX = Kind("a prefix", "at most 255 bytes without white space or control characters", _prefix)
+_HOSTS = Kind("a list of host names", f"host names without a port, separated by single commas, or {ANY_HOST}", _hosts)
 _GLOBS = Kind("a list of globs", "globs without white space, separated by single commas", _globs)
 _TOKENS = Kind("a list of tokens", "tokens without white space, separated by single commas", _tokens)
 _NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, separated by commas", _networks)
@@ -195,6 +206,9 @@ SETTINGS = (
     Setting("TALLY_HTTP_PORT", "8900", _PORT, "TCP port where `tally serve` answers HTTP", zero=_CHOSEN),
     Setting("TALLY_READ_TOKEN", "", _TOKENS, "tokens that may read; empty: all may", secret=True),
     Setting("TALLY_WRITE_TOKEN", "", _TOKENS, "tokens that may read and write; empty: none may write", secret=True),
+    Setting("TALLY_ALLOWED_HOSTS", "", _HOSTS,
+            "host names by which HTTP may be asked, beside `localhost` and IP addresses; empty: no other, "
+            "or any where `TALLY_READ_TOKEN` is set; `*`: any; Django: its own `ALLOWED_HOSTS` instead"),
     Setting("TALLY_ALLOW", "", _NETWORKS, "networks whose samples are taken; empty: all"),
     Setting("TALLY_MAX_NAMES", "100000", _COUNT, "names that an archive takes", "names", "no limit"),
     Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS, "how far a timestamp may be ahead of the clock", "seconds",
@@ -225,6 +239,7 @@ class Settings:
     http_port: int
     read_token: tuple[str, ...] = field(repr=False)
     write_token: tuple[str, ...] = field(repr=False)
+    allowed_hosts: tuple[str, ...]
     allow: "tuple[IPv4Network | IPv6Network, ...]"
     max_names: int
     max_future: int

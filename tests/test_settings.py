@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "http_port": 8900,
     "read_token": (),
     "write_token": (),
+    "allowed_hosts": (),
     "allow": (),
     "max_names": 100_000,
     "max_future": 86_400,
@@ -94,6 +95,13 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_HTTP_PORT": [*PORTS],
     "TALLY_READ_TOKEN": [*TOKENS],
     "TALLY_WRITE_TOKEN": [*TOKENS],
+    "TALLY_ALLOWED_HOSTS": [
+        ("", ()),
+        (None, ()),
+        ("*", ("*",)),
+        ("Stats.example.org., localhost", ("stats.example.org", "localhost")),
+        (["xn--bcher-kva.example", "10.0.0.1"], ("xn--bcher-kva.example", "10.0.0.1")),
+    ],
     "TALLY_ALLOW": [
         ("", ()),
         (None, ()),
@@ -148,6 +156,25 @@ BAD: dict[str, tuple[str, list[object]]] = {
     "TALLY_WRITE_TOKEN": (
         "is not a list of tokens: use tokens without white space, separated by single commas",
         [*NO_TOKENS],
+    ),
+    "TALLY_ALLOWED_HOSTS": (
+        "is not a list of host names: use host names without a port, separated by single commas, or *",
+        [
+            "a,",
+            ",",
+            "a,,b",
+            "a b",
+            "a:80",
+            "http://a",
+            "*.a",
+            ".a",
+            "a..b",
+            "[::1]",
+            "bücher.example",
+            5,
+            [None],
+            [b"a"],
+        ],
     ),
     "TALLY_ALLOW": (
         "is not a list of networks: use networks such as 10.0.0.0/8 or ::1, separated by commas",

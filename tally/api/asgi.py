@@ -18,14 +18,13 @@ from starlette.applications import Starlette
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketClose
 
-from tally.api.message import BODY_S, METHODS_WITH_BODY, Reply, Request
+from tally.api.message import BODY_S, METHODS_WITH_BODY, RETRY_AFTER, Reply, Request
 from tally.api.problems import Problem
 from tally.api.service import Service, Work
 from tally.errors import QueryTimeout
 from tally.settings import Settings
 
 TURNS, WAITING = 16, 64
-RETRY_AFTER = ("Retry-After", "1")
 
 Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
@@ -169,8 +168,16 @@ def _request(scope: Scope) -> Request:
     path, root = scope["path"], scope.get("root_path", "").rstrip("/")
     if path.startswith(f"{root}/"):
         path = path[len(root) :]
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), headers, root=root)
+    return Request(scope["method"], path, scope["query_string"].decode("latin-1"), _headers(scope), root=root)
+
+
+def _headers(scope: Scope) -> dict[str, str]:
+    """Return the headers by name, those of one name joined, as a WSGI server does it."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _start(reply: Reply) -> Message:

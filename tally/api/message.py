@@ -11,11 +11,14 @@ from tally.errors import InvalidQuestion
 MAX_FIELDS = 100
 # Of the decoded path and the raw query together.
 MAX_URL_CHARACTERS = 16 * 1024
+# Of the request line and the headers together, which `tally serve` bounds.
+HEAD_MAX_BYTES = 64 * 1024
 MAX_BODY_BYTES = 64 * 1024
 # Of a body with samples, as it is sent and inflated.
 MAX_SAMPLES_BYTES = 4 * 2**20
 # How long a body may take to come.
 BODY_S = 10.0
+RETRY_AFTER = ("Retry-After", "1")
 METHODS_WITH_BODY = ("POST", "PATCH")
 JSON = "application/json"
 PROBLEM = "application/problem+json"

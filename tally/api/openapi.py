@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from tally.api import graphite
 from tally.api.message import (
     BODY_S,
+    HEAD_MAX_BYTES,
     JSON,
     MAX_BODY_BYTES,
     MAX_FIELDS,
@@ -54,7 +55,9 @@ FAILURES = (
             f"{MAX_SAMPLES_BYTES} bytes of samples", lambda route: bool(route.body)),
     Failure(414, f"path and query are longer than {MAX_URL_CHARACTERS} characters", lambda _: True),
     Failure(415, "the body is compressed by other means than gzip", lambda route: route.body == LINES),
+    Failure(421, "the host name is not allowed", lambda route: not route.is_open),
     Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
+    Failure(431, f"address and headers are longer than {HEAD_MAX_BYTES} bytes", lambda _: True),
     Failure(500, "the file is damaged or not an archive",
             lambda route: bool(route.places) or route.reads or route.body == LINES),
     _UNAVAILABLE,

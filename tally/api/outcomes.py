@@ -25,13 +25,13 @@ class Outcome(StrEnum):
 MEANINGS = {
     Outcome.ANSWERED: "whole",
     Outcome.WRONG: "the question was not one that can be answered (4xx)",
-    Outcome.REFUSED: "a token was missing or wrong (401, 403)",
+    Outcome.REFUSED: "a token was missing or wrong (401, 403), or the host name is not allowed (421)",
     Outcome.BUSY: "too much was asked at once (503)",
     Outcome.TIMEOUT: "it took longer than `TALLY_QUERY_TIMEOUT`",
     Outcome.FAILED: "the archive could not be read (500, 503)",
     Outcome.LEFT: "the client went away, or did not read the answer in time",
 }
-_OF_PROBLEMS = {401: Outcome.REFUSED, 403: Outcome.REFUSED, 503: Outcome.BUSY}
+_OF_PROBLEMS = {401: Outcome.REFUSED, 403: Outcome.REFUSED, 421: Outcome.REFUSED, 503: Outcome.BUSY}
 
 
 def outcome(error: Exception) -> Outcome:

@@ -1,6 +1,6 @@
 """The API without a web framework: a request goes in, a reply comes out, and an adapter only translates.
 
-The order of checks: length, token to read, path, method, token to write, parameters, archive.
+The order of checks: length, host, token to read, path, method, token to write, parameters, archive.
 """
 
 import logging
@@ -114,6 +114,7 @@ class Service:
             raise Problem(HTTPStatus.REQUEST_URI_TOO_LONG, text)
         found = find(request.path)
         if not any(route.is_open for route, _ in found):
+            access.check_host(request, self.settings)
             access.check_read(request, self.settings)
         if not found:
             return _elsewhere(request)

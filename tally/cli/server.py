@@ -10,20 +10,22 @@ import contextlib
 import logging
 import socket
 from collections.abc import Iterator
+from http import HTTPStatus
 
 import anyio
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from tally.api.message import HEAD_MAX_BYTES, RETRY_AFTER
+from tally.api.problems import Problem, reply
+
 CONNECTIONS = 512
 IDLE_S = 30.0
-HEAD_MAX_BYTES = 64 * 1024
 # How long answers that are under way may take once the server is told to stop.
 LAST_ANSWERS_S = 5
 # How long a request that is refused is read on, as whoever is still sending would not see the answer else.
 LINGER_S = 2.0
-REFUSAL = "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{}"
 
 
 class Connection(H11Protocol):
@@ -36,7 +38,8 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection, or refuse it where there are too many."""
         if len(self.connections) >= CONNECTIONS:
-            transport.write(_refusal("503 Service Unavailable\r\nRetry-After: 1", "too many connections"))
+            busy = f"{CONNECTIONS} connections are open, as many as may be: try again later"
+            transport.write(_refusal(HTTPStatus.SERVICE_UNAVAILABLE, busy, RETRY_AFTER))
             transport.close()
             return
         super().connection_made(transport)
@@ -61,9 +64,9 @@ class Connection(H11Protocol):
         self._is_refused = True
         if len(self.conn.trailing_data[0]) > HEAD_MAX_BYTES:
             text = f"address and headers are longer than {HEAD_MAX_BYTES} bytes"
-            self.transport.write(_refusal("431 Request Header Fields Too Large", text))
+            self.transport.write(_refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, text))
         else:
-            self.transport.write(_refusal("400 Bad Request", msg))
+            self.transport.write(_refusal(HTTPStatus.BAD_REQUEST, msg))
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.close)
 
@@ -80,8 +83,11 @@ class Connection(H11Protocol):
         self._timer = self.loop.call_later(IDLE_S, self._look)
 
 
-def _refusal(status: str, text: str) -> bytes:
-    return REFUSAL.format(status, len(text) + 1, f"{text}\n").encode()
+def _refusal(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> bytes:
+    """Return a problem as the last answer on a connection."""
+    answer = reply(Problem(status, text, headers=(*headers, ("Connection", "close"))))
+    head = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
+    return f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode() + b"".join(answer.chunks)
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:

@@ -36,7 +36,7 @@ class Server(Running):
     def get(self, target: str, **connection: int) -> socket.socket:
         """Return a connection on which `target` is asked for, and which the server closes after its answer."""
         sock = self.connect(**connection)
-        sock.sendall(f"GET {target} HTTP/1.1\r\nHost: tally.test\r\nConnection: close\r\n\r\n".encode())
+        sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
         return sock
 
     def holds(self, path: Path) -> bool:

@@ -113,6 +113,9 @@ def test_a_read_only_api_says_how_to_write(filled: Path) -> None:
         ({"Origin": "http://tally.test:81"}, 403),
         ({"Origin": "http://evil.test"}, 403),
         ({"Origin": "null"}, 403),
+        ({"Origin": "null", "Host": ""}, 403),
+        ({"Origin": "", "Host": ""}, 403),
+        ({"Origin": "http://", "Host": ""}, 403),
         ({"Origin": "http://["}, 403),
         ({"Origin": ""}, 403),
     ],
@@ -123,3 +126,72 @@ def test_pages_of_other_sites_do_not_write(headers: dict[str, str], status: int,
     sent = {**basic("w"), "Host": "tally.test", **headers}
     assert status == ask(asked, "/archives/none/", method="DELETE", headers=sent).status
     assert 200 == ask(asked, "/names/daily/", headers=sent).status
+
+
+@pytest.mark.parametrize("origin", ["null", "", "http://", "http://evil.test"])
+def test_a_page_without_an_origin_does_not_write_where_there_is_no_host(origin: str, filled: Path) -> None:
+    """An origin that is opaque or empty is not the same as a `Host` that is missing."""
+    sent = {**basic("w"), "Origin": origin}
+    assert 403 == ask(service(filled, write_token="w"), "/archives/none/", method="DELETE", headers=sent).status
+
+
+ADDRESSES = ("127.0.0.1", "127.0.0.1:8900", "10.1.2.3", "[::1]", "[::1]:8900", "[FE80::1]:80", "[::ffff:10.0.0.1]")
+LOCAL = ("localhost", "localhost:8900", "LOCALHOST.", "localhost.:8900", "localhost:")
+NAMES = ("stats.example.org", "Stats.Example.ORG.:443")
+OTHERS = (
+    "evil.test",
+    "localhost.evil.test",
+    "127.0.0.1.evil.test",
+    "127.0.0.1, evil.test",
+    "xstats.example.org",
+    "a.stats.example.org",
+    "::1",
+    "[evil.test]",
+    "[::1].evil.test",
+    "127.0.0.1:8900:1",
+    "127.0.0.1@evil.test",
+    "2130706433",
+    "127.1",
+    "localhost..",
+    "*",
+    "\u0131ocalhost",
+)
+
+
+@pytest.mark.parametrize(
+    ("settings", "answered", "refused"),
+    [
+        ({}, (*ADDRESSES, *LOCAL), (*NAMES, *OTHERS)),
+        ({"allowed_hosts": "other.test, stats.example.org"}, (*ADDRESSES, *LOCAL, *NAMES), OTHERS),
+        ({"allowed_hosts": "*"}, (*ADDRESSES, *LOCAL, *NAMES, *OTHERS), ()),
+        ({"read_token": "r"}, (*ADDRESSES, *LOCAL, *NAMES, *OTHERS), ()),
+        ({"read_token": "r", "allowed_hosts": "stats.example.org"}, (*ADDRESSES, *LOCAL, *NAMES), OTHERS),
+        ({"read_token": "r", "allowed_hosts": "*"}, (*ADDRESSES, *LOCAL, *NAMES, *OTHERS), ()),
+    ],
+)
+def test_a_page_that_rebinds_its_name_reads_nothing(
+    settings: dict[str, Any], answered: tuple[str, ...], refused: tuple[str, ...], filled: Path
+) -> None:
+    """By addresses and `localhost` tally may always be asked, and by other names as the settings say."""
+    asked = service(filled, **settings)
+
+    def statuses(hosts: tuple[str, ...], target: str) -> list[int]:
+        return [ask(asked, target, headers={**bearer("r"), "Host": host}).status for host in hosts]
+
+    for target in ("/names/daily/", "/", "/openapi.json", "/metrics"):
+        assert [200] * len(answered) == statuses(answered, target)
+        assert [421] * len(refused) == statuses(refused, target)
+    assert [421] * len(refused) == statuses(refused, "/nowhere")
+    assert [200] * len(refused) == statuses(refused, "/healthz")
+
+
+def test_a_refused_host_name_says_what_to_set(filled: Path) -> None:
+    """The problem names the host and the setting."""
+    got = ask(service(filled), "/", headers={"Host": "stats.example.org:8900"})
+    assert "the host name 'stats.example.org:8900' is not allowed: add it to TALLY_ALLOWED_HOSTS" in got.json["detail"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Host": ""}])
+def test_a_request_without_a_host_is_answered(headers: dict[str, str], filled: Path) -> None:
+    """No browser leaves `Host` out, and health checks by HTTP/1.0 do."""
+    assert 200 == ask(service(filled), "/names/daily/", headers=headers).status

@@ -42,7 +42,7 @@ HALF = b"x" * (WHOLE_BYTES // 2)
 
 def client(app: ASGIApp, *, root_path: str = "") -> httpx.AsyncClient:
     """Return a client that speaks to an app in this process."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path=root_path), base_url="http://tally.test")
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app, root_path=root_path), base_url="http://localhost")
 
 
 def mounted(app: ASGIApp) -> Starlette:
@@ -458,6 +458,23 @@ async def test_both_ways_to_give_a_prefix(root_path: str, path: str, expected: s
     asked = Client(path=path, root_path=root_path)
     await asked.ask(Adapter(Service(settings(tmp_path))))
     assert (308, expected) == (asked.sent[0]["status"], dict(asked.sent[0]["headers"])[b"location"].decode())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ([(b"host", b"localhost")], 200),
+        ([(b"host", b"localhost"), (b"host", b"evil.test")], 421),
+        ([(b"host", b"evil.test"), (b"host", b"localhost")], 421),
+        ([(b"host", b"localhost"), (b"host", b"localhost")], 421),
+        ([], 200),
+    ],
+)
+async def test_several_host_headers_are_no_host(headers: list[Any], status: int, filled: Path) -> None:
+    """Of two `Host` headers, neither is believed."""
+    asked = Client(path="/names/daily/", headers=headers)
+    await asked.ask(build(settings(filled)))
+    assert status == asked.sent[0]["status"]
 
 
 async def test_a_websocket_is_refused(filled: Path) -> None:

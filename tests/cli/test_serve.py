@@ -83,7 +83,7 @@ def test_a_signal_while_an_answer_is_under_way(tmp_path: Path) -> None:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             client.connect(("127.0.0.1", httpx.URL(running.url).port))
-            client.sendall(b"GET /values/big/ HTTP/1.1\r\nHost: x\r\n\r\n")
+            client.sendall(b"GET /values/big/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
             assert client.recv(1)
             assert 0 == running.end(signal.SIGTERM)
             running.said("timeout graceful shutdown exceeded")

@@ -37,7 +37,7 @@ def run(*examples: str) -> Any:
 
 async def ask(app: Any, *targets: str) -> list[int]:
     """Return the status of each answer."""
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://tally.test") as http:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
         return [(await http.get(target)).status_code for target in targets]
 
 

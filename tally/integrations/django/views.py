@@ -113,6 +113,7 @@ class _AsyncChunks:
 
 
 def _request(request: HttpRequest, path: str, service: Service) -> Request:
+    request.get_host()  # Whatever middleware the site has, its ALLOWED_HOSTS are checked.
     root = request.path.removesuffix(path).rstrip("/")
     query = request.META["QUERY_STRING"]
     if isinstance(request, ASGIRequest):

@@ -71,7 +71,7 @@ def ask_starlette(
 
     async def ask() -> Got:
         app = Starlette(routes=[Mount(ROOT, create_app(settings(directory, **chosen)))])
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver") as http:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
             response = await http.request(method, ROOT + target, content=body, headers=headers)
         return Got(response.status_code, _lower(response.headers), response.content)
 
@@ -440,3 +440,12 @@ def test_under_asgi_health_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> N
     """That the server answers is answered at once, even when all threads are busy."""
     monkeypatch.setattr(to_thread, "run_sync", None)
     assert b'{"status":"ok"}' == ask_asgi("GET", "/healthz").body
+
+
+@pytest.mark.usefixtures("contract")
+@pytest.mark.parametrize("path", ["/names/daily/", "/healthz", "/"])
+@pytest.mark.parametrize(("host", "expected"), [("testserver", 200), ("tally.example", 400)])
+def test_djangos_own_allowed_hosts_are_checked(path: str, host: str, expected: int, ask: Ask, site: Site) -> None:
+    """On every path, whatever middleware there is; tally's own setting says nothing here."""
+    site.set(ALLOWED_HOSTS=[host], MIDDLEWARE=[], TALLY_ALLOWED_HOSTS="testserver")
+    assert expected == ask("GET", path).status
