@@ -12,7 +12,7 @@ from tally.api.message import encode
 from tally.cli.completion import aggregates, slugs_or_files
 from tally.cli.manual import Documented
 from tally.cli.options import Command, find_file, with_settings
-from tally.cli.table import echo_table, utc
+from tally.cli.table import echo_table, utc, visible
 from tally.engine import Archive
 from tally.engine.answer import Answer
 from tally.engine.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
@@ -60,8 +60,8 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
     It reads the file itself, and neither needs a collector nor disturbs one; nothing is written. The questions and
     their parameters are those of the HTTP API.
 
-    Times in a table are UTC and numbers are rounded to six digits; JSON, rows and CSV have unix seconds and exact
-    numbers, as over HTTP.
+    Times in a table are UTC, and characters of a name that cannot be seen are shown as escapes; JSON, rows and CSV have
+    unix seconds and names as they are, as over HTTP. Numbers are exact in all of them.
 
     Arguments:
       ARCHIVE    a slug in --data-dir, or the path of a file: what ends in .db or has a / in it
@@ -105,8 +105,8 @@ def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
     if options["format"] not in ("table", "json"):
         raise InvalidQuestion(f"format {options['format']!r} has no meaning here: {kind} are a table or json")
     found = archive.names(options["q"]) if kind == "names" else archive.patterns()
-    if options["format"] == "json":
-        found = [encode(found, pretty=options["pretty"]).decode()]
+    is_json = options["format"] == "json"
+    found = [encode(found, pretty=options["pretty"]).decode()] if is_json else [visible(name) for name in found]
     sys.stdout.writelines(f"{line}\n" for line in found)
 
 

@@ -1,16 +1,19 @@
 """Tables for people: columns as wide as what stands in them, numbers to the right, times in UTC.
 
-A time is printed as `--since` takes it, so it can be copied into the next question. JSON and CSV are for programs; here
-numbers are rounded to SIGNIFICANT_DIGITS.
+A time is printed as `--since` takes it, so it can be copied into the next question. Text that looks like other text is
+shown with escapes, `\\u202e` and the like; JSON and CSV, which are for programs, have it as it is.
 """
 
 import itertools
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-SIGNIFICANT_DIGITS = 6
+# Characters without a shape that Python takes for printable: joiners, fillers, and selectors of variants.
+_SHAPELESS = "\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef"
+_HAS_SHAPELESS = re.compile(f"[{_SHAPELESS}]")
 # Widths are taken from so many rows, so that a table of any length is printed as it is read.
 MEASURED_ROWS = 1_000
 
@@ -39,13 +42,21 @@ def shown(cell: Cell) -> str:
     """Return a cell's text; None is a dash."""
     if cell is None:
         return "-"
-    return number(cell) if isinstance(cell, float) else str(cell)
+    return number(cell) if isinstance(cell, float) else visible(str(cell))
 
 
 def number(value: float) -> str:
-    """Return a number with SIGNIFICANT_DIGITS, and whole where it has more digits before the point."""
-    whole = 10.0 ** (SIGNIFICANT_DIGITS - 1) <= abs(value) < 1e15
-    return f"{value:.0f}" if whole else f"{value:.{SIGNIFICANT_DIGITS}g}"
+    """Return the shortest decimal that reads back as the same number."""
+    return repr(value).removesuffix(".0")
+
+
+def visible(text: str) -> str:
+    """Return a text with escapes for the characters that cannot be seen, such as those that turn its direction."""
+    if text.isprintable() and not _HAS_SHAPELESS.search(text):
+        return text
+    return "".join(
+        each if each.isprintable() and not _HAS_SHAPELESS.match(each) else ascii(each)[1:-1] for each in text
+    )
 
 
 def utc(seconds: Any) -> str | None:

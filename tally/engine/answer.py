@@ -15,7 +15,7 @@ from weakref import ref
 
 import apsw
 
-from tally.engine import failure, schema, sql, statements
+from tally.engine import digits, failure, schema, sql, statements
 from tally.engine.aside import beside
 from tally.engine.marks import Marks
 from tally.engine.question import Question
@@ -140,6 +140,7 @@ class _Query:
         self._watcher: threading.Thread | None = None
         self._closed = threading.Event()
         self._read_at = time.monotonic()
+        digits.register(connection)
         connection.set_progress_handler(limit.is_over, CHECK_STEPS)
 
     def begin(self, question: Question) -> sql.Plan:

@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from tally.engine.digits import FLOAT
 from tally.engine.question import AGGREGATES, Question
 from tally.engine.sql import CSV_NAME, FOREVER, JSON_NAME, Cell, Span, Value
 
 Row = tuple[Value, ...]
 Batches = Iterable[list[Row]]
 
-# The places of fields in a template for SQLite's `format`: 17 digits tell any two floats apart.
-PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, "%!.17g"), "time": "%d", "name": "%s", "count": "%s"}
+# The places of fields in a template for SQLite's `format`.
+PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, FLOAT), "time": "%d", "name": "%s", "count": "%s"}
 ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "time": "%d", "count": 0}
 NOTHING: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES), "time": "%d"}
 _QUOTED_PLACE = re.compile(r'"(%[^"]*)"')

@@ -16,6 +16,7 @@ Four sources give the same cells, and the cheapest is read:
 
 from typing import NamedTuple
 
+from tally.engine import digits
 from tally.engine.marks import Marks
 from tally.engine.question import AGGREGATES, Question
 from tally.errors import InvalidQuestion
@@ -145,6 +146,7 @@ def _bindings(question: Question, marks: Marks, reach: Span, cell: Cell | None) 
         "low": question.low,
         "high": question.high,
         "template": cell and cell.template,
+        "plain": cell and digits.plain(cell.template),
         "separator": cell and cell.separator,
     }
 
@@ -331,7 +333,7 @@ def _moving(text: str, keys: str, columns: tuple[str, ...], *, gaps: bool) -> st
 def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
     """Return the rows that are kept, in order; where every bucket is shown, the others have no value instead."""
     shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
-    values = [_text(cell)] if cell else [_value(name) for name in shown]
+    values = [_text(cell)] if cell else [digits.whole(name) if name == "count" else _value(name) for name in shown]
     kept = _bounds(question)
     if question.kind == "timedata":
         kept.append(f"{_value(shown[0])} IS NOT NULL")
@@ -352,7 +354,11 @@ def _bounds(question: Question) -> list[str]:
 
 
 def _text(cell: Cell) -> str:
-    return f"format(:template, {', '.join(map(_value, cell.arguments))})"
+    floats = AGGREGATES[1:]
+    return digits.text(
+        digits.Argument(digits.count(argument) if argument == "count" else _value(argument), argument in floats)
+        for argument in cell.arguments
+    )
 
 
 def _value(aggregate: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tally.cli.table import MEASURED_ROWS, number, table_lines, utc
+from tally.cli.table import MEASURED_ROWS, number, table_lines, utc, visible
 
 
 def test_columns_are_as_wide_as_what_stands_in_them() -> None:
@@ -41,14 +41,35 @@ def test_a_table_is_printed_as_its_rows_come() -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [
-        (0.0, "0"), (1.0, "1"), (-0.25, "-0.25"), (1 / 3, "0.333333"), (12345.678, "12345.7"), (99999.4, "99999.4"),
-        (100000.4, "100000"), (-12345678.9, "-12345679"), (999999999999999.0, "999999999999999"), (1e15, "1e+15"),
-        (1e-7, "1e-07"), (1e100, "1e+100"),
+        (0.0, "0"), (1.0, "1"), (-0.25, "-0.25"), (1 / 3, "0.3333333333333333"),
+        (78.115384615384613, "78.11538461538461"),
+        (0.1 + 0.2, "0.30000000000000004"), (999999999999999.0, "999999999999999"), (1e22, "1e+22"), (1e-7, "1e-07"),
     ],
 )  # fmt: skip
-def test_numbers_are_rounded_to_what_can_be_read(value: float, text: str) -> None:
-    """Six digits, more only before the point, and powers of ten only where they are needed."""
+def test_numbers_are_as_short_as_can_be(value: float, text: str) -> None:
+    """A number in a table reads back as what is stored, and has no point without anything behind it."""
     assert text == number(value)
+    assert value == float(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("requests.get.index", "requests.get.index"),
+        ("größe;ort=日本 🙂", "größe;ort=日本 🙂"),
+        ("a\\b", "a\\b"),
+        ("a\u202eb", "a\\u202eb"),
+        ("a\u200bb\u200d\ufeff", "a\\u200bb\\u200d\\ufeff"),
+        ("a\u2066b\u00ad", "a\\u2066b\\xad"),
+        ("a\u3164\ufe0f", "a\\u3164\\ufe0f"),
+        ("a\U000e0041\U000e0100", "a\\U000e0041\\U000e0100"),
+        ("two\nlines\x1b[2J", "two\\nlines\\x1b[2J"),
+    ],
+)
+def test_what_cannot_be_seen_is_shown_with_escapes(text: str, expected: str) -> None:
+    """No two names look alike: directions, widths and controls are not let through to the terminal."""
+    assert expected == visible(text)
+    assert ["name", expected] == list(table_lines(("name",), [(text,)]))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ def text(asked: Question, *batches: list[Row], span: Span = ALWAYS) -> str:
     return "".join(shaped(asked, span).parts(iter(batches)))
 
 
-ALL = '"count":%s,"sum":%!.17g,"avg":%!.17g,"min":%!.17g,"max":%!.17g'
+ALL = '"count":%s,"sum":%!.*g,"avg":%!.*g,"min":%!.*g,"max":%!.*g'
 FIELDS = ("count", "sum", "avg", "min", "max")
 JSON = "json_quote(name)"
 TEXT = "iif(name GLOB '[=+@-]*', '''' || name, name)"
@@ -34,19 +34,19 @@ CSV = f"""iif(name GLOB '*[",]*', '"' || replace({TEXT}, '"', '""') || '"', {TEX
     [
         ("values", "time", None, "json", '"%d":{' + ALL + "}", ("bucket", *FIELDS)),
         ("values", "name", None, "json", "%s:{" + ALL + "}", (JSON, *FIELDS)),
-        ("values", "time", "avg", "json", '"%d":%!.17g', ("bucket", "avg")),
+        ("values", "time", "avg", "json", '"%d":%!.*g', ("bucket", "avg")),
         ("values", "name", "count", "json", "%s:%s", (JSON, "count")),
         ("aggregate", "time", None, "json", '"%d":{' + ALL + "}", ("bucket", *FIELDS)),
-        ("aggregate", "name", "max", "json", "%s:%!.17g", (JSON, "max")),
+        ("aggregate", "name", "max", "json", "%s:%!.*g", (JSON, "max")),
         ("timedata", "time", None, "json", ",{" + ALL + "}]", FIELDS),
         ("timedata", "time", "count", "json", ",%s]", ("count",)),
         ("values", "time", None, "rows", '{"time":%d,"name":%s,' + ALL + "}", ("bucket", JSON, *FIELDS)),
-        ("aggregate", "name", "sum", "rows", '{"name":%s,"sum":%!.17g}', (JSON, "sum")),
-        ("aggregate", "time", "sum", "rows", '{"time":%d,"sum":%!.17g}', ("bucket", "sum")),
-        ("timedata", "time", "sum", "rows", ',"sum":%!.17g}', ("sum",)),
-        ("values", "name", "min", "csv", "%d,%s,%!.17g\r\n", ("bucket", CSV, "min")),
+        ("aggregate", "name", "sum", "rows", '{"name":%s,"sum":%!.*g}', (JSON, "sum")),
+        ("aggregate", "time", "sum", "rows", '{"time":%d,"sum":%!.*g}', ("bucket", "sum")),
+        ("timedata", "time", "sum", "rows", ',"sum":%!.*g}', ("sum",)),
+        ("values", "name", "min", "csv", "%d,%s,%!.*g\r\n", ("bucket", CSV, "min")),
         ("aggregate", "name", "count", "csv", "%s,%s\r\n", (CSV, "count")),
-        ("timedata", "time", "avg", "csv", ",%!.17g\r\n", ("avg",)),
+        ("timedata", "time", "avg", "csv", ",%!.*g\r\n", ("avg",)),
     ],
 )
 def test_templates(
@@ -107,8 +107,8 @@ def test_indented() -> None:
         question("values", aggregate="sum", format="rows", pretty=1), [("a", 0, "A"), ("b", 0, "B")]
     )
     template = shaped(question("values", pretty=1), ALWAYS).cell.template
-    assert template.startswith('"%d": {\n      "count": %s,\n      "sum": %!.17g,')
-    assert template.endswith('"max": %!.17g\n    }')
+    assert template.startswith('"%d": {\n      "count": %s,\n      "sum": %!.*g,')
+    assert template.endswith('"max": %!.*g\n    }')
 
 
 BLANK: list[tuple[dict[str, Any], Span, list[Row], list[tuple[int, float | None]]]] = [

@@ -9,7 +9,7 @@ from typing import Any
 import apsw
 import pytest
 
-from tally.engine import Archive, Catalog, schema, sql
+from tally.engine import Archive, Catalog, digits, schema, sql
 from tally.engine.marks import Marks
 from tally.engine.question import WHOLE_MAX, Question
 from tally.engine.sql import FOREVER, GLOBS_MAX, Cell, Plan, Span, Statement
@@ -41,6 +41,7 @@ def archive(tmp_path: Path) -> Archive:
 def connection(archive: Archive) -> Iterator[apsw.Connection]:
     """Give a connection to it."""
     with schema.opened(archive.path) as opened:
+        digits.register(opened)
         yield opened
 
 
