@@ -64,7 +64,7 @@ export class Palette {
 
 /**
  * Return what the style sheet says now, for what is drawn and not styled.
- * @returns {{ lines: string[], text: string, grid: string, font: string }}
+ * @returns {{ lines: string[], text: string, grid: string, surface: string, font: string }}
  */
 export function theme() {
   const style = getComputedStyle(document.documentElement);
@@ -73,6 +73,7 @@ export function theme() {
     lines: Array.from({ length: COLOURS }, (_, index) => said(`--line-${index}`)),
     text: said("--muted"),
     grid: said("--grid"),
+    surface: said("--surface"),
     font: `12px ${said("--font")}`,
   };
 }

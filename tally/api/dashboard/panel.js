@@ -91,17 +91,18 @@ export class Panel {
     const inks = keys.map((key) => (chart.byName ? this.palette.of(key) : ofAggregate(key)));
     const drawing = {
       inks, keys, isLog, shape: chart.view.shape, ends: () => this.ends(), step: () => this.chart?.range.step ?? 1,
+      open: () => this.open(),
       selected: (/** @type {number} */ left, /** @type {number} */ right) => this.select(left, right),
       pointed: (/** @type {number | null} */ index) => this.point(index),
     };
     const wanted = JSON.stringify([inks, keys, isLog, chart.view.shape]);
     if (this.plot && wanted === this.drawn) {
-      this.plot.setData(data(this.columns, isLog));
+      this.plot.setData(data(this.columns, drawing, this.open()));
       return;
     }
     this.plot?.destroy();
     this.drawn = wanted;
-    this.plot = new uPlot(options(drawing, this.size()), data(this.columns, isLog), this.place);
+    this.plot = new uPlot(options(drawing, this.size()), data(this.columns, drawing, this.open()), this.place);
   }
 
   /** @returns {[number, number]} */
@@ -138,16 +139,16 @@ export class Panel {
   }
 
   /**
-   * Read all lines at one of the times, or at the last that has data where the cursor is nowhere.
+   * Read all lines at one of the times; where the cursor is nowhere, at the last bucket that is over and has data.
    * @param {number | null} index
    */
   point(index) {
     const { times, lines } = this.columns;
     this.index = index !== null && index < times.length ? index : null;
-    const read = this.index ?? lastOf(this.columns);
+    const read = this.index ?? lastOf(this.columns, this.open());
     const time = times[read];
     this.time.classList.toggle("pointed", this.index !== null);
-    this.time.textContent = time === undefined ? "" : `${this.index === null ? "last: " : ""}${moment(time)}${this.isFilling(time) ? ", so far" : ""}`;
+    this.time.textContent = time === undefined ? "" : `${this.index === null ? "last: " : ""}${moment(time)}${read === this.open() ? ", so far" : ""}`;
     this.legend.querySelectorAll("data").forEach((cell, line) => {
       const value = lines[line]?.values[read] ?? null;
       cell.textContent = number(value);
@@ -155,9 +156,10 @@ export class Panel {
     });
   }
 
-  /** @param {number} time */
-  isFilling(time) {
-    return Boolean(this.chart?.range.live) && time === this.chart?.range.until;
+  /** Return the index of the bucket that is still open, -1 where none is shown. */
+  open() {
+    const range = this.chart?.range;
+    return range?.live ? this.columns.times.indexOf(range.until) : -1;
   }
 
   /** @param {KeyboardEvent} event */
@@ -208,10 +210,13 @@ export class Panel {
   }
 }
 
-/** @param {Columns} columns */
-function lastOf({ times, lines }) {
+/**
+ * @param {Columns} columns
+ * @param {number} open
+ */
+function lastOf({ times, lines }, open) {
   for (let index = times.length - 1; index >= 0; index -= 1) {
-    if (lines.some(({ values }) => values[index] !== null)) return index;
+    if (index !== open && lines.some(({ values }) => values[index] !== null)) return index;
   }
   return -1;
 }

@@ -17,6 +17,7 @@ import { theme } from "./palette.js";
  * @property {string} shape
  * @property {boolean} isLog
  * @property {() => number} step seconds in a bucket
+ * @property {() => number} open index of the bucket that is still open, -1 where none is shown
  * @property {() => [number, number]} ends of the axis of time
  * @property {(left: number, right: number) => void} selected
  * @property {(index: number | null) => void} pointed
@@ -31,6 +32,9 @@ const DOT_PIXELS = 5;
 const FILLED = 0.8;
 /** Values that differ by less than this part of themselves are shown without zero. */
 const NARROW = 0.2;
+/** The bucket that is still open is drawn in a paler ink, by dashes. */
+const OPEN_OPACITY = "80";
+const OPEN_DASH = [3, 4];
 /** The charts that share a cursor. */
 const SYNC = "tally";
 
@@ -60,13 +64,17 @@ export function options(drawing, size) {
     },
     scales: {
       x: { time: true, range: () => drawing.ends() },
-      y: drawing.isLog ? { distr: 3, range: logarithmic } : { range: linear },
+      y: { distr: drawing.isLog ? 3 : 1, range: (plot, low, high) => extent(plot, drawing, [low, high]) },
     },
     axes: [
       { ...axis, size: AXIS_HEIGHT, space: 84, values: (_, splits, __, ___, apart) => splits.map((each) => tick(each, apart)) },
       { ...axis, size: AXIS_WIDTH, space: 34, values: (_, splits) => splits.map((each) => (each === null ? "" : short(each))) },
     ],
-    series: [{}, ...drawing.inks.map((ink, index) => series(drawing, ink, look.lines[ink.colour] ?? "", index))],
+    series: [
+      {},
+      ...drawing.inks.map((ink, index) => series(drawing, ink, look.lines[ink.colour] ?? "", index)),
+      ...drawing.inks.map((ink, index) => openSeries(drawing, look.lines[ink.colour] ?? "", index, look.surface)),
+    ],
     bands: bands(drawing, look.lines),
     hooks: {
       setSelect: [(plot) => select(plot, drawing)],
@@ -93,6 +101,28 @@ function series(drawing, ink, stroke, index) {
     fill: isBars ? `${stroke}59` : undefined,
     paths: isBars ? bars(drawing, index) : path(shape),
     points: isBars ? { show: false } : { size: DOT_PIXELS, fill: stroke, filter: alone },
+  };
+}
+
+/**
+ * Return how the open bucket of a line is drawn: apart, as its values may still grow, and without a say on the axis.
+ * @param {Drawing} drawing
+ * @param {string} ink
+ * @param {number} index
+ * @param {string} surface the colour behind the chart
+ * @returns {Series}
+ */
+function openSeries(drawing, ink, index, surface) {
+  const isBars = drawing.shape === "bars";
+  const stroke = `${ink}${OPEN_OPACITY}`;
+  return {
+    auto: false,
+    stroke,
+    width: isBars ? 1 : 1.75,
+    dash: OPEN_DASH,
+    fill: isBars ? `${ink}1f` : undefined,
+    paths: isBars ? bars(drawing, index) : path(drawing.shape === "smooth" ? "line" : drawing.shape),
+    points: isBars ? { show: false } : { size: DOT_PIXELS + 1, stroke: ink, fill: surface, filter: () => [drawing.open()] },
   };
 }
 
@@ -153,6 +183,20 @@ function bands({ keys, shape, inks }, colours) {
 }
 
 /**
+ * Return the ends of the axis of values, by the buckets that are over; only where there is none, by the open one.
+ * @param {Plot} plot
+ * @param {Drawing} drawing
+ * @param {[number | null, number | null]} whole the least and the greatest value of the buckets that are over
+ * @returns {[number | null, number | null]}
+ */
+function extent(plot, { isLog, keys, open }, [low, high]) {
+  const range = isLog ? logarithmic : linear;
+  if (low !== null) return range(plot, low, high);
+  const opened = plot.data.slice(1 + keys.length).flatMap((line) => line[open()] ?? []);
+  return opened.length > 0 ? range(plot, Math.min(...opened), Math.max(...opened)) : range(plot, null, null);
+}
+
+/**
  * @param {Plot} _
  * @param {number | null} low
  * @param {number | null} high
@@ -189,12 +233,18 @@ function select(plot, drawing) {
 }
 
 /**
- * Return columns as uPlot takes them; a logarithmic axis has no place for 0 and what is below.
+ * Return columns as uPlot takes them: of each line the buckets that are over, then of each line the one that is open; with
+ * the one before it, so that a line leads there, but for bars. A logarithmic axis has no place for 0 and what is below.
  * @param {Columns} columns
- * @param {boolean} isLog
+ * @param {{ isLog: boolean, shape: string }} drawing
+ * @param {number} open index of the open bucket, -1 where there is none
  * @returns {Data}
  */
-export function data({ times, lines }, isLog) {
+export function data({ times, lines }, { isLog, shape }, open) {
   const values = lines.map((line) => (isLog ? line.values.map((value) => (value && value > 0 ? value : null)) : line.values));
-  return [times, ...values];
+  if (open < 0) return [times, ...values, ...values.map(() => times.map(() => null))];
+  const closed = values.map((line) => line.map((value, index) => (index === open ? null : value)));
+  const first = shape === "bars" ? open : open - 1;
+  const opened = values.map((line) => line.map((value, index) => (index >= first && index <= open ? value : null)));
+  return [times, ...closed, ...opened];
 }
