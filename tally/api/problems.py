@@ -49,8 +49,10 @@ def problem(error: Exception) -> Problem:
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED)
 
 
-def reply(error: Problem, *, pretty: bool = False) -> Reply:
-    """Return a problem as the answer to a request."""
+def reply(error: Problem, *, pretty: bool = False, with_message: bool = False) -> Reply:
+    """Return a problem as the answer to a request, with its detail as `message` too, which is what Grafana shows."""
     status = error.status
     document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": str(error)}
+    if with_message:
+        document["message"] = str(error)
     return whole(document, status=status.value, pretty=pretty, media_type=PROBLEM, headers=error.headers)

@@ -96,7 +96,8 @@ class Service:
     def _told(self, request: Request, error: Exception) -> Reply:
         if not isinstance(error, Problem | TallyError):
             logger.error("%s %r failed", request.method, request.path, exc_info=error)
-        return problem_reply(problem(error), pretty=_pretty(request))
+        with_message = any(route.speaks is not None for route, _ in find(request.path))
+        return problem_reply(problem(error), pretty=_pretty(request), with_message=with_message)
 
     def _watched(self, request: Request, reply: Reply) -> Reply:
         """Return `reply` so that its end is counted."""

@@ -46,7 +46,7 @@ def _apply_timed(function: Function, bound: list[Any], source: Source, window: W
 
 def _argument(parameter: Parameter, given: Any, source: Source, window: Window) -> Any:
     """Return what a function is given for a parameter: series of all targets of a list, or values."""
-    if parameter.type == "seriesLists":
+    if parameter.multiple and parameter.type == "seriesList":
         return [series for each in given for series in _series(parameter, each, source, window)]
     if parameter.multiple:
         return tuple(_value(parameter, each) for each in given)

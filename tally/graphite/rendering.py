@@ -16,6 +16,9 @@ from tally.graphite.source import Source
 
 CHUNK_CHARACTERS = 65_536
 
+# A value, or None, and unix seconds.
+Point = tuple[float | None, int]
+
 
 class Rendering:
     """Chunks of one answer; `close` may come from any thread, and stops the query behind it."""
@@ -65,7 +68,12 @@ class Rendering:
         before = "["
         for series in self._series():
             points_max = self._render.points_max
-            yield before + _item(series if points_max is None else series.fitted(points_max))
+            points = _points(series if points_max is None else series.fitted(points_max))
+            if self._render.leaves_out_nulls:
+                points = [point for point in points if point[0] is not None]
+                if not points:
+                    continue
+            yield before + _item(series, points)
             before = ","
         yield "[]" if before == "[" else "]"
 
@@ -76,8 +84,11 @@ class Rendering:
             yield from group
 
 
-def _item(series: Series) -> str:
-    points = [[_finite(value), series.start + i * series.step] for i, value in enumerate(series.values)]
+def _points(series: Series) -> list[Point]:
+    return [(_finite(value), series.start + i * series.step) for i, value in enumerate(series.values)]
+
+
+def _item(series: Series, points: list[Point]) -> str:
     item = {"target": series.name, "tags": series.tags, "datapoints": points}
     return json.dumps(item, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 

@@ -32,7 +32,13 @@ RENDER = {
     "from": Meaning(f"the range begins after it: {_TIME}; default: -24h", _TEXT),
     "until": Meaning("the range ends with it: as from; default: now", _TEXT),
     "format": Meaning("the shape of the answer", {"enum": list(RENDER_FORMATS), "default": "json"}),
-    "maxDataPoints": Meaning("in JSON, consolidate each series to at most so many values", {"type": "integer"}),
+    "maxDataPoints": Meaning(
+        "in JSON, consolidate each series to at most so many values; ignored where it is no whole number",
+        {"type": "integer"},
+    ),
+    "noNullPoints": Meaning(
+        "in JSON, leave out points without a value, and series without any; whatever its value", _TEXT
+    ),
 }
 FIND = {
     "query": Meaning("a pattern of metrics", _TEXT),
@@ -56,6 +62,7 @@ class Render:
     window: Window
     format: str = "json"
     points_max: int | None = None
+    leaves_out_nulls: bool = False
 
     @classmethod
     def read(cls, fields: Fields, now: float) -> "Render":
@@ -67,7 +74,8 @@ class Render:
         if start == end:
             raise InvalidQuestion("from and until are the same time: give a range")
         targets = tuple(parse(text.strip()) for text in fields.get("target", ()) if text.strip())
-        return cls(targets, Window(start, end, now), choice(fields, "format", RENDER_FORMATS), _points_max(fields))
+        chosen = choice(fields, "format", RENDER_FORMATS)
+        return cls(targets, Window(start, end, now), chosen, _points_max(fields), "noNullPoints" in fields)
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -113,16 +121,14 @@ def queries(fields: Fields) -> list[str]:
 
 def _time(fields: Fields, name: str, default: str, now: float) -> float:
     try:
-        return parse_time(_last(fields, name, default), now)
+        return parse_time(_last(fields, name, default) or default, now)
     except InvalidQuestion as error:
         raise InvalidQuestion(f"{name}: {error}") from None
 
 
 def _points_max(fields: Fields) -> int | None:
     text = _last(fields, "maxDataPoints", "0")
-    if not re.fullmatch(r"[+-]?\d{1,16}", text, re.ASCII):
-        raise InvalidQuestion(f"maxDataPoints {text!r:.100} is not valid: use a whole number")
-    return int(text) if int(text) > 0 else None
+    return int(text) or None if re.fullmatch(r"\d{1,16}", text, re.ASCII) else None
 
 
 def _last(fields: Fields, name: str, default: str) -> str:

@@ -84,15 +84,16 @@ class Source:
         buckets = window.buckets(definition.resolution, oldest=oldest)
         self.budget.spend(len(metrics), len(buckets))
         if buckets:
-            yield from _Reading(archive, buckets, self.budget).series(metrics)
+            yield from _Reading(archive, buckets, now=window.now, budget=self.budget).series(metrics)
 
 
 class _Reading:
-    """Reads metrics of one archive at `buckets`."""
+    """Reads metrics of one archive at `buckets`, as seen at `now`."""
 
-    def __init__(self, archive: Archive, buckets: range, budget: Budget) -> None:
+    def __init__(self, archive: Archive, buckets: range, *, now: float, budget: Budget) -> None:
         self._archive = archive
         self._buckets = buckets
+        self._now = now
         self._budget = budget
 
     def series(self, metrics: Sequence[Metric]) -> Iterator[Series]:
@@ -117,8 +118,12 @@ class _Reading:
             yield from self._of_name(metrics, [])
 
     def _of_name(self, metrics: list[Metric], rows: list[Any]) -> Iterator[Series]:
-        """Yield the series of a name's metrics; a row is name, bucket, and the aggregates in their order."""
+        """Yield the series of a name's metrics; a row is name, bucket, and the aggregates in their order.
+
+        A bucket has no value until it is over, as in Graphite: otherwise a chart would end in a drop.
+        """
         first, step = self._buckets.start, self._buckets.step
+        rows = [row for row in rows if row[1] + step <= self._now]
         at = [(bucket - first) // step for _, bucket, *_ in rows]
         for metric in metrics:
             values: list[float | None] = [None] * len(self._buckets)

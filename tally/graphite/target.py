@@ -39,7 +39,7 @@ CALL.4: /[A-Za-z_]\w*(?=\s*\()/
 KEY.4: /[A-Za-z_]\w*\s*=/
 NUMBER.3: /[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?(?=\s*[,)])/
 CONSTANT.3: /(true|false|none|inf|infinity)(?=\s*[,)])/i
-STRING.3: /"[^"]*"|'[^']*'/
+STRING.3: /"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'/
 PATH: /%s/
 WS: /\s+/
 %%ignore WS
@@ -100,7 +100,7 @@ def _number(children: list[str]) -> float:
 
 
 def _string(children: list[str]) -> str:
-    return str(children[0])[1:-1]
+    return str(children[0])[1:-1]  # A quote after a backslash keeps the backslash, as in Graphite.
 
 
 def _constant(children: list[str]) -> Any:

@@ -151,6 +151,18 @@ def test_what_is_wrong_is_told(path: str, fields: dict[str, str], says: str, dir
     got = get(directory, path, fields)
     assert (400, "application/problem+json") == (got.status, got.headers["content-type"])
     assert says in got.json["detail"]
+    assert got.json["detail"] == got.json["message"]
+
+
+def test_infinite_defaults_are_written_as_by_graphite(directory: Path) -> None:
+    """They are numbers that every reader of JSON takes for infinite."""
+    body = get(directory, "/functions").body.decode()
+    assert '"name":"limit","type":"intOrInf","default":1e9999' in body
+
+
+def test_only_graphites_errors_have_a_message(directory: Path) -> None:
+    """Everywhere else `detail` is the standard's word."""
+    assert "message" not in get(directory, "/values/nothing/").json
 
 
 def test_bodies_that_are_no_forms(directory: Path) -> None:

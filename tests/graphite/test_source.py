@@ -76,9 +76,17 @@ def test_a_range_in_which_nothing_can_be(made: Catalog) -> None:
 def test_a_range_ends_at_the_retention(tmp_path: Path) -> None:
     """What is older than an archive keeps is not asked for."""
     made = Catalog(tmp_path, clock=lambda: NOW)
-    made.create("daily", resolution=10, retention=1).record([("a", 1.0, NOW)])
+    made.create("daily", resolution=10, retention=1).record([("a", 1.0, NOW - 10)])
     (found,) = source(made).fetch("daily.a.sum", Window(0, NOW, NOW))
-    assert (NOW - 3600 + 10, 360, 1.0) == (found.start, len(found.values), found.values[-1])
+    assert (NOW - 3600 + 10, 360, 1.0) == (found.start, len(found.values), found.values[-2])
+
+
+@pytest.mark.parametrize(("now", "expected"), [(START + 19, [1.0, None]), (START + 20, [1.0, 2.0])])
+def test_a_bucket_has_no_value_until_it_is_over(tmp_path: Path, now: float, expected: list[float | None]) -> None:
+    """The last point of a live chart is null, as in Graphite, and no drop."""
+    made = catalog(tmp_path, daily={"a": [1.0, 2.0]})
+    (found,) = source(made).fetch("daily.a.sum", Window(START - 1, START + 10, now))
+    assert expected == list(found.values)
 
 
 def test_more_names_than_one_question_takes(tmp_path: Path) -> None:

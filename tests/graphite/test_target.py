@@ -37,6 +37,7 @@ A = Path("daily.a.sum")
         ("f(true,False,None,inf)", call("f", True, False, None, float("inf"))),
         ("""f("it's", 'a "b"', '')""", call("f", "it's", 'a "b"', "")),
         (r'f("(^.*$)", "\1 A")', call("f", "(^.*$)", r"\1 A")),
+        (r"""f("a \"b\"", 'it\'s', "\\")""", call("f", r"a \"b\"", r"it\'s", r"\\")),
         ("f(daily.a.sum, n=1, func='avg')", call("f", A, n=1, func="avg")),
         ("f(g(daily.a.sum), daily.a.sum)", call("f", call("g", A), A, depth=2)),
         ("f(x=g(daily.a.sum))", call("f", depth=2, x=call("g", A))),

@@ -23,10 +23,7 @@ def combine(series: list[Series], word: str) -> list[Series]:
 
 def group_by_node(series: list[Series], node: int | str, callback: str) -> list[Series]:
     """Return one series for each value of a node, or of a tag, in the order in which they come."""
-    groups: dict[str, list[Series]] = {}
-    for each in series:
-        groups.setdefault(key(each, (node,)), []).append(each)
-    return [replace(combine(group, callback)[0], name=name) for name, group in groups.items()]
+    return [replace(combine(group, callback)[0], name=name) for name, group in _grouped(series, (node,)).items()]
 
 
 def divide(dividends: list[Series], divisors: list[Series]) -> list[Series]:
@@ -40,8 +37,13 @@ def divide(dividends: list[Series], divisors: list[Series]) -> list[Series]:
     return [_ratio(each, divisor, f"divideSeries({each.name},{divisor.name})") for each in dividends]
 
 
-def as_percent(series: list[Series], total: list[Series] | float | None) -> list[Series]:
-    """Return each series as a percentage of the sum of all, of a number, of one series, or of one each."""
+def as_percent(series: list[Series], total: list[Series] | float | None, nodes: tuple[int | str, ...]) -> list[Series]:
+    """Return each series as a percentage of the sum of all, of a number, of one series, or of one each.
+
+    With `nodes` the total of a series is the sum of those that have the same nodes or tags, of `total` or of `series`.
+    """
+    if nodes:
+        return _as_percent_by(series, total, nodes)
     if not series:
         return []
     if total is None:
@@ -56,6 +58,39 @@ def as_percent(series: list[Series], total: list[Series] | float | None) -> list
     if len(total) != len(series):
         raise InvalidQuestion(f"asPercent: total has {len(total)} series: use one, or {len(series)} as the first list")
     return [_percent(*pair) for pair in zip(_sorted(series), _sorted(total), strict=True)]
+
+
+def _as_percent_by(
+    series: list[Series], total: list[Series] | float | None, nodes: tuple[int | str, ...]
+) -> list[Series]:
+    if not (total is None or isinstance(total, list)):
+        raise InvalidQuestion("asPercent: total is a number: with nodes use None or series")
+    groups = _grouped(series, nodes)
+    totals = {node: _sum_of(group) for node, group in _grouped(series if total is None else total, nodes).items()}
+    found = []
+    for node in dict.fromkeys((*groups, *totals)):
+        below = totals.get(node)
+        if below is None:
+            found += [
+                each.changed(f"asPercent({each.name},MISSING)", [None] * len(each.values)) for each in groups[node]
+            ]
+        elif node in groups:
+            found += [_percent(each, below) for each in groups[node]]
+        else:
+            found.append(below.changed(f"asPercent(MISSING,{below.name})", [None] * len(below.values)))
+    return found
+
+
+def _grouped(series: list[Series], nodes: tuple[int | str, ...]) -> dict[str, list[Series]]:
+    groups: dict[str, list[Series]] = {}
+    for each in series:
+        groups.setdefault(key(each, nodes), []).append(each)
+    return groups
+
+
+def _sum_of(group: list[Series]) -> Series:
+    """Return the sum of series, or the only one as it is."""
+    return group[0] if len(group) == 1 else replace(combine(group, "sum")[0], name=f"sumSeries({listed(group)})")
 
 
 def listed(series: Iterable[Series]) -> str:
@@ -87,11 +122,11 @@ def _common_tags(series: list[Series]) -> dict[str, str]:
 
 
 def _of_all(name: str, word: str, description: str) -> Function:
-    lists = Parameter("seriesLists", "seriesLists", multiple=True)
+    lists = Parameter("seriesLists", "seriesList", multiple=True)
     return Function(name, "Combine", description, (lists,), lambda series: combine(series, word))
 
 
-FUNCTIONS = (
+_NAMED = (
     _of_all("sumSeries", "sum", "Adds up all series at each time; where one has no value it counts as 0."),
     _of_all("averageSeries", "average", "Returns the mean of the values that all series have at each time."),
     _of_all("minSeries", "min", "Returns the least of the values that all series have at each time."),
@@ -104,5 +139,10 @@ FUNCTIONS = (
              (Parameter("dividendSeriesList", "seriesList"), Parameter("divisorSeries", "seriesList")), divide),
     Function("asPercent", "Combine", "Returns each series as a percentage of the sum of all, of a number, of a series, "
              "or of as many series.",
-             (SERIES_LIST, Parameter("total", "any", required=False)), as_percent),
+             (SERIES_LIST, Parameter("total", "any", required=False),
+              Parameter("nodes", "nodeOrTag", required=False, multiple=True)), as_percent),
 )  # fmt: skip
+# The short names that dashboards use.
+_SHORT = {"sum": "sumSeries", "avg": "averageSeries", "max": "maxSeries", "min": "minSeries", "pct": "asPercent"}
+_BY_NAME = {function.name: function for function in _NAMED}
+FUNCTIONS = (*_NAMED, *(replace(_BY_NAME[name], name=short) for short, name in _SHORT.items()))

@@ -14,7 +14,7 @@ from tally.graphite.target import Call, Path
 
 Ask = Callable[[Window], list[Series]]
 # The types of which an argument may be another target.
-SERIES_TYPES = ("seriesList", "seriesLists", "any")
+SERIES_TYPES = ("seriesList", "any")
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ class Parameter:
         if self.type == "aggFunc":
             described["options"] = sorted(NAMES)
         described |= {word: True for word in ("required", "multiple") if getattr(self, word)}
-        # JSON has no word for infinite.
-        if self.default is not None and self.default != math.inf:
+        if self.default is not None:
             described["default"] = self.default
         if self.suggestions:
             described["suggestions"] = list(self.suggestions)
@@ -135,9 +134,9 @@ def _flag(given: Any) -> bool:
 
 
 def _text(given: Any) -> str:
-    if not isinstance(given, str):
+    if isinstance(given, bool) or not isinstance(given, str | int | float):
         raise TypeError
-    return given
+    return str(given)
 
 
 def _interval(given: Any) -> str:
@@ -178,7 +177,6 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "node": _whole,
     "nodeOrTag": _node_or_tag,
     "seriesList": _no_series,
-    "seriesLists": _no_series,
     "string": _text,
 }
 

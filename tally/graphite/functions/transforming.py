@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import repeat
 
 from tally.graphite.budget import check_points
 from tally.graphite.functions.naming import SERIES_LIST
@@ -63,10 +64,25 @@ def keep_last_value(series: list[Series], limit: float) -> list[Series]:
     return [each.changed(f"keepLastValue({each.name})", _kept(each.values, limit)) for each in series]
 
 
-def transform_null(series: list[Series], default: float) -> list[Series]:
-    """Put a number where there is no value."""
-    filled = ((each, [default if value is None else value for value in each.values]) for each in series)
-    return [each.changed(f"transformNull({each.name},{default:g})", values) for each, values in filled]
+def transform_null(series: list[Series], default: float, reference: list[Series] | None) -> list[Series]:
+    """Put a number where there is no value; with `reference` only at times at which one of its series has one."""
+    suffix = ",referenceSeries" if reference else ""
+    named_by = ((each, f"transformNull({each.name},{default:g}{suffix})") for each in series)
+    return [each.changed(name, _filled(each, default, reference)) for each, name in named_by]
+
+
+def _filled(series: Series, default: float, reference: list[Series] | None) -> list[Value]:
+    times = range(series.start, series.end, series.step)
+    return [
+        default if value is None and (not reference or any(map(has_value, reference, repeat(time)))) else value
+        for value, time in zip(series.values, times, strict=True)
+    ]
+
+
+def has_value(series: Series, time: int) -> bool:
+    """Return whether a series has a value at a time."""
+    index = (time - series.start) // series.step
+    return 0 <= index < len(series.values) and series.values[index] is not None
 
 
 def consolidate_by(series: list[Series], function: str) -> list[Series]:
@@ -162,7 +178,8 @@ FUNCTIONS = (
     _one("keepLastValue", "Fills gaps of at most so many values with the value before.", keep_last_value,
          Parameter("limit", "intOrInf", required=False, default=math.inf)),
     _one("transformNull", "Puts a number where there is no value.", transform_null,
-         Parameter("default", "float", required=False, default=0)),
+         Parameter("default", "float", required=False, default=0),
+         Parameter("referenceSeries", "seriesList", required=False)),
     Function("consolidateBy", "Special", "Chooses how several values become one where there is no room for all.",
              (SERIES_LIST, Parameter("consolidationFunc", "aggFunc")), consolidate_by),
 )  # fmt: skip

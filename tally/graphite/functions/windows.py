@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from tally.errors import InvalidQuestion
 from tally.graphite.functions.naming import SERIES_LIST
@@ -19,8 +20,12 @@ def constant_line(_ask: Ask, window: Window, value: float) -> list[Series]:
     return [Series(str(value), f"constantLine({value})", start, step, [value] * 3, tags={"name": str(value)})]
 
 
-def time_shift(ask: Ask, window: Window, _series: None, shift: str, reset_end: bool) -> list[Series]:
-    """Return the series as they were so much earlier, at the times of the window."""
+def time_shift(ask: Ask, window: Window, _series: None, shift: str, *options: bool) -> list[Series]:
+    """Return the series as they were so much earlier, at the times of the window.
+
+    The options are `resetEnd` and `alignDST`, which changes nothing: times are in UTC, without daylight saving.
+    """
+    reset_end, _align_dst = options
     text = f"-{shift}" if shift[:1].isdigit() else shift
     seconds = parse_offset(text)
     last = min(window.end, window.now) if reset_end else window.end
@@ -33,9 +38,16 @@ def time_shift(ask: Ask, window: Window, _series: None, shift: str, reset_end: b
     return found
 
 
-def moving(ask: Ask, window: Window, size: int | str, reducer: str) -> list[Series]:
+class Moved(NamedTuple):
+    """How the values in a window become one: the reducer, and which share of them there must be at least."""
+
+    reducer: str
+    x_files_factor: float
+
+
+def moving(ask: Ask, window: Window, size: int | str, how: Moved) -> list[Series]:
     """Return for each value the aggregate of those in the window that ends with it: so many, or so much time."""
-    function = f"moving{reducer.capitalize()}"
+    function = f"moving{how.reducer.capitalize()}"
     if isinstance(size, str):
         seconds, shown = parse_span(size), f'"{size}"'
     else:
@@ -48,14 +60,14 @@ def moving(ask: Ask, window: Window, size: int | str, reducer: str) -> list[Seri
     for each in ask(window.widened(seconds)):
         points = seconds // each.step if isinstance(size, str) else size
         skipped = max(0, (window.first(each.step) - each.start) // each.step)
-        values = _moved(each.values, points, reducer)[skipped:]
+        values = _moved(each.values, points, how)[skipped:]
         changed = each.changed(f"{function}({each.name},{shown})", values)
         found.append(replace(changed, start=each.start + skipped * each.step, consolidation="average"))
     return found
 
 
-def _moved(values: Sequence[Value], points: int, reducer: str) -> list[Value]:
-    """Return the aggregate of the so many values that end with each.
+def _moved(values: Sequence[Value], points: int, how: Moved) -> list[Value]:
+    """Return the aggregate of the so many values that end with each, where enough of them are there.
 
     Sums are kept of a window's older part from each value on, and of its newer part as a whole: nothing is ever
     subtracted, so that a large value leaves no error behind.
@@ -73,7 +85,8 @@ def _moved(values: Sequence[Value], points: int, reducer: str) -> list[Value]:
                 older, newer, total = _suffixes(newer), [], (0, 0)
             older.pop()
         sums, counts = zip(older[-1] if older else (0, 0), total, strict=True)
-        found.append(None if not sum(counts) else sum(sums) / (sum(counts) if reducer == "average" else 1))
+        is_enough = sum(counts) > 0 and sum(counts) >= how.x_files_factor * points
+        found.append(sum(sums) / (sum(counts) if how.reducer == "average" else 1) if is_enough else None)
     return found
 
 
@@ -92,11 +105,12 @@ def _added(total: Sum, value: Value) -> Sum:
 
 
 def _moving(name: str, reducer: str, description: str) -> Function:
-    def apply(ask: Ask, window: Window, _series: None, size: int | str) -> list[Series]:
-        return moving(ask, window, size, reducer)
+    def apply(ask: Ask, window: Window, _series: None, size: int | str, factor: float | None) -> list[Series]:
+        return moving(ask, window, size, Moved(reducer, factor or 0))
 
     size = Parameter("windowSize", "intOrInterval", suggestions=(5, 10, "1min", "5min", "1h"))
-    return Function(name, "Calculate", description, (SERIES_LIST, size), apply, timed=True)
+    factor = Parameter("xFilesFactor", "float", required=False)
+    return Function(name, "Calculate", description, (SERIES_LIST, size, factor), apply, timed=True)
 
 
 FUNCTIONS = (
@@ -104,7 +118,8 @@ FUNCTIONS = (
              timed=True),
     Function("timeShift", "Transform", "Shows series as they were earlier.",
              (SERIES_LIST, Parameter("timeShift", "string", suggestions=("1h", "1d", "7d")),
-              Parameter("resetEnd", "boolean", required=False, default=True)), time_shift, timed=True),
+              Parameter("resetEnd", "boolean", required=False, default=True),
+              Parameter("alignDST", "boolean", required=False, default=False)), time_shift, timed=True),
     _moving("movingAverage", "average", "Returns the mean of the values in the window that ends with each."),
     _moving("movingSum", "sum", "Returns the sum of the values in the window that ends with each."),
 )  # fmt: skip

@@ -56,6 +56,20 @@ def test_series_are_grouped_by_a_node_or_a_tag() -> None:
     assert "sumSeries(d.*.sum)" == found[0].expression
 
 
+def test_percentages_by_node() -> None:
+    """The total of a series is the sum of those with the same node: of its own list, or of the second."""
+    own = as_percent([A, B, C], None, (2,))
+    total = "sumSeries(d.*.sum)"
+    assert [f"asPercent(d.a.sum,{total})", f"asPercent(d.b.sum,{total})", "asPercent(d.c.max,d.c.max)"] == names(own)
+    assert [[25.0, 100.0, None, None], [75.0, None, 100.0, None], [100.0, 100.0, None, None]] == values(own)
+    other = as_percent([A, B], [series(10.0, 10.0, name="e.a.sum"), series(1.0, name="e.z.sum")], (1,))
+    assert ["asPercent(d.a.sum,e.a.sum)", "asPercent(d.b.sum,MISSING)", "asPercent(MISSING,e.z.sum)"] == names(other)
+    assert [10.0, 20.0] == values(other)[0][:2]
+    assert {None} == {value for each in values(other)[1:] for value in each}
+    with pytest.raises(InvalidQuestion, match="total is a number"):
+        as_percent([A], 4, (1,))
+
+
 def test_series_are_divided() -> None:
     """By nothing and by 0 there is no result; without a second list neither."""
     found = divide([A, B], [C])
@@ -70,31 +84,31 @@ def test_series_are_divided() -> None:
 
 def test_percentages_of_all() -> None:
     """Without a total it is the sum of all."""
-    found = as_percent([A, B], None)
+    found = as_percent([A, B], None, ())
     assert [[25.0, 100.0, None, None], [75.0, None, 100.0, None]] == values(found)
     assert ["asPercent(d.a.sum,sumSeries(d.*.sum))", "asPercent(d.b.sum,sumSeries(d.*.sum))"] == names(found)
 
 
 def test_percentages_of_something() -> None:
     """Of a number, of one series, or of as many series, which are matched by name."""
-    by_number = as_percent([A], 4)
+    by_number = as_percent([A], 4, ())
     assert (["asPercent(d.a.sum,4)"], [[25.0, 50.0, None, None]]) == (names(by_number), values(by_number))
-    by_one = as_percent([A, B], [C])
+    by_one = as_percent([A, B], [C], ())
     assert ["asPercent(d.a.sum,d.c.max)", "asPercent(d.b.sum,d.c.max)"] == names(by_one)
     assert [[12.5, 50.0, None, None], [37.5, None, None, None]] == values(by_one)
-    by_each = as_percent([B, A], [C, A])
+    by_each = as_percent([B, A], [C, A], ())
     assert ["asPercent(d.a.sum,d.a.sum)", "asPercent(d.b.sum,d.c.max)"] == names(by_each)
     assert {"average"} == {each.consolidation for each in (*by_number, *by_one, *by_each)}
     with pytest.raises(InvalidQuestion, match="total has 2 series"):
-        as_percent([A], [B, C])
-    assert [] == as_percent([], 4)
+        as_percent([A], [B, C], ())
+    assert [] == as_percent([], 4, ())
 
 
 def test_a_total_of_nothing() -> None:
     """Of 0 there is no percentage, and of no total neither."""
-    assert [[None] * 4] == values(as_percent([A], 0))
+    assert [[None] * 4] == values(as_percent([A], 0, ()))
     with pytest.raises(InvalidQuestion, match="total has 0 series"):
-        as_percent([A], [])
+        as_percent([A], [], ())
 
 
 def test_expressions_are_listed_once() -> None:

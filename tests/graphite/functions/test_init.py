@@ -7,7 +7,7 @@ PROMISED = """
     constantLine alias aliasByNode aliasSub aliasByMetric sumSeries averageSeries minSeries maxSeries groupByNode scale
     offset absolute perSecond derivative nonNegativeDerivative integral summarize movingAverage movingSum keepLastValue
     transformNull consolidateBy asPercent divideSeries diffSeries timeShift highestMax highestAverage highestCurrent
-    sortByMaxima limit exclude grep removeBelowValue removeAboveValue substr
+    sortByMaxima limit exclude grep removeBelowValue removeAboveValue substr sum avg max min pct
 """
 
 

@@ -26,7 +26,8 @@ def call(text: str) -> Call:
         ("any", 5, 5), ("any", "5", 5),
         ("integer", 5, 5), ("integer", 5.0, 5), ("integer", "5", 5), ("node", -1, -1), ("intOrInf", math.inf, math.inf),
         ("intOrInf", 3, 3), ("boolean", True, True), ("boolean", "false", False), ("boolean", 1, True),
-        ("string", "x", "x"), ("interval", "-1h", "-1h"), ("intOrInterval", "5min", "5min"), ("intOrInterval", 5, 5),
+        ("string", "x", "x"), ("string", 5, "5"),
+        ("string", 0.5, "0.5"), ("interval", "-1h", "-1h"), ("intOrInterval", "5min", "5min"), ("intOrInterval", 5, 5),
         ("intOrInterval", "5", 5), ("nodeOrTag", "host", "host"), ("nodeOrTag", 2, 2), ("aggFunc", "avg", "avg"),
         ("aggFunc", "sumSeries", "sumSeries"),
     ],
@@ -42,8 +43,8 @@ def test_values_are_taken_as_their_type(kind: str, given: Any, expected: Any) ->
     [
         ("float", "x"), ("float", "nan"), ("float", True), ("float", None), ("any", "x"), ("integer", 1.5),
         ("integer", "1.5"), ("integer", math.inf), ("integer", 1e300), ("boolean", 2), ("boolean", "yes"),
-        ("string", 5), ("interval", "1x"), ("interval", 5), ("intOrInterval", "1x"), ("intOrInterval", 1.5),
-        ("nodeOrTag", 1.5), ("aggFunc", "mean"), ("aggFunc", 5), ("seriesList", 5), ("seriesLists", "x"),
+        ("string", None), ("string", True), ("interval", "1x"), ("interval", 5), ("intOrInterval", "1x"),
+        ("intOrInterval", 1.5), ("nodeOrTag", 1.5), ("aggFunc", "mean"), ("aggFunc", 5), ("seriesList", 5),
         ("intOrInf", -math.inf),
     ],
 )  # fmt: skip
@@ -94,9 +95,9 @@ def test_functions_are_told_in_graphite_s_words() -> None:
             {"name": "alignToFrom", "type": "boolean", "default": False},
         ],
     } == FUNCTIONS["summarize"].described()
-    assert "default" not in FUNCTIONS["keepLastValue"].described()["params"][1]
+    assert math.inf == FUNCTIONS["keepLastValue"].described()["params"][1]["default"]
     assert 0 == FUNCTIONS["transformNull"].described()["params"][1]["default"]
-    assert {"name": "seriesLists", "type": "seriesLists", "required": True, "multiple": True} == (
+    assert {"name": "seriesLists", "type": "seriesList", "required": True, "multiple": True} == (
         FUNCTIONS["sumSeries"].described()["params"][0]
     )
 

@@ -8,6 +8,7 @@ import pytest
 from tally.errors import InvalidQuestion
 from tally.graphite.budget import POINTS_MAX
 from tally.graphite.functions import FUNCTIONS
+from tally.graphite.functions.transforming import transform_null
 from tally.graphite.series import Series
 from tests.graphite.made import START, series
 
@@ -55,6 +56,13 @@ def test_values_and_names(
     found = applied(name, series(*given), *arguments)
     assert (expected, shown, shown) == (list(found.values), found.name, found.expression)
     assert (START, 10) == (found.start, found.step)
+
+
+def test_nulls_are_filled_where_a_reference_has_values() -> None:
+    """With referenceSeries a null stays one at times at which none of them has a value."""
+    reference = [series(1.0, None, None), series(None, None, 5.0, start=START)]
+    (found,) = transform_null([series(None, None, None, 7.0)], 0, reference)
+    assert ("transformNull(a.b.sum,0,referenceSeries)", [0, None, 0, 7.0]) == (found.name, list(found.values))
 
 
 @pytest.mark.parametrize("name", ["absolute", "derivative", "perSecond", "integral", "keepLastValue", "transformNull"])
