@@ -265,3 +265,19 @@ def test_live(tmp_path: Path, open_page: Open) -> None:
         page.page.go_back()
         page.wait(lambda: page.find("#live").get_attribute("aria-pressed") == "true", "following again")
         wait_for(lambda: site.ask("status/")["collectors"] == 1, "the collector")
+
+
+def test_characters_that_cannot_be_seen_are_escaped(site: Site, open_page: Open) -> None:
+    """Two names that differ look different, and each can be chosen."""
+    plain, hidden = "requests.get.page", "requests.get\u202e.page\u200b"
+    now = int(time.time())
+    site.archives.create("daily", resolution=10).record([(plain, 1.0, now - 60), (hidden, 2.0, now - 60)])
+    page = open_page(f"{site.url}archive/daily/?top=3&show=max")
+    page.wait(lambda: len(page.table()) == 2, "both names")
+    shown = r"requests.get\u202e.page\u200b"
+    assert {plain, shown} == {name for name, _ in page.table()}
+    page.drawn()
+    assert {plain, shown} == set(page.find(".legend .name").all_inner_texts())
+    page.page.get_by_role("link", name=shown).click()
+    page.wait(lambda: len(page.table()) == 1, "one name")
+    assert [shown] == [name for name, _ in page.table()]

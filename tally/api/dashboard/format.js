@@ -54,6 +54,18 @@ export function short(value) {
 }
 
 /**
+ * Return a metric's name as people can read it: characters that cannot be seen, such as those that change the direction of a
+ * text, are escaped, so that two names that differ look different.
+ * @param {string} name
+ */
+export function legible(name) {
+  return name.replace(/\p{Cf}/gu, (character) => {
+    const code = /** @type {number} */ (character.codePointAt(0)).toString(16);
+    return code.length > 4 ? `\\U${code.padStart(8, "0")}` : `\\u${code.padStart(4, "0")}`;
+  });
+}
+
+/**
  * Return seconds in the largest unit in which they are whole.
  * @param {number} seconds
  */

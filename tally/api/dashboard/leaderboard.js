@@ -2,7 +2,7 @@
 
 import { element, fill, the } from "./element.js";
 import { Files, LEADING, ofLeaders } from "./files.js";
-import { decimals, fixed, number } from "./format.js";
+import { decimals, fixed, legible, number } from "./format.js";
 import { exactly, leaders } from "./question.js";
 import { address } from "./view.js";
 
@@ -78,7 +78,7 @@ export class Leaderboard {
     const focused = document.activeElement instanceof HTMLAnchorElement && this.body.contains(document.activeElement) ? document.activeElement.title : null;
     fill(this.body, ...rows.map(([name, cell]) => element("tr", {},
       element("th", { scope: "row", "--share": most ? Math.abs(cell[ranked] ?? 0) / most : 0 },
-        element("a", { "data-view": true, href: address({ ...view, q: [exactly(name)] }).href, title: name }, name)),
+        element("a", { "data-view": true, href: address({ ...view, q: [exactly(name)] }).href, title: legible(name) }, legible(name))),
       ...LEADING.map((key) => value(cell[key] ?? 0, places[key] ?? 0, key === view.sort)))));
     const again = focused === null ? null : [...this.body.querySelectorAll("a")].find(({ title }) => title === focused);
     again?.focus();

@@ -2,6 +2,7 @@
 
 import { address, get } from "./api.js";
 import { element, fill, the } from "./element.js";
+import { legible } from "./format.js";
 import { exactly } from "./question.js";
 
 const OPTIONS_MOST = 40;
@@ -25,7 +26,7 @@ export class PatternField {
     this.input.addEventListener("change", () => this.choose());
     // The field keeps the focus, which would close the list before the click counts.
     this.list.addEventListener("mousedown", (event) => event.preventDefault());
-    this.list.addEventListener("click", (event) => this.pick(/** @type {Element} */ (event.target).closest("[role=option]")));
+    this.list.addEventListener("click", (event) => this.pick(/** @type {HTMLElement} */ (event.target).closest("[role=option]")));
   }
 
   /**
@@ -83,7 +84,7 @@ export class PatternField {
   offer(found, total) {
     this.active = -1;
     fill(this.list, ...found.map((each, index) =>
-      element("li", { role: "option", id: `pattern-option-${index}`, "aria-selected": "false" }, each)));
+      element("li", { role: "option", id: `pattern-option-${index}`, "aria-selected": "false", "data-value": each }, legible(each))));
     if (total > found.length) this.list.append(element("li", { role: "presentation", class: "more" }, `and ${total - found.length} more`));
     this.list.hidden = found.length === 0;
     this.input.setAttribute("aria-expanded", String(found.length > 0));
@@ -98,7 +99,7 @@ export class PatternField {
 
   /** @param {KeyboardEvent} event */
   press(event) {
-    const options = [...this.list.querySelectorAll("[role=option]")];
+    const options = /** @type {HTMLElement[]} */ ([...this.list.querySelectorAll("[role=option]")]);
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
     if (step && options.length) {
       event.preventDefault();
@@ -127,11 +128,11 @@ export class PatternField {
     this.input.setAttribute("aria-activedescendant", options[index]?.id ?? "");
   }
 
-  /** @param {Element | null | undefined} option */
+  /** @param {HTMLElement | null | undefined} option */
   pick(option) {
     if (!option) return;
     const words = this.input.value.split(/\s+/);
-    this.input.value = [...words.slice(0, -1), option.textContent].join(" ");
+    this.input.value = [...words.slice(0, -1), option.dataset.value].join(" ");
     this.choose();
   }
 
