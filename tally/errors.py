@@ -17,6 +17,10 @@ TallyError
 └── WorkerDied          a collector process that ended by itself
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class TallyError(Exception):
     """The root of the tree; its text is one line for the user."""
@@ -60,6 +64,14 @@ class NotAnArchive(TallyError):
 
 class ArchiveDamaged(NotAnArchive):
     """Raised when an archive's content is damaged: bytes or tables are not as they were written, or the file is cut."""
+
+    def __init__(self, path: "Path", detail: str) -> None:
+        super().__init__(path, detail)
+        self.path = path
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.path}: is damaged: {self.detail}"
 
 
 class ArchiveUnavailable(TallyError):

@@ -12,7 +12,6 @@ from tally.api.openapi import PROPERTIES, document
 from tally.api.problems import Problem
 from tally.api.route import Call
 from tally.engine.archive import Archive
-from tally.engine.backup import Download
 from tally.engine.question import Question
 from tally.errors import InvalidDefinition, TallyError, UnknownArchive
 
@@ -89,7 +88,7 @@ def backup(call: Call) -> Reply:
     """Answer an archive's file, as a copy that is made when it is taken."""
     call.given()
     archive = _archive(call)
-    download = Download(archive.path)
+    download = archive.download()
     named = ("Content-Disposition", f'attachment; filename="{archive.path.name}"')
     headers = (("Content-Type", call.route.media_type), named, *COMMON_HEADERS)
     return Reply(200, headers, download, download.close, is_long=True)

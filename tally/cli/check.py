@@ -34,7 +34,8 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
 
     Reads all of every archive, or of each ARCHIVE. Checks also whether there is space, whether all users of the machine
     may write the files, and whether settings are right; those in the environment that tally does not know are told as a
-    note. It repairs and changes nothing.
+    note. It repairs nothing. An archive in --data-dir that is damaged is marked as such, so that
+    nothing is written to it, and one that is found sound no longer is.
 
     Arguments:
       ARCHIVE  a slug in --data-dir, or the path of a file, such as a backup: what ends in .db or has a / in it

@@ -6,6 +6,7 @@ An answer owns a connection and a read transaction, which end with it: run out, 
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -17,6 +18,7 @@ import apsw
 
 from tally.engine import digits, failure, schema, sql, statements
 from tally.engine.aside import beside
+from tally.engine.damaged import Noted
 from tally.engine.marks import Marks
 from tally.engine.question import Question
 from tally.engine.shape import Row, filled, shaped
@@ -40,8 +42,10 @@ class Answer:
     one wherever the answer may be: after each commit, and for another question or range of buckets.
     """
 
-    def __init__(self, path: Path, question: Question, *, timeout_s: float | None = None) -> None:
-        """Open the archive at `path`; the time runs from now.
+    def __init__(
+        self, path: Path, question: Question, *, timeout_s: float | None = None, noted: Noted = nullcontext
+    ) -> None:
+        """Open the archive at `path`; the time runs from now. `noted` surrounds what is read later.
 
         :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.connect` tells.
         :raises InvalidQuestion: when the archive's resolution does not fit the question's `step` or `moving`, or a
@@ -51,6 +55,7 @@ class Answer:
         self.media_type = "text/csv; charset=utf-8" if question.format == "csv" else "application/json"
         self._path = path
         self._question = question
+        self._noted = noted
         self._limit = _Limit(timeout_s)
         self._query = _Query(schema.connect(path), self._limit)
         try:
@@ -76,23 +81,27 @@ class Answer:
         :raises QueryTimeout: when the time is over, or `close` came meanwhile.
         :raises NotAnArchive, ArchiveUnavailable: when the file cannot be read on.
         """
-        try:
-            with failure.translated(self._path):
-                chunk = None if self._limit.is_stopped else next(self._chunks, None)
-        except BaseException:
-            self.close()
-            raise
+        with self._noted():
+            chunk = self._next()
         if chunk is None:
             self.close()
             raise StopIteration
         return chunk
+
+    def _next(self) -> bytes | None:
+        try:
+            with failure.translated(self._path):
+                return None if self._limit.is_stopped else next(self._chunks, None)
+        except BaseException:
+            self.close()
+            raise
 
     def rows(self) -> Iterator[Row]:
         """Yield the keys and values that the chunks would be made of, name before bucket, and close.
 
         Raises as `__next__`.
         """
-        with self, failure.translated(self._path):
+        with self._noted(), self, failure.translated(self._path):
             rows: Iterable[Row] = chain.from_iterable(self._query.batches(self._select()))
             for row in filled(self._question, rows, self._span) if self._question.kind == "timedata" else rows:
                 self._limit.check()

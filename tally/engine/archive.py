@@ -6,15 +6,18 @@ same file.
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
-from tally.engine import schema, sql, statements
+import apsw
+
+from tally.engine import damaged, schema, sql, statements
 from tally.engine.answer import Answer
-from tally.engine.backup import Progress, backup
+from tally.engine.backup import Download, Progress, backup
 from tally.engine.check import Checkup, check
 from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
@@ -22,7 +25,7 @@ from tally.engine.delivery import Delivery, Receipt, find, keep
 from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
-from tally.errors import ArchiveUnavailable, InvalidQuestion, InvalidSample
+from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
 from tally.wire import Sample, check_name, check_timestamp, check_value
 
 # A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
@@ -48,14 +51,20 @@ class Archive:
     """The archive in the file at `path`; `clock` gives unix seconds.
 
     Safe to use from several threads. The file is looked at when something is asked of it, so every method raises
-    UnknownArchive when there is none, NotAnArchive when it is something else, and ArchiveUnavailable when it cannot be
-    used now.
+    UnknownArchive when there is none, NotAnArchive when it is something else, ArchiveDamaged when it is damaged, and
+    ArchiveUnavailable when it cannot be used now.
+
+    Damage that is found is noted in `damages`, by which a catalog marks its archives; that of any other file is not. A
+    marked archive is read as far as it can be, and not written to.
     """
 
-    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, path: str | Path, *, clock: Callable[[], float] = time.time, damages: damaged.Damages | None = None
+    ) -> None:
         self.path = Path(path)
         self.slug = self.path.name.removesuffix(".db")
         self._clock = clock
+        self._damages = damages
         self._ids = Ids()
 
     def __enter__(self) -> "Archive":
@@ -64,14 +73,35 @@ class Archive:
     def __exit__(self, *_: object) -> None:
         """Nothing stays open."""
 
+    def damage(self) -> str | None:
+        """Return what was found to be wrong with the archive, None where nothing is known; does not read the file."""
+        return damaged.find(self.path) if self._damages is None else self._damages.find(self.path)
+
+    @contextmanager
+    def _noted(self) -> Iterator[None]:
+        """Note damage of this archive that is found within."""
+        try:
+            yield
+        except ArchiveDamaged as error:
+            if self._damages is not None and error.path == self.path:
+                self._damages.mark(error)
+            raise
+
+    @contextmanager
+    def _opened(self, *, write: bool = False) -> Iterator[apsw.Connection]:
+        if write and (found := self.damage()):
+            raise ArchiveDamaged(self.path, found)
+        with self._noted(), schema.opened(self.path, write=write) as connection:
+            yield connection
+
     def definition(self) -> Definition:
         """Return the archive's properties."""
-        with schema.opened(self.path) as connection:
+        with self._opened() as connection:
             return schema.read_definition(connection, self.path)
 
     def summary(self) -> Summary:
         """Return the archive's properties with what is stored."""
-        with schema.opened(self.path) as connection:
+        with self._opened() as connection:
             connection.execute("BEGIN")
             definition = schema.read_definition(connection, self.path)
             first, last = connection.execute(statements.FIRST_LAST).get
@@ -80,7 +110,7 @@ class Archive:
 
     def points(self) -> int:
         """Return how many points are stored, a point being what is kept of one name in one bucket."""
-        with schema.opened(self.path) as connection:
+        with self._opened() as connection:
             return int(connection.execute(statements.POINTS).get)
 
     def edit(self, **changes: Any) -> Definition:
@@ -88,7 +118,7 @@ class Archive:
 
         :raises InvalidDefinition: when a value is not valid, or a resolution is not a multiple of the present one.
         """
-        with schema.opened(self.path, write=True) as connection, schema.transaction(connection):
+        with self._opened(write=True) as connection, schema.transaction(connection):
             definition = schema.read_definition(connection, self.path)
             changed = definition.edited(**changes)
             edit(connection, definition, changed)
@@ -126,11 +156,11 @@ class Archive:
 
         :raises KeyReused: when another one came under the same key.
         """
-        with schema.opened(self.path) as connection:
+        with self._opened() as connection:
             return find(connection, delivery)
 
     def _commit(self, cells: Cells, rules: Rules, *, delivery: Delivery | None = None) -> Outcome:
-        with schema.opened(self.path, write=True) as connection, schema.transaction(connection):
+        with self._opened(write=True) as connection, schema.transaction(connection):
             definition = schema.read_definition(connection, self.path)
             if not definition.enabled:
                 raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
@@ -147,14 +177,24 @@ class Archive:
         `progress` is called with the bytes that are copied and those that there are.
 
         :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an unused archive.
-        :raises NotAnArchive: also when this archive is damaged.
         :raises ArchiveUnavailable: also when the copy cannot be written.
         """
-        backup(self.path, Path(target), replace=replace, progress=progress)
+        with self._noted():
+            backup(self.path, Path(target), replace=replace, progress=progress)
+
+    def download(self) -> Download:
+        """Return such a copy as chunks; it is made when the first one is asked for."""
+        return Download(self.path, noted=self._noted)
 
     def check(self) -> Checkup:
-        """Read all of the file, and return what is wrong with it, which raises nothing but UnknownArchive."""
-        return check(self.path, self._clock())
+        """Read all of the file, and return what is wrong with it, which raises nothing but UnknownArchive.
+
+        One that is found sound is no longer marked as damaged.
+        """
+        checkup = check(self.path, self._clock(), noted=self._noted)
+        if not checkup.damage and not checkup.unavailable:
+            (damaged if self._damages is None else self._damages).clear(self.path)
+        return checkup
 
     def ask(self, question: Question, *, timeout_s: float | None = None) -> Answer:
         """Return the answer to `question`, as chunks that are computed as they are taken.
@@ -162,7 +202,8 @@ class Archive:
         :raises InvalidQuestion: when the archive's resolution does not fit `step` or `moving`.
         :raises QueryTimeout: here or while the answer is taken, when that lasts longer than `timeout_s`.
         """
-        return Answer(self.path, question, timeout_s=timeout_s)
+        with self._noted():
+            return Answer(self.path, question, timeout_s=timeout_s, noted=self._noted)
 
     def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
         """Return the metric names that match any of the globs `q`, in byte order; without globs all.
@@ -172,7 +213,7 @@ class Archive:
         """
         statement = sql.names(tuple(parse_glob(*each) for each in _texts({"q": q})))
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
-        with schema.opened(self.path) as connection:
+        with self._opened() as connection:
             connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
             return [str(name) for (name,) in connection.execute(statement.text, statement.bindings)]
 

@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,6 +20,7 @@ import apsw
 from tally.engine import failure, schema
 from tally.engine.aside import aside, beside, publish
 from tally.engine.check import CHECK_STEPS
+from tally.engine.damaged import Noted
 from tally.errors import ArchiveExists, ArchiveUnavailable
 
 MEDIA_TYPE = "application/vnd.sqlite3"
@@ -135,8 +136,9 @@ class Download:
     archive, so there is one at a time in a directory. `close` may come from any thread.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, noted: Noted = nullcontext) -> None:
         self._path = path
+        self._noted = noted
         self._lock = threading.Lock()
         self._is_closed = False
         self._turn: int | None = None
@@ -173,7 +175,8 @@ class Download:
     def _begin(self) -> None:
         self._turn = _take_turn(self._path.parent)
         with aside(self._path) as built:
-            copy(self._path, built, told_as=self._path, progress=self._check)
+            with self._noted():
+                copy(self._path, built, told_as=self._path, progress=self._check)
             self._file = built.open("rb")
 
     def _check(self, _done: int, _total: int) -> None:

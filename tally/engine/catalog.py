@@ -1,4 +1,4 @@
-"""A directory of archives. The files are the truth: nothing about them is remembered here."""
+"""A directory of archives. The files are the truth: nothing is remembered here but damage that cannot be marked."""
 
 import os
 import tempfile
@@ -12,6 +12,7 @@ from tally.engine import schema
 from tally.engine.archive import Archive, Time, Value, roll_up
 from tally.engine.backup import Progress, backup
 from tally.engine.commit import Outcome
+from tally.engine.damaged import Damages
 from tally.engine.definition import Definition, is_slug
 from tally.engine.distribution import Distribution, distribute
 from tally.engine.restore import restore
@@ -38,6 +39,7 @@ class Catalog:
         self._clock = clock
         self._steady = steady
         self._retention = Retention()
+        self._damages = Damages()
         self.now()
 
     def __enter__(self) -> "Catalog":
@@ -91,7 +93,7 @@ class Catalog:
         return isinstance(slug, str) and is_slug(slug) and schema.file_size(self._archive(slug).path) is not None
 
     def _archive(self, slug: str) -> Archive:
-        return Archive(self.directory / f"{slug}{SUFFIX}", clock=self._clock)
+        return Archive(self.directory / f"{slug}{SUFFIX}", clock=self._clock, damages=self._damages)
 
     def slugs(self) -> list[str]:
         """Return the slugs of the files that are archives by their names, sorted; none when there is no directory.
@@ -125,12 +127,13 @@ class Catalog:
     ) -> Archive:
         """Make the archive `slug` of a copy, verified; with `replace` also where there is one, whoever uses it.
 
-        What an archive has that is replaced is gone, as one transaction. `progress` is as for `Archive.backup`.
+        What an archive has that is replaced is gone, as one transaction; one that is damaged may be replaced too, and
+        is no longer marked. `progress` is as for `Archive.backup`.
 
         :raises InvalidDefinition: when the slug is not valid.
         :raises ArchiveExists: when the slug is taken and not to be replaced.
-        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the copy, or what is to be replaced, is missing,
-            damaged or cannot be used; then nothing has changed.
+        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the copy is missing, damaged or cannot be used,
+            or what is to be replaced is no archive or cannot be used; then nothing has changed.
         """
         Definition.create(slug)
         self.prepare()
@@ -141,6 +144,7 @@ class Catalog:
             restore(Path(copy), archive.path, progress=progress)
         else:
             raise ArchiveExists(f"archive {slug!r} exists: take another slug, or replace it (--replace, replace=True)")
+        self._damages.clear(archive.path)
         return archive
 
     def record(self, samples: Iterable[tuple[str, Value, Time]], *, max_names: int = 0) -> dict[str, Outcome]:

@@ -1,5 +1,6 @@
 """What is to be found out about an archive by reading all of it: is it sound, and what is it made of?"""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +8,9 @@ import apsw
 
 from tally.engine import failure, schema, statements
 from tally.engine.aside import beside
+from tally.engine.damaged import Noted
 from tally.engine.definition import Definition
-from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
+from tally.errors import ArchiveDamaged, ArchiveUnavailable, TallyError, UnknownArchive
 
 # So many steps of SQLite's machine are run before an interruption is seen.
 CHECK_STEPS = 100_000
@@ -40,25 +42,31 @@ class Checkup:
     unavailable: str = ""
 
 
-def check(path: Path, now: float) -> Checkup:
+def check(path: Path, now: float, *, noted: Noted = nullcontext) -> Checkup:
     """Read all of the archive at `path`, whose expired rows are those at `now`.
+
+    What is found to be damaged is raised within `noted`, before it is returned.
 
     :raises UnknownArchive: when there is none. Whatever else is wrong stands in what is returned.
     """
     slug = path.name.removesuffix(".db")
+    found: tuple[str, ...] = ()
+    contents = None
     try:
-        with schema.opened(path) as connection:
+        with noted(), schema.opened(path) as connection:
             # Python is asked now and then, so that the user's interruption is heard.
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")
             contents = _contents(connection, path, now)
-            return Checkup(slug, tuple(failure.damage(connection)), contents)
+            if found := tuple(failure.damage(connection)):
+                raise ArchiveDamaged(path, found[0])
+            return Checkup(slug, (), contents)
     except UnknownArchive:
         raise
     except ArchiveUnavailable as error:
         return Checkup(slug, (), None, str(error))
     except TallyError as error:
-        return Checkup(slug, (str(error),), None)
+        return Checkup(slug, found or (str(error),), contents if found else None)
 
 
 def _contents(connection: apsw.Connection, path: Path, now: float) -> Contents:

@@ -8,23 +8,59 @@ stay as they are; a file that is put in its place, or copied over it, has others
 """
 
 import json
+import logging
 import os
 import time
-from contextlib import closing, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, suppress
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from tally.engine.aside import aside, publish
+from tally.errors import ArchiveDamaged
+
+logger = logging.getLogger("tally.engine")
 
 SUFFIX = ".damaged"
 HEADER_BYTES = 100
 
+# Gives a context that learns of the damage that is raised within.
+Noted = Callable[[], AbstractContextManager[None]]
+
+
+class Damages:
+    """Marks the archives of one catalog, and remembers the damage of those that cannot be marked; from any thread."""
+
+    def __init__(self) -> None:
+        self._remembered: dict[Path, dict[str, Any]] = {}
+
+    def mark(self, error: ArchiveDamaged) -> None:
+        """Mark the archive that is damaged; the log tells it once, with the path."""
+        if self.find(error.path) is not None:
+            return
+        logger.error("%s; nothing is written to it until it is restored, or a check finds it sound", error)
+        try:
+            mark(error.path, error.detail)
+        except OSError:
+            with suppress(OSError):
+                self._remembered[error.path] = {"detail": error.detail, **_identity(error.path)}
+
+    def find(self, path: Path) -> str | None:
+        """Return what was found to be wrong with the archive at `path`, None where nothing is known."""
+        known = self._remembered.get(path)
+        return find(path) or (str(known["detail"]) if known and _is_of(known, path) else None)
+
+    def clear(self, path: Path) -> None:
+        """Forget the damage of the archive at `path`, and remove its mark."""
+        self._remembered.pop(path, None)
+        clear(path)
+
 
 def mark_path(path: Path) -> Path:
     """Return the path of the mark of the archive at `path`."""
-    return path.with_name(path.name.removesuffix(".db") + SUFFIX)
+    return Path(str(path).removesuffix(".db") + SUFFIX)
 
 
 def mark(path: Path, detail: str) -> None:
@@ -34,7 +70,7 @@ def mark(path: Path, detail: str) -> None:
     """
     status = path.stat()
     with aside(mark_path(path)) as built:
-        content = {"detail": detail, "found": time.time(), **_identity(path, status)}
+        content = {"detail": detail, "found": time.time(), **_identity(path)}
         with built.open("w") as file:
             json.dump(content, file)
             file.flush()
@@ -51,9 +87,7 @@ def find(path: Path) -> str | None:
     """
     try:
         content = json.loads(mark_path(path).read_bytes())
-        if any(content[key] != value for key, value in _identity(path, path.stat()).items()):
-            return None
-        return str(content["detail"])
+        return str(content["detail"]) if _is_of(content, path) else None
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
@@ -86,7 +120,13 @@ class _File(apsw.VFSFile):
         self.xClose()
 
 
-def _identity(path: Path, status: os.stat_result) -> dict[str, Any]:
+def _is_of(content: dict[str, Any], path: Path) -> bool:
+    """Return whether a mark with this content is of the file that is there now."""
+    return all(content[key] == value for key, value in _identity(path).items())
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    status = path.stat()
     return {
         "device": status.st_dev,
         "inode": status.st_ino,

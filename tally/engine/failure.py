@@ -53,11 +53,11 @@ def translated(path: Path) -> Iterator[None]:
         raise ArchiveUnavailable(f"{path}: cannot be used now: {_line(error)}") from error
     except (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError) as error:
         if _is_marked_as_ours(path):
-            raise ArchiveDamaged(f"{path}: is damaged: {_line(error)}") from error
+            raise ArchiveDamaged(path, _line(error)) from error
         raise NotAnArchive(f"{path}: is not an archive of tally's: {_line(error)}") from error
     except (*DOUBTFUL, TypeError, AssertionError, OverflowError) as error:
         if found := _found(path):
-            raise ArchiveDamaged(f"{path}: is damaged: {found}") from error
+            raise ArchiveDamaged(path, found) from error
         if isinstance(error, apsw.Error):
             raise ArchiveUnavailable(f"{path}: cannot be used so: {_line(error)}") from error
         raise
@@ -69,7 +69,7 @@ def verify(connection: apsw.Connection, path: Path, *, by_rules: bool = False) -
     :raises ArchiveDamaged: when it is not; it is told as that of `path`.
     """
     if found := damage(connection) if by_rules else _integrity(connection):
-        raise ArchiveDamaged(f"{path}: is damaged: {found[0]}")
+        raise ArchiveDamaged(path, found[0])
 
 
 def damage(connection: apsw.Connection) -> list[str]:

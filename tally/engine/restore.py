@@ -1,17 +1,21 @@
 """A copy in the place of an archive that is in use.
 
 Its pages are written into the archive's own file, in one transaction like any other, so that whoever has that open sees
-what was there or what is, and none of it by halves.
+what was there or what is, and none of it by halves. A file that is too damaged for that is replaced as a whole.
 """
 
+import os
+from contextlib import suppress
 from pathlib import Path
+from stat import S_IMODE
 
 import apsw
 
 from tally.engine import failure, schema
-from tally.engine.backup import Progress, check_space, copy_pages, reporter, size_bytes
+from tally.engine.aside import aside, publish, remove_side_files
+from tally.engine.backup import Progress, check_space, copy, copy_pages, reporter, size_bytes
 from tally.engine.check import CHECK_STEPS
-from tally.errors import ArchiveExists, ArchiveUnavailable
+from tally.errors import ArchiveDamaged, ArchiveExists, ArchiveUnavailable
 
 
 def restore(source: Path, target: Path, *, progress: Progress | None = None) -> None:
@@ -21,6 +25,31 @@ def restore(source: Path, target: Path, *, progress: Progress | None = None) -> 
         the archive is as it was.
     :raises ArchiveExists: when they are one file.
     """
+    try:
+        schema.connect(target, write=True).close()
+    except ArchiveDamaged:
+        _replace(source, target, progress)
+    else:
+        _write(source, target, progress)
+
+
+def _replace(source: Path, target: Path, progress: Progress | None) -> None:
+    """Put a copy in the place of a file that cannot be opened as an archive, with its owner and rights."""
+    try:
+        status = target.stat()
+        with aside(target) as built:
+            copy(source, built, told_as=target, progress=progress, by_rules=True)
+            with suppress(PermissionError):
+                os.chown(built, status.st_uid, status.st_gid)
+            built.chmod(S_IMODE(status.st_mode))
+            # Its log would be taken for the copy's. Nobody writes one meanwhile, as the file cannot be opened.
+            remove_side_files(target)
+            publish(built, target, replace=True)
+    except OSError as error:
+        raise ArchiveUnavailable(f"{target}: cannot be replaced: {error.strerror}") from error
+
+
+def _write(source: Path, target: Path, progress: Progress | None) -> None:
     with schema.opened(source) as origin, schema.opened(target, write=True) as archive:
         if source.samefile(target):
             raise ArchiveExists(f"{source} is the archive itself: give a copy")

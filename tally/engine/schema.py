@@ -137,15 +137,15 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
     """
     meta = dict(connection.execute(statements.META))
     if not all(isinstance(meta.get(mark), int) for mark in marks.FIRST) or meta["block_buckets"] < 1:
-        raise ArchiveDamaged(f"{path}: is damaged: it does not say what of it is sealed")
+        raise ArchiveDamaged(path, "it does not say what of it is sealed")
     try:
         fields = {key: meta[key] for key in PROPERTIES}
         fields["enabled"] = bool(fields["enabled"])
         return Definition.load(path.name.removesuffix(".db"), fields)
     except KeyError as error:
-        raise ArchiveDamaged(f"{path}: is damaged: its definition has no {error.args[0]}") from None
+        raise ArchiveDamaged(path, f"its definition has no {error.args[0]}") from None
     except InvalidDefinition as error:
-        raise ArchiveDamaged(f"{path}: is damaged: {error}") from None
+        raise ArchiveDamaged(path, str(error)) from None
 
 
 @contextmanager
@@ -274,5 +274,5 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
         )
     wal = beside(Path(os.path.realpath(path)), "-wal")
     if not file_size(wal) and (file_size(path) or 0) % connection.pragma("page_size"):
-        raise ArchiveDamaged(f"{path}: is damaged: its last page is cut short")
+        raise ArchiveDamaged(path, "its last page is cut short")
     read_definition(connection, path)

@@ -4,15 +4,21 @@ import json
 import os
 import shutil
 import sys
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import closing, suppress
 from pathlib import Path
 from subprocess import PIPE, run
+from typing import Any
 
 import apsw
 import pytest
 
-from tally.engine import Catalog, damaged
+from tally.engine import Archive, Catalog, damaged, schema
+from tally.engine.question import Question
+from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, NotAnArchive, QueryTimeout
 from tests.engine.rights import open_directory, unprivileged
+
+NOW = 1_700_000_000
 
 
 @pytest.fixture
@@ -146,3 +152,178 @@ def test_a_new_archive_of_the_same_slug_is_not_marked(path: Path, tmp_path: Path
     damaged.mark_path(path).write_text("")
     Catalog(tmp_path).create("daily")
     assert None is damaged.find(path)
+
+
+def filled(directory: Path, slug: str = "daily") -> Archive:
+    """Return a new archive with rows in many pages."""
+    archive = Catalog(directory, clock=lambda: NOW).create(slug, resolution=10, retention=0)
+    archive.record([(f"name{i}", 1, NOW - 10 * at) for at in range(20) for i in range(100)])
+    return archive
+
+
+def overwrite(path: Path, *, first_page: int = 2) -> bytes:
+    """Overwrite all pages but the first ones, and return what was there."""
+    content = path.read_bytes()
+    path.write_bytes(content[: first_page * 4096] + b"\xff" * (len(content) - first_page * 4096))
+    return content
+
+
+def ask_all(archive: Archive) -> list[Any]:
+    """Take an answer whose damage shows after its first rows."""
+    return list(archive.ask(Question.parse("values", [], aggregate=None, by="time", now=NOW)))
+
+
+def download_all(archive: Archive) -> list[bytes]:
+    """Take a copy."""
+    with closing(archive.download()) as download:
+        return list(download)
+
+
+USES: dict[str, Callable[[Archive], object]] = {
+    "definition": Archive.definition,
+    "summary": Archive.summary,
+    "points": Archive.points,
+    "names": Archive.names,
+    "values": Archive.values,
+    "answer": ask_all,
+    "commit": lambda archive: archive.commit({NOW: {"a": (1, 1, 1, 1)}}, now=NOW),
+    "record": lambda archive: archive.record([("a", 1, NOW)]),
+    "edit": lambda archive: archive.edit(resolution=20),
+    "check": Archive.check,
+    "backup": lambda archive: archive.backup(archive.path.with_name("copy")),
+    "download": download_all,
+}
+
+
+@pytest.mark.parametrize("use", USES)
+def test_whatever_finds_damage_marks_the_archive(tmp_path: Path, use: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Every use of a catalog's archive does, in whichever process; the log tells it once, with the path."""
+    archive = filled(tmp_path)
+    overwrite(archive.path, first_page=1)
+    assert None is archive.damage()
+    with caplog.at_level("ERROR"):
+        for _ in range(2):
+            with suppress(ArchiveDamaged):
+                USES[use](Catalog(tmp_path, clock=lambda: NOW)["daily"])
+    assert archive.damage()
+    assert archive.damage() == damaged.find(archive.path)
+    told = f"{archive.path}: is damaged: {archive.damage()}; nothing is written to it until"
+    assert [True] == [text.startswith(told) for text in caplog.messages]
+
+
+def test_damage_that_shows_while_an_answer_is_taken_marks_it(tmp_path: Path) -> None:
+    """Rows come first, and then the error."""
+    archive = filled(tmp_path)
+    archive.record([(f"name{i}", 1, NOW + 10 * at) for at in range(200) for i in range(100)])
+    content = archive.path.read_bytes()
+    archive.path.write_bytes(content[: len(content) // 2 // 4096 * 4096] + b"\xff" * (len(content) // 2 // 4096 * 4096))
+    chunks: list[bytes] = []
+    with pytest.raises(ArchiveDamaged):
+        chunks.extend(archive.ask(Question.parse("values", [], aggregate=None, by="time", now=NOW)))
+    assert archive.damage()
+
+
+@pytest.mark.parametrize("write", ["commit", "record", "edit"])
+def test_a_marked_archive_is_not_written_to(tmp_path: Path, write: str) -> None:
+    """Its file stays as it is, byte for byte, also where SQLite would not notice; what can be read is read."""
+    archive = filled(tmp_path)
+    damaged.mark(archive.path, "malformed")
+    before = archive.path.read_bytes()
+    for each in (archive, Archive(archive.path)):
+        with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: malformed\Z"):
+            USES[write](each)
+    assert before == archive.path.read_bytes()
+    assert 100 == len(archive.names())
+
+
+def test_other_errors_mark_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock, another application's file, a newer one, a question that makes no sense or takes too long."""
+    archive = filled(tmp_path)
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 0)
+    with closing(apsw.Connection(str(archive.path))) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(ArchiveUnavailable):
+            archive.record([("a", 1, NOW)])
+        connection.execute("ROLLBACK")
+        with pytest.raises(InvalidQuestion):
+            archive.values(step=7)
+        with pytest.raises(QueryTimeout):
+            list(archive.ask(Question.parse("values", [], aggregate=None, by="time", now=NOW), timeout_s=-1))
+        connection.execute("PRAGMA user_version = 2").fetchall()
+    with pytest.raises(NotAnArchive):
+        archive.values()
+    archive.path.write_bytes(b"garbage" * 1000)
+    with pytest.raises(NotAnArchive):
+        archive.values()
+    assert archive.check().damage
+    assert None is archive.damage()
+
+
+def test_damage_of_another_file_marks_neither(tmp_path: Path) -> None:
+    """A copy that is damaged is told when it is restored or asked, and nothing is written beside it."""
+    archive, other = filled(tmp_path), tmp_path / "copies" / "copy.db"
+    other.parent.mkdir()
+    archive.backup(other)
+    overwrite(other, first_page=1)
+    for use in (
+        lambda: Catalog(tmp_path).restore(other, "daily", replace=True),
+        lambda: Catalog(tmp_path).restore(other, "another"),
+        lambda: archive.backup(other, replace=True),
+        Archive(other).values,
+    ):
+        with pytest.raises(ArchiveDamaged):
+            use()
+    assert Archive(other).check().damage
+    assert (None, None, [other]) == (archive.damage(), Archive(other).damage(), list(other.parent.iterdir()))
+
+
+@pytest.mark.parametrize("make", [Archive, lambda path: Catalog(path.parent)["daily"]])
+def test_a_check_that_finds_it_sound_clears_the_mark(tmp_path: Path, make: Callable[[Path], Archive]) -> None:
+    """Whether by its slug or by its path; while it is damaged the mark stays."""
+    archive = filled(tmp_path)
+    content = overwrite(archive.path)
+    assert Catalog(tmp_path)["daily"].check().damage
+    assert make(archive.path).check().damage
+    assert archive.damage()
+    with archive.path.open("r+b") as file:
+        file.write(content)
+    assert archive.damage()
+    assert () == make(archive.path).check().damage
+    assert None is archive.damage()
+    archive.record([("a", 1, NOW)])
+
+
+@pytest.mark.parametrize("first_page", [1, 2, 5])
+def test_restoring_a_damaged_archive_clears_the_mark(tmp_path: Path, first_page: int) -> None:
+    """However damaged it is: also where it can no longer be opened, and beside the log of what it was."""
+    archive = filled(tmp_path)
+    archive.backup(tmp_path / "copy")
+    expected = archive.values()
+    archive.path.chmod(0o640)
+    overwrite(archive.path, first_page=first_page)
+    with suppress(ArchiveDamaged):
+        archive.values()
+    (tmp_path / "daily.db-wal").write_bytes(b"a log of another file")
+    archive = Catalog(tmp_path, clock=lambda: NOW).restore(tmp_path / "copy", "daily", replace=True)
+    assert (None, expected, 0o640) == (archive.damage(), archive.values(), archive.path.stat().st_mode & 0o777)
+    archive.record([("a", 1, NOW)])
+    assert ((), ["copy", "daily.db"]) == (archive.check().damage, sorted(each.name for each in tmp_path.iterdir()))
+
+
+def test_a_mark_that_cannot_be_written_is_remembered(caplog: pytest.LogCaptureFixture) -> None:
+    """Where the directory is read-only the catalog knows it, until the file is another one or found sound."""
+    with open_directory() as directory:
+        filled(directory)
+        path = directory / "daily.db"
+        path.chmod(0o644)
+        content = overwrite(path, first_page=1)
+        catalog = Catalog(directory)
+        with unprivileged(directory, 0o555):
+            for _ in range(2):
+                with pytest.raises(ArchiveDamaged):
+                    catalog["daily"].values()
+            assert catalog["daily"].damage()
+            assert None is Catalog(directory)["daily"].damage()
+            assert 1 == len(caplog.messages)
+        path.write_bytes(content[:-4096])
+        assert None is catalog["daily"].damage()
