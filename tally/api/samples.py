@@ -2,15 +2,19 @@
 
 Each archive takes the samples of a body in one transaction, all or none. There is no transaction over several files, so
 where some archives have them and one does not, the answer is an error that says which. A delivery that has a key may
-then come again as a whole: an archive that has it stores nothing, and the others take the same samples as the first
-ones did, as lines are judged by the second in which the delivery was first received.
+then come again as a whole. What it is taken by is decided once, in the catalog's ledger, before any archive is written:
+the second of its receipt, by which its lines are judged, and the archives that it goes to. Of these, one that has it
+stores nothing, and the others take the same samples as the first ones did.
+
+An archive that is deleted or disabled while a body is on its way is left out, as if that had come before.
 """
 
 import hashlib
+import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -25,11 +29,15 @@ from tally.engine.catalog import Catalog
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition
 from tally.engine.delivery import KEY_MAX, Delivery, Receipt
+from tally.engine.ledger import Decision
 from tally.engine.rollup import Cells, Rollup, count
 from tally.errors import ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
 from tally.wire import DATAGRAM_MAX_BYTES, Reason, parse_line
 
+logger = logging.getLogger("tally.api")
+
 MAX_LINES = 100_000
+NONE_TAKES = "no archive takes samples now: create one, or enable one"
 KEY = re.compile(rf"[!-~]{{1,{KEY_MAX}}}")
 LENGTH = "length"
 REASONS = (LENGTH, Reason.ENCODING, Reason.FIELDS, Reason.NAME, Reason.VALUE, Reason.TIMESTAMP, Reason.FUTURE)
@@ -48,6 +56,10 @@ class Targets(NamedTuple):
 
     found: list[Target]
     errors: dict[str, str]
+
+    def of(self, slugs: Collection[str]) -> "Targets":
+        """Return those among `slugs`, or all where none of these takes samples any more."""
+        return self._replace(found=[each for each in self.found if each.archive.slug in slugs] or self.found)
 
 
 class Lines(NamedTuple):
@@ -74,22 +86,30 @@ class Result(NamedTuple):
 def post(call: Call) -> Reply:
     """Store the samples of a request's body.
 
-    :raises Problem: when an archive cannot be written, after the others have their samples; and as `content`.
-    :raises TallyError: as `find_targets`.
+    :raises Problem: when an archive cannot be written, after the others have their samples; when every line was
+        rejected; and as `content`.
+    :raises TallyError: as `find_targets` and `Ledger`, before anything is stored.
     """
     pretty = call.pretty()
     body = _lines_of(content(call.request, call.route.max_body_bytes))
     delivery = _delivery(call, body)
+    known = delivery and call.catalog.ledger.find(delivery, now=call.catalog.now())
+    if known and known.answer:
+        return _reply(judge(body, known.second, max_future_s=known.max_future_s), known.answer, pretty=pretty)
     targets = find_targets(call.catalog, delivery)
-    seconds = [target.receipt.second for target in targets.found if target.receipt]
-    now = min(seconds, default=int(call.now))
+    decision = _decide(call, targets, delivery)
+    targets = targets.of(decision.archives)
     resolution = math.gcd(*(target.definition.resolution for target in targets.found))
-    lines = judge(body, now, resolution=resolution, max_future_s=call.settings.max_future)
-    result = _commit(call, targets.found, lines.cells, delivery and delivery._replace(second=now))
-    _count(call, targets.found, lines, result)
+    lines = judge(body, decision.second, resolution=resolution, max_future_s=decision.max_future_s)
+    result = _commit(call, targets.found, lines.cells, delivery and delivery._replace(second=decision.second))
+    if not result.outcomes and not result.errors:
+        raise ArchiveUnavailable(NONE_TAKES)
+    answer = _answer(targets, result)
+    if delivery is None or (not result.errors and _complete(call, delivery, answer)):
+        _count(call, lines, result)
     if result.errors:
         raise _incomplete(result, delivery)
-    return whole(_told(lines, targets, result), pretty=pretty)
+    return _reply(lines, answer, pretty=pretty)
 
 
 def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
@@ -113,11 +133,11 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
         except NotAnArchive as error:
             targets.errors[archive.slug] = str(error)
     if not targets.found:
-        raise ArchiveUnavailable("no archive takes samples now: create one, or enable one")
+        raise ArchiveUnavailable(NONE_TAKES)
     return targets
 
 
-def judge(lines: Iterable[bytes], now: int, *, resolution: int, max_future_s: int) -> Lines:
+def judge(lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: int = 1) -> Lines:
     """Return what is in lines that are received in the second `now`; empty ones are numbered and no more."""
     rollup = Rollup(resolution)
     rejected = []
@@ -151,22 +171,60 @@ def _delivery(call: Call, lines: list[bytes]) -> Delivery | None:
     return Delivery(key, hashlib.sha256(b"\n".join(lines)).digest(), int(call.now))
 
 
+def _decide(call: Call, targets: Targets, delivery: Delivery | None) -> Decision:
+    """Return what a body is taken by; under a key that is what the first such body was.
+
+    Where the ledger was lost, the archives that have the delivery know when it came first.
+    """
+    seconds = [target.receipt.second for target in targets.found if target.receipt]
+    slugs = tuple(target.archive.slug for target in targets.found)
+    decision = Decision(min(seconds, default=int(call.now)), call.settings.max_future, slugs)
+    return call.catalog.ledger.decide(delivery, decision, now=call.catalog.now()) if delivery else decision
+
+
 def _commit(call: Call, targets: list[Target], cells: Cells, delivery: Delivery | None) -> Result:
-    """Commit to each archive what matches, and return what became of it: one that fails does not keep the others."""
-    selected = {archive.slug: glob.select(cells, definition.pattern) for archive, definition, _ in targets}
-    result = Result({}, [], count(glob.unmatched(cells, selected.values())))
+    """Commit to each archive what matches, and return what became of it: one that fails does not keep the others.
+
+    One that takes no samples any more is left out.
+    """
+    outcomes: dict[str, Outcome] = {}
+    errors: list[TallyError] = []
+    taken: list[Cells] = []
     now = call.catalog.now()
-    for archive, _, _ in targets:
-        matching = selected[archive.slug]
+    for archive, definition, _ in targets:
+        matching = glob.select(cells, definition.pattern)
         try:
-            result.outcomes[archive.slug] = (
+            outcomes[archive.slug] = (
                 archive.commit(matching, now=now, max_names=call.settings.max_names, delivery=delivery)
                 if matching
                 else Outcome()
             )
         except TallyError as error:
-            result.errors.append(error)
-    return result
+            if not _takes_samples(archive):
+                continue
+            errors.append(error)
+        taken.append(matching)
+    return Result(outcomes, errors, count(glob.unmatched(cells, taken)))
+
+
+def _takes_samples(archive: Archive) -> bool:
+    """Return whether an archive is there and enabled, or may be, as it cannot be read."""
+    try:
+        return archive.definition().enabled
+    except UnknownArchive:
+        return False
+    except TallyError:
+        return True
+
+
+def _complete(call: Call, delivery: Delivery, answer: Mapping[str, Any]) -> bool:
+    """Keep the answer, and return whether this is the request that is counted: of those under one key the first."""
+    try:
+        return call.catalog.ledger.complete(delivery, answer)
+    except TallyError as error:
+        # Every archive has the samples: a retry would find that out again.
+        logger.warning("the answer to key %r is not kept: %s", delivery.key, error)
+        return True
 
 
 def _incomplete(result: Result, delivery: Delivery | None) -> Problem:
@@ -183,22 +241,23 @@ def _incomplete(result: Result, delivery: Delivery | None) -> Problem:
     return Problem(status, f"{'; '.join(map(str, result.errors))}; {advice}", headers=headers)
 
 
-def _count(call: Call, targets: list[Target], lines: Lines, result: Result) -> None:
-    """Count what was not counted when it came before."""
-    known = {target.archive.slug for target in targets if target.receipt}
+def _count(call: Call, lines: Lines, result: Result) -> None:
+    """Count lines and samples; of a body that is stored nowhere and may come again nothing."""
     counted: Counter[str] = Counter()
-    if not known and (result.done or not result.errors):
+    if result.done or not result.errors:
         counted = Counter({ACCEPTED: lines.accepted, Reason.UNMATCHED: result.unmatched})
         counted += Counter(reason for _, reason in lines.rejected)
-    call.metrics.posted.count(counted, {slug: each for slug, each in result.outcomes.items() if slug not in known})
+    call.metrics.posted.count(counted, result.outcomes)
 
 
-def _told(lines: Lines, targets: Targets, result: Result) -> dict[str, Any]:
+def _answer(targets: Targets, result: Result) -> dict[str, Any]:
+    """Return what does not follow from the lines alone."""
     archives = {slug: outcome.counts() for slug, outcome in result.outcomes.items()}
     errors = {slug: {"error": error} for slug, error in targets.errors.items()}
-    return {
-        "accepted": lines.accepted,
-        "rejected": [{"line": number, "reason": reason} for number, reason in lines.rejected],
-        "unmatched": result.unmatched,
-        "archives": dict(sorted((archives | errors).items())),
-    }
+    return {"unmatched": result.unmatched, "archives": dict(sorted((archives | errors).items()))}
+
+
+def _reply(lines: Lines, answer: Mapping[str, Any], *, pretty: bool) -> Reply:
+    """Return the report on a body."""
+    rejected = [{"line": number, "reason": reason} for number, reason in lines.rejected]
+    return whole({"accepted": lines.accepted, "rejected": rejected, **answer}, pretty=pretty)

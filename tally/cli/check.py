@@ -18,7 +18,7 @@ from tally.cli.manual import Documented
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import Cell, echo_table
-from tally.engine import Archive, Checkup
+from tally.engine import Archive, Catalog, Checkup
 from tally.settings import SETTINGS, Settings
 
 HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal")
@@ -32,10 +32,10 @@ HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal
 def check(context: click.Context, /, *, settings: Settings, archives: tuple[str, ...], as_json: bool) -> None:
     """Look whether archives are sound, and settings and space in order.
 
-    Reads all of every archive, or of each ARCHIVE. Checks also whether there is space, whether all users of the machine
-    may write the files, and whether settings are right; those in the environment that tally does not know are told as a
-    note. It repairs nothing. An archive in --data-dir that is damaged is marked as such, so that
-    nothing is written to it, and one that is found sound no longer is.
+    Reads all of every archive, or of each ARCHIVE. Checks also the ledger of the keys under which samples were posted,
+    whether there is space, whether all users of the machine may write the files, and whether settings are right. Those
+    in the environment that tally does not know are told as a note. It repairs nothing. An archive in --data-dir that is
+    damaged is marked as such, so that nothing is written to it, and one that is found sound no longer is.
 
     Arguments:
       ARCHIVE  a slug in --data-dir, or the path of a file, such as a backup: what ends in .db or has a / in it
@@ -66,7 +66,7 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     found = [find_file(settings, archive) for archive in archives] or find_archives(settings, ())
     checkups = list(_checked(found))
     folders = sorted({archive.path.parent for archive in found})
-    wrong = [*_damages(checkups), *_tight(folders), *_exposed(found)]
+    wrong = [*_damages(checkups), *_ledgers(folders), *_tight(folders), *_exposed(found)]
     notes = list(_unknown(os.environ))
     if as_json:
         listed = [asdict(checkup) for checkup in checkups]
@@ -87,6 +87,10 @@ def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
     for checkup in checkups:
         for text in filter(None, (*checkup.damage, checkup.unavailable)):
             yield f"{checkup.slug}: {text}"
+
+
+def _ledgers(folders: Sequence[Path]) -> Iterator[str]:
+    return filter(None, (Catalog(folder).ledger.damage() for folder in folders))
 
 
 def _tight(folders: Sequence[Path]) -> Iterator[str]:

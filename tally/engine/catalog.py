@@ -15,6 +15,7 @@ from tally.engine.commit import Outcome
 from tally.engine.damaged import Damages
 from tally.engine.definition import Definition, is_slug
 from tally.engine.distribution import Distribution, distribute
+from tally.engine.ledger import Ledger
 from tally.engine.restore import restore
 from tally.engine.retention import Retention
 from tally.errors import ArchiveExists, ArchiveUnavailable, UnknownArchive
@@ -25,7 +26,8 @@ SUFFIX = ".db"
 class Catalog:
     """The archives in `directory`, which is created when the first one is.
 
-    `clock` gives unix seconds, and `steady` seconds that never step. Safe to use from several threads.
+    `clock` gives unix seconds, and `steady` seconds that never step. `ledger` has the keys of deliveries. Safe to use
+    from several threads.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Catalog:
         self._steady = steady
         self._retention = Retention()
         self._damages = Damages()
+        self.ledger = Ledger(self.directory)
         self.now()
 
     def __enter__(self) -> "Catalog":

@@ -6,8 +6,11 @@
     +----+-----+--------+--------+--------+---------+-------------+
 
 What became of a delivery is kept under the sender's key by the transaction that commits its samples, so that there are
-both or neither. The digest tells it from another one under the same key. An archive keeps the KEPT_MAX newest of the
-last KEPT_S seconds; one that comes again after that counts anew.
+both or neither. The digest tells it from another one under the same key.
+
+A key is known for KEPT_S seconds, and of these deliveries the KEPT_MAX newest are; one that comes again after that
+counts anew. That is for the ledger to tell, where there is one (see `ledger`). An archive keeps what it has for SPARE_S
+seconds longer, and SPARE more of them, so that it never forgets what the ledger lets come again.
 """
 
 from typing import NamedTuple
@@ -20,6 +23,8 @@ from tally.errors import KeyReused
 
 KEPT_S = 24 * 3600
 KEPT_MAX = 10_000
+SPARE_S = 3600
+SPARE = 10_000
 KEY_MAX = 255
 
 
@@ -48,12 +53,17 @@ def find(connection: apsw.Connection, delivery: Delivery) -> Receipt | None:
         return None
     digest, second, *counts = row
     if digest != delivery.digest:
-        raise KeyReused(f"the key {delivery.key!r:.100} came with other samples before: give each delivery a new one")
+        raise reused(delivery)
     return Receipt(second, Outcome(*counts))
+
+
+def reused(delivery: Delivery) -> KeyReused:
+    """Return the error that the key of a delivery is another one's."""
+    return KeyReused(f"the key {delivery.key!r:.100} came with other samples before: give each delivery a new one")
 
 
 def keep(connection: apsw.Connection, delivery: Delivery, outcome: Outcome, *, now: float) -> None:
     """Keep what became of a delivery, within the transaction that commits it, and let go of those past the bounds."""
     counts = (outcome.stored, outcome.expired, outcome.cardinality)
     connection.execute(statements.NEW_RECEIPT, (delivery.key, delivery.digest, delivery.second, *counts))
-    connection.execute(statements.OLD_RECEIPTS, {"kept_from": now - KEPT_S, "most": KEPT_MAX})
+    connection.execute(statements.OLD_RECEIPTS, {"kept_from": now - KEPT_S - SPARE_S, "most": KEPT_MAX + SPARE})

@@ -68,13 +68,13 @@ def verify(connection: apsw.Connection, path: Path, *, by_rules: bool = False) -
 
     :raises ArchiveDamaged: when it is not; it is told as that of `path`.
     """
-    if found := damage(connection) if by_rules else _integrity(connection):
+    if found := damage(connection) if by_rules else integrity(connection):
         raise ArchiveDamaged(path, found[0])
 
 
 def damage(connection: apsw.Connection) -> list[str]:
     """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
-    if found := _integrity(connection):
+    if found := integrity(connection):
         return found
     if missing := _missing(connection):
         return missing
@@ -82,7 +82,8 @@ def damage(connection: apsw.Connection) -> list[str]:
     return [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
 
 
-def _integrity(connection: apsw.Connection) -> list[str]:
+def integrity(connection: apsw.Connection) -> list[str]:
+    """Return what SQLite finds wrong with a database, whatever is in it; nothing where it is sound."""
     texts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES})")]
     return [] if texts == ["ok"] else texts
 

@@ -43,11 +43,17 @@ NEW_RECEIPT = """
 INSERT INTO deliveries (key, digest, second, stored, expired, cardinality) VALUES (?, ?, ?, ?, ?, ?)
 """
 # Only those that go are read, and the first that stays.
-OLD_RECEIPTS = """
-DELETE FROM deliveries WHERE id < max(
-    (SELECT max(id) FROM deliveries) - :most + 1,
-    coalesce((SELECT id FROM deliveries WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
+_OLD = """
+DELETE FROM {0} WHERE id < max(
+    (SELECT max(id) FROM {0}) - :most + 1,
+    coalesce((SELECT id FROM {0} WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
 """
+OLD_RECEIPTS = _OLD.format("deliveries")
+# Of the ledger.
+KEY = "SELECT digest, second, max_future, archives, answer FROM keys WHERE key = ? AND second >= ?"
+NEW_KEY = "INSERT INTO keys (key, digest, second, max_future, archives) VALUES (?, ?, ?, ?, ?)"
+NEW_ANSWER = "UPDATE keys SET answer = ? WHERE key = ? AND digest = ? AND answer IS NULL RETURNING id"
+OLD_KEYS = _OLD.format("keys")
 EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"
 TOTALS = """
 INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max)

@@ -11,7 +11,7 @@ import pytest
 
 from tally.api.samples import MAX_LINES, REASONS, judge
 from tally.engine import Archive, Catalog
-from tally.errors import ArchiveUnavailable
+from tally.errors import ArchiveUnavailable, UnknownArchive
 from tests.api.asking import Got, ask, service
 from tests.api.cases import NOT_A_DATABASE, bearer
 
@@ -202,6 +202,157 @@ def test_a_key_is_for_one_body(catalog: Catalog) -> None:
     assert {"a": 1} == counts(catalog)
 
 
+def post_at_once(catalog: Catalog, *bodies: bytes, key: str, now: int = NOW) -> list[Got]:
+    """Send bodies at once, each from a thread of its own, and return the answers in their order."""
+    start = threading.Barrier(len(bodies))
+    got: dict[int, Got] = {}
+
+    def run(number: int, body: bytes) -> None:
+        start.wait()
+        got[number] = send(catalog, body, key=key, now=now)
+
+    threads = [threading.Thread(target=run, args=each) for each in enumerate(bodies)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [got[number] for number in range(len(bodies))]
+
+
+def test_of_bodies_under_one_key_one_wins_everywhere(catalog: Catalog) -> None:
+    """However many come at once, one is stored by every archive and told so; the others are refused, stored nowhere."""
+    catalog["index"].edit(pattern="*")
+    bodies = [b"body%d 1\n" % each for each in range(8)]
+    won = set()
+    for number in range(15):
+        statuses = [got.status for got in post_at_once(catalog, *bodies, key=f"key-{number}", now=NOW + 15 * number)]
+        assert [200, *[422] * 7] == sorted(statuses)
+        won.add((NOW + 15 * number, f"body{statuses.index(200)}"))
+    for slug, resolution in (("daily", 10), ("index", 15)):
+        held = {(time, name) for time, names in catalog[slug].values("count", by="name").items() for name in names}
+        assert {(time // resolution * resolution, name) for time, name in won} == held
+
+
+@pytest.mark.parametrize("body", [b"", b"x 1\n", b"x 1 1000\n"])
+def test_a_key_of_samples_that_no_archive_took_is_remembered(catalog: Catalog, body: bytes) -> None:
+    """Another body under it is refused, whether there were no lines, no archive for them, or all were too old."""
+    catalog["daily"].edit(pattern="old")
+    first = send(catalog, body, key="one")
+    assert 200 == first.status
+    assert 422 == send(catalog, b"a.index 1\n", key="one").status
+    assert first.json == send(catalog, body, key="one", now=NOW + 60).json
+    assert ({}, {}) == (counts(catalog), counts(catalog, "index"))
+
+
+def test_an_archive_that_comes_between_two_tries_gets_none_of_it(catalog: Catalog) -> None:
+    """A body goes to the archives that took samples when it came first, and to no other when it comes again."""
+    with Failing("index"):
+        assert 503 == send(catalog, key="one").status
+    catalog.create("later", resolution=5)
+    got = send(catalog, key="one", now=NOW + 600)
+    assert (200, ["daily", "index"]) == (got.status, list(got.json["archives"]))
+    catalog.create("last", resolution=5)
+    assert got.json == send(catalog, key="one").json
+    assert ({}, {}) == (counts(catalog, "later"), counts(catalog, "last"))
+    assert {"requests.get.index": {1_699_999_995: 0.25}} == catalog["index"].values("sum")
+
+
+def test_where_no_archive_of_a_body_is_left_the_others_take_it(catalog: Catalog) -> None:
+    """A body that could be stored nowhere when it came first is not refused for ever."""
+    with Failing("daily"):
+        assert 503 == send(catalog, b"requests.get.about 1\n", key="one").status
+    for slug in ("daily", "index"):
+        catalog.delete(slug)
+    assert 503 == send(catalog, b"requests.get.about 1\n", key="one").status
+    catalog.create("new")
+    assert ["new"] == list(send(catalog, b"requests.get.about 1\n", key="one").json["archives"])
+    assert {"requests.get.about": 1} == counts(catalog, "new")
+
+
+def test_an_answer_stands(catalog: Catalog) -> None:
+    """A body that is stored is answered in the same way though its archives and settings are others by now."""
+    body = BODY + f"soon 1 {NOW + 100}\n".encode()
+    first = send(catalog, body, key="one", max_future=50)
+    catalog["daily"].edit(pattern="x")
+    catalog.delete("index")
+    again = send(catalog, body, key="one", max_future=200)
+    assert (200, first.json) == (again.status, again.json)
+
+
+def test_lines_are_judged_by_what_held_first(catalog: Catalog) -> None:
+    """A retry takes the same samples, also where TALLY_MAX_FUTURE was changed before it."""
+    body = b"a.index 1\n" + f"soon.index 1 {NOW + 100}\n".encode()
+    with Failing("index"):
+        send(catalog, body, key="one", max_future=50)
+    assert 200 == send(catalog, body, key="one", max_future=200).status
+    assert {"a.index": 1} == counts(catalog) == counts(catalog, "index")
+
+
+def test_a_ledger_that_cannot_be_used_is_an_error_before_anything_is_stored(catalog: Catalog) -> None:
+    """Under a key nothing is stored while it cannot be remembered; without a key the ledger is not needed."""
+    catalog.ledger.path.write_bytes(NOT_A_DATABASE)
+    got = send(catalog, key="one")
+    assert (503, True) == (got.status, "deliveries.ledger" in got.json["detail"])
+    assert ({}, {}) == (counts(catalog), counts(catalog, "index"))
+    assert 200 == send(catalog).status
+    catalog.ledger.path.unlink()
+    assert 200 == send(catalog, key="one").status
+    assert 2 == counts(catalog)["requests.get.index"]
+
+
+def test_a_ledger_that_is_lost_loses_nothing(catalog: Catalog) -> None:
+    """What archives have they do not take again, and when it came they know as well."""
+    with Failing("index"):
+        send(catalog, key="one")
+    catalog.ledger.path.unlink()
+    assert 422 == send(catalog, b"other 1", key="one").status
+    assert 200 == send(catalog, key="one", now=NOW + 600).status
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+    assert {"requests.get.index": {1_699_999_995: 0.25}} == catalog["index"].values("sum")
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same(catalog: Catalog) -> None:
+    """Once all archives have the samples it is right, and a retry finds it out again."""
+    with patch("tally.engine.ledger.Ledger.complete", side_effect=ArchiveUnavailable("disk full")):
+        first = send(catalog, key="one")
+    again = send(catalog, key="one")
+    assert (200, 200, first.json) == (first.status, again.status, again.json)
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+
+
+@pytest.mark.parametrize("key", ["", "one"])
+@pytest.mark.parametrize("is_deleted", [True, False])
+def test_an_archive_that_goes_on_the_way_is_left_out(catalog: Catalog, key: str, is_deleted: bool) -> None:
+    """What is deleted or disabled before it is written is no error and not in the report; the rest is unmatched."""
+
+    def commit(archive: Archive, *arguments: Any, **named: Any) -> Any:
+        if is_deleted:
+            Catalog(catalog.directory).delete("daily")
+        else:
+            archive.edit(enabled=False)
+        return stored(archive, *arguments, **named)
+
+    stored = Archive.commit
+    with patch.object(Archive, "commit", lambda archive, *given, **named: (
+        commit(archive, *given, **named) if archive.slug == "daily" else stored(archive, *given, **named)
+    )):  # fmt: skip
+        got = send(catalog, key=key)
+    assert (200, 1, {"index": {**STORED, "stored": 1}}) == (got.status, got.json["unmatched"], got.json["archives"])
+
+
+def test_where_the_last_archive_goes_on_the_way_nothing_is_taken(catalog: Catalog) -> None:
+    """Samples that are stored nowhere are not told as taken."""
+    catalog.delete("index")
+
+    def commit(archive: Archive, *_: Any, **__: Any) -> Any:
+        catalog.delete(archive.slug)
+        raise UnknownArchive("there is no archive 'daily'")
+
+    with patch.object(Archive, "commit", commit):
+        got = send(catalog)
+    assert (503, True) == (got.status, "create one" in got.json["detail"])
+
+
 def test_where_one_archive_fails_the_others_have_their_samples(catalog: Catalog) -> None:
     """The answer is an error that says so, and a retry under the key completes it, with the same times."""
     with Failing("index"):
@@ -235,6 +386,20 @@ def test_the_same_delivery_at_the_same_time(catalog: Catalog) -> None:
         thread.join()
     assert [200] * 6 == [each.status for each in got]
     assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+
+
+def test_a_delivery_that_comes_many_times_at_once_is_counted_once(catalog: Catalog) -> None:
+    """Whichever of several tries stores it, the metrics have its lines and samples once."""
+    asked = service(catalog.directory, now=NOW, write_token="w")
+    sent: dict[str, Any] = {"method": "POST", "headers": {**bearer("w"), "Idempotency-Key": "one"}, "body": BODY}
+    threads = [threading.Thread(target=ask, args=(asked, "/samples/"), kwargs=sent) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    told = ask(asked, "/metrics").body.decode().splitlines()
+    assert 'tally_posted_lines_total{outcome="accepted"} 2.0' in told
+    assert 'tally_posted_samples_total{archive="daily",outcome="stored"} 2.0' in told
 
 
 def test_what_was_posted_is_counted_once(catalog: Catalog) -> None:

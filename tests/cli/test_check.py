@@ -8,6 +8,8 @@ import pytest
 
 from tally.api.health import FREE_MIN_BYTES
 from tally.engine import Catalog, schema
+from tally.engine.delivery import Delivery
+from tally.engine.ledger import Decision
 from tests.cli.command import filled, invoke
 
 
@@ -52,6 +54,17 @@ def test_damaged(data: Path) -> None:
     assert ["daily", "sound"] == lines[2].split()[:2]
     assert lines[3].startswith(f"wrong: broken: {data}/broken.db: is not an archive of tally's")
     assert 4 == len(lines)
+
+
+def test_the_ledger(data: Path) -> None:
+    """A ledger of keys that is damaged is wrong, since nothing can be posted under a key; a sound one is no news."""
+    ledger = Catalog(data).ledger
+    ledger.decide(Delivery("one", b"digest", 0), Decision(0, 0, ("daily",)), now=0)
+    assert 0 == invoke(data, "check").exit_code
+    ledger.path.write_bytes(b"garbage" * 1000)
+    result = invoke(data, "check")
+    assert 1 == result.exit_code
+    assert f"wrong: the ledger of keys cannot be used: {ledger.path}: " in result.stdout
 
 
 def test_some(data: Path, tmp_path: Path) -> None:

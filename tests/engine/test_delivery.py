@@ -7,7 +7,7 @@ import pytest
 
 from tally.engine import Archive, Catalog, Outcome, delivery, schema
 from tally.engine.archive import rolled_up
-from tally.engine.delivery import KEPT_S, Delivery, Receipt
+from tally.engine.delivery import KEPT_S, SPARE_S, Delivery, Receipt
 from tally.errors import ArchiveUnavailable, KeyReused
 from tests.engine.model import check_file
 
@@ -89,17 +89,18 @@ def test_two_at_once_are_one(archive: Archive) -> None:
     assert {"a": 1, "c": 1} == archive.aggregate("count", by="name")
 
 
-@pytest.mark.parametrize(("later", "expected"), [(KEPT_S, ["one", "two"]), (KEPT_S + 1, ["two"])])
+@pytest.mark.parametrize(("later", "expected"), [(KEPT_S + SPARE_S, ["one", "two"]), (KEPT_S + SPARE_S + 1, ["two"])])
 def test_keys_are_kept_for_a_day(archive: Archive, later: int, expected: list[str]) -> None:
-    """A key goes with the first delivery that comes more than KEPT_S seconds after it."""
+    """A key goes with the first delivery that comes more than KEPT_S and SPARE_S seconds after it."""
     archive.commit(CELLS, now=T, delivery=sent("one"))
     archive.commit(CELLS, now=T + later, delivery=sent("two", second=T + later))
     assert expected == known(archive, "one", "two")
 
 
 def test_the_newest_keys_are_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than KEPT_MAX the oldest go, one by one."""
-    monkeypatch.setattr(delivery, "KEPT_MAX", 3)
+    """Of more than KEPT_MAX and SPARE the oldest go, one by one."""
+    monkeypatch.setattr(delivery, "KEPT_MAX", 2)
+    monkeypatch.setattr(delivery, "SPARE", 1)
     keys = [str(number) for number in range(6)]
     for key in keys:
         archive.commit(CELLS, now=T, delivery=sent(key))

@@ -2,18 +2,20 @@
 
 import random
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 
 from tally.engine import Catalog
 from tests.api.cases import bearer
-from tests.processes import started
+from tests.processes import LIMIT_S, Running, started
 from tests.survive.scale import chance, scaled
 
 BODIES, LINES = scaled(40, 1000), 200
 KILLS = scaled(4, 100)
 LONGEST_S = 0.2
+CONTESTS, CONTESTANTS = scaled(3, 100), 8
 ARCHIVES = {"fine": 10, "coarse": 3600}
 
 
@@ -57,3 +59,52 @@ def test_each_body_is_stored_once_though_the_server_is_killed(tmp_path: Path) ->
         assert () == archive.check().damage
         assert {f"body{body}": LINES for body in range(BODIES)} == archive.aggregate("count", by="name")
     print(f"{BODIES} bodies posted {tries} times, {kills} kills")  # noqa: T201
+
+
+def contest(servers: list[Running], key: int, kill: random.Random | None) -> dict[int, int]:
+    """Post one body a thread under one key, half of them to each server, and return the status of each; 0 is none.
+
+    Where `kill` is given the second server is killed meanwhile.
+    """
+    statuses: dict[int, int] = {}
+    urls = [server.url for server in servers]
+    start = threading.Barrier(CONTESTANTS, timeout=LIMIT_S)
+
+    def post(body: int) -> None:
+        lines = b"".join(b"key%d.body%d %d\n" % (key, body, line) for line in range(LINES))
+        headers = {**bearer("w"), "Idempotency-Key": f"key-{key}"}
+        start.wait()
+        try:
+            statuses[body] = httpx.post(
+                f"{urls[body % len(urls)]}/samples/", content=lines, headers=headers
+            ).status_code
+        except httpx.TransportError:
+            statuses[body] = 0
+
+    threads = [threading.Thread(target=post, args=(body,)) for body in range(CONTESTANTS)]
+    for thread in threads:
+        thread.start()
+    if kill:
+        # The moment is the simulation: there is nothing to wait for.
+        threading.Timer(kill.uniform(0, LONGEST_S), servers[1].process.kill).start()
+    for thread in threads:
+        thread.join()
+    return statuses
+
+
+def test_of_bodies_under_one_key_one_wins_though_a_server_is_killed(tmp_path: Path) -> None:
+    """Two servers of one directory are sent different bodies at once, and what a killed one left is completed."""
+    chances = chance("contest")
+    for slug, resolution in ARCHIVES.items():
+        Catalog(tmp_path).create(slug, resolution=resolution, retention=0)
+    for key in range(CONTESTS):
+        with ExitStack() as stack:
+            servers = [stack.enter_context(started(tmp_path, "serve", TALLY_WRITE_TOKEN="w")) for _ in range(2)]
+            statuses = contest(servers, key, chances)
+            retried = contest(servers[:1], key, None)
+        assert [200, *[422] * (CONTESTANTS - 1)] == sorted(retried.values()), (statuses, retried)
+        won = next(body for body, status in retried.items() if status == 200)
+        assert all(status in (0, retried[body]) for body, status in statuses.items()), (statuses, retried)
+        for slug in ARCHIVES:
+            counts = Catalog(tmp_path)[slug].aggregate("count", by="name", q=f"key{key}.*")
+            assert {f"key{key}.body{won}": LINES} == counts
