@@ -57,7 +57,7 @@ FAILURES = (
     Failure(415, "the body is compressed by other means than gzip", lambda route: route.body == LINES),
     Failure(421, "the host name is not allowed", lambda route: not route.is_open),
     Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
-    Failure(431, f"address and headers are longer than {HEAD_MAX_BYTES} bytes", lambda _: True),
+    Failure(431, f"address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
     Failure(500, "the file is damaged or not an archive",
             lambda route: bool(route.places) or route.reads or route.body == LINES),
     _UNAVAILABLE,

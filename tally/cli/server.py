@@ -1,8 +1,9 @@
 """The HTTP server of `tally serve`: uvicorn, within bounds that hold whoever connects.
 
-CONNECTIONS may be open at once; one more is told to come again. One on which nothing is asked is cut after IDLE_S, or
-at most twice that: before a request's head has come as a whole, between two requests, and while the end of an answer
-waits for its reader. h11 is used, whether or not there is something faster, as it bounds the size of a head.
+CONNECTIONS may be open at once. One more takes the place of the one that has been idle longest; where none is idle it
+is refused. One that is idle is cut after IDLE_S, or at most twice that: before a request's head has come as a whole,
+between two requests, and while the end of an answer waits for its reader. h11 is used, whether or not there is
+something faster, as it bounds the size of a head.
 """
 
 import asyncio
@@ -34,16 +35,33 @@ class Connection(H11Protocol):
     _seen: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
     _is_refused = False
+    _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or refuse it where there are too many."""
-        if len(self.connections) >= CONNECTIONS:
+        """Take a connection, or refuse it where there are too many in use."""
+        if len(self.connections) >= CONNECTIONS and not self._make_room():
             busy = f"{CONNECTIONS} connections are open, as many as may be: try again later"
             transport.write(_refusal(HTTPStatus.SERVICE_UNAVAILABLE, busy, RETRY_AFTER))
             transport.close()
             return
         super().connection_made(transport)
+        self._idle_since = self.loop.time()
         self._timer = self.loop.call_later(IDLE_S, self._look)
+
+    def _make_room(self) -> bool:
+        """Cut the connection that has been idle longest, and return whether there was one."""
+        idle = [each for each in self.connections if isinstance(each, Connection) and each._is_idle()]
+        if not idle:
+            return False
+        longest = min(idle, key=lambda each: each._idle_since)
+        self.connections.discard(longest)
+        longest.transport.abort()
+        return True
+
+    def on_response_complete(self) -> None:
+        """Begin to be idle, and go on as uvicorn does."""
+        self._idle_since = self.loop.time()
+        super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget a connection that was taken."""
@@ -76,7 +94,7 @@ class Connection(H11Protocol):
 
     def _look(self) -> None:
         is_idle = self._is_idle()
-        if is_idle and self.cycle is self._seen:
+        if (is_idle and self.cycle is self._seen) or self.transport.is_closing():
             self.transport.abort()
             return
         self._seen = self.cycle if is_idle else None

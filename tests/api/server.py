@@ -26,12 +26,7 @@ class Server(Running):
 
     def connect(self, *, receive_buffer_bytes: int | None = None) -> socket.socket:
         """Return a connection to it."""
-        sock = socket.socket()
-        if receive_buffer_bytes is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-        sock.settimeout(LIMIT_S)
-        sock.connect(("127.0.0.1", self.port))
-        return sock
+        return connected(self.port, receive_buffer_bytes=receive_buffer_bytes)
 
     def get(self, target: str, **connection: int) -> socket.socket:
         """Return a connection on which `target` is asked for, and which the server closes after its answer."""
@@ -53,6 +48,16 @@ def _target(link: Path) -> str:
         return ""
 
 
+def connected(port: int, *, receive_buffer_bytes: int | None = None) -> socket.socket:
+    """Return a connection to a port of this machine."""
+    sock = socket.socket()
+    if receive_buffer_bytes is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+    sock.settimeout(LIMIT_S)
+    sock.connect(("127.0.0.1", port))
+    return sock
+
+
 def read_to_end(sock: socket.socket) -> bytes:
     """Return what comes until the server closes the connection, however it does."""
     received = bytearray()
@@ -66,7 +71,7 @@ def read_to_end(sock: socket.socket) -> bytes:
 def serving(directory: Path, *options: str, app: str = "tally.api:app", **settings: object) -> Iterator[Server]:
     """Start `uvicorn tally.api:app` on a free port, and see to it that it ends."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "uvicorn", app, "--port", "0", *options],
+        [sys.executable, "-m", "uvicorn", app, "--port", "0", "--loop", "asyncio", "--http", "h11", *options],
         env=environment(directory, **settings),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

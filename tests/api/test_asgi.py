@@ -1,4 +1,4 @@
-"""The ASGI app in this process, on every event loop: translation, turns, and ends of all kinds."""
+"""The ASGI app in this process, on every event loop: translation, slots, and ends of all kinds."""
 
 import gzip
 import threading
@@ -21,12 +21,13 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Message
 
-from tally.api import asgi
+from tally.api import connection
 from tally.api.asgi import Adapter, build
 from tally.api.message import MAX_BODY_BYTES, MAX_SAMPLES_BYTES, Reply, Request, empty
 from tally.api.routes import ROUTES
 from tally.api.samples import MAX_LINES
 from tally.api.service import WHOLE_BYTES, Service
+from tally.api.slots import Slots
 from tally.engine import Catalog
 from tally.errors import QueryTimeout
 from tests.api.asking import Got, check, settings
@@ -125,6 +126,7 @@ class Query:
         self.threads: set[int] = set()
         self.closed = threading.Event()
         self.waiting = threading.Event()
+        self.began = threading.Event()
         self._stuck = stuck
         self._error = error
 
@@ -133,6 +135,7 @@ class Query:
 
     def __next__(self) -> bytes:
         self.threads.add(threading.get_ident())
+        self.began.set()
         if self.made == self._stuck:
             self.waiting.set()
             assert self.closed.wait(LIMIT_S)
@@ -268,6 +271,48 @@ async def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
     assert (True, 1) == (query.closed.is_set(), len(stalled.sent))
 
 
+async def test_a_client_that_does_not_read_keeps_no_slot(tmp_path: Path) -> None:
+    """While an answer waits for its client, the one slot that there is goes to others."""
+    dump = Query()
+    stalled, asked = Client(), Client(path="/archives/")
+    stalled.reads = False
+    small = Reply(200, (), (b"small",))
+    scripted = Scripted(tmp_path, lambda request: small if request.path == "/archives/" else dump.reply())
+    adapter = Adapter(scripted, Slots(1))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stalled.ask, adapter)
+        await anyio.wait_all_tasks_blocked()
+        await asked.ask(adapter)
+        assert (b"small", False) == (asked.sent[1]["body"], dump.closed.is_set())
+        tasks.cancel_scope.cancel()
+    assert dump.closed.is_set()
+
+
+async def test_the_slowest_client_is_cut_where_too_many_do_not_read(tmp_path: Path) -> None:
+    """Beyond the bound on answers that rest, the query of the one that has rested longest ends, and no other."""
+    dumps = [Query() for _ in range(3)]
+    replies = iter([dump.reply() for dump in dumps])
+    adapter = Adapter(Scripted(tmp_path, lambda _: next(replies), query_timeout=LONG_S), Slots(1, resting=2))
+    ended = []
+
+    async def ask(number: int) -> None:
+        client = Client()
+        client.reads = False
+        with suppress(QueryTimeout):
+            await client.ask(adapter)
+        ended.append(number)
+
+    async with anyio.create_task_group() as tasks:
+        for number, dump in enumerate(dumps):
+            tasks.start_soon(ask, number)
+            await anyio.wait_all_tasks_blocked()
+            assert await to_thread.run_sync(dump.began.wait, LIMIT_S)
+        assert await to_thread.run_sync(dumps[0].closed.wait, LIMIT_S)
+        await anyio.wait_all_tasks_blocked()
+        assert ([0], [True, False, False]) == (ended, [dump.closed.is_set() for dump in dumps])
+        tasks.cancel_scope.cancel()
+
+
 @pytest.mark.parametrize("is_long", [True, False])
 async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) -> None:
     """One that is long, such as a backup, is cut off only when its client takes none of it for that time."""
@@ -292,9 +337,9 @@ async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) ->
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.is_open], ids=lambda route: route.template)
 async def test_too_many_at_once(route: Any, tmp_path: Path) -> None:
-    """When no turn comes free in the time that a query may take, the answer is 503; the health is told all the same."""
+    """When no slot comes free in the time that a query may take, the answer is 503; the health is told all the same."""
     query = Query(stuck=0)
-    adapter = Adapter(Scripted(tmp_path, query.reply, query_timeout=0.05), turns=1)
+    adapter = Adapter(Scripted(tmp_path, query.reply, query_timeout=0.05), Slots(1))
     refused = Client(route.method, route.template.format(slug="daily", aggregate="avg", file="main.js"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Client().ask, adapter)
@@ -307,10 +352,10 @@ async def test_too_many_at_once(route: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("waiting", "refused"), [(1, 1), (2, 0)])
 async def test_few_may_wait(waiting: int, refused: int, tmp_path: Path) -> None:
-    """Who finds too many waiting for a turn is not added to them, and is told when to come again."""
+    """Who finds too many waiting for a slot is not added to them, and is told when to come again."""
     query = Query(stuck=0)
     scripted = Scripted(tmp_path, query.reply, query_timeout=LONG_S)
-    adapter, asked = Adapter(scripted, turns=1, waiting=waiting), [Client() for _ in range(3)]
+    adapter, asked = Adapter(scripted, Slots(1, waiting=waiting)), [Client() for _ in range(3)]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(asked[0].ask, adapter)
         assert await to_thread.run_sync(query.waiting.wait, LIMIT_S)
@@ -324,10 +369,10 @@ async def test_few_may_wait(waiting: int, refused: int, tmp_path: Path) -> None:
 
 
 async def test_every_query_can_be_stopped(tmp_path: Path) -> None:
-    """Where all turns are taken by queries that do not end, there is a thread left to stop each of them."""
+    """Where all slots are taken by queries that do not end, there is a thread left to stop each of them."""
     queries = [Query(stuck=0), Query(stuck=0)]
     replies = iter([query.reply() for query in queries])
-    adapter = Adapter(Scripted(tmp_path, lambda _: next(replies), query_timeout=LONG_S), turns=2)
+    adapter = Adapter(Scripted(tmp_path, lambda _: next(replies), query_timeout=LONG_S), Slots(2))
     async with anyio.create_task_group() as tasks:
         for query in queries:
             tasks.start_soon(Client().ask, adapter)
@@ -340,7 +385,7 @@ async def test_every_query_can_be_stopped(tmp_path: Path) -> None:
 
 async def test_a_body_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends a part of a body and no more is told so, and does not keep the connection."""
-    monkeypatch.setattr(asgi, "BODY_S", 0.05)
+    monkeypatch.setattr(connection, "BODY_S", 0.05)
     slow = Client("POST", "/archives/")
 
     async def receive() -> Message:
@@ -355,13 +400,13 @@ async def test_a_body_that_does_not_come(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_the_health_waits_for_nobody(filled: Path) -> None:
-    """While every turn is taken the health is told."""
+    """While every slot is taken the health is told."""
     query = Query(stuck=0)
 
     def answer(request: Request) -> Reply:
         return query.reply() if request.path != "/healthz" else Service(settings(filled)).handle(request)
 
-    adapter = Adapter(Scripted(filled, answer, query_timeout=LONG_S), turns=1)
+    adapter = Adapter(Scripted(filled, answer, query_timeout=LONG_S), Slots(1))
     asked = Client(path="/healthz")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Client().ask, adapter)
@@ -371,11 +416,11 @@ async def test_the_health_waits_for_nobody(filled: Path) -> None:
         query.close()
 
 
-async def test_turns_come_back(tmp_path: Path) -> None:
-    """A turn is free again however a request ended: failed, or left by its client."""
+async def test_slots_come_back(tmp_path: Path) -> None:
+    """A slot is free again however a request ended: failed, or left by its client."""
     queries = [Query(error=QueryTimeout("slow")), Query(), Query(error=QueryTimeout("slow"))]
     scripted = Scripted(tmp_path, lambda _: queries.pop().reply(), query_timeout=LONG_S)
-    adapter = Adapter(scripted, turns=1)
+    adapter = Adapter(scripted, Slots(1))
     while queries:
         asked = Client()
         asked.goes_after = 9

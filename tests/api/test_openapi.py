@@ -174,6 +174,8 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
         target += f"{'?' if route.speaks is None else '&'}_={'x' * 16_384}"
     elif status == 415:
         headers = {**headers, "Content-Encoding": "br"}
+    elif status == 421:
+        headers, tokens = {**headers, "Host": "evil.test"}, {"write_token": "w"}
     elif status == 422:
         headers = {**headers, "Idempotency-Key": "one"}
         ask(service(directory, **tokens), target, method=method, headers=headers, body=b"another 1")
@@ -188,7 +190,7 @@ def spoil(path: Path) -> None:
         connection.execute("DROP TABLE totals")
 
 
-OF_THE_APP = {"408", "503"}
+OF_THE_APP = {"408", "431", "503"}
 PROMISES = [
     (route, int(status)) for route in ROUTES for status in operation(route)["responses"] if status not in OF_THE_APP
 ]
@@ -198,7 +200,8 @@ PROMISES = [
 def test_every_status_happens(route: Route, status: int, tmp_path: Path) -> None:
     """Each status that the document names for a route can be had from it, with the content and headers it names.
 
-    408 and 503 have their tests in `test_asgi`, where a body does not come and too many ask at once.
+    408 and 503 have their tests in `test_asgi`, where a body does not come and too many ask at once, and 431 in
+    `tests/cli/test_server.py`, as only the server sees a head that is too long.
     """
     fill(tmp_path)
     got = provoke(route, status, tmp_path)

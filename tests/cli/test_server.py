@@ -10,12 +10,13 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPResponse
 from pathlib import Path
+from select import select
 
 import anyio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tally.api import asgi, create_app
+from tally.api import connection, create_app
 from tally.api.message import HEAD_MAX_BYTES
 from tally.cli import server as module
 from tally.cli.server import Server
@@ -89,24 +90,46 @@ def seconds_until_cut(sock: socket.socket) -> float:
     return time.monotonic() - began
 
 
-def test_connections_are_bounded(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So many connections are answered; one more is told to come again, and one that ends makes room."""
+def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where all connections are in use, one more is told to come again, and one that ends makes room."""
     monkeypatch.setattr(module, "CONNECTIONS", 2)
-    with connected(port) as first, connected(port) as second:
-        assert 200 == answered(first)
-        assert 200 == answered(second)
+    in_use: list[Scope] = []
+
+    async def stuck(scope: Scope, receive: Receive, _send: Send) -> None:
+        in_use.append(scope)
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    with serving(stuck) as port, connected(port) as first, connected(port) as second:
+        for sock in (first, second):
+            sock.sendall(GET)
+        wait_for(lambda: len(in_use) == 2, "two requests")
         with connected(port) as third:
             refused = read_to_end(third)
         assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert b"\r\nRetry-After: 1\r\n" in refused
         assert b"2 connections are open, as many as may be" in refused
-        assert 200 == answered(first)
+        first.close()
 
-    def has_room() -> bool:
-        with connected(port) as again:
-            return answered(again) == 200
+        def has_room() -> bool:
+            with connected(port) as again:
+                again.sendall(GET)
+                wait_for(lambda: len(in_use) == 3 or select([again], [], [], 0)[0], "either")
+            return len(in_use) == 3
 
-    wait_for(has_room, "room")
+        wait_for(has_room, "room")
+
+
+def test_an_idle_connection_makes_room(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more connection than there may be takes the place of the one that has been idle longest."""
+    monkeypatch.setattr(module, "CONNECTIONS", 2)
+    with connected(port) as first, connected(port) as second, connected(port) as third:
+        assert b"" == read_to_end(first)
+        assert 200 == answered(second)
+        assert 200 == answered(third)
+        with connected(port) as fourth:
+            assert b"" == read_to_end(second)
+            assert [200, 200] == [answered(third), answered(fourth)]
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET /he", GET[:-2], GET])
@@ -191,7 +214,7 @@ def test_a_body_that_is_none_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is under way ends with that, and does not answer after it."""
-    monkeypatch.setattr(asgi, "BODY_S", 5 * IDLE_S)
+    monkeypatch.setattr(connection, "BODY_S", 5 * IDLE_S)
     head = b"POST /archives/ HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
     with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
         sock.sendall(head)

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tally.api.asgi import TURNS
 from tally.api.message import COMMON_HEADERS, MAX_BODY_BYTES, MAX_FIELDS, MAX_SAMPLES_BYTES
 from tally.api.openapi import FAILURES, PROPERTIES, document
 from tally.api.routes import ROUTES
 from tally.api.samples import MAX_LINES
+from tally.api.slots import RESTING, SLOTS
 from tally.engine.delivery import KEPT_MAX, KEPT_S, KEY_MAX
 from tally.engine.question import AGGREGATES, PARAMETERS
 from tests.api.asking import ask, service
@@ -75,7 +75,8 @@ def test_every_bound_is_documented() -> None:
     assert ", ".join(f"`{name}`" for name in AGGREGATES) in TEXT
     assert f"at most {MAX_FIELDS} of them" in TEXT
     assert 2 == TEXT.count(f"{MAX_BODY_BYTES:,} bytes")
-    assert f"most {TURNS} requests" in TEXT
+    assert f"most {SLOTS} requests" in TEXT
+    assert f"{RESTING} answers" in TEXT
     assert f"at most {MAX_SAMPLES_BYTES:,} bytes and {MAX_LINES:,} lines" in TEXT
     assert f"keys of {KEPT_S // 3600} hours, and of these the {KEPT_MAX:,} newest" in TEXT
     assert f"1 to {KEY_MAX} printable" in TEXT

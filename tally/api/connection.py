@@ -1,0 +1,151 @@
+"""One request's connection as an ASGI server shows it: body in, answer out, and its end, also where nobody reads.
+
+ASGI has no way to end a connection at once. A server closes one whose app fails, and closing waits until the client has
+taken what is left, for ever where it does not read. uvicorn's connections are found by way of `receive`, and aborted.
+Where a server or middleware hides them, the app can only fail, and the rest is left to the server.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import anyio
+from starlette.types import Message, Receive, Scope, Send
+
+from tally.api.message import BODY_S, Reply
+from tally.errors import QueryTimeout, TallyError
+
+logger = logging.getLogger("tally.api")
+
+# How long an aborted connection may take to be told as gone.
+GONE_S = 1.0
+
+
+class Connection:
+    """What comes and goes by one request's connection; what is sent has to be taken within `timeout_s`."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, timeout_s: float) -> None:
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._timeout_s = timeout_s
+        # uvicorn's RequestResponseCycle, with h11 as with httptools.
+        self._cycle: Any = getattr(receive, "__self__", None)
+        self._transport: Any = getattr(self._cycle, "transport", None)
+        self._is_begun = False
+
+    async def body(self, max_bytes: int) -> bytes | None:
+        """Return the body, as far as is needed to see that it is too long, or None when the client went away.
+
+        :raises TimeoutError: when it is not there within BODY_S seconds.
+        """
+        body = bytearray()
+        with anyio.fail_after(BODY_S):
+            while len(body) <= max_bytes:
+                message = await self._receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                body += message.get("body", b"")
+                if not message.get("more_body", False):
+                    break
+        return bytes(body)
+
+    @asynccontextmanager
+    async def cancelled_when_gone(self) -> AsyncIterator[None]:
+        """Cancel what is within when the client goes away."""
+
+        async def watch() -> None:
+            await self._gone()
+            tasks.cancel_scope.cancel()
+
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(watch)
+                yield
+                tasks.cancel_scope.cancel()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from None
+
+    async def begin(self, reply: Reply) -> None:
+        """Send a reply's status and headers."""
+        await self._send(_start(reply))
+        self._is_begun = True
+
+    async def send(self, chunk: bytes) -> None:
+        """Send a part of the body; returns when there is room for more."""
+        await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+
+    async def end(self, body: bytes = b"") -> None:
+        """Send the end of the body, and cut the connection later where it is not taken."""
+        await self._send({"type": "http.response.body", "body": body})
+        if self._transport is not None and _left_bytes(self._transport):
+            asyncio.get_running_loop().call_later(self._timeout_s, self._abort_untaken)
+
+    async def send_whole(self, reply: Reply) -> None:
+        """Send a reply that is whole.
+
+        :raises QueryTimeout: when the client does not take what was sent before.
+        """
+        with read_within(self._timeout_s):
+            await self.begin(reply)
+            await self.end(b"".join(reply.chunks))
+
+    async def cut(self, error: Exception) -> None:
+        """End the connection at once because of `error`, so that nobody takes half an answer for a whole one.
+
+        :raises Exception: `error`, where only the server can end it, or can still answer that it failed.
+        """
+        if self._transport is None or not (self._is_begun or isinstance(error, QueryTimeout)):
+            raise error
+        self._tell(error)
+        self._transport.abort()
+        with anyio.move_on_after(GONE_S):
+            await self._gone()
+
+    async def _gone(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    def _tell(self, error: Exception) -> None:
+        """Write one line, into the server's own log where ours is not read."""
+        level = logging.INFO if isinstance(error, QueryTimeout) else logging.ERROR
+        log = logger if logger.isEnabledFor(level) else logging.getLogger("uvicorn.error")
+        asked = f"{self._scope['method']} {self._scope['path']!r:.200}"
+        bug = None if isinstance(error, TallyError) else error
+        log.log(level, "cut the connection of %s (%s): %s", _address(self._scope), asked, error, exc_info=bug)
+
+    def _abort_untaken(self) -> None:
+        """Abort where the end of this answer, after which nothing was asked, still waits for its reader."""
+        latest = getattr(self._transport.get_protocol(), "cycle", None)
+        if latest is self._cycle and _left_bytes(self._transport):
+            self._tell(QueryTimeout("the client took too long to read the end of the answer"))
+            self._transport.abort()
+
+
+@contextmanager
+def read_within(timeout_s: float) -> Iterator[anyio.CancelScope]:
+    """Give the client so long to read what is sent within, and return the scope that holds the deadline.
+
+    :raises QueryTimeout: when it takes longer.
+    """
+    try:
+        with anyio.fail_after(timeout_s) as limit:
+            yield limit
+    except TimeoutError:
+        raise QueryTimeout("the client took too long to read the answer") from None
+
+
+def _start(reply: Reply) -> Message:
+    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+    return {"type": "http.response.start", "status": reply.status, "headers": headers}
+
+
+def _left_bytes(transport: Any) -> int:
+    return int(transport.get_write_buffer_size())
+
+
+def _address(scope: Scope) -> str:
+    host, port = scope.get("client") or ("unknown", "")
+    return f"{host}:{port}" if port else host

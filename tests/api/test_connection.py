@@ -1,0 +1,159 @@
+"""Ends of real connections, under every loop and parser that uvicorn has, and under `tally serve`."""
+
+import contextlib
+import re
+import socket
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import anyio
+import httpx
+import pytest
+
+from tally.api.connection import Connection
+from tally.engine import Catalog
+from tally.errors import QueryTimeout
+from tests.api.server import connected, read_to_end, serving
+from tests.processes import LIMIT_S, Running, started, wait_for
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are seen in /proc")
+
+TIMEOUT_S = 0.5
+# After the time limit, in which a connection has to be gone.
+GONE_S = 3.0
+NAMES, BUCKETS = 200, 1000
+SERVERS = [("asyncio", "h11"), ("asyncio", "httptools"), ("uvloop", "h11"), ("uvloop", "httptools"), ("tally", "serve")]
+CUT = r"cut the connection of 127\.0\.0\.1:\d+"
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with an archive whose dump is larger than a connection's buffers."""
+    directory = tmp_path_factory.mktemp("big")
+    archive = Catalog(directory).create("big", resolution=10, retention=0)
+    archive.record((f"name.{n}", n + b / 8, 10 * b) for b in range(BUCKETS) for n in range(NAMES))
+    return directory
+
+
+@contextlib.contextmanager
+def served(loop: str, parser: str, directory: Path, *, app: str = "tally.api:app") -> Iterator[tuple[Running, int]]:
+    """Run a server with a short time limit, and give it and its port."""
+    if loop == "tally":
+        with started(directory, "serve", TALLY_QUERY_TIMEOUT=TIMEOUT_S, TALLY_HOST="127.0.0.1") as running:
+            yield running, urlsplit(running.url).port or 0
+        return
+    for module in {loop, parser} - {"asyncio"}:
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    options = ("--loop", loop, "--http", parser, "--timeout-keep-alive", "1")
+    with serving(directory, *options, app=app, TALLY_QUERY_TIMEOUT=TIMEOUT_S) as server:
+        yield server, server.port
+
+
+def stalled(port: int, target: str, *, times: int = 1) -> socket.socket:
+    """Return a connection on which something is asked, and nothing read."""
+    sock = connected(port, receive_buffer_bytes=4096)
+    sock.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * times)
+    return sock
+
+
+def sockets(running: Running) -> int:
+    """Return how many sockets a server has open."""
+    links = Path(f"/proc/{running.process.pid}/fd").iterdir()
+    return sum(_is_socket(link) for link in links)
+
+
+def _is_socket(link: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        return str(link.readlink()).startswith("socket:")
+    return False
+
+
+def settled(running: Running, port: int) -> int:
+    """Return how many sockets a server has open that has answered and has no client."""
+    assert 200 == httpx.get(f"http://127.0.0.1:{port}/healthz", headers={"Connection": "close"}).status_code
+    found: list[int] = []
+
+    def is_same() -> bool:
+        found.append(sockets(running))
+        return found[-6:] == [found[-1]] * 6
+
+    wait_for(is_same, "the end of the connection")
+    return found[-1]
+
+
+@pytest.mark.parametrize(("loop", "parser"), SERVERS)
+@pytest.mark.parametrize(
+    ("target", "times", "clients"),
+    [("/values/big/", 1, 12), ("/aggregate/big/", 500, 2)],
+    ids=["one answer", "pipelined answers"],
+)
+def test_a_client_that_does_not_read_is_cut(
+    loop: str, parser: str, target: str, times: int, clients: int, big: Path
+) -> None:
+    """After the time limit the socket is closed, whatever waits to be sent, and one line of the log tells each."""
+    with served(loop, parser, big) as (running, port), contextlib.ExitStack() as stack:
+        before = settled(running, port)
+        for _ in range(clients):
+            stack.enter_context(stalled(port, target, times=times))
+        wait_for(lambda: sockets(running) > before, "the clients")
+        # Several answers take their time until no buffer has room for more.
+        wait_for(lambda: sockets(running) <= before, "their end", limit_s=TIMEOUT_S + GONE_S if times == 1 else LIMIT_S)
+        wait_for(lambda: len(lines(running, CUT)) == clients, running.lines)
+        assert not lines(running, "Traceback|ERROR|Exception|without completing")
+
+
+def lines(running: Running, *patterns: str) -> list[str]:
+    """Return what a server has said that matches."""
+    return [line for line in running.lines for pattern in patterns if re.search(pattern, line)]
+
+
+@pytest.mark.parametrize(("loop", "parser"), SERVERS[:4])
+def test_the_end_of_an_answer_does_not_wait_for_ever(loop: str, parser: str, tmp_path: Path) -> None:
+    """An answer that is whole, and waits in the server's memory to be read, is thrown away after the time limit."""
+    with served(loop, parser, tmp_path, app="tests.api.untaken:app") as (running, port):
+        running.said("Uvicorn running")
+        before = sockets(running)
+        with contextlib.ExitStack() as clients:
+            for _ in range(3):
+                clients.enter_context(stalled(port, "/"))
+            wait_for(lambda: len(lines(running, CUT)) == 3, running.lines, limit_s=TIMEOUT_S + GONE_S)
+            wait_for(lambda: sockets(running) <= before, "their end", limit_s=GONE_S)
+        assert not lines(running, "Traceback|ERROR|Exception")
+
+
+@pytest.mark.parametrize(("loop", "parser"), SERVERS)
+def test_a_client_that_reads_in_time_is_not_cut(loop: str, parser: str, big: Path) -> None:
+    """Answers that are read come whole, also several on one connection, one after the other and for longer."""
+    with served(loop, parser, big) as (running, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
+        for _ in range(8):
+            assert BUCKETS == len(http.get("/aggregate/big/").json())
+        assert NAMES == len(http.get("/values/big/sum/?until=2000").json())
+        assert not lines(running, CUT)
+
+
+def test_a_server_that_hides_its_connections_has_to_cut_them() -> None:
+    """Where there is nothing to abort the error is raised, as ASGI has no other way."""
+
+    async def receive() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    async def send(_message: object) -> None:
+        return
+
+    async def main() -> None:
+        await Connection({}, receive, send, timeout_s=1).cut(QueryTimeout("slow"))
+
+    with pytest.raises(QueryTimeout, match="slow"):
+        anyio.run(main)
+
+
+def test_what_was_sent_before_the_cut_is_not_whole(big: Path) -> None:
+    """Whoever reads after the cut sees that the answer broke off."""
+    with served("asyncio", "h11", big) as (running, port), stalled(port, "/values/big/") as sock:
+        running.said(CUT)
+        received = read_to_end(sock)
+    assert received.startswith(b"HTTP/1.1 200")
+    assert not received.endswith(b"0\r\n\r\n")

@@ -1,0 +1,159 @@
+"""Slots for work: who holds one, who waits, and who is cut, on every event loop."""
+
+import anyio
+import pytest
+
+from tally.api.slots import Slot, Slots
+from tally.errors import QueryTimeout
+
+pytestmark = pytest.mark.anyio
+
+LIMIT_S = 30
+
+
+async def taken(slots: Slots) -> Slot:
+    """Return a slot that is free."""
+    slot = await slots.take(LIMIT_S)
+    assert slot is not None
+    return slot
+
+
+async def test_a_slot_that_rests_is_given_to_others() -> None:
+    """While one answer waits for its client another request works, and after that the answer goes on."""
+    slots = Slots(1)
+    resting = await taken(slots)
+    with anyio.fail_after(LIMIT_S):
+        async with resting.resting():
+            (await taken(slots)).release()
+        assert await slots.take(0.01) is None
+        resting.release()
+        (await taken(slots)).release()
+
+
+async def test_who_waits_longest_is_next() -> None:
+    """An answer that goes on waits behind requests that came while it rested, and before those that come later."""
+    slots, order, go_on = Slots(1), [], anyio.Event()
+
+    async def rest(slot: Slot) -> None:
+        async with slot.resting():
+            await go_on.wait()
+        order.append("answer")
+        slot.release()
+
+    async def ask(name: str) -> None:
+        slot = await taken(slots)
+        order.append(name)
+        slot.release()
+
+    with anyio.fail_after(LIMIT_S):
+        async with anyio.create_task_group() as tasks:
+            answer = await taken(slots)
+            tasks.start_soon(rest, answer)
+            await anyio.wait_all_tasks_blocked()
+            held = await taken(slots)
+            for step in (lambda: tasks.start_soon(ask, "before"), go_on.set, lambda: tasks.start_soon(ask, "after")):
+                step()
+                await anyio.wait_all_tasks_blocked()
+            held.release()
+    assert ["before", "answer", "after"] == order
+
+
+@pytest.mark.parametrize(("resting", "cut"), [(1, [0, 1]), (2, [0]), (3, [])])
+async def test_beyond_the_bound_the_slowest_is_cut(resting: int, cut: list[int]) -> None:
+    """Of three answers that rest, those that have rested longest are cut until no more rest than may."""
+    slots, ended = Slots(1, resting=resting), []
+
+    async def rest(number: int) -> None:
+        slot = await taken(slots)
+        try:
+            async with slot.resting():
+                await anyio.sleep_forever()
+        except QueryTimeout:
+            ended.append(number)
+        finally:
+            slot.release()
+
+    with anyio.fail_after(LIMIT_S):
+        async with anyio.create_task_group() as tasks:
+            for number in range(3):
+                tasks.start_soon(rest, number)
+                await anyio.wait_all_tasks_blocked()
+            assert cut == ended
+            (await taken(slots)).release()
+            tasks.cancel_scope.cancel()
+    (await taken(slots)).release()
+
+
+async def test_an_answer_that_worked_meanwhile_is_not_the_slowest() -> None:
+    """What counts is how long an answer has rested since it last worked, and not when it began."""
+    slots, ended = Slots(1, resting=2), []
+    read = [anyio.Event() for _ in range(3)]
+
+    async def answer(number: int) -> None:
+        slot = await taken(slots)
+        try:
+            async with slot.resting():
+                await read[number].wait()
+            async with slot.resting():
+                await anyio.sleep_forever()
+        except QueryTimeout:
+            ended.append(number)
+        finally:
+            slot.release()
+
+    with anyio.fail_after(LIMIT_S):
+        async with anyio.create_task_group() as tasks:
+            for number in range(2):
+                tasks.start_soon(answer, number)
+                await anyio.wait_all_tasks_blocked()
+            read[0].set()
+            await anyio.wait_all_tasks_blocked()
+            tasks.start_soon(answer, 2)
+            await anyio.wait_all_tasks_blocked()
+            assert [1] == ended
+            tasks.cancel_scope.cancel()
+
+
+async def test_what_is_not_to_be_cut_does_not_count() -> None:
+    """A backup may rest beside as many others as may."""
+    slots = Slots(1, resting=1)
+    backup, answer = await taken(slots), Slot(slots)
+    with anyio.fail_after(LIMIT_S):
+        async with backup.resting(is_cut=False):
+            answer = await taken(slots)
+            async with answer.resting():
+                (await taken(slots)).release()
+            answer.release()
+    backup.release()
+
+
+async def test_an_answer_that_is_cut_while_it_waits_for_a_slot_keeps_none() -> None:
+    """The slowest may be one whose client has read, and that waits behind others to go on."""
+    slots, read, cut = Slots(1, resting=1), anyio.Event(), []
+
+    async def answer(slot: Slot) -> None:
+        try:
+            async with slot.resting():
+                await read.wait()
+        except QueryTimeout:
+            cut.append(slot)
+        slot.release()
+
+    async def ask() -> None:
+        (await taken(slots)).release()
+
+    with anyio.fail_after(LIMIT_S):
+        async with anyio.create_task_group() as tasks:
+            first = await taken(slots)
+            tasks.start_soon(answer, first)
+            await anyio.wait_all_tasks_blocked()
+            held = await taken(slots)
+            tasks.start_soon(ask)
+            await anyio.wait_all_tasks_blocked()
+            read.set()
+            await anyio.wait_all_tasks_blocked()
+            async with held.resting():
+                await anyio.wait_all_tasks_blocked()
+            held.release()
+        assert [first] == cut
+        (await taken(slots)).release()
