@@ -1,4 +1,4 @@
-"""The body of a request, as it was before it was compressed."""
+"""The body of a request: what type it says that it has, and its bytes as they were before they were compressed."""
 
 import gzip
 import zlib
@@ -9,6 +9,23 @@ from tally.api.message import Request
 from tally.api.problems import Problem
 
 CODINGS = ("", "identity", "gzip", "x-gzip")
+# What HTTP clients say of bytes whose type nobody gave, beside nothing: the last one is curl's --data-binary.
+UNSPECIFIED = ("", "application/octet-stream", "application/x-www-form-urlencoded")
+
+
+def check_lines(request: Request) -> None:
+    """Fail unless the body may be lines by its `Content-Type`: any text, or bytes of a type that nobody gave.
+
+    :raises Problem: 415 when it is of another type, such as JSON.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given in UNSPECIFIED or given.startswith("text/"):
+        return
+    text = (
+        f"the body is {given!r:.100}: send lines NAME VALUE [TIMESTAMP] as text/plain, for example by "
+        "curl -H 'Content-Type: text/plain' --data-binary @FILE"
+    )
+    raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, headers=(("Accept", "text/plain"),))
 
 
 def content(request: Request, max_bytes: int) -> bytes:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tally.api import graphite
+from tally.api.content import UNSPECIFIED
 from tally.api.message import (
     BODY_S,
     HEAD_MAX_BYTES,
@@ -41,10 +42,11 @@ class Failure(NamedTuple):
 
 _UNAVAILABLE = Failure(503, "it takes too long, too much is asked at once, or a file cannot be used now",
                        lambda route: not route.is_open)  # fmt: skip
+_WRONG = Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True)
 FAILURES = (
     Failure(304, "the answer is the one whose tag is given", lambda route: bool(route.asks)),
     Failure(308, "the last slash of the path was left out", lambda route: route.template.endswith("/")),
-    Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True),
+    _WRONG,
     Failure(401, "a token is needed, and none or a wrong one was given", lambda route: not route.is_open),
     Failure(403, "writing is not enabled, or not with this token", lambda route: route.needs_write_token),
     Failure(404, "there is no such archive or aggregate", lambda route: bool(route.places)),
@@ -54,7 +56,8 @@ FAILURES = (
     Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes, or has more than {MAX_LINES} lines or "
             f"{MAX_SAMPLES_BYTES} bytes of samples", lambda route: bool(route.body)),
     Failure(414, f"path and query are longer than {MAX_URL_CHARACTERS} characters", lambda _: True),
-    Failure(415, "the body is compressed by other means than gzip", lambda route: route.body == LINES),
+    Failure(415, "the body is no text, and `Accept` says what it may be, or is compressed by other means than gzip",
+            lambda route: route.body == LINES),
     Failure(421, "the host name is not allowed", lambda route: not route.is_open),
     Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
     Failure(431, f"address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
@@ -166,6 +169,8 @@ _STORED: dict[str, Schema] = {
         "description": "what became of the samples, by slug",
     },
 }
+_PROBLEM: dict[str, Schema] = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}
+_MESSAGE: Schema = {**_TEXT, "description": "the detail again, for Grafana; on Graphite's routes only"}
 _SCHEMAS: dict[str, Schema] = {
     "Aggregates": _object(_AGGREGATES),
     "Texts": _array(_TEXT),
@@ -185,16 +190,8 @@ _SCHEMAS: dict[str, Schema] = {
     "Metrics": _TEXT,
     "File": {"description": "an SQLite database"},
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
-    "Problem": _object(
-        {
-            "type": _TEXT,
-            "title": _TEXT,
-            "status": {"type": "integer"},
-            "detail": _TEXT,
-            "message": {**_TEXT, "description": "the detail again, for Grafana; on Graphite's routes only"},
-        },
-        required=["type", "title", "status", "detail"],
-    ),
+    "Problem": _object({**_PROBLEM, "message": _MESSAGE}, required=_PROBLEM),
+    "Refused": _object({**_PROBLEM, **_STORED}),
 }
 _TAG = {"schema": _TEXT, "description": "for If-None-Match, when the same is asked again"}
 _LINES: Schema = {
@@ -219,7 +216,7 @@ _HEADERS = {
     308: {"Location": {"schema": _TEXT, "description": "the path with its last slash, and the query"}},
     401: {"WWW-Authenticate": {"schema": _TEXT, "description": "Basic and Bearer"}},
     503: {"Retry-After": {"schema": _COUNT, "description": "seconds, where too much is asked at once"}},
-    415: {"Accept-Encoding": {"schema": _TEXT, "description": "how it may be compressed"}},
+    415: {"Accept-Encoding": {"schema": _TEXT, "description": "how it may be compressed, where that is wrong"}},
     405: {"Allow": {"schema": _TEXT, "description": "the methods that there are"}},
 }
 _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"},
@@ -265,7 +262,8 @@ def _body(route: Route) -> dict[str, Any]:
     if route.speaks is not None:
         fields = {name: meaning.schema | {"description": meaning.text} for name, meaning in route.speaks.items()}
         return {"content": {graphite.FORM: {"schema": {"type": "object", "properties": fields}}}}
-    content = {"text/plain": {"schema": _LINES}} if route.body == LINES else _json_of(route.body)
+    types = ("text/plain", *filter(None, UNSPECIFIED))
+    content = {each: {"schema": _LINES} for each in types} if route.body == LINES else _json_of(route.body)
     return {"required": True, "content": content}
 
 
@@ -293,6 +291,10 @@ def _responses(route: Route) -> dict[str, Any]:
     if route.fails_as:
         failures["503"] = _failure(_UNAVAILABLE)
         failures["503"]["content"].update(_json_of(route.fails_as))
+    if route.body == LINES:
+        problems = [_reference("schemas", name) for name in ("Problem", "Refused")]
+        failures["400"] = _failure(_WRONG._replace(meaning=f"{_WRONG.meaning}; or every line was rejected"))
+        failures["400"]["content"] = {PROBLEM: {"schema": {"anyOf": problems}}}
     return {str(route.status): own, **failures}
 
 

@@ -1,6 +1,8 @@
 """Errors as answers: `application/problem+json` of RFC 9457, and the one table from tally's errors to a status."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 from tally.api.message import PROBLEM, Headers, Reply, whole
 from tally.errors import (
@@ -31,12 +33,18 @@ UNEXPECTED = "an error that tally did not expect: the server's log has the detai
 
 
 class Problem(Exception):
-    """Raised when a request cannot be answered for a reason that only HTTP knows."""
+    """Raised when a request cannot be answered for a reason that only HTTP knows.
 
-    def __init__(self, status: HTTPStatus, detail: str, *, headers: Headers = ()) -> None:
+    `members` are told beside those that every problem has.
+    """
+
+    def __init__(
+        self, status: HTTPStatus, detail: str, *, headers: Headers = (), members: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(detail)
         self.status = status
         self.headers = headers
+        self.members = members or {}
 
 
 def problem(error: Exception) -> Problem:
@@ -55,4 +63,5 @@ def reply(error: Problem, *, pretty: bool = False, with_message: bool = False) -
     document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": str(error)}
     if with_message:
         document["message"] = str(error)
+    document |= error.members
     return whole(document, status=status.value, pretty=pretty, media_type=PROBLEM, headers=error.headers)

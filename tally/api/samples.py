@@ -18,7 +18,7 @@ from collections.abc import Collection, Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from tally.api.content import content
+from tally.api.content import check_lines, content
 from tally.api.message import Reply, whole
 from tally.api.posted import ACCEPTED
 from tally.api.problems import Problem, problem
@@ -87,10 +87,11 @@ def post(call: Call) -> Reply:
     """Store the samples of a request's body.
 
     :raises Problem: when an archive cannot be written, after the others have their samples; when every line was
-        rejected; and as `content`.
+        rejected, of which nothing is stored; and as `check_lines` and `content`.
     :raises TallyError: as `find_targets` and `Ledger`, before anything is stored.
     """
     pretty = call.pretty()
+    check_lines(call.request)
     body = _lines_of(content(call.request, call.route.max_body_bytes))
     delivery = _delivery(call, body)
     known = delivery and call.catalog.ledger.find(delivery, now=call.catalog.now())
@@ -258,6 +259,14 @@ def _answer(targets: Targets, result: Result) -> dict[str, Any]:
 
 
 def _reply(lines: Lines, answer: Mapping[str, Any], *, pretty: bool) -> Reply:
-    """Return the report on a body."""
+    """Return the report on a body.
+
+    :raises Problem: 400, with the report, when every line was rejected, for senders that check nothing but the status.
+    """
     rejected = [{"line": number, "reason": reason} for number, reason in lines.rejected]
-    return whole({"accepted": lines.accepted, "rejected": rejected, **answer}, pretty=pretty)
+    report = {"accepted": lines.accepted, "rejected": rejected, **answer}
+    if lines.rejected and not lines.accepted:
+        number, reason = lines.rejected[0]
+        text = f"every line was rejected, as line {number} for its {reason}: send lines NAME VALUE [TIMESTAMP]"
+        raise Problem(HTTPStatus.BAD_REQUEST, text, members=report)
+    return whole(report, pretty=pretty)

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from tally.api.content import content
+from tally.api.content import check_lines, content
 from tally.api.message import Request
 from tally.api.problems import Problem
 
@@ -89,3 +89,17 @@ def test_more_than_may_be_is_not_even_inflated() -> None:
     """What was cut off as it came is told as too long, not as damaged."""
     with pytest.raises(Problem, match="longer"):
         read(bytes(11), "gzip", 10)
+
+
+@pytest.mark.parametrize(
+    ("given", "is_right"), [(" Text/Plain ;x", True), ("", True), ("text", False), ("application/x-ndjson", False)]
+)
+def test_the_type_of_lines(given: str, is_right: bool) -> None:
+    """Any text is right, whatever its parameters, and no type is."""
+    request = Request("POST", "/", headers={"content-type": given})
+    if is_right:
+        check_lines(request)
+        return
+    with pytest.raises(Problem, match=f"{given}.*text/plain") as raised:
+        check_lines(request)
+    assert (415, (("Accept", "text/plain"),)) == (raised.value.status, raised.value.headers)

@@ -88,6 +88,46 @@ def test_rejected_lines_are_told_by_number(catalog: Catalog) -> None:
     assert {"a": 2, "c": 1} == counts(catalog)
 
 
+@pytest.mark.parametrize("key", ["", "one"])
+def test_a_body_of_which_every_line_was_rejected_is_an_error(catalog: Catalog, key: str) -> None:
+    """It has the report as its members, and a retry gets the same; one line that is taken makes it right."""
+    got = send(catalog, b"a\n\nb x\n", key=key)
+    assert (400, "application/problem+json") == (got.status, got.headers["content-type"])
+    assert (400, "Bad Request") == (got.json["status"], got.json["title"])
+    assert "line 1 for its fields" in got.json["detail"]
+    assert [{"line": 1, "reason": "fields"}, {"line": 3, "reason": "value"}] == got.json["rejected"]
+    nothing = {"stored": 0, "expired": 0, "cardinality": 0}
+    assert (0, 0, {"daily": nothing, "index": nothing}) == (
+        got.json["accepted"], got.json["unmatched"], got.json["archives"]
+    )  # fmt: skip
+    assert got == send(catalog, b"a\n\nb x\n", key=key)
+    assert 200 == send(catalog, b"a\n\nb x\nc 1\n").status
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        None, "", "text/plain", "text/plain; charset=utf-8", "TEXT/Csv", "application/octet-stream",
+        "application/x-www-form-urlencoded",
+    ],
+)  # fmt: skip
+def test_lines_are_taken_as_text_or_as_bytes_of_no_type(catalog: Catalog, given: str | None) -> None:
+    """So curl's --data-binary needs no header, and whoever says what it is may."""
+    assert 200 == send(catalog, headers=None if given is None else {"Content-Type": given}).status
+    assert 1 == counts(catalog)["requests.get.about"]
+
+
+@pytest.mark.parametrize("given", ["application/json", "multipart/form-data; boundary=x", "texts/plain", "image/png"])
+def test_a_body_of_another_type_is_refused(catalog: Catalog, given: str) -> None:
+    """The answer shows how lines are sent; nothing is stored, and no key is used up."""
+    got = send(catalog, b'{"a": 1}', headers={"Content-Type": given}, key="one")
+    assert (415, "text/plain") == (got.status, got.headers["accept"])
+    assert given.partition(";")[0] in got.json["detail"]
+    assert "--data-binary" in got.json["detail"]
+    assert {} == counts(catalog)
+    assert 200 == send(catalog, key="one").status
+
+
 def test_what_an_archive_does_not_store_is_told(catalog: Catalog) -> None:
     """Samples too old, names too many, and names that no archive keeps are counted in the answer."""
     catalog["daily"].edit(pattern="[^x]*")
