@@ -37,7 +37,7 @@ Ask = Callable[..., Got]
 
 def ask_wsgi(method: str, target: str, *, body: bytes = b"", headers: Mapping[str, str] | None = None) -> Got:
     """Ask Django as a WSGI server does."""
-    sent: dict[str, Any] = {"content_type": "application/json", "headers": dict(headers or {})}
+    sent: dict[str, Any] = {"content_type": "text/plain", "headers": dict(headers or {})}
     response = Client().generic(method, ROOT + target, body, **sent)
     content = response.getvalue() if response.streaming else response.content
     return Got(response.status_code, _lower(response.headers), content)
@@ -47,7 +47,7 @@ def ask_asgi(method: str, target: str, *, body: bytes = b"", headers: Mapping[st
     """Ask Django as an ASGI server does."""
 
     async def ask() -> Got:
-        sent: dict[str, Any] = {"content_type": "application/json", "headers": dict(headers or {})}
+        sent: dict[str, Any] = {"content_type": "text/plain", "headers": dict(headers or {})}
         response: Any = await AsyncClient().generic(method, ROOT + target, body, **sent)
         if not response.streaming:
             return Got(response.status_code, _lower(response.headers), response.content)
