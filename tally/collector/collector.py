@@ -54,10 +54,10 @@ class Collector:
         self._store = Store(Catalog(settings.data_dir, clock=clock), max_names=settings.max_names)
         self._status = StatusFile(settings.data_dir)
         self._receivers = [
-            Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow)
+            Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow, clock=clock)
             for sock in sockets.datagrams
         ]
-        self._streams = Streams(sockets.streams, self._take, self._reject, allow=settings.allow)
+        self._streams = Streams(sockets.streams, self._take_lines, self._reject, allow=settings.allow)
         self._buffer_bytes = sum(map(granted_bytes, sockets.datagrams))
         self._kernel_drops = self._of_udp(kernel_drops)
         self._queued_bytes = self._of_udp(queued_bytes)
@@ -80,8 +80,11 @@ class Collector:
             gauges=self._gauges,
         )
 
-    def _take(self, datagrams: list[bytes]) -> None:
-        self._rollup.add(datagrams, int(self._clock()))
+    def _take_lines(self, lines: list[bytes]) -> None:
+        self._take(lines, int(self._clock()))
+
+    def _take(self, datagrams: list[bytes], second: int) -> None:
+        self._rollup.add(datagrams, second)
         if self._rollup.size >= FLUSH_CELLS:
             self._full.set()
 
