@@ -122,7 +122,7 @@ def _listed(call: Call, listed: Archive) -> dict[str, Any] | None:
     except UnknownArchive:
         return None  # It was deleted since the directory was read.
     except TallyError as error:
-        return {"slug": listed.slug, "error": str(error)}
+        return {"slug": listed.slug, "error": call.public(str(error))}
 
 
 def _described(call: Call, described: Archive) -> dict[str, Any]:
@@ -134,6 +134,7 @@ def _described(call: Call, described: Archive) -> dict[str, Any]:
         "first": summary.first,
         "last": summary.last,
         "bytes": summary.bytes,
+        **({"damaged": damage} if (damage := described.damage()) else {}),
     }
 
 

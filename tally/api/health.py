@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from tally.api import faults
 from tally.api.message import Reply, whole
 from tally.api.route import Call
 from tally.engine.catalog import Catalog
-from tally.errors import TallyError, UnknownArchive
 from tally.settings import Settings
 from tally.status import read_all
 
@@ -28,7 +28,10 @@ class Check(NamedTuple):
 def status(call: Call) -> Reply:
     """Answer what was lost lately, and whether a collector is at work; reads no archive."""
     pretty = call.pretty()
-    return whole(together(read_all(call.settings.data_dir, call.now), call.now), pretty=pretty)
+    told = together(read_all(call.settings.data_dir, call.now), call.now)
+    errors = {slug: call.public(error) for slug, error in told["errors"].items()}
+    found = [fault._replace(detail=call.public(fault.detail)) for fault in faults.of_archives(call.catalog)]
+    return whole({**told, "errors": errors, "faults": [fault._asdict() for fault in found]}, pretty=pretty)
 
 
 def readyz(call: Call) -> Reply:
@@ -40,16 +43,14 @@ def readyz(call: Call) -> Reply:
         "space": _space(call.settings),
     }
     ready = all(check.ok for check in checks.values())
-    told = {"status": "ready" if ready else "not ready", "checks": {key: c._asdict() for key, c in checks.items()}}
+    shown = {key: {"ok": check.ok, "detail": call.public(check.detail)} for key, check in checks.items()}
+    told = {"status": "ready" if ready else "not ready", "checks": shown}
     return whole(told, status=200 if ready else 503, pretty=pretty)
 
 
 def is_silent(status: Status, now: float) -> bool:
-    """Return whether a collector has ended, or has not flushed when it should have."""
-    return (
-        bool(status["ended"])
-        or now - float(status["updated"]) > SILENT_FLUSHES * float(status["flush_time"]) + SILENT_S
-    )
+    """Return whether a collector has not flushed when it should have."""
+    return now - float(status["updated"]) > SILENT_FLUSHES * float(status["flush_time"]) + SILENT_S
 
 
 def together(statuses: Iterable[Status], now: float) -> dict[str, Any]:
@@ -80,19 +81,8 @@ def _sum(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _archives(catalog: Catalog) -> Check:
-    read, errors = 0, []
-    try:
-        for archive in catalog.archives():
-            try:
-                archive.definition()
-                read += 1
-            except UnknownArchive:
-                continue  # It was deleted since the directory was read.
-            except TallyError as error:
-                errors.append(str(error))
-    except TallyError as error:
-        errors.append(str(error))
-    return Check(not errors, "; ".join(errors) or f"{read} can be read")
+    found = list(faults.of_archives(catalog, read=True))
+    return Check(not found, "; ".join(fault.detail for fault in found) or f"{len(catalog.slugs())} can be read")
 
 
 def _collector(settings: Settings, now: float) -> Check:

@@ -140,6 +140,7 @@ _STATUS: dict[str, Schema] = {
     "samples": {**_object_of(_object_of(_COUNT)), "description": "samples not stored, by archive and outcome"},
     "pending": {**_COUNT, "description": "samples that wait for an archive"},
     "errors": {**_object_of(_TEXT), "description": "why an archive cannot be written, by slug"},
+    "faults": {**_array(_reference("schemas", "Fault")), "description": "what is not as it should be"},
 }
 _AGGREGATES: dict[str, Schema] = dict.fromkeys(AGGREGATES, _NUMBER)
 _ARCHIVE: dict[str, Schema] = {
@@ -150,6 +151,7 @@ _ARCHIVE: dict[str, Schema] = {
     "first": {"type": ["integer", "null"], "description": "first bucket stored, null without data"},
     "last": {"type": ["integer", "null"], "description": "last bucket stored, null without data"},
     "bytes": {"type": "integer", "minimum": 0, "description": "size of the file"},
+    "damaged": {**_TEXT, "description": "what was found to be damaged; absent where nothing was"},
 }
 _OUTCOME = _object({
     "stored": {**_COUNT, "description": "samples"},
@@ -174,7 +176,7 @@ _MESSAGE: Schema = {**_TEXT, "description": "the detail again, for Grafana; on G
 _SCHEMAS: dict[str, Schema] = {
     "Aggregates": _object(_AGGREGATES),
     "Texts": _array(_TEXT),
-    "Archive": _object(_ARCHIVE),
+    "Archive": _object(_ARCHIVE, required=[key for key in _ARCHIVE if key != "damaged"]),
     "Archives": _array({"anyOf": [_reference("schemas", "Archive"), _reference("schemas", "Unreadable")]}),
     "Unreadable": _object({"slug": _SLUG, "error": {**_TEXT, "description": "why it cannot be read"}}),
     "NewArchive": _object({"slug": _ARCHIVE["slug"], **PROPERTIES}, required=["slug"]),
@@ -185,6 +187,13 @@ _SCHEMAS: dict[str, Schema] = {
     ),
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
+    "Fault": _object(
+        {
+            "check": {**_TEXT, "description": "the check of /readyz that it fails"},
+            "archive": {"type": ["string", "null"], "description": "the slug of its archive"},
+            "detail": {**_TEXT, "description": "what is wrong, in a sentence"},
+        }
+    ),
     "Stored": _object(_STORED),
     **graphite.SCHEMAS,
     "Metrics": _TEXT,

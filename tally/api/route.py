@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tally.api.message import JSON, MAX_BODY_BYTES, Reply, Request
 from tally.api.metrics import Metrics
+from tally.api.public import public
 from tally.engine.catalog import Catalog
 from tally.engine.question import AGGREGATES, PARAMETERS, Question
 from tally.errors import InvalidQuestion
@@ -128,6 +129,10 @@ class Call:
                 raise InvalidQuestion(f"parameter {name!r} is given twice: give it once")
             values[name] += (PARAMETERS[name].parse(name, text, self.now),)
         return values
+
+    def public(self, text: str) -> str:
+        """Return an error's text as anybody may read it, without paths of the server."""
+        return public(text, self.settings.data_dir)
 
     def pretty(self) -> bool:
         """Return whether the answer shall be indented; raises as `given`."""

@@ -22,6 +22,7 @@ from tally.api.content import check_lines, content
 from tally.api.message import Reply, whole
 from tally.api.posted import ACCEPTED
 from tally.api.problems import Problem, problem
+from tally.api.public import public
 from tally.api.route import Call
 from tally.engine import glob
 from tally.engine.archive import Archive
@@ -132,7 +133,7 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
         except UnknownArchive:
             continue  # It was deleted since the directory was read.
         except NotAnArchive as error:
-            targets.errors[archive.slug] = str(error)
+            targets.errors[archive.slug] = public(str(error), catalog.directory)
     if not targets.found:
         raise ArchiveUnavailable(NONE_TAKES)
     return targets

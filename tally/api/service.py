@@ -18,11 +18,12 @@ from tally.api.metrics import Metrics
 from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
 from tally.api.problems import Problem, problem
 from tally.api.problems import reply as problem_reply
+from tally.api.public import public
 from tally.api.route import Call, Route
 from tally.api.routes import ROUTES, find
 from tally.engine.catalog import Catalog
 from tally.engine.question import parse_flag
-from tally.errors import TallyError
+from tally.errors import ArchiveDamaged, TallyError
 from tally.settings import Settings
 
 __all__ = ["Reply", "Request", "Service", "Work"]
@@ -96,8 +97,13 @@ class Service:
     def _told(self, request: Request, error: Exception) -> Reply:
         if not isinstance(error, Problem | TallyError):
             logger.error("%s %r failed", request.method, request.path, exc_info=error)
+        told = problem(error)
+        text = public(str(told), self.settings.data_dir)
+        if text != str(told) and not isinstance(error, ArchiveDamaged):  # Of damage the log has told.
+            logger.warning("%s %r: %s", request.method, request.path, error)
         with_message = any(route.speaks is not None for route, _ in find(request.path))
-        return problem_reply(problem(error), pretty=_pretty(request), with_message=with_message)
+        shown = Problem(told.status, text, headers=told.headers)
+        return problem_reply(shown, pretty=_pretty(request), with_message=with_message)
 
     def _watched(self, request: Request, reply: Reply) -> Reply:
         """Return `reply` so that its end is counted."""

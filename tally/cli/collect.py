@@ -38,8 +38,7 @@ def collect(settings: Settings, log_format: str) -> None:
       tally collect --tcp-port 2003
 
     Exit status:
-      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored or spilled
-      1    samples were lost at the end, or there was no memory left: the last lines on stderr tell how many and why
+      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored
       2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
       130  interrupted before it collected
 
@@ -48,8 +47,7 @@ def collect(settings: Settings, log_format: str) -> None:
       stderr  where it listens, what happens to archives, and what was lost, as --log-format says
 
     Files:
-      SLUG.db     in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
-      SLUG.spill  samples that could not be written, until they can be
+      SLUG.db  in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
 
     See also:
       tally archives create; `uvicorn tally.api:app` answers over HTTP beside it

@@ -21,7 +21,7 @@ from tally.engine.backup import Download, Progress, backup
 from tally.engine.check import Checkup, check
 from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
-from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
+from tally.engine.delivery import Delivery, Receipt, find, keep
 from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
@@ -139,26 +139,17 @@ class Archive:
         cells, empty = roll_up(samples)
         return replace(self._commit(cells, Rules(self._clock(), take_expired=True)), empty=empty)
 
-    def commit(
-        self,
-        cells: Cells,
-        *,
-        now: float,
-        max_names: int = 0,
-        delivery: Delivery | None = None,
-        wait: Callable[[int], bool] | None = None,
-    ) -> Outcome:
+    def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
         """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
 
         Samples past the retention at `now`, and those of new names beyond `max_names` (0: no limit), are not stored
         but counted in the outcome. Of a `delivery` that has come already nothing is stored, and the outcome is that of
-        the first time. While another process writes, `wait` is called with how often it was called before: it waits,
-        and returns whether to try again. Without it that is done for ten seconds.
+        the first time.
 
         :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
         :raises KeyReused: when another delivery came under the same key; then nothing is stored.
         """
-        return self._commit(cells, Rules(now, max_names), delivery=delivery, wait=wait)
+        return self._commit(cells, Rules(now, max_names), delivery=delivery)
 
     def receipt(self, delivery: Delivery) -> Receipt | None:
         """Return what became of a delivery, or None where it has not come yet.
@@ -168,40 +159,17 @@ class Archive:
         with self._opened() as connection:
             return find(connection, delivery)
 
-    def taken_up(self) -> set[str]:
-        """Return the keys under which spilled records came (see `spill`)."""
-        with self._opened() as connection:
-            return spilled(connection)
-
-    def forget(self, keys: list[str]) -> None:
-        """Forget that deliveries came under these keys."""
+    def _commit(self, cells: Cells, rules: Rules, *, delivery: Delivery | None = None) -> Outcome:
         with self._opened(write=True) as connection, schema.transaction(connection):
-            forget(connection, keys)
-
-    def _commit(
-        self,
-        cells: Cells,
-        rules: Rules,
-        *,
-        delivery: Delivery | None = None,
-        wait: Callable[[int], bool] | None = None,
-    ) -> Outcome:
-        with self._opened(write=True) as connection:
-            if wait is not None:
-                connection.set_busy_handler(wait)
-            with schema.transaction(connection):
-                return self._merge(connection, cells, rules=rules, delivery=delivery)
-
-    def _merge(self, connection: apsw.Connection, cells: Cells, *, rules: Rules, delivery: Delivery | None) -> Outcome:
-        definition = schema.read_definition(connection, self.path)
-        if not definition.enabled:
-            raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
-        if delivery is not None and (known := find(connection, delivery)):
-            return known.outcome
-        outcome = commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
-        if delivery is not None:
-            keep(connection, delivery, outcome, now=rules.now)
-        return outcome
+            definition = schema.read_definition(connection, self.path)
+            if not definition.enabled:
+                raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
+            if delivery is not None and (known := find(connection, delivery)):
+                return known.outcome
+            outcome = commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
+            if delivery is not None:
+                keep(connection, delivery, outcome, now=rules.now)
+            return outcome
 
     def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
         """Write a copy as of now to `target`, whoever writes meanwhile: verified, and there whole or not at all.

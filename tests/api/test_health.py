@@ -12,7 +12,7 @@ from tally.engine import Catalog
 from tests.api.asking import NOW, Got, ask, service
 from tests.api.books import ACCOUNT, STATUS, write
 
-EMPTY: dict[str, Any] = {"lines": {}, "datagrams": {}, "connections": {}, "samples": {}, "errors": {}}
+EMPTY: dict[str, Any] = {"lines": {}, "datagrams": {}, "connections": {}, "samples": {}, "errors": {}, "faults": []}
 NOTHING = {**EMPTY, "collectors": 0, "updated": None, "window": None, "pending": 0}
 SILENCE_S = SILENT_FLUSHES * STATUS["flush_time"] + SILENT_S
 Usage = namedtuple("Usage", "total used free")
@@ -55,6 +55,7 @@ def test_a_collectors_losses_are_told(tmp_path: Path) -> None:
         "samples": {"daily": {"expired": 5, "dropped": 1}},
         "pending": 2,
         "errors": {},
+        "faults": [],
     } == told(tmp_path)
 
 
@@ -101,7 +102,7 @@ def test_an_archive_that_cannot_be_read(sound: Path) -> None:
     """A file that is no archive makes tally not ready, and is named; the others are not held up."""
     (sound / "foreign.db").write_bytes(b"nonsense" * 1000)
     assert ["archives"] == failing(sound)
-    assert "foreign.db" in ready(sound).json["checks"]["archives"]["detail"]
+    assert "foreign: is not an archive" in ready(sound).json["checks"]["archives"]["detail"]
 
 
 def test_no_collector(sound: Path) -> None:

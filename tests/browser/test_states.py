@@ -115,7 +115,7 @@ def test_a_file_that_is_no_archive(site: Site, open_page: Open) -> None:
     (site.archives.directory / "broken.db").write_bytes(b"this is no database" * 100)
     page = open_page(f"{site.url}archive/broken/")
     state(page, "broken cannot be read")
-    assert "broken.db" in page.text("#state p")
+    assert "broken: is not an archive" in page.text("#state p")
     assert 3 == page.find("#archives a").count()
 
 
@@ -150,6 +150,24 @@ def test_losses_are_told(tmp_path: Path, open_page: Open) -> None:
     assert "Samples were lost in the last 5 min" in told
     assert "2 lines: the value is no number" in told
     assert "1 sample for daily: older than it keeps" in told
+
+
+def test_a_damaged_archive_is_told(tmp_path: Path, open_page: Open) -> None:
+    """Once a question has found the damage it stands above the charts of every page, and goes when it is restored."""
+    with served(tmp_path) as site:
+        site.archives.record(recent(100))
+        site.archives["daily"].backup(tmp_path / "copy")
+        path = tmp_path / "daily.db"
+        path.write_bytes(path.read_bytes()[: 4096 * 3] + b"\xff" * (path.stat().st_size - 4096 * 3))
+        page = open_page(f"{site.url}archive/daily/")
+        page.allow("500")
+        page.wait(lambda: "daily is damaged" in page.find("#faults").inner_text(), "the notice")
+        other = open_page(f"{site.url}archive/weekly/")
+        other.wait(lambda: "daily is damaged" in other.find("#faults").inner_text(), "the notice")
+        assert str(tmp_path) not in other.text("#faults")
+        site.archives.restore(tmp_path / "copy", "daily", replace=True)
+        page.drawn(2)
+        page.wait(lambda: page.find("#faults").is_hidden(), "the end of the notice")
 
 
 def test_no_collector_is_told(tmp_path: Path, open_page: Open) -> None:

@@ -25,6 +25,12 @@ import { highest, leaders, LEADERS, named, NAMES_MOST } from "./question.js";
  * @property {Record<string, Record<string, number>>} [samples]
  * @property {number} pending
  * @property {Record<string, string>} errors
+ * @property {Fault[]} faults
+ *
+ * @typedef {object} Fault
+ * @property {string} check
+ * @property {string | null} archive
+ * @property {string} detail what is wrong, in a sentence
  */
 
 /**

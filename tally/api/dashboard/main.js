@@ -138,7 +138,9 @@ class Page {
     const ranges = this.frame(archives);
     document.body.removeAttribute("data-loading");
     if (this.say(archives, this.archive)) await this.draw(ranges, signal);
-    notices.losses(await loader.status(signal));
+    const status = await loader.status(signal);
+    notices.faults(status);
+    notices.losses(status);
   }
 
   /**

@@ -43,18 +43,34 @@ export function trouble(detail, wait = 0) {
 }
 
 /**
+ * Show what is not as it should be.
+ * @param {Status} status
+ */
+export function faults(status) {
+  list("faults", "Something is wrong", status.faults.map(({ detail }) => detail));
+}
+
+/**
  * Show what was lost lately.
  * @param {Status} status
  */
 export function losses(status) {
-  const place = the("losses");
   const told = [...silence(status), ...counted(status), ...Object.entries(status.errors).map(([slug, error]) => `${slug}: ${error}`)];
-  place.hidden = told.length === 0;
-  const former = place.dataset.told;
-  if (former === told.join("\n")) return;
-  place.dataset.told = told.join("\n");
   const within = status.window ? ` in the last ${duration(status.window)}` : "";
-  const title = told.length && !silence(status).length ? `Samples were lost${within}` : "Samples are not being taken";
+  list("losses", told.length && !silence(status).length ? `Samples were lost${within}` : "Samples are not being taken", told);
+}
+
+/**
+ * Show sentences under a title, and nothing where there are none.
+ * @param {string} id
+ * @param {string} title
+ * @param {string[]} told
+ */
+function list(id, title, told) {
+  const place = the(id);
+  place.hidden = told.length === 0;
+  if (place.dataset.told === told.join("\n")) return;
+  place.dataset.told = told.join("\n");
   fill(place, element("strong", {}, title), element("ul", {}, ...told.map((each) => element("li", {}, each))));
 }
 

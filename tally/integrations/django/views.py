@@ -20,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from tally.api.message import METHODS_WITH_BODY, Reply, Request
 from tally.api.service import Service, Work
-from tally.errors import QueryTimeout
+from tally.errors import QueryTimeout, TallyError
 from tally.integrations.django.settings import current
 
 _service = lru_cache(4)(Service)
@@ -84,14 +84,19 @@ class _Chunks:
         :raises TallyError: when the answer cannot go on; the server then cuts the connection, so that nobody takes half
             an answer for a whole one.
         """
-        for chunk in self._chunks:
-            if self._reply.is_long:
-                self._timer.cancel()
-                self._timer = self._started()
-            return chunk
-        if self._is_late:
+        try:
+            chunk = next(self._chunks, None)
+        except TallyError as error:
+            # The server logs it with its traceback, in which SQLite's and ours would say nothing more.
+            raise error.with_traceback(None) from None
+        if chunk is None and self._is_late:
             raise QueryTimeout("the client took too long to read the answer")
-        raise StopIteration
+        if chunk is None:
+            raise StopIteration
+        if self._reply.is_long:
+            self._timer.cancel()
+            self._timer = self._started()
+        return chunk
 
     def close(self) -> None:
         """Stop the query."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import apsw
 import httpx
 import pytest
 from anyio import to_thread
@@ -23,7 +24,7 @@ from tally.api.route import Route
 from tally.api.routes import ROUTES
 from tally.api.service import WHOLE_BYTES, Service
 from tally.engine import Catalog
-from tally.errors import QueryTimeout
+from tally.errors import ArchiveDamaged, QueryTimeout
 from tally.integrations.django import views
 from tests.api.asking import Got, check, settings
 from tests.api.cases import CASES, READ, WRITE, Case, basic, bearer, fill
@@ -338,6 +339,24 @@ def test_an_answer_that_fails_on_its_way_raises(ask: Ask, answered: Answered) ->
     answered(Query(QueryTimeout("slow")))
     with pytest.raises(QueryTimeout):
         ask("GET", "/values/daily/")
+
+
+def test_an_answer_that_fails_on_its_way_has_a_short_traceback(answered: Answered, site: Site) -> None:
+    """What the server logs ends where Django asks for the next chunk, and not in SQLite."""
+
+    def failed() -> Exception:
+        try:
+            raise apsw.CorruptError("malformed")
+        except apsw.CorruptError as error:
+            damage = ArchiveDamaged(site.archives.directory / "daily.db", "malformed")
+            damage.__cause__ = error
+            return damage.with_traceback(error.__traceback__)
+
+    answered(Query(failed()))
+    with pytest.raises(ArchiveDamaged) as raised:
+        ask_wsgi("GET", "/values/daily/")
+    assert (None, True) == (raised.value.__cause__, raised.value.__suppress_context__)
+    assert "__next__" == raised.traceback[-1].name
 
 
 def test_a_client_that_does_not_read_does_not_hold_the_file(answered: Answered, site: Site) -> None:
