@@ -196,15 +196,17 @@ def _commit(call: Call, targets: list[Target], cells: Cells, delivery: Delivery 
     for archive, definition, _ in targets:
         matching = glob.select(cells, definition.pattern)
         try:
-            outcomes[archive.slug] = (
-                archive.commit(matching, now=now, max_names=call.settings.max_names, delivery=delivery)
-                if matching
-                else Outcome()
-            )
+            outcome = Outcome()
+            if matching:
+                outcome = archive.commit(
+                    matching, now=now, max_names=call.settings.max_names, delivery=delivery, are_checked=True
+                )
         except TallyError as error:
             if not _takes_samples(archive):
                 continue
             errors.append(error)
+        else:
+            outcomes[archive.slug] = outcome
         taken.append(matching)
     return Result(outcomes, errors, count(glob.unmatched(cells, taken)))
 

@@ -130,6 +130,6 @@ def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:
 def _stored(target: Target, cells: Cells, settings: Settings) -> tuple[str, int, int, int, int]:
     """Commit what matches, and return a row of the table."""
     matching = glob.select(cells, target.definition.pattern)
-    outcome = target.archive.commit(matching, now=time.time(), max_names=settings.max_names)
+    outcome = target.archive.commit(matching, now=time.time(), max_names=settings.max_names, are_checked=True)
     unmatched = count(cells) - count(matching)
     return target.archive.slug, outcome.stored, outcome.expired, unmatched, outcome.cardinality

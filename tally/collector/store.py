@@ -86,7 +86,7 @@ class Keeper:
         if self.definition is None or not self.definition.enabled:
             return
         try:
-            outcome = self._archive.commit(self._pending, now=now, max_names=max_names)
+            outcome = self._archive.commit(self._pending, now=now, max_names=max_names, are_checked=True)
         except TallyError as error:
             self._fail(error)
             self._bound()

@@ -18,6 +18,7 @@ import apsw
 from tally.engine import damaged, schema, sql, statements
 from tally.engine.answer import Answer
 from tally.engine.backup import Download, Progress, backup
+from tally.engine.cells import checked
 from tally.engine.check import Checkup, check
 from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
@@ -139,17 +140,29 @@ class Archive:
         cells, empty = roll_up(samples)
         return replace(self._commit(cells, Rules(self._clock(), take_expired=True)), empty=empty)
 
-    def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
+    def commit(
+        self,
+        cells: Cells,
+        *,
+        now: float,
+        max_names: int = 0,
+        delivery: Delivery | None = None,
+        are_checked: bool = False,
+    ) -> Outcome:
         """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
+
+        `cells` are `{bucket: {name: (count, sum, min, max)}}`, by numbers of any type. Those that a rollup made of
+        samples need no checking, which `are_checked` says.
 
         Samples past the retention at `now`, and those of new names beyond `max_names` (0: no limit), are not stored
         but counted in the outcome. Of a `delivery` that has come already nothing is stored, and the outcome is that of
         the first time.
 
+        :raises InvalidSample: when a bucket, a name or a cell is not valid; then nothing is stored.
         :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
         :raises KeyReused: when another delivery came under the same key; then nothing is stored.
         """
-        return self._commit(cells, Rules(now, max_names), delivery=delivery)
+        return self._commit(cells if are_checked else checked(cells), Rules(now, max_names), delivery=delivery)
 
     def receipt(self, delivery: Delivery) -> Receipt | None:
         """Return what became of a delivery, or None where it has not come yet.

@@ -37,7 +37,7 @@ def distribute(archives: Iterable[Archive], cells: Cells, *, now: float, max_nam
             if definition.enabled:
                 matching = glob.select(cells, definition.pattern)
                 taken.append(matching)
-                outcomes[archive.slug] = archive.commit(matching, now=now, max_names=max_names)
+                outcomes[archive.slug] = archive.commit(matching, now=now, max_names=max_names, are_checked=True)
         except UnknownArchive:
             continue  # It was deleted since the directory was read.
         except TallyError as error:

@@ -124,7 +124,7 @@ def numbers(answer: str) -> set[str]:
 def test_a_count_is_whole_wherever_it_is(archive: Archive, counts: tuple[float, float], expected: str) -> None:
     """Samples with a rate may stand for parts of others, which may add up to whole ones."""
     for at, count in enumerate(counts):
-        archive.commit({T + 100: {f"c{at}": (count, 1.0, 1.0, 1.0)}}, now=T)
+        archive.commit({T + 100: {f"c{at}": (count, count, 1.0, 1.0)}}, now=T)
     asked = Asked("aggregate", "count", since=T + 100)
     assert f'{{"{T + 100}":{expected}}}' == text(archive, asked)
     [found] = archive.aggregate("count", since=T + 100).values()
