@@ -12,9 +12,12 @@ TallyError
 ├── NotAnArchive        another application's file, or a newer tally's
 │   └── ArchiveDamaged  an archive whose content is damaged
 ├── ArchiveUnavailable  a file that cannot be read or written now
+│   └── SpillUnusable   spilled samples that do not fit the archive, or a file that is no spill file
 ├── QueryTimeout        a question that took longer than it may
 ├── AddressUnavailable  an address that cannot be listened on or sent to
-└── WorkerDied          a collector process that ended by itself
+├── WorkerDied          a collector process that ended by itself
+├── SamplesLost         samples that could be neither stored nor spilled at the end
+└── OutOfMemory         a collector that ended as there was no memory left
 """
 
 TYPE_CHECKING = False
@@ -78,6 +81,10 @@ class ArchiveUnavailable(TallyError):
     """Raised when an archive cannot be read or written now: locked, read-only, or the disk is full."""
 
 
+class SpillUnusable(ArchiveUnavailable):
+    """Raised when spilled samples cannot be taken up as long as their file and the archive are what they are."""
+
+
 class QueryTimeout(TallyError):
     """Raised when a question takes longer than its limit."""
 
@@ -88,3 +95,11 @@ class AddressUnavailable(TallyError):
 
 class WorkerDied(TallyError):
     """Raised when one of several collector processes ended by itself."""
+
+
+class SamplesLost(TallyError):
+    """Raised when a collector ends with samples that it could neither store nor spill."""
+
+
+class OutOfMemory(TallyError):
+    """Raised when a collector ended as there was no memory left, after it stored or spilled what it held."""

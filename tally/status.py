@@ -2,8 +2,9 @@
 
     TALLY_DATA_DIR/collector-<8 hex digits>.json
 
-Written aside and renamed at each flush, so that nobody reads half of one, and removed at a clean end. Each collector
-has its own; one that was not written for STALE_S belongs to a collector that died, and is removed by the next.
+Written aside and renamed at each flush, so that nobody reads half of one, and removed at an end at which nothing is
+lost. Each collector has its own; one that was not written for STALE_S belongs to a collector that ended, and is removed
+by the next.
 """
 
 import json
@@ -43,9 +44,10 @@ class StatusFile:
             self._failing = True
 
     def remove(self) -> None:
-        """Remove the file."""
-        self.path.unlink(missing_ok=True)
-        self.path.with_suffix(".aside").unlink(missing_ok=True)
+        """Remove the file, unless that is not possible any more."""
+        for path in (self.path, self.path.with_suffix(".aside")):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
 
 def remove_stale(directory: Path, now: float) -> None:

@@ -49,8 +49,11 @@ def readyz(call: Call) -> Reply:
 
 
 def is_silent(status: Status, now: float) -> bool:
-    """Return whether a collector has not flushed when it should have."""
-    return now - float(status["updated"]) > SILENT_FLUSHES * float(status["flush_time"]) + SILENT_S
+    """Return whether a collector has ended, or has not flushed when it should have."""
+    return (
+        bool(status["ended"])
+        or now - float(status["updated"]) > SILENT_FLUSHES * float(status["flush_time"]) + SILENT_S
+    )
 
 
 def together(statuses: Iterable[Status], now: float) -> dict[str, Any]:

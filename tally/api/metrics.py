@@ -15,6 +15,7 @@ from tally.api.outcomes import Outcomes
 from tally.api.posted import Posted
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
+from tally.engine.spill import spill_path
 from tally.errors import TallyError
 from tally.status import read_by_id
 
@@ -52,7 +53,8 @@ METRICS = (
     Metric("tally_lines_rejected_total", "counter", "lines that were not taken, by reason; as `unmatched` samples of "
            "lines that were", ("collector", "reason"), "all"),
     Metric("tally_samples_total", "counter", "samples that came to an archive, by outcome: `stored`, `expired`, "
-           "`cardinality`, `dropped`", (*_OF_ARCHIVE, "outcome"), "`expired`, `cardinality`, `dropped`"),
+           "`cardinality`, `dropped`, `spilled`; `taken_up` came back and count again", (*_OF_ARCHIVE, "outcome"),
+           "`expired`, `cardinality`, `dropped`"),
     Metric("tally_samples_pending", "gauge", "samples that wait for the next flush, as the last one failed",
            _OF_ARCHIVE),
     Metric("tally_archive_failing", "gauge", "1 while an archive cannot be written, else 0", _OF_ARCHIVE),
@@ -69,6 +71,8 @@ METRICS = (
     Metric("tally_archive_names", "gauge", "names that an archive holds", ("archive",)),
     Metric("tally_archive_bytes", "gauge", "size of an archive's file", ("archive",)),
     Metric("tally_archive_wal_bytes", "gauge", "size of the -wal beside it", ("archive",)),
+    Metric("tally_archive_spill_bytes", "gauge", "size of the file of samples that wait until it can be written",
+           ("archive",)),
     Metric("tally_free_bytes", "gauge", "space left for the data directory"),
     Metric("tally_queries_total", "counter", "questions about data that this process was asked, by outcome",
            ("outcome",)),
@@ -125,6 +129,7 @@ class Metrics:
 
     def _of_archive(self, archive: Archive) -> Iterator[Value]:
         label = (archive.slug,)
+        yield "tally_archive_spill_bytes", label, _size_bytes(spill_path(archive.path))
         yield from self._of_readable(archive)
         # Reading it may have found that it is.
         yield "tally_archive_damaged", label, archive.damage() is not None
@@ -165,7 +170,7 @@ def _of_collector(identity: str, status: dict[str, Any]) -> Iterator[Value]:
     for reason, count in status["rejected"].items():
         yield "tally_lines_rejected_total", (identity, reason), count
     for slug, account in status["archives"].items():
-        for outcome in ("stored", "expired", "cardinality", "dropped"):
+        for outcome in ("stored", "expired", "cardinality", "dropped", "spilled", "taken_up"):
             yield "tally_samples_total", (slug, identity, outcome), account[outcome]
         yield "tally_samples_pending", (slug, identity), account["pending"]
         yield "tally_archive_failing", (slug, identity), bool(account["error"])

@@ -73,9 +73,11 @@ def list_archives(*, settings: Settings, as_json: bool) -> None:
 
     Output:
       stdout  a table, or with --json an array of objects, in the order of the slugs
-      stderr  nothing but errors
+      stderr  errors, and a note if the data directory does not exist
     """
     found = [listed for archive in Catalog(settings.data_dir).archives() if (listed := _listed(archive))]
+    if not settings.data_dir.is_dir():
+        click.echo(f"{settings.data_dir} does not exist: `tally serve` and `tally archives create` create it", err=True)
     if as_json:
         _echo_json(found)
     else:

@@ -19,6 +19,7 @@ from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import Cell, echo_table
 from tally.engine import Archive, Catalog, Checkup
+from tally.errors import UnknownArchive
 from tally.settings import SETTINGS, Settings
 
 HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal")
@@ -63,10 +64,10 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     See also:
       tally health asks a running tally
     """
-    found = [find_file(settings, archive) for archive in archives] or find_archives(settings, ())
+    found, missing = _found(settings, archives)
     checkups = list(_checked(found))
     folders = sorted({archive.path.parent for archive in found})
-    wrong = [*_damages(checkups), *_ledgers(folders), *_tight(folders), *_exposed(found)]
+    wrong = [*missing, *_damages(checkups), *_ledgers(folders), *_tight(folders), *_exposed(found)]
     notes = list(_unknown(os.environ))
     if as_json:
         listed = [asdict(checkup) for checkup in checkups]
@@ -74,6 +75,19 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     else:
         _print(checkups, wrong, notes)
     context.exit(FAILED if wrong else 0)
+
+
+def _found(settings: Settings, names: Sequence[str]) -> tuple[list[Archive], list[str]]:
+    """Return the named archives, or all where none is named, and what is said of those that there are not."""
+    if not names:
+        return find_archives(settings, ()), []
+    found, missing = [], []
+    for name in names:
+        try:
+            found.append(find_file(settings, name))
+        except UnknownArchive as error:
+            missing.append(str(error))
+    return found, missing
 
 
 def _checked(archives: Sequence[Archive]) -> Iterator[Checkup]:

@@ -38,7 +38,8 @@ def collect(settings: Settings, log_format: str) -> None:
       tally collect --tcp-port 2003
 
     Exit status:
-      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored
+      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored or spilled
+      1    samples were lost at the end, or there was no memory left: the last lines on stderr tell how many and why
       2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
       130  interrupted before it collected
 
@@ -47,7 +48,8 @@ def collect(settings: Settings, log_format: str) -> None:
       stderr  where it listens, what happens to archives, and what was lost, as --log-format says
 
     Files:
-      SLUG.db  in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
+      SLUG.db     in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
+      SLUG.spill  samples that could not be written, until they can be
 
     See also:
       tally archives create; `uvicorn tally.api:app` answers over HTTP beside it

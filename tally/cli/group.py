@@ -1,6 +1,7 @@
 """How commands are found and how what goes wrong is told: in one line on stderr.
 
-Exit statuses: 0 done, 1 the output could not be written, 2 what was given is wrong or of no use, 130 interrupted.
+Exit statuses: 0 done, 1 the output could not be written or samples were lost, 2 what was given is wrong or of no use,
+130 interrupted.
 
 What is printed is UTF-8, as names are, whatever the locale. Where stdout or stderr is closed, it goes nowhere.
 """
@@ -17,7 +18,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tally.cli.manual import Documented
-from tally.errors import TallyError
+from tally.errors import OutOfMemory, SamplesLost, TallyError
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
@@ -99,7 +100,7 @@ class Program(Group):
         except click.Abort:
             status = INTERRUPTED
         except (click.ClickException, TallyError, OSError) as error:
-            status = FAILED if isinstance(error, OSError) else WRONG
+            status = FAILED if isinstance(error, (OSError, SamplesLost, OutOfMemory)) else WRONG
             click.echo(" ".join(_told(error).split()), err=True)
         sys.exit(status)
 

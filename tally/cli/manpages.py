@@ -3,7 +3,9 @@
 It is for those who package tally, and for whoever likes `man tally-query`: ~/.local/share/man/man1 is looked through.
 """
 
+import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,13 @@ from tally.cli import main
 from tally.cli.manual import Context, Documented, Formatter
 
 SECTION = 1
+SEE_ALSO = "See also"
 
 
 class Roff(Formatter):
-    """Lays out for `man`, in its macros."""
+    """Lays out for `man`, in its macros. What a page refers to is named as its page is: tally-check(1)."""
+
+    _refers = False
 
     def write_usage(self, prog: str, args: str = "", *_prefix: Any, **_more: Any) -> None:
         """Write how the command is given."""
@@ -30,6 +35,7 @@ class Roff(Formatter):
 
     def write_heading(self, heading: str) -> None:
         """Begin a section."""
+        self._refers = heading == SEE_ALSO
         self.write(f".SH {heading.upper()}\n")
 
     def write_paragraph(self) -> None:
@@ -37,6 +43,8 @@ class Roff(Formatter):
 
     def write_text(self, text: str) -> None:
         """Write paragraphs."""
+        if self._refers:
+            text = _command().sub(lambda found: f"{found[1].replace(' ', '-')}({SECTION})", text)
         self.write("".join(f".PP\n{_text(' '.join(each.split()))}\n" for each in text.split("\n\n")))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], *_widths: Any, **_more: Any) -> None:
@@ -64,6 +72,22 @@ def pages(command: click.Command = main, parent: click.Context | None = None) ->
             below = command.get_command(context, name)
             assert below is not None
             yield from pages(below, context)
+
+
+@cache
+def _command() -> re.Pattern[str]:
+    """Return what matches a command, with back quotes around it or without, the longest name first."""
+    names = sorted(_names(main, click.Context(main, info_name=main.name)), reverse=True)
+    return re.compile(rf"`?\b({'|'.join(names)})\b`?")
+
+
+def _names(command: click.Command, context: click.Context) -> Iterator[str]:
+    yield context.command_path
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from _names(below, click.Context(below, context, name))
 
 
 def _page(command: Documented, context: click.Context) -> str:

@@ -63,6 +63,7 @@ def _bind_unix(settings: Settings) -> Sockets:
             datagrams.append(unix.bind(settings.unix_datagram, socket.SOCK_DGRAM))
             paths.append(settings.unix_datagram)
             listener.ask_for_buffer(datagrams[-1], settings.receive_buffer)
+            listener.note_times(datagrams[-1])
         unless_bound.pop_all()
     return local
 
@@ -108,4 +109,5 @@ def _sort(handed: Sequence[Handed], settings: Settings) -> Sockets:
     for sock in datagrams:
         # Without privileges a larger buffer than is allowed, which somebody with more has given, would be made smaller.
         listener.ask_for_buffer(sock, settings.receive_buffer, only_by_force=True)
+        listener.note_times(sock)
     return Sockets(datagrams, streams, are_handed=True)

@@ -8,6 +8,7 @@ then on waits in them for the next collector.
 import contextlib
 import logging
 import math
+import mmap
 import socket
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
 from tally.engine.gauges import Gauges
 from tally.engine.rollup import Rollup
+from tally.errors import OutOfMemory, SamplesLost, TallyError
 from tally.settings import Settings
 from tally.status import StatusFile, remove_stale
 from tally.wire import Reason
@@ -43,6 +45,10 @@ LAST_DRAIN_S = 10.0
 HANDED_DRAIN_S = 1.0
 
 
+# Address space that is given back when there is no more, so that the end has room. It takes no memory.
+RESERVE_BYTES = 32 * 2**20
+
+
 class Collector:
     """Collects from `sockets`, which it closes at its end, into the archives of `settings.data_dir`."""
 
@@ -54,10 +60,10 @@ class Collector:
         self._store = Store(Catalog(settings.data_dir, clock=clock), max_names=settings.max_names)
         self._status = StatusFile(settings.data_dir)
         self._receivers = [
-            Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow)
+            Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow, clock=clock)
             for sock in sockets.datagrams
         ]
-        self._streams = Streams(sockets.streams, self._take, self._reject, allow=settings.allow)
+        self._streams = Streams(sockets.streams, self._take_lines, self._reject, allow=settings.allow)
         self._buffer_bytes = sum(map(granted_bytes, sockets.datagrams))
         self._kernel_drops = self._of_udp(kernel_drops)
         self._queued_bytes = self._of_udp(queued_bytes)
@@ -69,6 +75,8 @@ class Collector:
         self._flush_s = 0.0
         self._flushes_s = 0.0
         self._full = anyio.Event()
+        self.failure: TallyError | None = None
+        self._reserve = mmap.mmap(-1, RESERVE_BYTES)
         self._gauges = Gauges()
         self._rollup = self._new_rollup()
 
@@ -80,8 +88,11 @@ class Collector:
             gauges=self._gauges,
         )
 
-    def _take(self, datagrams: list[bytes]) -> None:
-        self._rollup.add(datagrams, int(self._clock()))
+    def _take_lines(self, lines: list[bytes]) -> None:
+        self._take(lines, int(self._clock()))
+
+    def _take(self, datagrams: list[bytes], second: int) -> None:
+        self._rollup.add(datagrams, second)
         if self._rollup.size >= FLUSH_CELLS:
             self._full.set()
 
@@ -95,18 +106,29 @@ class Collector:
         return sum(known) if len(known) == len(found) else None
 
     async def run(self, stop: anyio.Event) -> None:
-        """Collect until `stop` is set or the task is cancelled, and then until what came before is committed."""
+        """Collect until `stop` is set or the task is cancelled, and then commit or spill what came before.
+
+        `failure` says then whether samples are lost. When there is no memory left, it sets `stop`.
+        """
         with self._share(), contextlib.closing(self._sockets):
             await to_thread.run_sync(self._begin)
             self._rollup = self._new_rollup()
+            if self._store.has_spills():
+                self._full.set()  # The first flush takes them up.
             try:
                 async with anyio.create_task_group() as tasks:
                     for receiver in self._receivers:
                         tasks.start_soon(receiver.run)
                     tasks.start_soon(self._streams.run)
                     tasks.start_soon(self._flush_regularly)
-                    await stop.wait()
+                    try:
+                        await stop.wait()
+                    finally:
+                        self._store.hurry()  # A flush that waits for a lock ends in time.
                     tasks.cancel_scope.cancel()
+            except* MemoryError:
+                self._run_out()
+                stop.set()
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._end()
@@ -131,16 +153,16 @@ class Collector:
                 await self._full.wait()
             await self._flush()
 
-    async def _flush(self) -> None:
+    async def _flush(self, *, is_last: bool = False) -> None:
         batch, self._rollup = self._rollup, self._new_rollup()
         self._full = anyio.Event()
         with anyio.CancelScope(shield=True):  # A stop between the swap and the thread would lose the batch.
-            await to_thread.run_sync(self._commit, batch)
+            await to_thread.run_sync(self._commit, batch, is_last)
 
-    def _commit(self, batch: Rollup) -> None:
+    def _commit(self, batch: Rollup, is_last: bool) -> None:
         began = time.monotonic()
         self._queued_bytes = self._of_udp(queued_bytes)
-        self._store.flush(batch, self._clock())
+        self._store.flush(batch, self._clock(), is_last=is_last)
         self._accepted += batch.accepted
         self._rejected.update(batch.rejected)
         self._kernel_drops = self._of_udp(kernel_drops)
@@ -154,9 +176,12 @@ class Collector:
 
     async def _end(self) -> None:
         self._take_the_last()
-        await self._flush()
+        try:
+            await self._flush(is_last=True)
+        except MemoryError:
+            self._run_out()
+        lost = await to_thread.run_sync(self._store.give_up)
         self._complaint.note(math.inf, self._books(), {})
-        self._status.remove()
         logger.info(
             "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams; %s samples matched no archive",
             self._accepted,
@@ -164,6 +189,27 @@ class Collector:
             "an unknown number of" if self._kernel_drops is None else self._kernel_drops,
             self._rejected[Reason.UNMATCHED],
         )
+        self._leave(lost)
+
+    def _leave(self, lost: dict[str, tuple[int, str]]) -> None:
+        """Say what is lost, and leave the books for others to read; where nothing is, remove them."""
+        texts = [f"{count} samples of {slug} are lost: {why}" for slug, (count, why) in lost.items()]
+        if self._store.broken:
+            texts.append(f"{self._store.broken} lines are lost: out of memory")
+        if not texts:
+            self._status.remove()
+            return
+        self._recent.note(time.monotonic(), self._books())
+        self._status.write({**self.status(), "ended": self._clock()})
+        for text in texts:
+            logger.error("%s", text)
+        self.failure = SamplesLost("; ".join(texts))
+
+    def _run_out(self) -> None:
+        """Make room for the end, once, when there is no memory left."""
+        self._reserve.close()
+        self.failure = OutOfMemory("the collector ended as it was out of memory; what it held is stored or spilled")
+        logger.error("out of memory: collecting ends, and what is in memory is stored or spilled")
 
     def _take_the_last(self) -> None:
         deadline = time.monotonic() + (HANDED_DRAIN_S if self._sockets.are_handed else LAST_DRAIN_S)
@@ -182,6 +228,7 @@ class Collector:
         return {
             "started": self._started,
             "updated": self._clock(),
+            "ended": None,
             "flush_time": self._settings.flush_time,
             "flushes": self._flushes,
             "flush_seconds": self._flush_s,

@@ -1,7 +1,11 @@
-"""The UDP socket: how it is bound, what the kernel granted it, what waits in it, and what the kernel dropped."""
+"""The UDP socket: how it is bound, what the kernel granted it, what waits in it, since when, and what was dropped."""
 
+import contextlib
 import os
 import socket
+import struct
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tally.errors import AddressUnavailable
@@ -9,6 +13,11 @@ from tally.errors import AddressUnavailable
 # Linux: a privileged process may ask for more than net.core.rmem_max. Python does not name the option.
 SO_RCVBUFFORCE = 33
 PROC_NET = Path("/proc/net")
+# The time at which the kernel received a datagram, in seconds and nanoseconds: see socket(7). Python does not name it.
+SO_TIMESTAMPNS = 35
+TIMESPEC = struct.Struct("@ll")
+# Room for the time and nothing else: in more a sender could put open files.
+TIME_BYTES = socket.CMSG_SPACE(TIMESPEC.size)
 
 
 def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = False) -> socket.socket:
@@ -29,6 +38,7 @@ def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = Fals
         if shared:
             share(sock)
         ask_for_buffer(sock, receive_buffer_bytes)
+        note_times(sock)
         sock.bind(address)
         sock.setblocking(False)
     except (OSError, UnicodeError) as error:
@@ -57,6 +67,48 @@ def ask_for_buffer(sock: socket.socket, size_bytes: int, *, only_by_force: bool 
     except OSError:
         if not only_by_force:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
+
+
+def note_times(sock: socket.socket) -> None:
+    """Let the kernel note when it receives a datagram, also for a process that reads it later; on Linux alone.
+
+    It goes on to do so for a UDP socket that does not tell the times any more, which saves 0.1 µs a datagram; for a
+    unix socket only as long as that tells them.
+    """
+    if sys.platform == "linux":
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 0)
+
+
+def has_times(sock: socket.socket) -> bool:
+    """Return whether the kernel can tell when it received a datagram."""
+    if sys.platform != "linux":
+        return False
+    return sock.family != socket.AF_UNIX or sock.getsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS) != 0
+
+
+@contextlib.contextmanager
+def telling_times(sock: socket.socket) -> Iterator[int]:
+    """Let `recvmsg` give the time beside each datagram, for which it has to be told so many bytes of room."""
+    if not has_times(sock):
+        yield 0
+        return
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+    try:
+        yield TIME_BYTES
+    finally:
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 0)
+
+
+def time_received(ancillary: Iterable[tuple[int, int, bytes]]) -> float | None:
+    """Return the unix seconds in what `recvmsg` gave beside a datagram, to a microsecond, None where there are none."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
+            seconds, nanoseconds = TIMESPEC.unpack(data)
+            return float(seconds + nanoseconds // 1000 / 1e6)  # Rounded up it might be the next second.
+    return None
 
 
 def granted_bytes(sock: socket.socket) -> int:

@@ -8,6 +8,7 @@ import contextlib
 import logging
 import multiprocessing
 import signal
+import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
@@ -21,7 +22,7 @@ from tally.collector.binding import bind_all
 from tally.collector.collector import Collector
 from tally.collector.sockets import Sockets
 from tally.engine.catalog import Catalog
-from tally.errors import WorkerDied
+from tally.errors import OutOfMemory, SamplesLost, WorkerDied
 from tally.settings import Settings
 
 logger = logging.getLogger("tally.collector")
@@ -30,6 +31,8 @@ logger = logging.getLogger("tally.collector")
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # Each would end the process at once, with what it holds in memory.
 IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
+# The exit code of a process beside the first that lost samples at its end.
+LOST = 3
 
 Beside = Callable[[anyio.Event], Coroutine[Any, Any, None]]
 
@@ -48,6 +51,8 @@ def run(
 
     :raises InvalidSetting, AddressUnavailable: as `bind_all`.
     :raises ArchiveUnavailable: when the data directory cannot be created.
+    :raises SamplesLost: when samples could be neither stored nor spilled at the end.
+    :raises OutOfMemory: when there was no memory left.
     :raises WorkerDied: when one of `TALLY_WORKERS` processes ended by itself.
     """
     sockets = sockets or bind_all(settings)
@@ -74,17 +79,21 @@ async def _main(collector: Collector, workers: Sequence[BaseProcess], beside: Be
         tasks.start_soon(_stop_on_signal, stop)
         for worker in workers:
             tasks.start_soon(_watch, worker, stop, died)
+        tasks.start_soon(_stop_workers, workers, stop)
         async with anyio.create_task_group() as work:
             work.start_soon(collector.run, stop)
             if beside is not None:
                 work.start_soon(beside, stop)
         stop.set()
         for worker in workers:
-            worker.terminate()
             await to_thread.run_sync(worker.join)
         tasks.cancel_scope.cancel()
     if died:
         raise WorkerDied(f"a collector process ended by itself with exit code {died[0].exitcode}; the others stopped")
+    if collector.failure:
+        raise collector.failure
+    if any(worker.exitcode == LOST for worker in workers):
+        raise SamplesLost("a collector process lost samples at its end: its last lines say which")
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:
@@ -106,6 +115,13 @@ def _ignored(*numbers: signal.Signals) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+async def _stop_workers(workers: Sequence[BaseProcess], stop: anyio.Event) -> None:
+    """Stop the other processes at the same time as this one, so that all wait for locks at once."""
+    await stop.wait()
+    for worker in workers:
+        worker.terminate()
+
+
 async def _watch(worker: BaseProcess, stop: anyio.Event, died: list[BaseProcess]) -> None:
     await anyio.wait_readable(worker.sentinel)
     if not stop.is_set():
@@ -115,7 +131,10 @@ async def _watch(worker: BaseProcess, stop: anyio.Event, died: list[BaseProcess]
 
 def _work(settings: Settings, sockets: Sockets, log_format: str) -> None:
     log.set_up(log_format)
-    _run(Collector(settings, sockets), [], _stop_with_parent)
+    try:
+        _run(Collector(settings, sockets), [], _stop_with_parent)
+    except (SamplesLost, OutOfMemory):
+        sys.exit(LOST)  # The log has said it.
 
 
 async def _stop_with_parent(stop: anyio.Event) -> None:

@@ -22,7 +22,7 @@ from tally.engine.cells import checked
 from tally.engine.check import Checkup, check
 from tally.engine.commit import Outcome, Rules, commit, edit
 from tally.engine.definition import Definition
-from tally.engine.delivery import Delivery, Receipt, find, keep
+from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
 from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
@@ -138,7 +138,7 @@ class Archive:
         :raises ArchiveUnavailable: also when the archive is not enabled.
         """
         cells, empty = roll_up(samples)
-        return replace(self._commit(cells, Rules(self._clock(), take_expired=True)), empty=empty)
+        return replace(self.merge(cells, Rules(self._clock(), take_expired=True)), empty=empty)
 
     def commit(
         self,
@@ -162,7 +162,7 @@ class Archive:
         :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
         :raises KeyReused: when another delivery came under the same key; then nothing is stored.
         """
-        return self._commit(cells if are_checked else checked(cells), Rules(now, max_names), delivery=delivery)
+        return self.merge(cells if are_checked else checked(cells), Rules(now, max_names), delivery=delivery)
 
     def receipt(self, delivery: Delivery) -> Receipt | None:
         """Return what became of a delivery, or None where it has not come yet.
@@ -172,17 +172,45 @@ class Archive:
         with self._opened() as connection:
             return find(connection, delivery)
 
-    def _commit(self, cells: Cells, rules: Rules, *, delivery: Delivery | None = None) -> Outcome:
+    def taken_up(self) -> set[str]:
+        """Return the keys under which spilled records came (see `spill`)."""
+        with self._opened() as connection:
+            return spilled(connection)
+
+    def forget(self, keys: list[str]) -> None:
+        """Forget that deliveries came under these keys."""
         with self._opened(write=True) as connection, schema.transaction(connection):
-            definition = schema.read_definition(connection, self.path)
-            if not definition.enabled:
-                raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
-            if delivery is not None and (known := find(connection, delivery)):
-                return known.outcome
-            outcome = commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
-            if delivery is not None:
-                keep(connection, delivery, outcome, now=rules.now)
-            return outcome
+            forget(connection, keys)
+
+    def merge(
+        self,
+        cells: Cells,
+        rules: Rules,
+        *,
+        delivery: Delivery | None = None,
+        wait: Callable[[int], bool] | None = None,
+    ) -> Outcome:
+        """Do as `commit`, with cells that a rollup made of samples.
+
+        While another process writes, `wait` is called with how often it was called before: it waits, and returns
+        whether to try again. Without it that is done for ten seconds.
+        """
+        with self._opened(write=True) as connection:
+            if wait is not None:
+                connection.set_busy_handler(wait)
+            with schema.transaction(connection):
+                return self._merge(connection, cells, rules=rules, delivery=delivery)
+
+    def _merge(self, connection: apsw.Connection, cells: Cells, *, rules: Rules, delivery: Delivery | None) -> Outcome:
+        definition = schema.read_definition(connection, self.path)
+        if not definition.enabled:
+            raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
+        if delivery is not None and (known := find(connection, delivery)):
+            return known.outcome
+        outcome = commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
+        if delivery is not None:
+            keep(connection, delivery, outcome, now=rules.now)
+        return outcome
 
     def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
         """Write a copy as of now to `target`, whoever writes meanwhile: verified, and there whole or not at all.

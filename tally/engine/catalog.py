@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tally.engine import schema
+from tally.engine import schema, spill
 from tally.engine.archive import Archive, Time, Value, roll_up
 from tally.engine.backup import Progress, backup
 from tally.engine.commit import Outcome
@@ -82,6 +82,19 @@ class Catalog:
         except OSError as error:
             raise ArchiveUnavailable(f"{self.directory}: cannot be written: {error.strerror}") from error
 
+    def identity(self) -> tuple[int, int] | None:
+        """Return what tells the directory from another one at the same path, None where there is none.
+
+        :raises ArchiveUnavailable: when it cannot be looked at.
+        """
+        try:
+            status = self.directory.stat()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ArchiveUnavailable(f"{self.directory}: cannot be read: {error.strerror}") from error
+        return status.st_dev, status.st_ino
+
     def __getitem__(self, slug: str) -> Archive:
         """Return the archive of that slug.
 
@@ -117,13 +130,15 @@ class Catalog:
         return [self._archive(slug) for slug in self.slugs()]
 
     def delete(self, slug: str) -> None:
-        """Delete an archive with all that it holds.
+        """Delete an archive with all that it holds, and what was spilled for it.
 
         :raises UnknownArchive: when there is none.
         :raises NotAnArchive: when the file is another application's; it is left alone.
         :raises ArchiveUnavailable: when it cannot be deleted.
         """
-        schema.delete(self[slug].path)
+        archive = self[slug]
+        schema.delete(archive.path)
+        spill.delete(archive.path)
 
     def restore(
         self, copy: str | Path, slug: str, *, replace: bool = False, progress: Progress | None = None

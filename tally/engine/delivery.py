@@ -13,6 +13,7 @@ counts anew. That is for the ledger to tell, where there is one (see `ledger`). 
 seconds longer, and SPARE more of them, so that it never forgets what the ledger lets come again.
 """
 
+import json
 from typing import NamedTuple
 
 import apsw
@@ -26,6 +27,8 @@ KEPT_MAX = 10_000
 SPARE_S = 3600
 SPARE = 10_000
 KEY_MAX = 255
+# What keys of spilled records begin with (see `spill`). No sender can give such a key, and no bound makes it forgotten.
+SPILLED = "spilled "
 
 
 class Delivery(NamedTuple):
@@ -67,3 +70,13 @@ def keep(connection: apsw.Connection, delivery: Delivery, outcome: Outcome, *, n
     counts = (outcome.stored, outcome.expired, outcome.cardinality)
     connection.execute(statements.NEW_RECEIPT, (delivery.key, delivery.digest, delivery.second, *counts))
     connection.execute(statements.OLD_RECEIPTS, {"kept_from": now - KEPT_S - SPARE_S, "most": KEPT_MAX + SPARE})
+
+
+def spilled(connection: apsw.Connection) -> set[str]:
+    """Return the keys of the spilled records that the archive has."""
+    return {key for (key,) in connection.execute(statements.SPILLED_RECEIPTS, (SPILLED,))}
+
+
+def forget(connection: apsw.Connection, keys: list[str]) -> None:
+    """Forget deliveries by their keys."""
+    connection.execute(statements.FORGET_RECEIPTS, (json.dumps(keys),))

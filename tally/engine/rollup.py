@@ -10,6 +10,7 @@ open bucket are kept as they are, a list a name, until it is over or FOLD_VALUES
 
 from collections import Counter, deque
 from collections.abc import Iterable
+from itertools import islice
 
 from tally import statsd
 from tally.engine.gauges import Gauges
@@ -277,3 +278,15 @@ def merge(target: Cells, cells: Cells, resolution: int) -> None:
 def count(cells: Cells) -> int:
     """Return how many samples are in `cells`; as whole ones, where some stand for a part of one more."""
     return round(sum(cell[0] for row in cells.values() for cell in row.values()))
+
+
+def cut(cells: Cells, most: int) -> Cells:
+    """Take cells out of `cells`, `most` of them or all where there are fewer, and return them."""
+    taken: Cells = {}
+    while cells and most > 0:
+        bucket, row = next(iter(cells.items()))
+        taken[bucket] = {name: row.pop(name) for name in list(islice(row, most))}
+        most -= len(taken[bucket])
+        if not row:
+            del cells[bucket]
+    return taken

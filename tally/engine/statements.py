@@ -42,11 +42,12 @@ RECEIPT = "SELECT digest, second, stored, expired, cardinality FROM deliveries W
 NEW_RECEIPT = """
 INSERT INTO deliveries (key, digest, second, stored, expired, cardinality) VALUES (?, ?, ?, ?, ?, ?)
 """
-# Only those that go are read, and the first that stays.
+# Only those that go are read, and the first that stays; spilled records, of which there are few, stay too.
 _OLD = """
 DELETE FROM {0} WHERE id < max(
     (SELECT max(id) FROM {0}) - :most + 1,
     coalesce((SELECT id FROM {0} WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
+    AND key NOT GLOB 'spilled *'
 """
 OLD_RECEIPTS = _OLD.format("deliveries")
 # Of the ledger.
@@ -54,6 +55,8 @@ KEY = "SELECT digest, second, max_future, archives, answer FROM keys WHERE key =
 NEW_KEY = "INSERT INTO keys (key, digest, second, max_future, archives) VALUES (?, ?, ?, ?, ?)"
 NEW_ANSWER = "UPDATE keys SET answer = ? WHERE key = ? AND digest = ? AND answer IS NULL RETURNING id"
 OLD_KEYS = _OLD.format("keys")
+SPILLED_RECEIPTS = "SELECT key FROM deliveries WHERE key GLOB ? || '*'"
+FORGET_RECEIPTS = "DELETE FROM deliveries WHERE key IN (SELECT value FROM json_each(?))"
 EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"
 TOTALS = """
 INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max)

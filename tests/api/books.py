@@ -7,7 +7,16 @@ from typing import Any
 from tally.status import StatusFile
 from tests.api.asking import NOW
 
-ACCOUNT = {"stored": 90, "expired": 5, "cardinality": 4, "dropped": 3, "pending": 2, "error": ""}
+ACCOUNT = {
+    "stored": 90,
+    "expired": 5,
+    "cardinality": 4,
+    "dropped": 3,
+    "spilled": 7,
+    "taken_up": 6,
+    "pending": 2,
+    "error": "",
+}
 RECENT = {
     "seconds": 300,
     "lines": {"value": 7},
@@ -18,6 +27,7 @@ RECENT = {
 STATUS: dict[str, Any] = {
     "started": NOW - 100,
     "updated": NOW - 1.5,
+    "ended": None,
     "flush_time": 5.0,
     "flushes": 20,
     "flush_seconds": 0.25,

@@ -41,7 +41,8 @@ def test_a_collectors_books(collected: Path) -> None:
     assert {(one, "taken"): 40, (one, "refused"): 3} == values["tally_connections_total"]
     assert {(one, "name"): 1, (one, "value"): 7} == values["tally_lines_rejected_total"]
     outcomes = {
-        ("daily", one, outcome): ACCOUNT[outcome] for outcome in ("stored", "expired", "cardinality", "dropped")
+        ("daily", one, outcome): ACCOUNT[outcome]
+        for outcome in ("stored", "expired", "cardinality", "dropped", "spilled", "taken_up")
     }
     assert outcomes == values["tally_samples_total"]
     assert {("daily", one): 2} == values["tally_samples_pending"]

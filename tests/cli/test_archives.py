@@ -154,3 +154,11 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     result = invoke(tmp_path / "file" / "data", "archives", "create", "daily")
     assert (2, 1) == (result.exit_code, result.stderr.count("\n"))
     assert "cannot be created" in result.stderr
+
+
+def test_a_missing_directory_is_told(tmp_path: Path) -> None:
+    """An empty table alone would leave the reader wondering; nothing is created."""
+    result = invoke(tmp_path / "nowhere", "archives")
+    assert 0 == result.exit_code
+    assert f"{tmp_path / 'nowhere'} does not exist" in result.stderr
+    assert not (tmp_path / "nowhere").exists()

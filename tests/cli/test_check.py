@@ -75,6 +75,15 @@ def test_some(data: Path, tmp_path: Path) -> None:
     assert (0, 3) == (result.exit_code, len(result.stdout.splitlines()))
 
 
+def test_an_archive_that_is_missing_does_not_stop_the_others(data: Path) -> None:
+    """It is wrong, and all others are read."""
+    result = invoke(data, "check", "nothing", "daily", "nowhere/copy.db")
+    assert 1 == result.exit_code
+    assert "daily" in result.stdout
+    assert "wrong: there is no archive 'nothing'" in result.stdout
+    assert "wrong: there is no file 'nowhere/copy.db'" in result.stdout
+
+
 def test_json(data: Path) -> None:
     """With --json all is told as one object."""
     Catalog(data).create("b").path.write_bytes(b"")

@@ -1,5 +1,6 @@
 """Manual pages that are made of the help."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +41,15 @@ def test_pages_are_laid_out_without_a_warning(directory: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT_S, check=False)
     assert (0, "") == (done.returncode, done.stderr)
     assert "tally query daily avg --by name --q 'requests.*' --since -1h\n" in done.stdout
+
+
+def test_pages_refer_to_pages(directory: Path) -> None:
+    """SEE ALSO names other commands as `man` finds them, and every one of them has a page."""
+    pages = {path.name: path.read_text(encoding="utf-8") for path in directory.iterdir()}
+    named = [found for page in pages.values() for found in re.findall(r"([\w\\-]+)\(1\)", page)]
+    assert "tally\\-archives\\-create" in named
+    assert {f"{name.replace(chr(92), '')}.1" for name in named} <= pages.keys()
+    assert "`tally" not in "".join(page.partition(".SH SEE ALSO")[2] for page in pages.values())
 
 
 def test_a_page() -> None:

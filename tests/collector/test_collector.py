@@ -108,7 +108,16 @@ async def test_it_flushes_regularly_and_keeps_the_books(tmp_path: Path) -> None:
         [path] = tmp_path.glob("collector-*.json")
         status = json.loads(path.read_text())
         bench.stop.set()
-    expected = {"stored": 1, "expired": 0, "cardinality": 0, "dropped": 0, "pending": 0, "error": ""}
+    expected = {
+        "stored": 1,
+        "expired": 0,
+        "cardinality": 0,
+        "dropped": 0,
+        "spilled": 0,
+        "taken_up": 0,
+        "pending": 0,
+        "error": "",
+    }
     assert {"daily": expected} == status["archives"]
     assert (2, 1, {"fields": 1}) == (status["datagrams"], status["accepted"], status["rejected"])
     assert (0, 0, NOW) == (status["kernel_drops"], status["refused"], status["updated"])

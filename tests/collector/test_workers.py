@@ -2,16 +2,21 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import apsw
 import pytest
 
+from tally.collector.keeper import END_WAIT_S
 from tally.engine import Catalog
 from tests.processes import LIMIT_S, Running, environment, launched, started, wait_for
 
@@ -96,6 +101,88 @@ def test_what_matches_no_archive_is_counted_however_it_comes(tmp_path: Path, way
         assert {"unmatched": 2} == json.loads(status_file.read_text())["recent"]["lines"]
         assert 0 == running.end(signal.SIGTERM)
         running.said("accepted 3 lines, rejected 0 lines; .*; 2 samples matched no archive")
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the write lock of an archive as another program may."""
+    with closing(apsw.Connection(str(path))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_stop_while_archives_are_locked_spills_and_the_next_start_takes_up(
+    tmp_path: Path, number: int, workers: int
+) -> None:
+    """The end waits for locks for a few seconds in all; what could not be committed is stored by the next start."""
+    for slug in ("daily", "weekly", "yearly"):
+        Catalog(tmp_path).create(slug, resolution=10, retention=0)
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=3600, TALLY_WORKERS=workers) as running:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == workers, "all collectors")
+        with locked(tmp_path / "daily.db"), locked(tmp_path / "weekly.db"):
+            send(running, 50)
+            began = time.monotonic()
+            assert 0 == running.end(number)
+            assert time.monotonic() - began < END_WAIT_S + 5
+    assert ["daily.db", "daily.spill", "weekly.db", "weekly.spill", "yearly.db"] == files(tmp_path)
+    assert (0, 50) == (stored(tmp_path), stored(tmp_path, "yearly"))
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=3600, TALLY_WORKERS=workers) as running:
+        running.said("archive daily took up")
+        running.said("archive weekly took up")
+        assert 0 == running.end(signal.SIGTERM)
+    assert [50, 50, 50] == [stored(tmp_path, slug) for slug in ("daily", "weekly", "yearly")]
+    assert ["daily.db", "weekly.db", "yearly.db"] == files(tmp_path)
+
+
+def files(directory: Path) -> list[str]:
+    """Return the names of the files in a directory that are not locks of ports."""
+    return sorted(path.name for path in directory.iterdir() if path.suffix != ".lock")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_samples_that_cannot_even_be_spilled_are_told_and_counted(tmp_path: Path, workers: int) -> None:
+    """The last lines say how many of which archive are lost and why, the status file stays, and the status is 1."""
+    for slug in ("daily", "weekly"):
+        Catalog(tmp_path).create(slug, resolution=10)
+    (tmp_path / "daily.spill").mkdir()
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=3600, TALLY_WORKERS=workers) as running:
+        wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == workers, "all collectors")
+        with locked(tmp_path / "daily.db"):
+            for _ in range(SENDERS):
+                send(running, 5)
+            assert 1 == running.end(signal.SIGTERM)
+        assert "Traceback" not in "".join(running.lines)
+        lost = [match for line in running.lines if (match := re.match(r"(\d+) samples of daily are lost: (.*)", line))]
+        assert 5 * SENDERS == sum(int(match[1]) for match in lost)
+        assert all("database is locked" in match[2] and "daily.spill" in match[2] for match in lost)
+        assert "lost" in running.lines[-1]
+    left = [json.loads(path.read_text()) for path in tmp_path.glob("collector-*.json")]
+    assert 5 * SENDERS == sum(books["archives"]["daily"]["dropped"] for books in left)
+    assert all(books["ended"] for books in left)
+    assert 5 * SENDERS == stored(tmp_path, "weekly")
+
+
+def test_a_running_collector_survives_a_kill_with_what_it_has_spilled(tmp_path: Path) -> None:
+    """Samples that were spilled at a flush are stored by the next start after kill -9."""
+    Catalog(tmp_path).create("daily", resolution=10, retention=0)
+    with started(tmp_path, "collect") as running, locked(tmp_path / "daily.db"):
+        send(running, 50)
+        running.said("its samples are spilled to daily.spill")
+        wait_for(lambda: spilled(tmp_path) == 50, "the status file")
+        running.end(signal.SIGKILL)
+    with started(tmp_path, "collect") as running:
+        running.said("archive daily took up 50 samples that were spilled")
+        assert 0 == running.end(signal.SIGTERM)
+    assert 50 == stored(tmp_path)
+
+
+def spilled(directory: Path) -> int:
+    """Return how many samples of an archive the collectors say they have spilled."""
+    books = [json.loads(path.read_text()) for path in directory.glob("collector-*.json")]
+    return sum(each["archives"].get("daily", {}).get("spilled", 0) for each in books)
 
 
 def test_a_copy_between_two_flushes_is_complete(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tally.collector.store import PENDING_CELLS
+from tally.collector.keeper import PENDING_CELLS
 from tally.engine import Catalog
 from tests.processes import Running, started, wait_for
 from tests.survive.load import LINES, books, check_balance, datagram

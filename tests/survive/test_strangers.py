@@ -221,7 +221,7 @@ def test_whose_samples_are_taken(listening: str, allow: str, taken: list[str]) -
     allowed = Settings.load({}, allow=allow).allow
     senders = [host for host in ("127.0.0.1", "::1") if listening in ("::", host)]
     with bind(listening, 0, receive_buffer_bytes=65_536) as sock:
-        receiver = Receiver(sock, datagrams.extend, allow=allowed)
+        receiver = Receiver(sock, lambda batch, _second: datagrams.extend(batch), allow=allowed)
         for host in senders:
             with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 sender.sendto(host.encode(), (host, sock.getsockname()[1]))

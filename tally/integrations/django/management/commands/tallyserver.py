@@ -16,7 +16,10 @@ from tally.settings import Settings
 class Command(BaseCommand):
     """Collects until SIGTERM, SIGINT or SIGHUP."""
 
-    help = "Collects samples into the archives of TALLY_DATA_DIR, until SIGTERM, SIGINT or SIGHUP."
+    help = (
+        "Collects samples into the archives of TALLY_DATA_DIR, until SIGTERM, SIGINT or SIGHUP. "
+        "Exit status: 0 all that came is stored or spilled, 1 samples were lost at the end, or a setting is wrong."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Take what beats a setting."""
