@@ -102,7 +102,7 @@ class Service:
         if text != str(told) and not isinstance(error, ArchiveDamaged):  # Of damage the log has told.
             logger.warning("%s %r: %s", request.method, request.path, error)
         with_message = any(route.speaks is not None for route, _ in find(request.path))
-        shown = Problem(told.status, text, headers=told.headers)
+        shown = Problem(told.status, text, headers=told.headers, members=told.members)
         return problem_reply(shown, pretty=_pretty(request), with_message=with_message)
 
     def _watched(self, request: Request, reply: Reply) -> Reply:
