@@ -27,7 +27,7 @@ from tally.api.route import Call
 from tally.engine import glob
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
-from tally.engine.commit import Outcome
+from tally.engine.commit import Outcome, Rules
 from tally.engine.definition import Definition
 from tally.engine.delivery import KEY_MAX, Delivery, Receipt
 from tally.engine.ledger import Decision
@@ -192,15 +192,13 @@ def _commit(call: Call, targets: list[Target], cells: Cells, delivery: Delivery 
     outcomes: dict[str, Outcome] = {}
     errors: list[TallyError] = []
     taken: list[Cells] = []
-    now = call.catalog.now()
+    rules = Rules(call.catalog.now(), call.settings.max_names)
     for archive, definition, _ in targets:
         matching = glob.select(cells, definition.pattern)
         try:
             outcome = Outcome()
             if matching:
-                outcome = archive.commit(
-                    matching, now=now, max_names=call.settings.max_names, delivery=delivery, are_checked=True
-                )
+                outcome = archive.merge(matching, rules, delivery=delivery)
         except TallyError as error:
             if not _takes_samples(archive):
                 continue

@@ -14,7 +14,7 @@ from tally.cli.manual import Documented
 from tally.cli.options import find_archive, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import echo_table
-from tally.engine import Archive, Catalog, Definition, glob
+from tally.engine import Archive, Catalog, Definition, commit, glob
 from tally.engine.rollup import Cells, Rollup, count
 from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
 from tally.settings import Settings
@@ -130,6 +130,6 @@ def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:
 def _stored(target: Target, cells: Cells, settings: Settings) -> tuple[str, int, int, int, int]:
     """Commit what matches, and return a row of the table."""
     matching = glob.select(cells, target.definition.pattern)
-    outcome = target.archive.commit(matching, now=time.time(), max_names=settings.max_names, are_checked=True)
+    outcome = target.archive.merge(matching, commit.Rules(time.time(), settings.max_names))
     unmatched = count(cells) - count(matching)
     return target.archive.slug, outcome.stored, outcome.expired, unmatched, outcome.cardinality

@@ -140,19 +140,10 @@ class Archive:
         cells, empty = roll_up(samples)
         return replace(self.merge(cells, Rules(self._clock(), take_expired=True)), empty=empty)
 
-    def commit(
-        self,
-        cells: Cells,
-        *,
-        now: float,
-        max_names: int = 0,
-        delivery: Delivery | None = None,
-        are_checked: bool = False,
-    ) -> Outcome:
+    def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
         """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
 
-        `cells` are `{bucket: {name: (count, sum, min, max)}}`, by numbers of any type. Those that a rollup made of
-        samples need no checking, which `are_checked` says.
+        `cells` are `{bucket: {name: (count, sum, min, max)}}`, in numbers of any type.
 
         Samples past the retention at `now`, and those of new names beyond `max_names` (0: no limit), are not stored
         but counted in the outcome. Of a `delivery` that has come already nothing is stored, and the outcome is that of
@@ -162,7 +153,7 @@ class Archive:
         :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
         :raises KeyReused: when another delivery came under the same key; then nothing is stored.
         """
-        return self.merge(cells if are_checked else checked(cells), Rules(now, max_names), delivery=delivery)
+        return self.merge(checked(cells), Rules(now, max_names), delivery=delivery)
 
     def receipt(self, delivery: Delivery) -> Receipt | None:
         """Return what became of a delivery, or None where it has not come yet.
@@ -190,7 +181,7 @@ class Archive:
         delivery: Delivery | None = None,
         wait: Callable[[int], bool] | None = None,
     ) -> Outcome:
-        """Do as `commit`, with cells that a rollup made of samples.
+        """Do as `commit`, with cells that a rollup made of samples: to check them would take as long as to commit them.
 
         While another process writes, `wait` is called with how often it was called before: it waits, and returns
         whether to try again. Without it that is done for ten seconds.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tally.engine import glob
 from tally.engine.archive import Archive
-from tally.engine.commit import Outcome
+from tally.engine.commit import Outcome, Rules
 from tally.engine.rollup import Cells, count
 from tally.errors import TallyError, UnknownArchive
 
@@ -37,7 +37,7 @@ def distribute(archives: Iterable[Archive], cells: Cells, *, now: float, max_nam
             if definition.enabled:
                 matching = glob.select(cells, definition.pattern)
                 taken.append(matching)
-                outcomes[archive.slug] = archive.commit(matching, now=now, max_names=max_names, are_checked=True)
+                outcomes[archive.slug] = archive.merge(matching, Rules(now, max_names))
         except UnknownArchive:
             continue  # It was deleted since the directory was read.
         except TallyError as error:

@@ -52,8 +52,8 @@ class Failing:
                 raise ArchiveUnavailable(f"{slug}.db: cannot be used now: disk full")
             return stored(archive, *arguments, **named)
 
-        stored = Archive.commit
-        self._patch = patch.object(Archive, "commit", commit)
+        stored = Archive.merge
+        self._patch = patch.object(Archive, "merge", commit)
 
     def __enter__(self) -> None:
         self._patch.start()
@@ -372,8 +372,8 @@ def test_an_archive_that_goes_on_the_way_is_left_out(catalog: Catalog, key: str,
             archive.edit(enabled=False)
         return stored(archive, *arguments, **named)
 
-    stored = Archive.commit
-    with patch.object(Archive, "commit", lambda archive, *given, **named: (
+    stored = Archive.merge
+    with patch.object(Archive, "merge", lambda archive, *given, **named: (
         commit(archive, *given, **named) if archive.slug == "daily" else stored(archive, *given, **named)
     )):  # fmt: skip
         got = send(catalog, key=key)
@@ -388,7 +388,7 @@ def test_where_the_last_archive_goes_on_the_way_nothing_is_taken(catalog: Catalo
         catalog.delete(archive.slug)
         raise UnknownArchive("there is no archive 'daily'")
 
-    with patch.object(Archive, "commit", commit):
+    with patch.object(Archive, "merge", commit):
         got = send(catalog)
     assert (503, True) == (got.status, "create one" in got.json["detail"])
 

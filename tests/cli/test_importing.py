@@ -105,14 +105,14 @@ def test_an_archive_that_cannot_be_written_does_not_stop_the_others(
 
     for slug in ("one", "two", "three"):
         invoke(tmp_path, "archives", "create", slug, "--retention", "0")
-    commit = archive.Archive.commit
+    merge = archive.Archive.merge
 
     def full(self: Archive, *arguments: object, **settings: object) -> object:
         if self.slug == "three":
             raise ArchiveUnavailable("three.db: cannot be used now: database or disk is full")
-        return commit(self, *arguments, **settings)  # type: ignore[arg-type]
+        return merge(self, *arguments, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(archive.Archive, "commit", full)
+    monkeypatch.setattr(archive.Archive, "merge", full)
     result = invoke(tmp_path, "import", "-", stdin=EXAMPLE)
     assert (2, "tally: three.db: cannot be used now: database or disk is full\n") == (result.exit_code, result.stderr)
     assert [HEADER, "one 4 0 0 0", "two 4 0 0 0"] == _rows(result.stdout)

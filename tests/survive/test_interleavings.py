@@ -24,7 +24,7 @@ from tests.survive.scale import FULL, scaled
 
 NOW = 1_700_000_000
 ARCHIVES = {"all": "*", "even": "*[02468]", "none": "other"}
-STEPS = ((Ledger, "find"), (Ledger, "decide"), (Ledger, "complete"), (Archive, "receipt"), (Archive, "commit"))
+STEPS = ((Ledger, "find"), (Ledger, "decide"), (Ledger, "complete"), (Archive, "receipt"), (Archive, "merge"))
 MEMORY = Path("/dev/shm")
 
 
