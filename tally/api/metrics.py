@@ -79,7 +79,7 @@ METRICS = (
     Metric("tally_posted_lines_total", "counter", "lines that `POST /samples/` brought this process, by outcome: "
            "`accepted`, or the reason why not; as `unmatched` samples of those", ("outcome",)),
     Metric("tally_posted_samples_total", "counter", "samples that `POST /samples/` brought to an archive, by outcome: "
-           "`stored`, `expired`, `cardinality`", ("archive", "outcome"), "`expired`, `cardinality`"),
+           "`stored`, `expired`, `cardinality`, `spilled`", ("archive", "outcome"), "`expired`, `cardinality`"),
 )  # fmt: skip
 
 

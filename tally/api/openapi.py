@@ -62,7 +62,7 @@ FAILURES = (
     Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
     Failure(431, f"address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
     Failure(500, "the file is damaged or not an archive",
-            lambda route: bool(route.places) or route.reads or route.body == LINES),
+            lambda route: bool(route.places) or route.reads),
     _UNAVAILABLE,
 )  # fmt: skip
 
@@ -157,7 +157,8 @@ _OUTCOME = _object({
     "stored": {**_COUNT, "description": "samples"},
     "expired": {**_COUNT, "description": "samples older than the retention"},
     "cardinality": {**_COUNT, "description": "samples of new names for which there is no room"},
-})  # fmt: skip
+    "spilled": {**_COUNT, "description": "samples that wait until the archive, which is damaged, is restored"},
+}, required=["stored", "expired", "cardinality"])  # fmt: skip
 _REJECTED = _object({
     "line": {"type": "integer", "minimum": 1, "description": "its number"},
     "reason": {"enum": list(REASONS)},

@@ -6,7 +6,8 @@ then come again as a whole. What it is taken by is decided once, in the catalog'
 the second of its receipt, by which its lines are judged, and the archives that it goes to. Of these, one that has it
 stores nothing, and the others take the same samples as the first ones did.
 
-An archive that is deleted or disabled while a body is on its way is left out, as if that had come before.
+An archive that is deleted or disabled while a body is on its way is left out, as if that had come before. For one that
+is damaged the samples are spilled, with the key that they came under, and count once when they are taken up.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -24,7 +26,7 @@ from tally.api.posted import ACCEPTED
 from tally.api.problems import Problem, problem
 from tally.api.public import public
 from tally.api.route import Call
-from tally.engine import glob
+from tally.engine import glob, spill
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
 from tally.engine.commit import Outcome, Rules
@@ -32,7 +34,8 @@ from tally.engine.definition import Definition
 from tally.engine.delivery import KEY_MAX, Delivery, Receipt
 from tally.engine.ledger import Decision
 from tally.engine.rollup import Cells, Rollup, count
-from tally.errors import ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
+from tally.engine.spill import Batch
+from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
 from tally.wire import DATAGRAM_MAX_BYTES, Reason, parse_line
 
 logger = logging.getLogger("tally.api")
@@ -53,19 +56,33 @@ class Target(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """The archives that take samples, and by slug the errors of files that may be archives and cannot be read."""
+    """The archives that take samples, those too damaged to be asked, and by slug the errors of files that are none."""
 
     found: list[Target]
+    damaged: list[Archive]
     errors: dict[str, str]
+
+    @property
+    def slugs(self) -> tuple[str, ...]:
+        """The archives that samples go to."""
+        return tuple(archive.slug for archive in (*(target.archive for target in self.found), *self.damaged))
+
+    @property
+    def resolution(self) -> int:
+        """The longest bucket, in seconds, of which every archive's are made up."""
+        return 1 if self.damaged else math.gcd(*(target.definition.resolution for target in self.found))
 
     def of(self, slugs: Collection[str]) -> "Targets":
         """Return those among `slugs`, or all where none of these takes samples any more."""
-        return self._replace(found=[each for each in self.found if each.archive.slug in slugs] or self.found)
+        found = [target for target in self.found if target.archive.slug in slugs]
+        damaged = [archive for archive in self.damaged if archive.slug in slugs]
+        return self._replace(found=found, damaged=damaged) if found or damaged else self
 
 
 class Lines(NamedTuple):
     """The lines of a body: the samples in them, how many lines these are, and each other one's number and reason."""
 
+    resolution: int
     cells: Cells
     accepted: int
     rejected: list[tuple[int, str]]
@@ -101,9 +118,8 @@ def post(call: Call) -> Reply:
     targets = find_targets(call.catalog, delivery)
     decision = _decide(call, targets, delivery)
     targets = targets.of(decision.archives)
-    resolution = math.gcd(*(target.definition.resolution for target in targets.found))
-    lines = judge(body, decision.second, resolution=resolution, max_future_s=decision.max_future_s)
-    result = _commit(call, targets.found, lines.cells, delivery and delivery._replace(second=decision.second))
+    lines = judge(body, decision.second, resolution=targets.resolution, max_future_s=decision.max_future_s)
+    result = _commit(call, targets, lines, delivery and delivery._replace(second=decision.second))
     if not result.outcomes and not result.errors:
         raise ArchiveUnavailable(NONE_TAKES)
     answer = _answer(targets, result)
@@ -117,13 +133,13 @@ def post(call: Call) -> Reply:
 def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
     """Return the archives that take samples.
 
-    A file that is no archive, or a damaged one, takes none, and is told. One that cannot be used now may want them: it
-    is an error, before anything is stored.
+    A file that is no archive takes none, and is told. One that cannot be used now may want them: it is an error, before
+    anything is stored.
 
     :raises ArchiveUnavailable: also when no archive takes samples.
     :raises KeyReused: when an archive has another delivery under the same key.
     """
-    targets = Targets([], {})
+    targets = Targets([], [], {})
     for archive in catalog.archives():
         try:
             definition = archive.definition()
@@ -132,9 +148,11 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
                 targets.found.append(Target(archive, definition, receipt))
         except UnknownArchive:
             continue  # It was deleted since the directory was read.
+        except ArchiveDamaged:
+            targets.damaged.append(archive)
         except NotAnArchive as error:
             targets.errors[archive.slug] = public(str(error), catalog.directory)
-    if not targets.found:
+    if not targets.slugs:
         raise ArchiveUnavailable(NONE_TAKES)
     return targets
 
@@ -152,7 +170,7 @@ def judge(lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: in
             rejected.append((number, str(found)))
         else:
             rollup.add_sample(found)
-    return Lines(rollup.take(), rollup.accepted, rejected)
+    return Lines(resolution, rollup.take(), rollup.accepted, rejected)
 
 
 def _lines_of(body: bytes) -> list[bytes]:
@@ -179,34 +197,44 @@ def _decide(call: Call, targets: Targets, delivery: Delivery | None) -> Decision
     Where the ledger was lost, the archives that have the delivery know when it came first.
     """
     seconds = [target.receipt.second for target in targets.found if target.receipt]
-    slugs = tuple(target.archive.slug for target in targets.found)
-    decision = Decision(min(seconds, default=int(call.now)), call.settings.max_future, slugs)
+    decision = Decision(min(seconds, default=int(call.now)), call.settings.max_future, targets.slugs)
     return call.catalog.ledger.decide(delivery, decision, now=call.catalog.now()) if delivery else decision
 
 
-def _commit(call: Call, targets: list[Target], cells: Cells, delivery: Delivery | None) -> Result:
+def _commit(call: Call, targets: Targets, lines: Lines, delivery: Delivery | None) -> Result:
     """Commit to each archive what matches, and return what became of it: one that fails does not keep the others.
 
-    One that takes no samples any more is left out.
+    One that takes no samples any more is left out. What matches a damaged one is for it to say when it is restored.
     """
+    batches = [
+        (target.archive, Batch(glob.select(lines.cells, target.definition.pattern), lines.resolution, delivery))
+        for target in targets.found
+    ]
+    batches += [
+        (archive, Batch(lines.cells, lines.resolution, delivery, is_selected=False)) for archive in targets.damaged
+    ]
     outcomes: dict[str, Outcome] = {}
     errors: list[TallyError] = []
     taken: list[Cells] = []
-    rules = Rules(call.catalog.now(), call.settings.max_names)
-    for archive, definition, _ in targets:
-        matching = glob.select(cells, definition.pattern)
+    for archive, batch in batches:
         try:
-            outcome = Outcome()
-            if matching:
-                outcome = archive.merge(matching, rules, delivery=delivery)
+            outcomes[archive.slug] = _store(call, archive, batch) if batch.cells else Outcome()
         except TallyError as error:
             if not _takes_samples(archive):
                 continue
             errors.append(error)
-        else:
-            outcomes[archive.slug] = outcome
-        taken.append(matching)
-    return Result(outcomes, errors, count(glob.unmatched(cells, taken)))
+        taken.append(batch.cells)
+    return Result(outcomes, errors, count(glob.unmatched(lines.cells, taken)))
+
+
+def _store(call: Call, archive: Archive, batch: Batch) -> Outcome:
+    """Commit a batch, or spill it where the archive is damaged."""
+    with suppress(ArchiveDamaged):
+        if batch.is_selected:
+            rules = Rules(call.catalog.now(), call.settings.max_names)
+            return archive.merge(batch.cells, rules, delivery=batch.delivery)
+    spill.append(archive.path, batch)
+    return Outcome(spilled=count(batch.cells))
 
 
 def _takes_samples(archive: Archive) -> bool:

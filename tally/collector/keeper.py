@@ -16,7 +16,8 @@ from tally.engine.archive import Archive
 from tally.engine.commit import Outcome, Rules
 from tally.engine.definition import Definition
 from tally.engine.rollup import Cells
-from tally.errors import SpillUnusable, TallyError, UnknownArchive
+from tally.engine.spill import Batch
+from tally.errors import ArchiveDamaged, SpillUnusable, TallyError, UnknownArchive
 
 logger = logging.getLogger("tally.collector")
 
@@ -91,37 +92,57 @@ class Keeper:
         self.definition: Definition | None = None
         # The directory in which the archive was seen last.
         self.home: tuple[int, int] | None = None
+        # The definition is a stand-in, as the archive is too damaged for its own to be read.
+        self.is_unread = False
         self._archive = archive
         self._wait = wait
         self._pending: Cells = {}
+        # The definition of an archive whose place another one has taken since the last samples.
+        self._replaced: Definition | None = None
         self._told = ""
         # A spill file that cannot be taken up as long as it and the resolution are these, and why.
         self._stuck: object = None
         self._stays = ""
 
     def look(self) -> None:
-        """Read the definition; while it cannot be read, the one known before stands."""
+        """Read the definition; while it cannot be read, the one known before stands.
+
+        Of an archive that is too damaged to be read from the start all that comes is spilled, in buckets of a second,
+        and its pattern is applied when it is taken up.
+        """
         try:
             definition = self._archive.definition()
         except TallyError as error:
             self.account.error = str(error)
-            if self.definition is None:
+            if self.definition is None and isinstance(error, ArchiveDamaged):
+                self.definition = Definition.create(self._archive.slug, resolution=1, retention=0)
+                self.is_unread = True
+            elif self.definition is None:
                 self._tell("it gets no samples until it can be read")
             return
         if self.definition is None:
             logger.info("archive %s takes %s", definition.slug, definition.pattern)
+        elif self.is_unread:
+            pending, self._pending = self._pending, {}
+            rollup.merge(self._pending, glob.select(pending, definition.pattern), definition.resolution)
         elif definition.resolution % self.definition.resolution:
-            self._drop(list(self._pending))  # Another archive has taken its place.
-        self.definition = definition
+            self._drop(list(self._pending))
+            self._replaced = self.definition
+        self.definition, self.is_unread = definition, False
 
     def take(self, cells: Cells, resolution: int) -> Cells:
         """Keep those of `cells`, in buckets of `resolution` seconds, that belong into the archive, and return them.
 
         An archive that has come since they were rolled up, with buckets that theirs do not make up, begins with the
-        next ones.
+        next ones. What was for the archive whose place it has taken is dropped.
         """
-        if self.definition is None or self.definition.resolution % resolution:
+        if self.definition is None:
             return {}
+        replaced, self._replaced = self._replaced, None
+        if self.definition.resolution % resolution:
+            lost = glob.select(cells, replaced.pattern) if replaced else {}
+            self.account.dropped += rollup.count(lost)
+            return lost
         matching: Cells = {}
         if self.definition.enabled:
             matching = glob.select(cells, self.definition.pattern)
@@ -188,7 +209,7 @@ class Keeper:
     def _spill_some(self, resolution: int) -> None:
         cells = rollup.cut(self._pending, spill.RECORD_CELLS)
         try:
-            spill.append(self._archive.path, cells, resolution, wait=self._wait)
+            spill.append(self._archive.path, Batch(cells, resolution, is_selected=not self.is_unread), wait=self._wait)
         except BaseException:
             rollup.merge(self._pending, cells, resolution)
             raise

@@ -43,17 +43,20 @@ EXPIRE_ROWS = 50_000
 class Outcome:
     """What became of the samples of one commit: `stored`, too old (`expired`), or of one name too many.
 
-    `empty` counts those whose value is NaN: there was no measurement, so none is stored and none is lost.
+    `empty` counts those whose value is NaN: there was no measurement, so none is stored and none is lost. `spilled`
+    counts those that wait in a file beside the archive, as that is damaged.
     """
 
     stored: int = 0
     expired: int = 0
     cardinality: int = 0
     empty: int = 0
+    spilled: int = 0
 
     def counts(self) -> dict[str, int]:
-        """Return how many samples came to the archive, by what became of them."""
-        return {"stored": self.stored, "expired": self.expired, "cardinality": self.cardinality}
+        """Return how many samples came to the archive, by what became of them; `spilled` only where there are any."""
+        counts = {"stored": self.stored, "expired": self.expired, "cardinality": self.cardinality}
+        return {**counts, "spilled": self.spilled} if self.spilled else counts
 
 
 class Rules(NamedTuple):

@@ -32,11 +32,15 @@ SPILLED = "spilled "
 
 
 class Delivery(NamedTuple):
-    """A batch by its sender's `key`, with a digest of what is in it and the unix second of its first receipt."""
+    """A batch by its sender's `key`, with a digest of what is in it and the unix second of its first receipt.
+
+    A spilled record has a key of its own, and in `came_by` the delivery that it came by, which counts as come too.
+    """
 
     key: str
     digest: bytes
     second: int
+    came_by: "Delivery | None" = None
 
 
 class Receipt(NamedTuple):
@@ -53,11 +57,18 @@ def find(connection: apsw.Connection, delivery: Delivery) -> Receipt | None:
     """
     row = connection.execute(statements.RECEIPT, (delivery.key,)).fetchone()
     if row is None:
-        return None
+        return _came_by(connection, delivery.came_by)
     digest, second, *counts = row
     if digest != delivery.digest:
         raise reused(delivery)
     return Receipt(second, Outcome(*counts))
+
+
+def _came_by(connection: apsw.Connection, delivery: Delivery | None) -> Receipt | None:
+    try:
+        return find(connection, delivery) if delivery else None
+    except KeyReused:
+        return None  # Its samples were taken under the key before the key was forgotten, and given out again.
 
 
 def reused(delivery: Delivery) -> KeyReused:
@@ -68,7 +79,8 @@ def reused(delivery: Delivery) -> KeyReused:
 def keep(connection: apsw.Connection, delivery: Delivery, outcome: Outcome, *, now: float) -> None:
     """Keep what became of a delivery, within the transaction that commits it, and let go of those past the bounds."""
     counts = (outcome.stored, outcome.expired, outcome.cardinality)
-    connection.execute(statements.NEW_RECEIPT, (delivery.key, delivery.digest, delivery.second, *counts))
+    for each in filter(None, (delivery, delivery.came_by)):
+        connection.execute(statements.NEW_RECEIPT, (each.key, each.digest, each.second, *counts))
     connection.execute(statements.OLD_RECEIPTS, {"kept_from": now - KEPT_S - SPARE_S, "most": KEPT_MAX + SPARE})
 
 

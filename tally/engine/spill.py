@@ -3,13 +3,14 @@
     TALLY_DATA_DIR/<slug>.spill
 
     tally spill 1
-    <checksum> <id> <resolution> <samples> <cells>       a line a record
+    <checksum> <id> <resolution> <samples> <batch>       a line a record
 
     checksum      8 hex digits: CRC-32 of all that follows it in the line, without the LF
     id            32 hex digits, random
     resolution    seconds of the buckets
     samples       how many samples the cells are of
-    cells         JSON: {bucket: {name: [count, sum, min, max]}}
+    batch         JSON: {"cells": {bucket: {name: [count, sum, min, max]}}}, beside it "delivery": [key, digest, second]
+                  where it came under a key, and "selected": false where the archive's pattern is still to be applied
 
 Records are only ever added at the end, each durable before `append` returns. A process that is killed meanwhile leaves
 a line whose checksum is wrong, which nobody was told to be saved. Whoever reads or writes the file holds `flock` on it,
@@ -33,6 +34,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import NamedTuple
 
+from tally.engine import glob
 from tally.engine.archive import Archive
 from tally.engine.aside import sync_directory
 from tally.engine.commit import Outcome, Rules
@@ -53,6 +55,18 @@ LOCK_S = 15.0
 Wait = Callable[[int], bool]
 
 
+class Batch(NamedTuple):
+    """What a record holds: cells in buckets of `resolution` seconds, and the delivery that they came in, if any.
+
+    Where the archive's definition could not be read, so that its pattern was not applied, `is_selected` is false.
+    """
+
+    cells: Cells
+    resolution: int
+    delivery: Delivery | None = None
+    is_selected: bool = True
+
+
 class Record(NamedTuple):
     """A record; without `text` its checksum is wrong, and `samples` are those that it seems to have been of."""
 
@@ -61,11 +75,15 @@ class Record(NamedTuple):
     samples: int
     text: bytes | None
 
-    @property
-    def cells(self) -> Cells:
-        """The cells of a record that has its text."""
-        rows = json.loads(self.text or b"{}")
-        return {int(bucket): {name: tuple(cell) for name, cell in row.items()} for bucket, row in rows.items()}
+    def batch(self) -> Batch:
+        """Return what is in a record that has its text."""
+        told = json.loads(self.text or b"")
+        cells = {
+            int(bucket): {name: tuple(cell) for name, cell in row.items()} for bucket, row in told["cells"].items()
+        }
+        key, digest, second = told.get("delivery") or ("", "", 0)
+        delivery = Delivery(key, bytes.fromhex(digest), second) if key else None
+        return Batch(cells, self.resolution, delivery, told.get("selected", True))
 
 
 class Waiting(NamedTuple):
@@ -87,12 +105,12 @@ def spill_path(path: Path) -> Path:
     return path.with_name(path.name.removesuffix(".db") + SUFFIX)
 
 
-def append(path: Path, cells: Cells, resolution: int, *, wait: Wait | None = None) -> None:
-    """Add a record to the spill file of the archive at `path`: durable when this returns, else not in it.
+def append(path: Path, batch: Batch, *, wait: Wait | None = None) -> None:
+    """Add a record of `batch` to the spill file of the archive at `path`: durable when this returns, else not in it.
 
     :raises ArchiveUnavailable: when it cannot be written, is full, or is locked for longer than `wait` waits.
     """
-    line = _line(cells, resolution)
+    line = _line(batch)
     path = spill_path(path)
     with _told(path, "written"), _locked(path, wait, create=True) as file:
         assert file is not None
@@ -115,23 +133,25 @@ def take_up(archive: Archive, *, now: float, max_names: int = 0, wait: Wait | No
     with _told(path, "taken up"), _locked(path, wait) as file:
         if file is None:
             return
-        resolution = archive.definition().resolution
+        definition = archive.definition()
         known = archive.taken_up()
         for record in _records(file, path):
             if record.text is None:
                 broken.append(record.samples)
-            elif resolution % record.resolution:
+            elif definition.resolution % record.resolution:
                 misfits += record.samples
             else:
                 keys.append(record.key)
                 if record.key not in known:
-                    delivery = Delivery(record.key, b"", int(now))
-                    outcome = archive.merge(record.cells, Rules(now, max_names), delivery=delivery, wait=wait)
+                    batch = record.batch()
+                    cells = batch.cells if batch.is_selected else glob.select(batch.cells, definition.pattern)
+                    delivery = Delivery(record.key, b"", int(now), batch.delivery)
+                    outcome = archive.merge(cells, Rules(now, max_names), delivery=delivery, wait=wait)
                     yield Taken(record.samples, outcome)
         if misfits:
             raise SpillUnusable(
-                f"{path}: {misfits} samples stay in it: their buckets do not make up those of {resolution} s that the "
-                "archive has now; move the file away, or restore the archive that they are of"
+                f"{path}: {misfits} samples stay in it: their buckets do not make up those of {definition.resolution} "
+                "s that the archive has now; move the file away, or restore the archive that they are of"
             )
         path.unlink()
         sync_directory(path.parent)
@@ -212,10 +232,15 @@ def _append(file: FileIO, path: Path, line: bytes) -> None:
         raise
 
 
-def _line(cells: Cells, resolution: int) -> bytes:
-    text = json.dumps(cells, ensure_ascii=False, separators=(",", ":"))
-    told = f"{secrets.token_hex(16)} {resolution} {count(cells)} {text}".encode()
-    return b"%08x %s\n" % (zlib.crc32(told), told)
+def _line(batch: Batch) -> bytes:
+    told: dict[str, object] = {"cells": batch.cells}
+    if batch.delivery:
+        told["delivery"] = [batch.delivery.key, batch.delivery.digest.hex(), batch.delivery.second]
+    if not batch.is_selected:
+        told["selected"] = False
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    line = f"{secrets.token_hex(16)} {batch.resolution} {count(batch.cells)} {text}".encode()
+    return b"%08x %s\n" % (zlib.crc32(line), line)
 
 
 def _read(line: bytes) -> Record:

@@ -40,7 +40,7 @@ UPSERT_BLOCK = f"INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?) {MERGE}"
 NEW_VERSION = "UPDATE meta SET value = random() WHERE key = 'version' RETURNING value"
 RECEIPT = "SELECT digest, second, stored, expired, cardinality FROM deliveries WHERE key = ?"
 NEW_RECEIPT = """
-INSERT INTO deliveries (key, digest, second, stored, expired, cardinality) VALUES (?, ?, ?, ?, ?, ?)
+INSERT OR IGNORE INTO deliveries (key, digest, second, stored, expired, cardinality) VALUES (?, ?, ?, ?, ?, ?)
 """
 # Only those that go are read, and the first that stays; spilled records, of which there are few, stay too.
 _OLD = """

@@ -10,7 +10,8 @@ from unittest.mock import patch
 import pytest
 
 from tally.api.samples import MAX_LINES, REASONS, judge
-from tally.engine import Archive, Catalog
+from tally.engine import Archive, Catalog, damaged
+from tally.engine.spill import spill_path, take_up
 from tally.errors import ArchiveUnavailable, UnknownArchive
 from tests.api.asking import Got, ask, service
 from tests.api.cases import NOT_A_DATABASE, bearer
@@ -464,3 +465,38 @@ def test_a_line_is_as_long_as_a_datagram(length: int) -> None:
     """What no datagram could hold is rejected for its length, whatever it says."""
     lines = judge([b"a 1".ljust(length)], NOW, resolution=1, max_future_s=0)
     assert ([] if length == 65_507 else [(1, "length")]) == lines.rejected
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+@pytest.mark.parametrize("key", ["", "one"])
+def test_samples_for_a_damaged_archive_are_spilled_and_counted_once(
+    catalog: Catalog, tmp_path: Path, is_cut: bool, key: str
+) -> None:
+    """They wait beside it whether its pattern can be read or not, are told, and are taken up once it is restored."""
+    copy = tmp_path / "copy"
+    catalog["index"].backup(copy)
+    if is_cut:
+        with catalog["index"].path.open("r+b") as file:
+            file.truncate(5000)
+    else:
+        damaged.mark(catalog["index"].path, "found by a test")
+    for _ in range(2 if key else 1):
+        got = send(catalog, key=key)
+        assert 200 == got.status
+        assert {**STORED, "stored": 0, "spilled": 2 if is_cut else 1} == got.json["archives"]["index"]
+        assert STORED == got.json["archives"]["daily"]
+        assert 0 == got.json["unmatched"]
+    catalog.restore(copy, "index", replace=True)
+    if key:
+        assert 200 == send(catalog, key=key).status
+    taken = list(take_up(catalog["index"], now=NOW))
+    assert 1 == len(taken)
+    assert {"requests.get.index": 1} == counts(catalog, "index")
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
+
+
+def test_samples_that_cannot_be_spilled_are_an_error(catalog: Catalog) -> None:
+    """Where a damaged archive's samples cannot be kept the answer is no 200."""
+    damaged.mark(catalog["index"].path, "found by a test")
+    spill_path(catalog["index"].path).mkdir()
+    assert 503 == send(catalog).status

@@ -13,7 +13,7 @@ from tally.collector import keeper as module
 from tally.collector.keeper import BUSY_WAIT_S, END_WAIT_S, Keeper, Patience
 from tally.engine import Archive, Catalog, damaged, rollup, spill
 from tally.engine.rollup import Cells
-from tally.engine.spill import Waiting, spill_path, waiting
+from tally.engine.spill import Batch, Waiting, spill_path, waiting
 from tests.collector.test_store import Collecting
 
 NOW = 1_700_000_000
@@ -103,6 +103,40 @@ def test_a_damaged_archive_is_not_written_and_spills(collecting: Collecting) -> 
     assert (3, 5, "") == account(collecting, "taken_up", "stored", "error")
 
 
+def test_an_archive_that_is_damaged_from_the_start_spills_all(tmp_path: Path) -> None:
+    """While its definition cannot be read all samples are spilled; its pattern and buckets hold once it is restored."""
+    catalog = Catalog(tmp_path, clock=lambda: NOW)
+    archive = catalog.create("daily", resolution=10, pattern="a*")
+    catalog.create("coarse", resolution=60, pattern="b")
+    copy = tmp_path / "copy"
+    archive.backup(copy)
+    with archive.path.open("r+b") as file:
+        file.truncate(5000)
+    collecting = Collecting(tmp_path)
+    collecting.begin()
+    collecting.flush("a1 1", f"a1 1 {NOW - 1}", "b 1")
+    assert (3, 0) == account(collecting, "spilled", "pending")
+    catalog.restore(copy, "daily", replace=True)
+    collecting.flush("a1 1")
+    collecting.flush("a1 1")
+    assert {NOW - 10: 1, NOW: 3} == archive.aggregate("count")
+    assert {"b": 1} == collecting.counts("coarse")
+
+
+def test_what_came_for_an_archive_before_another_one_took_its_place_is_counted(collecting: Collecting) -> None:
+    """Samples of buckets that do not make up those of the new archive are dropped; later ones go into it."""
+    other = Catalog(collecting.catalog.directory / "other").create("daily", resolution=7)
+    batch = collecting.rollup
+    batch.add([b"a 1\na 1"], NOW)
+    other.path.rename(collecting.catalog["daily"].path)
+    collecting.store.flush(batch, NOW)
+    assert {} == batch.rejected
+    assert (2, 0) == account(collecting, "dropped", "stored")
+    collecting.begin()
+    collecting.flush("a 1")
+    assert {"a": 1} == collecting.counts("daily")
+
+
 def test_what_can_be_neither_written_nor_spilled_is_kept_and_given_up_at_the_end(collecting: Collecting) -> None:
     """It waits in memory; at the end it is counted as dropped, with both reasons."""
     archive = collecting.catalog["daily"]
@@ -134,7 +168,7 @@ def test_a_part_of_what_waits_is_spilled_where_there_is_space_for_no_more(
 ) -> None:
     """Each record counts by itself: what did not fit is kept, and nothing is both kept and spilled."""
     monkeypatch.setattr(spill, "RECORD_CELLS", 2)
-    monkeypatch.setattr(spill, "SPILL_MAX_BYTES", 250)
+    monkeypatch.setattr(spill, "SPILL_MAX_BYTES", 300)
     with locked(collecting.catalog["daily"]):
         collecting.flush(*[f"name{number} 1" for number in range(7)])
     spilled, pending = account(collecting, "spilled", "pending")
@@ -151,7 +185,7 @@ def test_a_spill_that_does_not_fit_is_told_once_and_stays(
 ) -> None:
     """When another archive has come, what it cannot take stays in the file, and the books and the log tell."""
     archive = collecting.catalog["daily"]
-    spill.append(archive.path, {NOW: {"a": CELL}}, 7)
+    spill.append(archive.path, Batch({NOW: {"a": CELL}}, 7))
     for _ in range(3):
         collecting.flush("b 1")
     assert {"b": 3} == collecting.counts("daily")
@@ -165,7 +199,7 @@ def test_a_spill_that_does_not_fit_is_told_once_and_stays(
 def test_a_torn_record_is_counted_as_dropped(collecting: Collecting, caplog: pytest.LogCaptureFixture) -> None:
     """What a killed collector had begun to spill is told with its number."""
     archive = collecting.catalog["daily"]
-    spill.append(archive.path, {NOW: {"a": CELL, "b": CELL}}, 10)
+    spill.append(archive.path, Batch({NOW: {"a": CELL, "b": CELL}}, 10))
     path = spill_path(archive.path)
     path.write_bytes(path.read_bytes()[:-3])
     collecting.flush()
