@@ -157,6 +157,13 @@ def survive(session: nox.Session) -> None:
     session.run("pytest", "-s", *(session.posargs or ["tests/survive"]), env={"SURVIVE": "full"})
 
 
+@nox.session(python=FOUND[OLDEST])
+def fast(session: nox.Session) -> None:
+    """Connections end as they should under uvloop and httptools too, which the extra `fast` brings."""
+    session.install("-e", ".[fast]", *nox.project.dependency_groups(PROJECT, "test"))
+    session.run("pytest", "tests/api/test_connection.py", "tests/cli/test_server.py", *session.posargs)
+
+
 @nox.session(default=False)
 def collectd(session: nox.Session) -> None:
     """What collectd's write_graphite sends is what arrives; collectd has to be installed."""

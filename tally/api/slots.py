@@ -4,8 +4,13 @@ A slot is held while a query runs, and not while its answer waits for a client. 
 with its read transaction open, and its slot goes to the request that has waited longest for one. RESTING answers may
 rest at a time. When one more does, the one that has rested longest is cut, so clients that do not read hold neither
 slots nor more files than that, however many they are.
+
+There are BESIDE more slots than processors at first. More threads of queries would keep the event loop, which accepts
+requests and receives samples, from running. While others wait and none is given away for LONG_S, one after the other is
+added, up to SLOTS, so that long queries do not hold short ones up.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -14,14 +19,20 @@ import anyio
 from tally.errors import QueryTimeout
 
 SLOTS, WAITING, RESTING = 16, 64, 64
+BESIDE, LONG_S = 2, 0.05
 
 
 class Slots:
-    """A number of slots, and who holds them, waits for one, or rests."""
+    """At most `count` slots, `few` of them at first; who waits for one, and who rests."""
 
-    def __init__(self, count: int = SLOTS, *, waiting: int = WAITING, resting: int = RESTING) -> None:
+    def __init__(
+        self, count: int = SLOTS, *, few: int | None = None, waiting: int = WAITING, resting: int = RESTING
+    ) -> None:
         self.count = count
-        self._free = anyio.CapacityLimiter(count)
+        self._few = min(count, few or (os.cpu_count() or 1) + BESIDE)
+        self._free = anyio.CapacityLimiter(self._few)
+        # How often a slot was given away or added.
+        self._changes = 0
         self._waiting_most = waiting
         self._waiting = 0
         self._resting_most = resting
@@ -41,6 +52,30 @@ class Slots:
             self._waiting -= 1
         return None if wait.cancelled_caught else slot
 
+    async def _acquire(self, slot: "Slot") -> None:
+        try:
+            self._free.acquire_on_behalf_of_nowait(slot)
+        except anyio.WouldBlock:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._add_while_stuck)
+                await self._free.acquire_on_behalf_of(slot)
+                tasks.cancel_scope.cancel()
+
+    async def _add_while_stuck(self) -> None:
+        """Add a slot whenever none was given away for LONG_S, as far as there may be more."""
+        while True:
+            seen = self._changes
+            await anyio.sleep(LONG_S)
+            if seen == self._changes and self._free.total_tokens < self.count:
+                self._changes += 1
+                self._free.total_tokens += 1
+
+    def _release(self, slot: "Slot", *, was_long: bool) -> None:
+        self._changes += 1
+        if was_long and self._free.total_tokens > self._few:
+            self._free.total_tokens -= 1
+        self._free.release_on_behalf_of(slot)
+
     def _rest(self, slot: "Slot", scope: anyio.CancelScope) -> None:
         self._resting[slot] = scope
         if len(self._resting) > self._resting_most:
@@ -53,17 +88,19 @@ class Slot:
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        self._is_held = False
+        # When it was taken, while it is held.
+        self._taken_at: float | None = None
 
     async def _take(self) -> None:
-        await self._slots._free.acquire_on_behalf_of(self)
-        self._is_held = True
+        await self._slots._acquire(self)
+        self._taken_at = anyio.current_time()
 
     def release(self) -> None:
         """Give the slot away; where it is not held, do nothing."""
-        if self._is_held:
-            self._is_held = False
-            self._slots._free.release_on_behalf_of(self)
+        if self._taken_at is not None:
+            was_long = anyio.current_time() - self._taken_at > LONG_S
+            self._taken_at = None
+            self._slots._release(self, was_long=was_long)
 
     @asynccontextmanager
     async def resting(self, *, is_cut: bool = True) -> AsyncIterator[None]:

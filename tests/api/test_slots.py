@@ -3,7 +3,7 @@
 import anyio
 import pytest
 
-from tally.api.slots import Slot, Slots
+from tally.api.slots import LONG_S, Slot, Slots
 from tally.errors import QueryTimeout
 
 pytestmark = pytest.mark.anyio
@@ -157,3 +157,39 @@ async def test_an_answer_that_is_cut_while_it_waits_for_a_slot_keeps_none() -> N
             held.release()
         assert [first] == cut
         (await taken(slots)).release()
+
+
+async def test_long_work_does_not_hold_short_work_up() -> None:
+    """While a slot is waited for and none is given away another one is added, up to the bound, and taken away again."""
+    slots = Slots(3, few=1)
+    with anyio.fail_after(LIMIT_S):
+        began = anyio.current_time()
+        long = [await taken(slots) for _ in range(3)]
+        assert 2 * LONG_S <= anyio.current_time() - began
+        assert await slots.take(4 * LONG_S) is None
+        await anyio.sleep(2 * LONG_S)
+        for slot in long:
+            slot.release()
+        held = await taken(slots)
+        assert await slots.take(LONG_S / 2) is None
+        held.release()
+
+
+async def test_short_work_gets_no_more_slots() -> None:
+    """While slots are given away again and again there are no more of them than at first, however many wait."""
+    slots, at_once, most = Slots(16, few=2), 0, 0
+
+    async def work() -> None:
+        nonlocal at_once, most
+        slot = await taken(slots)
+        at_once += 1
+        most = max(most, at_once)
+        await anyio.sleep(LONG_S / 10)
+        at_once -= 1
+        slot.release()
+
+    with anyio.fail_after(LIMIT_S):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(60):
+                tasks.start_soon(work)
+    assert 2 <= most < 8  # A busy machine may make short work long.
