@@ -23,6 +23,7 @@ LAYERS = (
     {"errors", "conversion"},
     {"wire"},
     {"statsd"},
+    {"grammar"},
     {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},
     {"graphite"},
     {"collector", "api", "direct"},
