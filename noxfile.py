@@ -23,7 +23,7 @@ READING = ("tests/tidy", "tests/docs")
 BROWSER = "tests/browser"
 # Most tests wait for a process, a socket or the disk most of their time.
 PARALLEL = ("--numprocesses=auto", "--dist=worksteal")
-SLOW = ("tests/survive", "tests/bench", "tests/clients")
+SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 MINORS = range(11, 20)
 # Each Django that the integration is for, with the Pythons (3.MINOR) that it runs on.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
@@ -119,7 +119,7 @@ def tests(session: nox.Session) -> None:
     """What tally does is what it promises; `nox -s tests -- tests/engine -k seal` runs a part, without coverage.
 
     The oldest Python and the newest run those of the integration with the newest Django for them, and the oldest alone
-    the simulations, the bench's own tests and those with other programs' clients.
+    the simulations, the forks, the bench's own tests and those with other programs' clients.
     """
     install(session, "test", *(["django"] if session.python in (FOUND[OLDEST], FOUND[NEWEST]) else []))
     elsewhere = (*READING, BROWSER, *(() if session.python == FOUND[OLDEST] else SLOW))
@@ -154,7 +154,7 @@ def django(session: nox.Session, django: str) -> None:
 def survive(session: nox.Session) -> None:
     """The simulations of what can happen to an archive go all the way; one of them mounts a small disk, as root."""
     install(session, "test")
-    session.run("pytest", "-s", *(session.posargs or ["tests/survive"]), env={"SURVIVE": "full"})
+    session.run("pytest", "-s", *(session.posargs or ["tests/survive", "tests/fork"]), env={"SURVIVE": "full"})
 
 
 @nox.session(python=FOUND[OLDEST])

@@ -5,10 +5,13 @@
     tally.tally(["jobs.done", ("jobs.seconds", 0.25), ("jobs.seconds", 0.5, 1700000001)])
 
 `encoder` makes datagrams of a call, `destination` sends them, and `direct` stores them where there is no collector. All
-are imported when they are first needed, so that `import tally` costs next to nothing.
+are imported when they are first needed, so that `import tally` costs next to nothing. Another thread's fork waits for
+these imports, since a child could never finish one.
 """
 
 from functools import lru_cache
+
+from tally import forks
 
 # As `typing` has it, without the milliseconds that importing it takes.
 TYPE_CHECKING = False
@@ -41,7 +44,8 @@ def tally(
     :raises InvalidSample: when a name, value, timestamp or item is not valid; then nothing is sent.
     :raises InvalidSetting: when `host` or `port` cannot be one, or a setting is malformed.
     """
-    _client(host, port).tally(data, value, timestamp)
+    client = _client() if host is None and port is None else _client(host, port)
+    client.tally(data, value, timestamp)
 
 
 def timer(name: str) -> "Timer":
@@ -49,9 +53,7 @@ def timer(name: str) -> "Timer":
 
     :raises InvalidSample: when `name` is not valid.
     """
-    from tally.stopwatch import Timer
-
-    return Timer(name, tally)
+    return _stopwatch()(name, tally)
 
 
 def archives() -> "list[Archive]":
@@ -59,8 +61,8 @@ def archives() -> "list[Archive]":
 
     :raises InvalidSetting: when a setting is malformed.
     """
-    from tally.direct import enabled
-
+    with forks.Postponed():
+        from tally.direct import enabled
     return enabled(current().data_dir)
 
 
@@ -79,8 +81,8 @@ def current() -> "Settings":
 
     :raises InvalidSetting: when one is malformed.
     """
-    from tally.settings import Settings
-
+    with forks.Postponed():
+        from tally.settings import Settings
     return _settings or Settings.load()
 
 
@@ -94,8 +96,8 @@ class Client:
     """
 
     def __init__(self, host: "str | None" = None, port: "int | None" = None, prefix: "str | None" = None) -> None:
-        from tally.settings import parsed
-
+        with forks.Postponed():
+            from tally.settings import parsed
         self._given = parsed(host=host, port=port, prefix=prefix)
         self._parts: tuple[Encode, Send] | None = None
 
@@ -119,21 +121,27 @@ class Client:
 
         :raises InvalidSample: when `name` is not valid.
         """
-        from tally.stopwatch import Timer
-
-        return Timer(name, self.tally)
+        return _stopwatch()(name, self.tally)
 
     def _open(self) -> "tuple[Encode, Send]":
-        from dataclasses import replace
+        with forks.Postponed():
+            from dataclasses import replace
 
-        from tally.encoder import Encoder
+            from tally.encoder import Encoder
 
-        settings = replace(current(), **self._given)
-        self._parts = (Encoder(settings.prefix).datagrams, _sender(settings))
+            settings = replace(current(), **self._given)
+            self._parts = (Encoder(settings.prefix).datagrams, _sender(settings))
         return self._parts
 
 
 _client = lru_cache(CLIENTS)(Client)
+
+
+@lru_cache(1)
+def _stopwatch() -> "type[Timer]":
+    with forks.Postponed():
+        from tally.stopwatch import Timer
+    return Timer
 
 
 def _sender(settings: "Settings") -> "Send":

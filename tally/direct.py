@@ -4,14 +4,13 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from threading import Lock
 from time import monotonic, time
 
+from tally import forks
 from tally.engine import Archive, Catalog
 from tally.errors import TallyError
-from tally.grammar import parse_line
 from tally.settings import Settings
-from tally.wire import Reason, Sample, lines
+from tally.wire import Reason, lines, parse_line
 
 logger = logging.getLogger("tally.client")
 
@@ -32,14 +31,20 @@ class Recorder:
         self._catalog = Catalog(settings.data_dir, clock=clock)
         self._quiet_until = 0.0
         self._refused: Counter[str] = Counter()
-        self._lock = Lock()
+        self._lock = forks.lock()
+        forks.join(self)
+
+    def after_fork(self) -> None:
+        """Leave it to the parent to tell what was refused until now."""
+        self._quiet_until = 0.0
+        self._refused = Counter()
 
     def record(self, datagrams: Iterable[bytes]) -> None:
         """Store the lines of all datagrams, one transaction an archive."""
         now = int(self._clock())
         found = [parse_line(line, now, self._settings.max_future) for each in datagrams for line in lines(each)]
-        samples = [sample for sample in found if isinstance(sample, Sample)]
-        refused = Counter({"more than TALLY_MAX_FUTURE ahead of the clock": found.count(Reason.FUTURE)})
+        samples = [sample for sample in found if not isinstance(sample, Reason)]
+        refused = Counter({"more than TALLY_MAX_FUTURE ahead of the clock": len(found) - len(samples)})
         errors: list[TallyError] = []
         try:
             stored = self._catalog.distribute(samples, max_names=self._settings.max_names)

@@ -78,7 +78,7 @@ class ArchiveDamaged(NotAnArchive):
 
 
 class ArchiveUnavailable(TallyError):
-    """Raised when an archive cannot be read or written now: locked, read-only, or the disk is full."""
+    """Raised when an archive cannot be read or written now: locked, read-only, the disk full, or the process forked."""
 
 
 class SpillUnusable(ArchiveUnavailable):

@@ -6,6 +6,7 @@ from functools import partial, wraps
 from time import perf_counter
 from typing import Any, TypeVar, cast
 
+from tally import forks
 from tally.wire import check_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -71,7 +72,8 @@ def timed(function: Function, name: str, send: Send) -> Function:
 
 
 def _wrappers() -> "Iterable[tuple[Callable[[object], bool], Callable[..., Any]]]":
-    from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
+    with forks.Postponed():
+        from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 
     return (
         (iscoroutinefunction, _coroutine),

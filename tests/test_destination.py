@@ -274,6 +274,42 @@ if child:
 """
 
 
+FORK_IN_C = FORK.replace("os.fork()", "ctypes.PyDLL(None).fork()").replace("import os", "import ctypes, os")
+
+# On systems that cannot mark a socket.
+UNMARKED = """
+import os, socket, sys
+from tally import destination
+if sys.argv[2] == "constant":
+    destination.SET_MARK, destination.READ_MARK = None, destination.fcntl.F_GETFD
+else:
+    destination.SET_MARK = destination.READ_MARK = 10**6
+port = int(sys.argv[1])
+target = destination.Destination("127.0.0.1", port)
+target.send([b"a 1"])
+os.closerange(3, 100)
+with socket.socket(type=socket.SOCK_DGRAM) as other:
+    other.connect(("127.0.0.1", port))
+    target.send([b"b 1"])
+    other.send(b"c 1")
+del target
+"""
+
+# The number of a socket that is forgotten is another's by now.
+FORGOTTEN = """
+import os, socket, sys
+from tally.destination import Destination
+port = int(sys.argv[1])
+target = Destination("127.0.0.1", port)
+target.send([b"a 1"])
+os.closerange(3, 100)
+with socket.socket(type=socket.SOCK_DGRAM) as other:
+    other.connect(("127.0.0.1", port))
+    del target
+    other.send(b"b 1")
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
@@ -282,8 +318,10 @@ if child:
         (NO_FILES, [b"a 1"]),
         (FORK, [b"before 1", b"child 1", b"parent 1"]),
         (FORK_IN_LOOKUP, [b"before 1", b"child 1", b"parent 1"]),
+        (FORK_IN_C, [b"before 1", b"child 1", b"parent 1"]),
+        (FORGOTTEN, [b"a 1", b"b 1"]),
     ],
-    ids=["short", "cycle", "no files", "fork", "fork in lookup"],
+    ids=["short", "cycle", "no files", "fork", "fork in lookup", "fork in C", "forgotten"],
 )
 def test_processes_end_with_everything_sent(here: Receiver, script: str, expected: list[bytes]) -> None:
     """Scripts that end at once, run short of files or fork send each datagram once, and warn of nothing."""
@@ -291,6 +329,22 @@ def test_processes_end_with_everything_sent(here: Receiver, script: str, expecte
 
     assert expected == sorted(here.lines(len(expected)))
     assert here.nothing()
+
+
+@pytest.mark.parametrize("how", ["constant", "kernel"])
+def test_a_system_without_marks(here: Receiver, how: str) -> None:
+    """Where a socket cannot be marked, its number is known by what stands behind it."""
+    run(UNMARKED, here.port, how)
+
+    assert [b"a 1", b"b 1", b"c 1"] == here.lines(3)
+
+
+def test_a_child_has_a_socket_of_its_own(here: Receiver) -> None:
+    """What a child closes, or sends, goes through another socket than its parent's."""
+    script = FORK.replace("child = os", "own = target._route[0].getsockname()[1]; child = os")
+    run(script + "\nassert (target._route[0].getsockname()[1] == own) == bool(child)\n", here.port)
+
+    assert [b"before 1", b"child 1", b"parent 1"] == sorted(here.lines(3))
 
 
 def test_threads_share_a_destination(here: Receiver) -> None:

@@ -8,9 +8,9 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 
+from tally import forks
 from tally.api.outcomes import Outcomes
 from tally.api.posted import Posted
 from tally.engine.archive import Archive
@@ -52,8 +52,6 @@ METRICS = (
     Metric("tally_lines_accepted_total", "counter", "lines that were taken as samples", ("collector",)),
     Metric("tally_lines_rejected_total", "counter", "lines that were not taken, by reason; as `unmatched` samples of "
            "lines that were", ("collector", "reason"), "all"),
-    Metric("tally_lines_empty_total", "counter", "lines that hold no measurement, with `nan` for a value",
-           ("collector",)),
     Metric("tally_samples_total", "counter", "samples that came to an archive, by outcome: `stored`, `expired`, "
            "`cardinality`, `dropped`, `spilled`; `taken_up` came back and count again", (*_OF_ARCHIVE, "outcome"),
            "`expired`, `cardinality`, `dropped`"),
@@ -79,7 +77,7 @@ METRICS = (
     Metric("tally_queries_total", "counter", "questions about data that this process was asked, by outcome",
            ("outcome",)),
     Metric("tally_posted_lines_total", "counter", "lines that `POST /samples/` brought this process, by outcome: "
-           "`accepted`, `empty`, or the reason why not; as `unmatched` samples of those", ("outcome",)),
+           "`accepted`, or the reason why not; as `unmatched` samples of those", ("outcome",)),
     Metric("tally_posted_samples_total", "counter", "samples that `POST /samples/` brought to an archive, by outcome: "
            "`stored`, `expired`, `cardinality`, `spilled`", ("archive", "outcome"), "`expired`, `cardinality`"),
 )  # fmt: skip
@@ -105,11 +103,12 @@ class Metrics:
         self.posted = Posted()
         self._outcomes = outcomes
         self._counts: dict[str, Count] = {}
-        self._lock = Lock()
+        self._lock = forks.lock()
 
     def text(self, catalog: Catalog, now: float) -> bytes:
         """Return all metrics as Prometheus reads them."""
-        from prometheus_client import CollectorRegistry, generate_latest  # It takes as long to import as all of tally.
+        with forks.Postponed():  # It takes as long to import as all of tally.
+            from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Values([*self._values(catalog, now)]))
@@ -184,7 +183,6 @@ _NUMBERS = (
     ("tally_receive_buffer_bytes", "receive_buffer"),
     ("tally_receive_queue_bytes", "receive_queue"),
     ("tally_lines_accepted_total", "accepted"),
-    ("tally_lines_empty_total", "empty"),
     ("tally_flushes_total", "flushes"),
     ("tally_flush_seconds_total", "flush_seconds_total"),
     ("tally_flush_last_seconds", "flush_seconds"),
@@ -215,8 +213,8 @@ class _Values:
 
     def collect(self) -> Iterator[Any]:
         """Yield a family a metric."""
-        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
-
+        with forks.Postponed():
+            from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
         for metric in METRICS:
             kind = CounterMetricFamily if metric.kind == "counter" else GaugeMetricFamily
             family = kind(metric.name, metric.meaning, labels=metric.labels)

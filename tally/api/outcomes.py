@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import StrEnum
-from threading import Lock
 
+from tally import forks
 from tally.api.message import Reply
 from tally.api.problems import Problem, problem
 from tally.errors import QueryTimeout
@@ -48,7 +48,7 @@ class Outcomes:
 
     def __init__(self) -> None:
         self._counts: Counter[Outcome] = Counter(dict.fromkeys(Outcome, 0))
-        self._lock = Lock()
+        self._lock = forks.lock()
 
     def count(self, outcome: Outcome) -> None:
         """Count a question."""
@@ -68,7 +68,7 @@ class Watched:
         self._chunks = iter(reply.chunks)
         self._close = reply.close
         self._count = count
-        self._lock = Lock()
+        self._lock = forks.lock()
         self._ended = False
 
     def __iter__(self) -> Iterator[bytes]:

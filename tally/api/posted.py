@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from threading import Lock
 
+from tally import forks
 from tally.engine.commit import Outcome
 
 ACCEPTED = "accepted"
@@ -15,7 +15,7 @@ class Posted:
     def __init__(self) -> None:
         self._lines: Counter[str] = Counter()
         self._samples: Counter[tuple[str, str]] = Counter()
-        self._lock = Lock()
+        self._lock = forks.lock()
 
     def count(self, lines: Counter[str], outcomes: Mapping[str, Outcome]) -> None:
         """Count the lines of a body, and by slug what became of their samples."""

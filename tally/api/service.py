@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain
-from threading import Lock
 from urllib.parse import quote
 
+from tally import forks
 from tally.api import access
 from tally.api.message import MAX_BODY_BYTES, MAX_URL_CHARACTERS, Reply, Request, content_length, empty
 from tally.api.metrics import Metrics
@@ -143,7 +143,7 @@ class Work:
         self._request = request
         self._reply: Reply | None = None
         self._is_stopped = False
-        self._running = Lock()
+        self._running = forks.lock()
 
     def run(self) -> Reply:
         """Return the reply, its query begun; the caller closes it. Never raises, as `Service.handle`."""

@@ -16,8 +16,10 @@ from weakref import ref
 
 import apsw
 
+from tally import forks
 from tally.engine import digits, failure, schema, sql, statements
 from tally.engine.aside import beside
+from tally.engine.connection import Connection, check, is_lost
 from tally.engine.damaged import Noted
 from tally.engine.marks import Marks
 from tally.engine.question import Question
@@ -57,7 +59,7 @@ class Answer:
         self._question = question
         self._noted = noted
         self._limit = _Limit(timeout_s)
-        self._query = _Query(schema.connect(path), self._limit)
+        self._query = _Query(schema.connect(path, is_long=True), self._limit)
         try:
             with failure.translated(path):
                 plan = self._query.begin(question)
@@ -79,8 +81,10 @@ class Answer:
         """Return the next chunk; after `close` there is none.
 
         :raises QueryTimeout: when the time is over, or `close` came meanwhile.
-        :raises NotAnArchive, ArchiveUnavailable: when the file cannot be read on.
+        :raises NotAnArchive, ArchiveUnavailable: when the file cannot be read on, and in a process that was forked
+            while the answer was open.
         """
+        self._query.check_process()
         with self._noted():
             chunk = self._next()
         if chunk is None:
@@ -138,9 +142,12 @@ class _Limit:
 
 
 class _Query:
-    """A connection that one thread reads from and any thread closes."""
+    """A connection that one thread reads from and any thread closes.
 
-    def __init__(self, connection: apsw.Connection, limit: _Limit) -> None:
+    In the child of a fork it is left alone, and so is its lock, which a thread of the parent may have held.
+    """
+
+    def __init__(self, connection: Connection, limit: _Limit) -> None:
         self._connection = connection
         self._limit = limit
         self._lock = threading.Lock()
@@ -177,9 +184,12 @@ class _Query:
         cursor = None
         most = 1 if statement.is_packed else BATCH_ROWS
         while True:
+            self.check_process()
             with self._lock:
                 self._limit.check()
-                cursor = cursor or self._connection.execute(statement.text, statement.bindings)
+                if cursor is None:
+                    cursor = self._connection.execute(statement.text, statement.bindings)
+                    self._connection.note(cursor)
                 batch = list(islice(cursor, most))
                 self._read_at = time.monotonic()
             if not batch:
@@ -207,10 +217,17 @@ class _Query:
         finally:
             self._lock.release()
 
+    def check_process(self) -> None:
+        """Raise ArchiveUnavailable in a process that was forked while the connection was open."""
+        forks.look()
+        check(self._connection)
+
     def close(self) -> None:
-        self._closed.set()
-        with self._lock:
-            schema.close(self._connection)
+        forks.look()
+        if not is_lost(self._connection):
+            self._closed.set()
+            with self._lock:
+                schema.close(self._connection)
 
 
 def _let_go(query: "ref[_Query]", closed: threading.Event) -> None:

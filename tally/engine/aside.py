@@ -22,15 +22,19 @@ SIDE_FILES = ("-wal", "-shm", "-journal")
 def aside(path: Path) -> Iterator[Path]:
     """Give a new, empty file beside `path`, and remove it in the end with what SQLite keeps beside it.
 
+    Where the process is forked meanwhile, the file is the parent's.
+
     :raises OSError: when it cannot be made.
     """
     _sweep(path)
+    maker = os.getpid()
     built = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     os.close(os.open(built, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         yield built
     finally:
-        remove(built)
+        if os.getpid() == maker:
+            remove(built)
 
 
 def publish(built: Path, path: Path, *, replace: bool = False) -> None:

@@ -12,14 +12,16 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import closing, nullcontext
+from io import FileIO
 from pathlib import Path
-from typing import BinaryIO
 
 import apsw
 
+from tally import forks
 from tally.engine import failure, schema
 from tally.engine.aside import aside, beside, publish
 from tally.engine.check import CHECK_STEPS
+from tally.engine.connection import Connection, check, is_lost, leave
 from tally.engine.damaged import Noted
 from tally.errors import ArchiveExists, ArchiveUnavailable
 
@@ -77,14 +79,14 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`.
     """
-    with schema.opened(source) as origin:
+    with schema.opened(source, is_long=True) as origin:
         origin.execute("BEGIN")
         schema.read_definition(origin, source)
         check_space(told_as, size_bytes(origin))
         report = reporter(origin, progress)
-        with failure.translated(told_as), closing(apsw.Connection(str(built))) as target:
+        with failure.translated(told_as), closing(Connection(str(built), is_long=True)) as target:
             copy_pages(origin, target, report)
-    with failure.translated(told_as), closing(apsw.Connection(str(built))) as target:
+    with failure.translated(told_as), closing(Connection(str(built), is_long=True)) as target:
         target.set_progress_handler(lambda: report(1), CHECK_STEPS)
         target.pragma("journal_mode", "delete")
         with failure.translated(source):
@@ -123,10 +125,16 @@ def reporter(origin: apsw.Connection, progress: Progress | None) -> Callable[[fl
 
 def copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callable[[float], bool]) -> None:
     """Copy all pages from one connection to the other, in one transaction of either, and report how far it is."""
-    with target.backup("main", origin, "main") as work:
+    work = target.backup("main", origin, "main")
+    try:
         while not work.done:
             work.step(STEP_PAGES)
             report(1 - work.remaining / max(1, work.page_count))
+            check(target)
+    except BaseException:
+        leave(work) if is_lost(target) else work.close(True)
+        raise
+    work.close()
 
 
 class Download:
@@ -140,9 +148,17 @@ class Download:
         self._path = path
         self._noted = noted
         self._lock = threading.Lock()
+        self._is_inherited = False
         self._is_closed = False
         self._turn: int | None = None
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
+        forks.join(self)
+
+    def after_fork(self) -> None:
+        """Leave the download to the parent, which reads from the same place of the same file."""
+        self._is_inherited = True
+        self._lock = threading.Lock()
+        self._let_go()
 
     def __iter__(self) -> "Download":
         return self
@@ -150,8 +166,11 @@ class Download:
     def __next__(self) -> bytes:
         """Return the next chunk; after `close` there is none.
 
-        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`, and when another download is under way.
+        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`, when another download is under way, and
+            in a process that was forked since this one began.
         """
+        if self._is_inherited:
+            raise ArchiveUnavailable(f"{self._path}: the download was begun by the parent of this process")
         chunk = self._read()
         if not chunk:
             self.close()
@@ -177,7 +196,7 @@ class Download:
         with aside(self._path) as built:
             with self._noted():
                 copy(self._path, built, told_as=self._path, progress=self._check)
-            self._file = built.open("rb")
+            self._file = FileIO(built)
 
     def _check(self, _done: int, _total: int) -> None:
         if self._is_closed:
@@ -187,11 +206,16 @@ class Download:
         """Stop copying, and give the space back; further calls do nothing."""
         self._is_closed = True
         with self._lock:
-            if self._file is not None:
-                self._file.close()
             if self._turn is not None:
-                os.close(self._turn)
-                self._turn = None
+                fcntl.flock(self._turn, fcntl.LOCK_UN)  # A child that was forked meanwhile may have it open still.
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._turn is not None:
+            os.close(self._turn)
+            self._turn = None
 
 
 class _Closed(Exception):

@@ -53,7 +53,7 @@ def check(path: Path, now: float, *, noted: Noted = nullcontext) -> Checkup:
     found: tuple[str, ...] = ()
     contents = None
     try:
-        with noted(), schema.opened(path) as connection:
+        with noted(), schema.opened(path, is_long=True) as connection:
             # Python is asked now and then, so that the user's interruption is heard.
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")

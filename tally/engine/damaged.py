@@ -19,6 +19,7 @@ from typing import Any
 import apsw
 
 from tally.engine.aside import aside, publish
+from tally.engine.connection import Opening
 from tally.errors import ArchiveDamaged
 
 logger = logging.getLogger("tally.engine")
@@ -107,7 +108,7 @@ def header(path: Path) -> bytes:
     """
     flags = [apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB, 0]
     try:
-        with closing(_File("", os.path.realpath(path), flags)) as file:
+        with Opening(), closing(_File("", os.path.realpath(path), flags)) as file:
             return file.xRead(min(HEADER_BYTES, file.xFileSize()), 0)
     except apsw.Error:
         return b""

@@ -12,6 +12,7 @@ from pathlib import Path
 import apsw
 
 from tally.engine import damaged, ddl, statements
+from tally.engine.connection import Connection
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, QueryTimeout
 
 # Where the header of an SQLite file has it: https://www.sqlite.org/fileformat.html#application_id
@@ -117,7 +118,7 @@ def _connection(path: Path) -> apsw.Connection:
     """Open a file to read; for writing where that may be, so that what SQLite keeps beside it is tidied away."""
     may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     flags = apsw.SQLITE_OPEN_READWRITE if may_write else apsw.SQLITE_OPEN_READONLY
-    return apsw.Connection(os.path.realpath(path), flags=flags)
+    return Connection(os.path.realpath(path), flags)
 
 
 def _line(error: Exception) -> str:

@@ -25,6 +25,7 @@ import apsw
 
 from tally.engine import ddl, schema, statements
 from tally.engine.aside import aside, publish
+from tally.engine.connection import Connection
 from tally.engine.delivery import KEPT_MAX, KEPT_S, Delivery, reused
 from tally.engine.failure import integrity, translated
 from tally.errors import ArchiveUnavailable, NotAnArchive
@@ -122,7 +123,7 @@ class Ledger:
 
 
 def _build(path: Path) -> None:
-    connection = apsw.Connection(str(path))
+    connection = Connection(str(path))
     try:
         with schema.transaction(connection):
             connection.pragma("application_id", APPLICATION_ID)

@@ -50,7 +50,10 @@ def _replace(source: Path, target: Path, progress: Progress | None) -> None:
 
 
 def _write(source: Path, target: Path, progress: Progress | None) -> None:
-    with schema.opened(source) as origin, schema.opened(target, write=True) as archive:
+    with (
+        schema.opened(source, is_long=True) as origin,
+        schema.opened(target, write=True, is_long=True) as archive,
+    ):
         if source.samefile(target):
             raise ArchiveExists(f"{source} is the archive itself: give a copy")
         origin.execute("BEGIN")

@@ -5,8 +5,6 @@ So a step is not believed at once: until it has lasted for BELIEVE_S, buckets ar
 shows and what it would show without the step. Samples belong to the second that the clock shows, whatever that is.
 """
 
-from threading import Lock
-
 STEP_S = 600.0
 BELIEVE_S = 86_400.0
 
@@ -15,26 +13,20 @@ class Retention:
     """Judges a clock by a second one that never steps, such as `time.monotonic`. Safe to use from several threads."""
 
     def __init__(self) -> None:
-        self._lock = Lock()
-        self._offset: float | None = None
-        self._doubted_since: float | None = None
+        # What the clock is ahead of the steady one, and since when that is doubted: one value, so that no thread sees
+        # the one without the other.
+        self._state: tuple[float | None, float | None] = (None, None)
 
     def now(self, shown: float, steady: float) -> float:
         """Return the time by which buckets are kept when the clock shows `shown` unix seconds; `steady` is in seconds.
 
         A clock that differs by up to STEP_S from what it should show is believed, as is the first time it is looked at.
         """
-        with self._lock:
-            return self._judged(shown, steady)
-
-    def _judged(self, shown: float, steady: float) -> float:
+        believed, doubted_since = self._state
         offset = shown - steady
-        if self._offset is None or abs(offset - self._offset) <= STEP_S:
-            self._offset, self._doubted_since = offset, None
+        doubted_since = steady if doubted_since is None else doubted_since
+        if believed is None or abs(offset - believed) <= STEP_S or steady - doubted_since >= BELIEVE_S:
+            self._state = (offset, None)
             return shown
-        if self._doubted_since is None:
-            self._doubted_since = steady
-        if steady - self._doubted_since >= BELIEVE_S:
-            self._offset, self._doubted_since = offset, None
-            return shown
-        return min(shown, steady + self._offset)
+        self._state = (believed, doubted_since)
+        return min(shown, steady + believed)

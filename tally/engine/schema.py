@@ -23,16 +23,17 @@ DELETE mode until the first commit to it.
 
 import ctypes
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
+from typing import Any
 from urllib.parse import quote
 
 import apsw
 
 from tally.engine import damaged, ddl, marks, sql, statements
 from tally.engine.aside import aside, beside, publish, remove, sync_directory
+from tally.engine.connection import Connection, check, is_lost
 from tally.engine.definition import PROPERTIES, Definition
 from tally.engine.failure import translated
 from tally.errors import (
@@ -53,6 +54,8 @@ WRITE_CACHE_KIB = 65_536
 # this, a commit waits for them for a while, so that the log may begin anew; see also `answer.STALL_S`.
 WAL_MAX_BYTES = 64 * 2**20
 RESTART_TIMEOUT_MS = 1_000
+# What a context manager is given at the end of a block that raised nothing.
+NOTHING = (None, None, None)
 
 
 def file_size(path: Path) -> int | None:
@@ -90,7 +93,7 @@ def create(path: Path, definition: Definition) -> None:
 
 
 def _build(path: Path, definition: Definition) -> None:
-    connection = apsw.Connection(str(path))
+    connection = Connection(str(path))
     try:
         with transaction(connection):
             connection.pragma("application_id", ddl.APPLICATION_ID)
@@ -148,21 +151,40 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
         raise ArchiveDamaged(path, str(error)) from None
 
 
-@contextmanager
-def transaction(connection: apsw.Connection) -> Iterator[None]:
+def transaction(connection: apsw.Connection) -> "_Transaction":
     """Hold the write lock from the start, commit in the end, and roll everything back on an error.
 
-    When this returns, what was written is durable, and stands in the file itself as far as no reader is in the way.
+    When this has ended, what was written is durable, and stands in the file itself as far as no reader is in the way.
     """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    settle(connection)
+    return _Transaction(connection)
+
+
+class _Transaction:
+    """A transaction that stays open nowhere, wherever a signal handler raises. A generator could be left suspended."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def __exit__(self, *raised: object) -> None:
+        try:
+            if raised == NOTHING:
+                self._connection.execute("COMMIT")
+        finally:
+            self._roll_back()
+        if raised == NOTHING:
+            settle(self._connection)
+
+    def _roll_back(self) -> None:
+        """Leave no transaction open."""
+        if not is_lost(self._connection) and self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 def settle(connection: apsw.Connection) -> None:
@@ -177,29 +199,48 @@ def settle(connection: apsw.Connection) -> None:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
-@contextmanager
-def opened(path: Path, *, write: bool = False) -> Iterator[apsw.Connection]:
+def opened(path: Path, *, write: bool = False, is_long: bool = False) -> "_Opened":
     """Open the archive at `path`, check that it is one, and close it in the end.
 
     Nothing stays open between operations, so a file that is replaced, deleted or copied meanwhile is not written
-    through an old handle for long, and the last one to close leaves the archive as one file.
+    through an old handle for long, and the last one to close leaves the archive as one file. `is_long` is as for
+    `Connection`.
 
-    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect` and `translated` tell.
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect` and `translated` tell, and in the child when
+        the process is forked meanwhile.
     """
-    connection = connect(path, write=write)
-    try:
-        with translated(path):
-            yield connection
-    finally:
-        close(connection)
+    return _Opened(path, write=write, is_long=is_long)
+
+
+class _Opened:
+    """An open archive. Where a signal handler raises before its end, it closes as it is forgotten."""
+
+    def __init__(self, path: Path, *, write: bool, is_long: bool) -> None:
+        self._path, self._write, self._is_long = path, write, is_long
+
+    def __enter__(self) -> Connection:
+        self._connection = connect(self._path, write=self._write, is_long=self._is_long)
+        self._translated = translated(self._path)
+        self._translated.__enter__()
+        return self._connection
+
+    def __exit__(self, *raised: Any) -> None:
+        try:
+            if raised == NOTHING:
+                check(self._connection)
+            self._translated.__exit__(*raised)
+        finally:
+            close(self._connection)
 
 
 def close(connection: apsw.Connection) -> None:
     """Close, and leave an empty log where another file has come in this one's place: it would be taken for its own.
 
     SQLite leaves the log as it is, since it is another file's name by now, and the next one to open that file would
-    read pages of this one from it.
+    read pages of this one from it. What was opened before the process was forked stays as it is.
     """
+    if is_lost(connection):
+        return
     has_moved = ctypes.c_int()
     with suppress(apsw.Error):
         connection.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, ctypes.addressof(has_moved))
@@ -209,8 +250,8 @@ def close(connection: apsw.Connection) -> None:
     connection.close()
 
 
-def connect(path: Path, *, write: bool = False) -> apsw.Connection:
-    """Open the archive at `path` and check that it is one.
+def connect(path: Path, *, write: bool = False, is_long: bool = False) -> Connection:
+    """Open the archive at `path` and check that it is one; `is_long` is as for `Connection`.
 
     :raises UnknownArchive: when there is no such file.
     :raises NotAnArchive: when it is another application's or of a newer tally.
@@ -220,7 +261,7 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     if file_size(path) is None:
         raise UnknownArchive(f"there is no archive {path.stem!r}")
     with translated(path):
-        connection = open_file(Path(os.path.realpath(path)), write=write)
+        connection = open_file(Path(os.path.realpath(path)), write=write, is_long=is_long)
         try:
             _check_format(connection, path)
             if write:
@@ -232,7 +273,7 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     return connection
 
 
-def open_file(path: Path, *, write: bool) -> apsw.Connection:
+def open_file(path: Path, *, write: bool, is_long: bool = False) -> Connection:
     """Open and set up a file, whichever of tally's it is; close it by `close`.
 
     It is opened for writing where that may be, for readers too: only then the last one to close tidies its WAL away.
@@ -242,7 +283,7 @@ def open_file(path: Path, *, write: bool) -> apsw.Connection:
 
     :raises ArchiveUnavailable: when it is to be written and may not be, or is an archive of others that is in use.
     """
-    connection = _open(path, write=write)
+    connection = _open(path, write=write, is_long=is_long)
     try:
         connection.set_busy_timeout(BUSY_TIMEOUT_MS)
         connection.pragma("synchronous", "full")
@@ -253,15 +294,15 @@ def open_file(path: Path, *, write: bool) -> apsw.Connection:
     return connection
 
 
-def _open(path: Path, *, write: bool) -> apsw.Connection:
+def _open(path: Path, *, write: bool, is_long: bool) -> Connection:
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        return Connection(str(path), apsw.SQLITE_OPEN_READWRITE, is_long=is_long)
     if write:
         raise ArchiveUnavailable(f"{path}: cannot be written: the file or its directory is read-only")
     if file_size(beside(path, "-wal")):
         raise ArchiveUnavailable(f"{path}: cannot be read: it has a -wal beside it, and is read-only")
     uri = f"file:{quote(str(path))}?immutable=1"
-    return apsw.Connection(uri, flags=apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI)
+    return Connection(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, is_long=is_long)
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:

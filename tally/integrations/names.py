@@ -12,6 +12,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from tally import forks
 from tally.errors import InvalidSetting
 
 if TYPE_CHECKING:
@@ -40,10 +41,8 @@ def by_path(method: str | None, path: str, limit_bytes: int) -> str:
     """Return the name of a request by its path, in at most `limit_bytes`, which are cut off its end."""
     stripped = path.strip("/").replace("/", ".")
     name = f"requests.{(method or '').lower()}.{stripped}" if stripped else f"requests.{(method or '').lower()}"
-    if name.isascii() and name.isprintable() and " " not in name and "|" not in name and len(name) <= limit_bytes:
+    if name.isascii() and name.isprintable() and " " not in name and len(name) <= limit_bytes:
         return name
-    head, colon, rest = name.partition(":")
-    name = head + colon + rest.replace("|", "_")  # Behind a colon it would make the line one of StatsD.
     return _NOT_IN_NAME.sub("_", name).encode("utf-8", "replace")[:limit_bytes].decode("utf-8", "ignore")
 
 
@@ -66,6 +65,6 @@ def is_ignored(name: str, globs: tuple[str, ...]) -> bool:
 def _matchers(globs: tuple[str, ...]) -> "tuple[Callable[[str], object], ...]":
     if not globs:
         return ()
-    from tally.engine.glob import matcher  # Loads the engine, which a site may not need otherwise.
-
+    with forks.Postponed():  # Loads the engine, which a site may not need otherwise.
+        from tally.engine.glob import matcher
     return tuple(matcher(glob) for glob in globs)

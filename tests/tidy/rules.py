@@ -20,10 +20,9 @@ PARAMETERS, POSITIONAL_OPTIONS = 5, 2
 
 # From the bottom up: a part may import itself and what is below it.
 LAYERS = (
-    {"errors", "conversion"},
+    {"errors", "conversion", "forks"},
     {"wire"},
     {"statsd"},
-    {"grammar"},
     {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},
     {"graphite"},
     {"collector", "api", "direct"},
@@ -49,6 +48,7 @@ EVENT_LOOPS = {"asyncio", "anyio", "selectors"}
 # Tests that mirror no module.
 ABOUT_THE_WHOLE = (
     "tests/tidy", "tests/docs", "tests/browser", "tests/survive", "tests/real", "tests/bench", "tests/clients",
+    "tests/fork",
     "tests/integrations/django/example",
 )  # fmt: skip
 
@@ -191,6 +191,26 @@ def only_apsw(modules: list[Module]) -> Iterator[str]:
             yield module.path
 
 
+def one_place_for_connections(modules: list[Module]) -> Iterator[str]:
+    """A connection is one that forks know of; see tally/engine/connection.py."""
+    for module in modules:
+        if module.path.startswith("tally/") and "apsw.Connection" in _called(module):
+            yield module.path
+
+
+def locks_and_forks(modules: list[Module]) -> Iterator[str]:
+    """A lock comes from `forks.lock`, or from a module that uses `forks` to say what becomes of its own in a child."""
+    made = {f"{package}{kind}" for package in ("", "threading.") for kind in ("Lock", "RLock", "Condition")}
+    for module in modules:
+        knows_forks = "tally.forks" in (module.name, *module.imports)
+        if module.path.startswith("tally/") and made & _called(module) and not knows_forks:
+            yield module.path
+
+
+def _called(module: Module) -> set[str]:
+    return {ast.unparse(node.func) for node in ast.walk(module.tree) if isinstance(node, ast.Call)}
+
+
 def module_state(modules: list[Module]) -> Iterator[str]:
     """No function of tally's changes its module."""
     for module in modules:
@@ -245,6 +265,8 @@ RULES: tuple[Rule, ...] = (
     one_place_for_select,
     one_place_for_ddl,
     only_apsw,
+    one_place_for_connections,
+    locks_and_forks,
     module_state,
     docstrings_of_tests,
     mirroring_tests,

@@ -1,0 +1,1 @@
+"""What happens to tally when its process forks: real programs with threads, daemons and servers."""
