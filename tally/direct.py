@@ -9,8 +9,9 @@ from time import monotonic, time
 from tally import forks
 from tally.engine import Archive, Catalog
 from tally.errors import TallyError
+from tally.grammar import parse_line
 from tally.settings import Settings
-from tally.wire import Reason, lines, parse_line
+from tally.wire import Reason, Sample, lines
 
 logger = logging.getLogger("tally.client")
 
@@ -43,8 +44,8 @@ class Recorder:
         """Store the lines of all datagrams, one transaction an archive."""
         now = int(self._clock())
         found = [parse_line(line, now, self._settings.max_future) for each in datagrams for line in lines(each)]
-        samples = [sample for sample in found if not isinstance(sample, Reason)]
-        refused = Counter({"more than TALLY_MAX_FUTURE ahead of the clock": len(found) - len(samples)})
+        samples = [sample for sample in found if isinstance(sample, Sample)]
+        refused = Counter({"more than TALLY_MAX_FUTURE ahead of the clock": found.count(Reason.FUTURE)})
         errors: list[TallyError] = []
         try:
             stored = self._catalog.distribute(samples, max_names=self._settings.max_names)

@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Any, SupportsFloat, SupportsIndex
 
 from tally.errors import InvalidSample
-from tally.wire import check_name, check_timestamp, check_value
+from tally.wire import check_name, check_timestamp, check_value, stored_name
 
 # A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
 Value = SupportsFloat | SupportsIndex | timedelta
@@ -53,7 +53,7 @@ def _counted(prefix: str, name: str) -> tuple[bytes]:
 
 def _head(prefix: str, name: str) -> bytes:
     """Return a line up to its value."""
-    return check_name(prefix + check_name(name)).encode() + b" "
+    return stored_name(prefix + check_name(name)).encode() + b" "
 
 
 def _line(head: bytes, value: Value, timestamp: Timestamp) -> bytes:

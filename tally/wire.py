@@ -1,15 +1,19 @@
-"""Samples on the wire: what a line may be, parsed one at a time or, where all are plain, many at once.
+"""Plain samples on the wire: what a line may be, parsed one at a time or, where all are plain, many at once.
 
     requests.get.index 0.25 1700000001
     ^name              ^value ^timestamp, optional
 
-Pure: bytes and the second of receipt go in, samples or the reason for a rejection come out. What is done with either is
-left to `rollup`. Fields are separated by spaces or tabs, lines by LF; a CR at a line's end is no part of it.
+Pure: bytes and the second of receipt go in, samples or the reason for a rejection come out. Whether a line is plain is
+decided by `grammar`, and what is done with a sample is left to `rollup`. Fields are separated by spaces or tabs, lines
+by LF; a CR at a line's end and a byte order mark at its start are no part of it.
+
+A name may carry tags, `page.load;env=prod;host=web1`: in whatever order they come, it is stored with sorted ones.
 """
 
 import math
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 from tally.conversion import to_number, to_unix_seconds
@@ -22,17 +26,26 @@ TIMESTAMP_END = 2**60
 DATAGRAM_MAX_BYTES = 65_507
 # Of a timestamp that is read by `int`, which refuses numbers that are too long, and is then less than TIMESTAMP_END.
 DIGITS_MAX = 15
+# So many names with tags are kept sorted.
+NAMES_CACHED = 4096
+BYTE_ORDER_MARK = "\ufeff"
 # So much is parsed at once at most: it takes some 50 bytes of memory a byte.
 COLUMNS_MAX_BYTES = 2**20
 
 # What is matched is not tried again in another way: a number that is none takes 0.2 µs instead of 0.5.
 NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
+# What stands for a value where there was no measurement, in lower case.
+NO_NUMBERS = frozenset(("nan", "+nan", "-nan"))
 _is_number = re.compile(NUMBER.pattern.encode()).fullmatch
 _DECIMAL_SECONDS = re.compile(r"0*([0-9]{1,15})\.[0-9]*")
 # White space and control characters, each one named: with a class such as `\s` a search takes twice as long.
-_NOT_IN_NAME = re.compile(r"[\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]")
+BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+_BLANK = re.compile(f"[{BLANK}]")
+_MARK = BYTE_ORDER_MARK.encode()
 # What can stand in a field of a plain line: no white space, no control character of ASCII.
 _FIELD_BYTES = bytes(byte for byte in range(256) if byte > 0x20 and byte != 0x7F)
+# What stands in a name that is plainly one, and stored as it is.
+_PLAIN_NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b";|")
 # Where `split` would part fields though nothing but spaces and tabs does, there is another control character instead.
 _NO_BLANKS = bytes.maketrans(b"\n\v\f\r", b"\0\0\0\0")
 _NUMBER_BYTES = b"0123456789.+-eE"
@@ -40,8 +53,9 @@ _DIGITS = b"0123456789"
 
 
 class Reason(StrEnum):
-    """Why a line was not taken."""
+    """Why a line was not taken; one that is EMPTY holds no measurement, and nothing is lost with it."""
 
+    EMPTY = "empty"
     ENCODING = "encoding"
     FIELDS = "fields"
     NAME = "name"
@@ -80,12 +94,13 @@ class Columns(NamedTuple):
 def check_name(name: object) -> str:
     """Return `name` if it may name a metric.
 
-    :raises InvalidSample: when it is not 1 to 255 bytes of text without white space or control characters.
+    :raises InvalidSample: when it is not 1 to 255 bytes of text without white space or control characters, or has a `|`
+        behind a `:`, as lines of StatsD have.
     """
     if not isinstance(name, str) or not _is_name(name):
         raise InvalidSample(
             f"name {name!r:.100} is not valid: "
-            f"use 1 to {NAME_MAX_BYTES} bytes without white space or control characters"
+            f"use 1 to {NAME_MAX_BYTES} bytes without white space or control characters, and no | behind a :"
         )
     return name
 
@@ -113,9 +128,11 @@ def check_timestamp(timestamp: object) -> int:
 
 
 def _is_name(name: str) -> bool:
+    if "|" in name and has_statsd_head(name.encode(errors="replace")):
+        return False
     if name.isascii() and name.isprintable() and " " not in name:
         return 0 < len(name) <= NAME_MAX_BYTES  # As nearly all are.
-    if _NOT_IN_NAME.search(name) or not name:
+    if _BLANK.search(name) or not name:
         return False
     try:
         return len(name.encode()) <= NAME_MAX_BYTES
@@ -123,21 +140,61 @@ def _is_name(name: str) -> bool:
         return False
 
 
+def has_statsd_head(text: bytes) -> bool:
+    """Return whether a `:` stands in a line or name, and a `|` behind it: a StatsD client's lines have that."""
+    colon = text.find(b":")
+    return colon >= 0 and text.find(b"|", colon) >= 0
+
+
+def stored_name(name: object) -> str:
+    """Return `name` as it is stored, if it may name a metric.
+
+    :raises InvalidSample: as `check_name`.
+    """
+    text = check_name(name)
+    stored = canonical(text)
+    return stored if stored is text else check_name(stored)
+
+
+def canonical(name: str) -> str:
+    """Return a name as it is stored: without byte order marks before it, its tags sorted, each of them once."""
+    if name.startswith(BYTE_ORDER_MARK):
+        name = name.lstrip(BYTE_ORDER_MARK)
+    return _with_sorted_tags(name) if ";" in name else name
+
+
+@lru_cache(NAMES_CACHED)
+def _with_sorted_tags(name: str) -> str:
+    base, *tags = name.split(";")
+    if not base:
+        return name
+    return ";".join([base, *map("".join, sorted({tag.partition("=") for tag in tags if tag}))])
+
+
 def decode_name(name: bytes) -> str | None:
-    """Return the name that stands in these bytes, or None when they are none."""
+    """Return the name that stands in these bytes, as it is stored, or None when they are none."""
+    if name.isascii():
+        text = name.decode()
+        if text.isprintable() and " " not in text and ";" not in text and "|" not in text:
+            return text if 0 < len(text) <= NAME_MAX_BYTES else None  # As nearly all are.
     try:
         text = name.decode()
     except UnicodeDecodeError:
         return None
-    return text if _is_name(text) else None
+    return stored if _is_name(text) and _is_name(stored := canonical(text)) else None
 
 
-def parse_line(line: bytes, now: int, max_future_s: int) -> Sample | Reason:
-    """Return the sample in a line that is not empty, or the reason why there is none.
-
-    `now` is the second of receipt, which a line without timestamp gets.
-    """
-    return parse_fields(line, split(line), now, max_future_s)
+def decode_names(names: list[bytes]) -> list[str] | None:
+    """Return what `decode_name` does of each of some fields, or None when one is no name."""
+    if not b"".join(names).translate(None, _PLAIN_NAME_BYTES) and max(map(len, names)) <= NAME_MAX_BYTES:
+        return b" ".join(names).decode().split(" ")  # Ten times as fast.
+    found: list[str] = []
+    for name in names:
+        text = decode_name(name)
+        if text is None:
+            return None
+        found.append(text)
+    return found
 
 
 def split(line: bytes) -> list[bytes]:
@@ -145,30 +202,9 @@ def split(line: bytes) -> list[bytes]:
     return line.translate(_NO_BLANKS).split()
 
 
-def parse_fields(line: bytes, fields: list[bytes], now: int, max_future_s: int) -> Sample | Reason:
-    """Return what `parse_line` does of a line that is split already."""
-    if not line.isascii() and not _is_utf8(line):
-        return Reason.ENCODING
-    if not 2 <= len(fields) <= 3:
-        return Reason.FIELDS
-    name = decode_name(fields[0])
-    if name is None:
-        return Reason.NAME
-    value = parse_value(fields[1])
-    if value is None:
-        return Reason.VALUE
-    timestamp = parse_timestamp(fields[2].decode(), now, max_future_s) if len(fields) == 3 else now
-    return timestamp if isinstance(timestamp, Reason) else Sample(name, value, timestamp)
-
-
 def parse_value(text: bytes) -> float | None:
     """Return a sample's value, or None when it is no decimal number within the bounds."""
     return value if _is_number(text) and abs(value := float(text)) <= VALUE_MAX else None
-
-
-def _is_utf8(data: bytes) -> bool:
-    """Return whether bytes are UTF-8; by what is left of them, as an exception takes five times as long."""
-    return len(data.decode(errors="ignore").encode()) == len(data)
 
 
 def parse_timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
@@ -194,16 +230,22 @@ def _floor(text: str, number: float) -> int:
 
 
 def lines(datagram: bytes) -> list[bytes]:
-    """Return the lines of a datagram that are not empty, without their ends."""
+    """Return the lines of a datagram that are not empty, without what is no part of them."""
     found = datagram.split(b"\n")
-    return list(filter(None, [line.removesuffix(b"\r") for line in found] if b"\r" in datagram else found))
+    has_others = b"\r" in datagram or _MARK in datagram
+    return list(filter(None, map(bare, found) if has_others else found))
+
+
+def bare(line: bytes) -> bytes:
+    """Return a line without a CR at its end and a byte order mark at its start."""
+    return line.removesuffix(b"\r").removeprefix(_MARK)
 
 
 def parse_columns(datagrams: list[bytes]) -> Columns | None:
     """Return the fields of all lines, if all have two or all have three of them, plainly separated; None otherwise.
 
-    The work is done by a dozen calls for all lines together, about 0.3 µs a line, where `parse_line` takes 1.5. Names
-    and how far timestamps are ahead are not judged, and None does not mean that a line is bad: `parse_line` judges.
+    The work is done by a dozen calls for all lines together, about 0.3 µs a line, where one alone takes 1.5. Names and
+    how far timestamps are ahead are not judged, and None does not mean that a line is bad: `grammar` judges.
     """
     data = b"\n".join(datagrams)
     columns = _plain(data)

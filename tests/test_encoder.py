@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tally.encoder import DATAGRAM_MAX_BYTES, Encoder, pack
 from tally.errors import InvalidSample
-from tally.wire import Sample, parse_line
+from tally.grammar import parse_line
+from tally.wire import Sample
 
 NAMES = st.text(st.characters(exclude_categories=("Cs", "Cc", "Z")), min_size=1, max_size=60)
 VALUES = st.integers(-(10**100), 10**100) | st.floats(-1e100, 1e100)

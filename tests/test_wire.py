@@ -2,6 +2,7 @@
 
 import math
 import string
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,19 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.errors import InvalidSample
+from tally.grammar import parse_line
+from tally.statsd import Line
 from tally.wire import (
     COLUMNS_MAX_BYTES,
     TIMESTAMP_END,
     Columns,
     Reason,
     Sample,
+    canonical,
     check_name,
     check_timestamp,
     check_value,
     decode_name,
+    decode_names,
+    has_statsd_head,
     lines,
     parse_columns,
-    parse_line,
+    stored_name,
 )
 
 NOW = 1_700_000_000
@@ -29,7 +35,7 @@ FUTURE_S = 86_400
 LATEST = NOW + FUTURE_S
 
 
-def parsed(line: str | bytes, *, max_future_s: int = FUTURE_S) -> Sample | Reason:
+def parsed(line: str | bytes, *, max_future_s: int = FUTURE_S) -> Sample | Line | Reason:
     """Return what is in a line that comes in the second NOW."""
     return parse_line(line.encode() if isinstance(line, str) else line, NOW, max_future_s)
 
@@ -90,8 +96,11 @@ NAMES = [
     "é",
     "𝄞",
     "\u200b",  # Has no width, but is no white space.
-    "\ufeff",
+    "a\ufeff",
+    "\u202ea",
     "\ufffd",
+    "a|b:c",
+    "|:",
     "-1",
     "*",
     '"',
@@ -107,6 +116,22 @@ NO_NAMES = [
     *(chr(code) for code in (0, 1, 0x0B, 0x1B, 0x1F, 0x7F, 0x80, 0x85, 0x9F)),
     *"\xa0\u1680\u2000\u200a\u2028\u2029\u202f\u205f\u3000",
 ]
+# What the tags of a name, and marks before it, make of it.
+STORED = [
+    ("m;b=1;a=2", "m;a=2;b=1"),
+    ("m;a=2;b=1", "m;a=2;b=1"),
+    ("m;a.b=1;a=2", "m;a=2;a.b=1"),
+    ("m;a=2;a=1;a=2", "m;a=1;a=2"),
+    ("m;b;a=1", "m;a=1;b"),
+    ("m;;b=1;a=2;", "m;a=2;b=1"),
+    ("m;", "m"),
+    ("m;b==x;a=y=z", "m;a=y=z;b==x"),
+    ("é;ü=1;ö=2", "é;ö=2;ü=1"),
+    (";b=1;a=2", ";b=1;a=2"),
+    (";", ";"),
+    ("\ufeffm", "m"),
+    ("\ufeff\ufeffm;b=1;a=2", "m;a=2;b=1"),
+]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -114,6 +139,35 @@ def test_names(name: str) -> None:
     """A name is 1 to 255 bytes of text without white space and control characters, for every judge."""
     assert Sample(name, 1.0, NOW) == parsed(f"{name} 1")
     assert name == check_name(name) == decode_name(name.encode())
+
+
+@pytest.mark.parametrize(("name", "stored"), STORED)
+def test_one_series_has_one_name(name: str, stored: str) -> None:
+    """Tags are sorted by key, each there once, and a byte order mark before a name is no part of it."""
+    assert Sample(stored, 1.0, NOW) == parsed(f"{name} 1")
+    assert stored == stored_name(name) == decode_name(name.encode())
+    assert [stored, "x"] == decode_names([name.encode(), b"x"])
+    assert stored == stored_name(stored)
+
+
+@pytest.mark.parametrize("name", ["\ufeff", "\ufeff\ufeff", "m;b=x|y;a=u:v", "m;z=u:v|w"])
+def test_no_stored_names(name: str) -> None:
+    """What is no name once it is as it is stored is none."""
+    assert decode_name(name.encode()) is None
+    assert decode_names([b"x", name.encode()]) is None
+    with pytest.raises(InvalidSample, match=r"^name .* is not valid: use 1 to 255 bytes without"):
+        stored_name(name)
+
+
+@given(st.lists(st.text("ab=;é:", max_size=4), min_size=1, max_size=5), st.randoms())
+def test_the_order_of_tags_does_not_matter(parts: list[str], chance: Random) -> None:
+    """Any two names with the same tags are one, and nothing else about a name changes."""
+    base, *tags = parts
+    tags = [tag.replace(";", "") for tag in tags]
+    first = canonical(";".join(["m" + base.replace(";", ""), *tags]))
+    chance.shuffle(tags)
+    assert first == canonical(";".join(["m" + base.replace(";", ""), *tags]))
+    assert {*filter(None, tags)} == {*first.split(";")[1:]}
 
 
 @pytest.mark.parametrize("name", NO_NAMES)
@@ -193,7 +247,29 @@ def test_values(text: str, expected: float) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        *("nan", "inf", "-inf", "infinity", "1_000", "0x10", "1e", "e5", ".", "+", "-", "+-1", "1.2.3", "1,5", "1e1.5"),
+        *(
+            "inf",
+            "nana",
+            "na",
+            "n",
+            "nan1",
+            "1nan",
+            "--nan",
+            "nan.",
+            "-inf",
+            "infinity",
+            "1_000",
+            "0x10",
+            "1e",
+            "e5",
+            ".",
+            "+",
+            "-",
+            "+-1",
+            "1.2.3",
+            "1,5",
+            "1e1.5",
+        ),
         *("1e+", "--1", "1-", "one", "٣", "１", "1e400", "-1e400", "1e101", "-1e101", "1.0000000000000002e100", "1j"),
         *("1" + "0" * 101, "9" * 5000),
     ],
@@ -202,6 +278,14 @@ def test_no_values(text: str) -> None:
     """What is no decimal number, is not finite or is larger is no value, on the fast way neither."""
     assert Reason.VALUE == parsed(f"a {text}")
     assert Reason.VALUE == parsed(f"a {text} x")
+    assert parse_columns([f"a {text}".encode()]) is None
+
+
+@pytest.mark.parametrize("text", ["nan", "NaN", "NAN", "-nan", "+nan", "-NaN"])
+def test_no_measurement(text: str) -> None:
+    """A value that is no number on purpose makes a line empty, whatever its timestamp."""
+    assert Reason.EMPTY == parsed(f"a {text}") == parsed(f"a {text} {NOW}") == parsed(f"a {text} soon")
+    assert Reason.NAME == parsed(f"a\0 {text}")
     assert parse_columns([f"a {text}".encode()]) is None
 
 
@@ -297,11 +381,16 @@ def test_the_first_reason_counts(line: bytes, expected: Reason) -> None:
         (b"\n\na 1\n\nb 2\r\n\r\nc 3", [b"a 1", b"b 2", b"c 3"]),
         (b"a 1\rb 2", [b"a 1\rb 2"]),
         (b" \n", [b" "]),
+        (b"\xef\xbb\xbfa 1\n", [b"a 1"]),
+        (b"\xef\xbb\xbf\na 1", [b"a 1"]),
+        (b"\xef\xbb\xbf\r\n", []),
+        (b"a 1\n\xef\xbb\xbfb 2\r\n", [b"a 1", b"b 2"]),
+        (b"a\xef\xbb\xbf 1", [b"a\xef\xbb\xbf 1"]),
         (b"a 1\vb 2\x1cc 3\x85d 4", [b"a 1\vb 2\x1cc 3\x85d 4"]),
     ],
 )
 def test_lines(datagram: bytes, expected: list[bytes]) -> None:
-    """LF ends a line, a CR before it is no part of it, and lines without anything are none."""
+    """LF ends a line, a CR before it and a byte order mark at its start are no part of it, empty lines are none."""
     assert expected == lines(datagram)
 
 
@@ -411,7 +500,7 @@ def test_the_fast_way_agrees_with_the_slow_one(datagrams: list[bytes]) -> None:
         text = decode_name(name)
         expected: set[Sample | Reason]
         if text is None:
-            expected = {Reason.ENCODING, Reason.NAME}
+            expected = {Reason.ENCODING, Reason.NAME, Reason.FIELDS}
         else:
             expected = {Reason.FUTURE if timestamp > LATEST else Sample(text, value, timestamp)}
         assert parse_line(line, NOW, FUTURE_S) in expected
@@ -427,8 +516,11 @@ def test_format_and_parse_round_trip(name: str, value: float, timestamp: int, fo
     """What is written into a line is read from it."""
     line = form.format(name, value, timestamp).encode()
     found = parse_line(line, NOW, FUTURE_S)
+    if has_statsd_head(name.encode()):
+        assert Reason.FIELDS == found
+        return
     assert isinstance(found, Sample)
-    assert (name, timestamp) == (found.name, found.timestamp)
+    assert (canonical(name), timestamp) == (found.name, found.timestamp)
     assert math.isclose(value, found.value, rel_tol=1e-6) if ":e" in form else value == found.value
 
 
@@ -439,8 +531,8 @@ def test_every_line_has_an_outcome(line: bytes) -> None:
     if isinstance(found, Sample):
         assert found == (check_name(found.name), check_value(found.value), check_timestamp(found.timestamp))
         assert found.timestamp <= LATEST
-    else:
-        assert found in set(Reason) - {Reason.CARDINALITY}
+    elif not isinstance(found, Line):
+        assert found in set(Reason) - {Reason.CARDINALITY, Reason.CUT, Reason.UNMATCHED}
 
 
 @pytest.mark.parametrize("value", [0, 1, -0.5, True, 1e100, -1e100, 10**100, 5e-324])

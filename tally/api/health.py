@@ -66,6 +66,7 @@ def together(statuses: Iterable[Status], now: float) -> dict[str, Any]:
         "updated": max((status["updated"] for status in heard), default=None),
         "window": max((each["seconds"] for each in recent), default=None),
         "lines": _sum(each["lines"] for each in recent),
+        "empty": sum(status["empty"] for status in heard),
         "datagrams": _sum(each["datagrams"] for each in recent),
         "connections": _sum(each["connections"] for each in recent),
         "samples": _sum(each["samples"] for each in recent),

@@ -52,6 +52,8 @@ METRICS = (
     Metric("tally_lines_accepted_total", "counter", "lines that were taken as samples", ("collector",)),
     Metric("tally_lines_rejected_total", "counter", "lines that were not taken, by reason; as `unmatched` samples of "
            "lines that were", ("collector", "reason"), "all"),
+    Metric("tally_lines_empty_total", "counter", "lines that hold no measurement, with `nan` for a value",
+           ("collector",)),
     Metric("tally_samples_total", "counter", "samples that came to an archive, by outcome: `stored`, `expired`, "
            "`cardinality`, `dropped`, `spilled`; `taken_up` came back and count again", (*_OF_ARCHIVE, "outcome"),
            "`expired`, `cardinality`, `dropped`"),
@@ -77,7 +79,7 @@ METRICS = (
     Metric("tally_queries_total", "counter", "questions about data that this process was asked, by outcome",
            ("outcome",)),
     Metric("tally_posted_lines_total", "counter", "lines that `POST /samples/` brought this process, by outcome: "
-           "`accepted`, or the reason why not; as `unmatched` samples of those", ("outcome",)),
+           "`accepted`, `empty`, or the reason why not; as `unmatched` samples of those", ("outcome",)),
     Metric("tally_posted_samples_total", "counter", "samples that `POST /samples/` brought to an archive, by outcome: "
            "`stored`, `expired`, `cardinality`, `spilled`", ("archive", "outcome"), "`expired`, `cardinality`"),
 )  # fmt: skip
@@ -183,6 +185,7 @@ _NUMBERS = (
     ("tally_receive_buffer_bytes", "receive_buffer"),
     ("tally_receive_queue_bytes", "receive_queue"),
     ("tally_lines_accepted_total", "accepted"),
+    ("tally_lines_empty_total", "empty"),
     ("tally_flushes_total", "flushes"),
     ("tally_flush_seconds_total", "flush_seconds_total"),
     ("tally_flush_last_seconds", "flush_seconds"),

@@ -135,6 +135,7 @@ _STATUS: dict[str, Schema] = {
     "updated": {"type": ["number", "null"], "description": "when the last flush ended, null without a collector"},
     "window": {"type": ["integer", "null"], "description": "the seconds that the losses are of"},
     "lines": {**_object_of(_COUNT), "description": "lines rejected, by reason"},
+    "empty": {**_COUNT, "description": "lines that hold no measurement, since the start; none is lost"},
     "datagrams": {**_object_of(_COUNT), "description": "datagrams lost, by reason"},
     "connections": {**_object_of(_COUNT), "description": "connections for lines that were not taken, by reason"},
     "samples": {**_object_of(_object_of(_COUNT)), "description": "samples not stored, by archive and outcome"},
@@ -165,6 +166,7 @@ _REJECTED = _object({
 })  # fmt: skip
 _STORED: dict[str, Schema] = {
     "accepted": {**_COUNT, "description": "lines that were samples"},
+    "empty": {**_COUNT, "description": "lines that hold no measurement"},
     "rejected": {**_array(_REJECTED), "description": "lines that were not, in their order"},
     "unmatched": {**_COUNT, "description": "samples whose names no archive keeps"},
     "archives": {
@@ -206,7 +208,7 @@ _SCHEMAS: dict[str, Schema] = {
 _TAG = {"schema": _TEXT, "description": "for If-None-Match, when the same is asked again"}
 _LINES: Schema = {
     "type": "string",
-    "description": f"a line `name value [timestamp]` for each sample, at most {MAX_LINES} lines",
+    "description": f"lines `name value [timestamp]`, or those of StatsD and DogStatsD, at most {MAX_LINES} of them",
 }
 _KEY = {
     "name": "Idempotency-Key",

@@ -36,15 +36,15 @@ from tally.engine.ledger import Decision
 from tally.engine.rollup import Cells, Rollup, count
 from tally.engine.spill import Batch
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
-from tally.wire import DATAGRAM_MAX_BYTES, Reason, parse_line
+from tally.wire import Reason, bare
 
 logger = logging.getLogger("tally.api")
 
 MAX_LINES = 100_000
 NONE_TAKES = "no archive takes samples now: create one, or enable one"
 KEY = re.compile(rf"[!-~]{{1,{KEY_MAX}}}")
-LENGTH = "length"
-REASONS = (LENGTH, Reason.ENCODING, Reason.FIELDS, Reason.NAME, Reason.VALUE, Reason.TIMESTAMP, Reason.FUTURE)
+# All but those that are told of other lines and of samples.
+REASONS = tuple(reason for reason in Reason if reason not in (Reason.EMPTY, Reason.CUT, Reason.UNMATCHED))
 
 
 class Target(NamedTuple):
@@ -80,11 +80,12 @@ class Targets(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """The lines of a body: the samples in them, how many lines these are, and each other one's number and reason."""
+    """The lines of a body: what they measure, how many are taken and empty, and each other one's number and reason."""
 
     resolution: int
     cells: Cells
     accepted: int
+    empty: int
     rejected: list[tuple[int, str]]
 
 
@@ -158,19 +159,17 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
 
 
 def judge(lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: int = 1) -> Lines:
-    """Return what is in lines that are received in the second `now`; empty ones are numbered and no more."""
-    rollup = Rollup(resolution)
+    """Return what is in lines that are received in the second `now`; those without anything are numbered and no more.
+
+    Nothing is remembered from one body to the next: a gauge begins at 0, and a set without members.
+    """
+    rollup = Rollup(resolution, max_future_s=max_future_s)
     rejected = []
-    for number, line in enumerate(lines, 1):
-        line = line.removesuffix(b"\r")
-        if not line:
-            continue
-        found = LENGTH if len(line) > DATAGRAM_MAX_BYTES else parse_line(line, now, max_future_s)
-        if isinstance(found, str):
-            rejected.append((number, str(found)))
-        else:
-            rollup.add_sample(found)
-    return Lines(resolution, rollup.take(), rollup.accepted, rejected)
+    for number, line in enumerate(map(bare, lines), 1):
+        reason = rollup.add_line(line, now) if line else None
+        if reason is not None and reason is not Reason.EMPTY:
+            rejected.append((number, str(reason)))
+    return Lines(resolution, rollup.take(), rollup.accepted, rollup.empty, rejected)
 
 
 def _lines_of(body: bytes) -> list[bytes]:
@@ -275,7 +274,7 @@ def _count(call: Call, lines: Lines, result: Result) -> None:
     """Count lines and samples; of a body that is stored nowhere and may come again nothing."""
     counted: Counter[str] = Counter()
     if result.done or not result.errors:
-        counted = Counter({ACCEPTED: lines.accepted, Reason.UNMATCHED: result.unmatched})
+        counted = Counter({ACCEPTED: lines.accepted, Reason.EMPTY: lines.empty, Reason.UNMATCHED: result.unmatched})
         counted += Counter(reason for _, reason in lines.rejected)
     call.metrics.posted.count(counted, result.outcomes)
 
@@ -293,8 +292,8 @@ def _reply(lines: Lines, answer: Mapping[str, Any], *, pretty: bool) -> Reply:
     :raises Problem: 400, with the report, when every line was rejected, for senders that check nothing but the status.
     """
     rejected = [{"line": number, "reason": reason} for number, reason in lines.rejected]
-    report = {"accepted": lines.accepted, "rejected": rejected, **answer}
-    if lines.rejected and not lines.accepted:
+    report = {"accepted": lines.accepted, "empty": lines.empty, "rejected": rejected, **answer}
+    if lines.rejected and not (lines.accepted or lines.empty):
         number, reason = lines.rejected[0]
         text = f"every line was rejected, as line {number} for its {reason}: send lines NAME VALUE [TIMESTAMP]"
         raise Problem(HTTPStatus.BAD_REQUEST, text, members=report)

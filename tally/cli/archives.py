@@ -10,6 +10,7 @@ from tally.cli.completion import slugs
 from tally.cli.group import FAILED, Group
 from tally.cli.options import Command, find_archive, with_settings
 from tally.cli.table import Cell, echo_table, shown, utc
+from tally.cli.waiting import waiting
 from tally.engine import Archive, Catalog, Summary
 from tally.errors import TallyError, UnknownArchive
 from tally.settings import Settings
@@ -176,8 +177,8 @@ def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: b
 def delete(context: click.Context, /, *, settings: Settings, slug: str, yes: bool) -> None:
     """Delete an archive with all that it holds, after asking.
 
-    Without a terminal to ask on, and without --yes, nothing is deleted. What is deleted cannot be had back, but from a
-    copy that `tally backup` made.
+    Samples that wait for it in a spill file are deleted too. Without a terminal to ask on, and without --yes, nothing
+    is deleted. What is deleted cannot be had back, but from a copy that `tally backup` made.
 
     Arguments:
       SLUG  the archive: its file's name without .db
@@ -195,7 +196,8 @@ def delete(context: click.Context, /, *, settings: Settings, slug: str, yes: boo
     archive = find_archive(settings, slug)
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask on: give --yes to delete", context)
-    if not yes and not click.confirm(f"Delete {archive.path}, {_holding(archive.summary())}?", err=True):
+    holding = "; ".join(filter(None, (_holding(archive.summary()), waiting(archive))))
+    if not yes and not click.confirm(f"Delete {archive.path}, {holding}?", err=True):
         context.exit(FAILED)
     Catalog(settings.data_dir).delete(slug)
     click.echo(f"deleted {archive.path}")

@@ -9,6 +9,7 @@ from tally.cli.group import WRONG
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, with_settings
 from tally.cli.progress import Progress
+from tally.cli.waiting import waiting
 from tally.engine import Archive, Catalog
 from tally.engine.catalog import SUFFIX
 from tally.errors import TallyError
@@ -45,7 +46,7 @@ def backup(
 
     Output:
       stdout  each copy with its size in bytes
-      stderr  each archive that could not be copied, and on a terminal how far it is
+      stderr  each archive that could not be copied, samples that wait in a spill file, and on a terminal how far it is
 
     Files:
       SLUG.db  in DIRECTORY: the copy of the archive SLUG
@@ -72,4 +73,6 @@ def _is_copied(archive: Archive, target: Path, replace: bool) -> bool:
             progress.report(f"tally: {error}")
             return False
     click.echo(f"{target}: {target.stat().st_size} bytes")
+    if text := waiting(archive):
+        click.echo(f"tally: {text}, nor in the copy", err=True)
     return True

@@ -18,6 +18,7 @@ from tally.cli.manual import Documented
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import Cell, echo_table
+from tally.cli.waiting import orphans, waiting
 from tally.engine import Archive, Catalog, Checkup
 from tally.errors import UnknownArchive
 from tally.settings import SETTINGS, Settings
@@ -34,8 +35,9 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     """Look whether archives are sound, and settings and space in order.
 
     Reads all of every archive, or of each ARCHIVE. Checks also the ledger of the keys under which samples were posted,
-    whether there is space, whether all users of the machine may write the files, and whether settings are right. Those
-    in the environment that tally does not know are told as a note. It repairs nothing. An archive in --data-dir that is
+    spill files that have no archive, whether there is space, whether all users of the machine may write the files, and
+    whether settings are right. Samples that wait in a spill file, and settings in the environment that tally does not
+    know, are told as notes. It repairs nothing. An archive in --data-dir that is
     damaged is marked as such, so that nothing is written to it, and one that is found sound no longer is.
 
     Arguments:
@@ -67,8 +69,9 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     found, missing = _found(settings, archives)
     checkups = list(_checked(found))
     folders = sorted({archive.path.parent for archive in found})
-    wrong = [*missing, *_damages(checkups), *_ledgers(folders), *_tight(folders), *_exposed(found)]
-    notes = list(_unknown(os.environ))
+    left = [text for folder in folders for text in orphans(Catalog(folder))]
+    wrong = [*missing, *_damages(checkups), *_ledgers(folders), *left, *_tight(folders), *_exposed(found)]
+    notes = [*_spills(found), *_unknown(os.environ)]
     if as_json:
         listed = [asdict(checkup) for checkup in checkups]
         click.echo(json.dumps({"archives": listed, "wrong": wrong, "notes": notes}, indent=2, ensure_ascii=False))
@@ -101,6 +104,12 @@ def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
     for checkup in checkups:
         for text in filter(None, (*checkup.damage, checkup.unavailable)):
             yield f"{checkup.slug}: {text}"
+
+
+def _spills(archives: Sequence[Archive]) -> Iterator[str]:
+    for archive in archives:
+        if text := waiting(archive):
+            yield f"{text}: a collector takes them up as soon as it can be written"
 
 
 def _ledgers(folders: Sequence[Path]) -> Iterator[str]:

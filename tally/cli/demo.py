@@ -92,7 +92,7 @@ def demo(context: click.Context, /, *, settings: Settings, seconds: int, rate: i
 def _store_past(random: Random, pages: Sequence[Page], settings: Settings, hours: int) -> bool:
     """Store timings of the last `hours`; return whether all archives could be written."""
     targets = find_targets(settings, ())
-    rollup = rollup_for(targets)
+    rollup = rollup_for(targets, settings)
     now = int(time.time())
     for moment in range(now - hours * 3600, now, HISTORY_STEP_S):
         count = round(busyness(moment) * HISTORY_TIMINGS)

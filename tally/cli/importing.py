@@ -50,10 +50,10 @@ def import_lines(
     transaction: all or none, also when it is interrupted. No collector is needed; one that runs may go on.
 
     A line that is not valid is told with its number and reason, and left out; the others are stored. Importing a file
-    twice counts its samples twice.
+    twice counts its samples twice. Gauges of StatsD begin at 0, and what the files have of a set is counted once.
 
     Arguments:
-      FILE  a line NAME VALUE [TIMESTAMP] for each sample; - is stdin
+      FILE  lines as a collector takes them, NAME VALUE [TIMESTAMP] or those of StatsD; - is stdin
 
     Columns:
       stored       samples that were added
@@ -79,10 +79,10 @@ def import_lines(
     """
     targets = find_targets(settings, slugs)
     with Progress(size(files)) as progress:
-        lines = Lines(files, Rules(settings.max_future), progress)
-        rollup = rollup_for(targets)
-        for block in lines:
-            rollup.add_samples(line.sample for line in block)
+        rollup = rollup_for(targets, settings)
+        lines = Lines(files, Rules(rollup.add_line), progress)
+        for _ in lines:
+            pass
     click.echo(lines.account())
     is_done = store(targets, rollup.take(), settings)
     context.exit(0 if is_done and not lines.rejected else WRONG)
@@ -105,9 +105,10 @@ def find_targets(settings: Settings, slugs: Sequence[str]) -> list[Target]:
     return enabled
 
 
-def rollup_for(targets: Sequence[Target]) -> Rollup:
+def rollup_for(targets: Sequence[Target], settings: Settings) -> Rollup:
     """Return an empty rollup in whose buckets those of every target can be made up."""
-    return Rollup(math.gcd(*(target.definition.resolution for target in targets)))
+    resolution = math.gcd(*(target.definition.resolution for target in targets))
+    return Rollup(resolution, max_future_s=settings.max_future)
 
 
 def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:

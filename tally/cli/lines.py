@@ -1,4 +1,4 @@
-"""Wire lines from files: read as they come, judged one by one, and those that are bad told and counted.
+"""Wire lines from files: read as they come, taken one by one, and those that are not taken told and counted.
 
     app.lines:17: value: not a decimal number of a magnitude of at most 1e100: 'requests.get.index fast'
     ^file     ^line  ^reason
@@ -18,7 +18,7 @@ from typing import IO, NamedTuple
 import click
 
 from tally.cli.progress import Progress
-from tally.wire import DATAGRAM_MAX_BYTES, Reason, Sample, parse_line
+from tally.wire import DATAGRAM_MAX_BYTES, Reason, bare
 
 BLOCK_BYTES = 65_536
 
@@ -27,39 +27,42 @@ FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 MEANINGS: dict[str, str] = {
     Reason.LENGTH: "longer than a datagram",
     Reason.ENCODING: "not UTF-8",
-    Reason.FIELDS: "not a name, a value and maybe a timestamp",
+    Reason.FIELDS: "not a name, a value and maybe a timestamp, or a line of StatsD with something else in it",
     Reason.NAME: "the name is longer than 255 bytes or has white space or control characters",
     Reason.VALUE: "not a decimal number of a magnitude of at most 1e100",
     Reason.TIMESTAMP: "not unix seconds",
     Reason.FUTURE: "further ahead of the clock than TALLY_MAX_FUTURE",
+    Reason.CARDINALITY: "one gauge or member of a set more than are remembered",
+    Reason.TYPE: "a line of StatsD without a type that is known",
+    Reason.RATE: "a line of StatsD with a rate that is not from 0.000000001 to 1",
+    Reason.EVENT: "an event of DogStatsD",
+    Reason.CHECK: "a service check of DogStatsD",
 }
+
+# Takes a line that came in a second, or returns the reason why not.
+Take = Callable[[bytes, int], Reason | None]
 
 
 class Rules(NamedTuple):
-    """What a line is judged by, beside the wire format: `prefix` is put before it first."""
+    """What becomes of a line: `take` gets it with `prefix` before it, unless it is too long then."""
 
-    max_future_s: int
+    take: Take
     prefix: bytes = b""
     longest_bytes: int = DATAGRAM_MAX_BYTES
 
 
-class Line(NamedTuple):
-    """A good line with its prefix, and the sample in it."""
-
-    text: bytes
-    sample: Sample
-
-
 class Lines:
-    """The lines of files in their order, `-` is stdin; iterating gives lists of as many good lines as can be read now.
+    """The lines of files in their order, `-` is stdin; iterating gives lists of as many taken ones as can be read now.
 
-    `read` counts the lines that are not empty, `rejected` the bad ones by reason. `clock` gives the second of receipt.
+    `read` counts the lines with anything in them, `rejected` those that are not taken by reason, and `empty` those that
+    hold no measurement. `clock` gives the second of receipt.
     """
 
     def __init__(
         self, paths: Sequence[str], rules: Rules, progress: Progress, *, clock: Callable[[], float] = time.time
     ) -> None:
         self.read = 0
+        self.empty = 0
         self.rejected: Counter[str] = Counter()
         self._paths = paths
         self._rules = rules
@@ -67,7 +70,7 @@ class Lines:
         self._clock = clock
         self._bytes = 0
 
-    def __iter__(self) -> Iterator[list[Line]]:
+    def __iter__(self) -> Iterator[list[bytes]]:
         for path in self._paths:
             if path == "-" and sys.stdin is None:
                 raise click.FileError(path, "stdin is closed")
@@ -78,33 +81,31 @@ class Lines:
                     first += len(block)
                     self._progress.show(counted(self.read, "line"), self._bytes)
 
-    def _good(self, path: str, first: int, block: list[bytes]) -> list[Line]:
+    def _good(self, path: str, first: int, block: list[bytes]) -> list[bytes]:
         good = []
         now = int(self._clock())
         for number, raw in enumerate(block, first):
             self._bytes += len(raw) + 1
-            stripped = raw.removesuffix(b"\r")
+            stripped = bare(raw)
             if not stripped:
                 continue
             self.read += 1
             text = self._rules.prefix + stripped.lstrip(b" \t")
-            sample = judge(text, now, self._rules)
-            if isinstance(sample, Sample):
-                good.append(Line(text, sample))
+            reason = Reason.LENGTH if len(text) > self._rules.longest_bytes else self._rules.take(text, now)
+            if reason is None:
+                good.append(text)
+            elif reason is Reason.EMPTY:
+                self.empty += 1
             else:
-                self.rejected[sample] += 1
-                self._progress.report(f"{path}:{number}: {sample}: {MEANINGS[sample]}: {_quoted(stripped)}")
+                self.rejected[reason] += 1
+                self._progress.report(f"{path}:{number}: {reason}: {MEANINGS[reason]}: {_quoted(stripped)}")
         return good
 
     def account(self) -> str:
-        """Return in words how many lines were read, and how many rejected for which reasons."""
+        """Return in words how many lines were read, how many rejected for which reasons, and how many are empty."""
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.rejected.items()))
-        return f"read {counted(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
-
-
-def judge(text: bytes, now: int, rules: Rules) -> Sample | Reason:
-    """Return the sample in a line, or the reason why it is not taken."""
-    return Reason.LENGTH if len(text) > rules.longest_bytes else parse_line(text, now, rules.max_future_s)
+        told = f"read {counted(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
+        return f"{told}, empty {self.empty}" if self.empty else told
 
 
 def blocks(file: IO[bytes], longest_bytes: int) -> Iterator[list[bytes]]:

@@ -8,6 +8,7 @@ from tally.cli import completion
 from tally.cli.manual import Documented
 from tally.cli.options import with_settings
 from tally.cli.progress import Progress
+from tally.cli.waiting import waiting
 from tally.engine import Catalog
 from tally.engine.catalog import SUFFIX
 from tally.settings import Settings
@@ -38,7 +39,7 @@ def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) 
 
     Output:
       stdout  the archive's file with its size in bytes
-      stderr  on a terminal how far it is
+      stderr  samples that wait in a spill file, and on a terminal how far it is
 
     See also:
       `tally backup`, `tally check`
@@ -52,3 +53,5 @@ def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) 
         slug = copy.name.removesuffix(SUFFIX) if slug is None else slug
         archive = Catalog(settings.data_dir).restore(copy, slug, replace=replace, progress=show)
     click.echo(f"{archive.path}: {archive.path.stat().st_size} bytes")
+    if text := waiting(archive):
+        click.echo(f"tally: {text}: a collector adds them at its next flush", err=True)

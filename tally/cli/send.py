@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tally.cli.group import WRONG
-from tally.cli.lines import FILE, MEANINGS, Lines, Rules, size
+from tally.cli.lines import FILE, MEANINGS, Lines, Rules, Take, size
 from tally.cli.manual import Documented
 from tally.cli.options import SENDING, with_settings
 from tally.cli.progress import Progress
@@ -14,8 +14,9 @@ from tally.cli.sender import Sender
 from tally.encoder import DATAGRAM_MAX_BYTES, Encoder
 from tally.engine.question import parse_time
 from tally.errors import InvalidSample
+from tally.grammar import parse_line
 from tally.settings import Settings
-from tally.wire import NUMBER, Reason, parse_line
+from tally.wire import NUMBER, Reason
 
 DEFAULT_RATE = 10_000
 NO_TIMESTAMP = "-1"
@@ -54,7 +55,7 @@ def send(
 
     With --file, or a single - for --file -, lines are sent instead of one sample. They are packed into datagrams of at
     most 1,432 bytes, and sent no faster than --rate. A line that is not valid is told with its number and reason, and
-    left out; the others are sent.
+    left out; the others, those of StatsD among them, are sent as they are.
 
     UDP does not tell whether what was sent has arrived. Where this machine knows that nobody listens, sending stops.
 
@@ -82,10 +83,10 @@ def send(
         paths = ("-",)
     elif bool(paths) == any(sample.values()):
         raise click.UsageError("Give either a NAME or --file", context)
-    rules = Rules(settings.max_future, settings.prefix.encode(), DATAGRAM_MAX_BYTES)
+    rules = Rules(_judge(settings), settings.prefix.encode(), DATAGRAM_MAX_BYTES)
     with Progress(size(paths)) as progress:
         lines = Lines(paths, rules, progress)
-        blocks = ([line.text for line in block] for block in lines) if paths else [[_line(settings, **sample)]]
+        blocks = lines if paths else [[_line(settings, **sample)]]
         with Sender(settings.host, settings.port, rate=rate) as sender:
             for block in blocks:
                 sender.send(block)
@@ -94,6 +95,16 @@ def send(
     if paths:
         click.echo(lines.account())
     context.exit(WRONG if lines.rejected else 0)
+
+
+def _judge(settings: Settings) -> Take:
+    """Return what tells why a line is not one that a collector takes; the line itself is sent as it is."""
+
+    def judge(line: bytes, now: int) -> Reason | None:
+        found = parse_line(line, now, settings.max_future)
+        return found if isinstance(found, Reason) else None
+
+    return judge
 
 
 def _line(settings: Settings, *, name: Any, value: Any, timestamp: str | None) -> bytes:

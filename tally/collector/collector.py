@@ -71,6 +71,7 @@ class Collector:
         self._complaint = Complaint()
         self._accepted = 0
         self._rejected: Counter[str] = Counter()
+        self._empty = 0
         self._flushes = 0
         self._flush_s = 0.0
         self._flushes_s = 0.0
@@ -165,6 +166,7 @@ class Collector:
         self._store.flush(batch, self._clock(), is_last=is_last)
         self._accepted += batch.accepted
         self._rejected.update(batch.rejected)
+        self._empty += batch.empty
         self._kernel_drops = self._of_udp(kernel_drops)
         self._flushes += 1
         self._flush_s = time.monotonic() - began
@@ -183,11 +185,13 @@ class Collector:
         lost = await to_thread.run_sync(self._store.give_up)
         self._complaint.note(math.inf, self._books(), {})
         logger.info(
-            "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams; %s samples matched no archive",
+            "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams; %s samples matched no archive; "
+            "%s lines were empty",
             self._accepted,
             self._rejected.total() - self._rejected[Reason.UNMATCHED],
             "an unknown number of" if self._kernel_drops is None else self._kernel_drops,
             self._rejected[Reason.UNMATCHED],
+            self._empty,
         )
         self._leave(lost)
 
@@ -243,5 +247,6 @@ class Collector:
             "receive_queue": self._queued_bytes,
             "accepted": self._accepted,
             "rejected": dict(self._rejected),
+            "empty": self._empty,
             "archives": self._store.accounts(),
         }

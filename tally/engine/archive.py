@@ -27,7 +27,7 @@ from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
-from tally.wire import Sample, check_name, check_timestamp, check_value
+from tally.wire import Sample, check_timestamp, check_value, stored_name
 
 # A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
 Value = SupportsFloat | SupportsIndex | timedelta
@@ -309,7 +309,7 @@ def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
             name, value, timestamp = item
         except (TypeError, ValueError):
             raise InvalidSample(f"sample {item!r:.100} is not valid: use (name, value, unix seconds)") from None
-        sample = Sample(check_name(name), check_value(value), check_timestamp(timestamp))
+        sample = Sample(stored_name(name), check_value(value), check_timestamp(timestamp))
         if math.isnan(sample.value):
             empty += 1
         else:

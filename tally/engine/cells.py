@@ -11,7 +11,7 @@ from typing import Any
 from tally.conversion import to_number
 from tally.engine.rollup import Cell, Cells, merge
 from tally.errors import InvalidSample
-from tally.wire import VALUE_MAX, check_name, check_timestamp
+from tally.wire import VALUE_MAX, check_timestamp, stored_name
 
 # A sum may be off by so much of the largest that it could be, as additions round.
 ROUNDING = 1e-9
@@ -27,7 +27,9 @@ def checked(cells: Mapping[Any, Mapping[Any, Any]]) -> Cells:
     try:
         for bucket, row in cells.items():
             second = check_timestamp(bucket)
-            merge(result, {second: {check_name(name): _checked(name, cell) for name, cell in row.items()}}, 1)
+            result.setdefault(second, {})
+            for name, cell in row.items():  # One by one, as names may be those of one series.
+                merge(result, {second: {stored_name(name): _checked(name, cell)}}, 1)
     except (AttributeError, TypeError):
         text = f"cells {cells!r:.100} are not valid: use {{bucket: {{name: (count, sum, min, max)}}}}"
         raise InvalidSample(text) from None

@@ -12,19 +12,18 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from itertools import islice
 
-from tally import statsd
+from tally import grammar
 from tally.engine.gauges import Gauges
 from tally.engine.members import Members
-from tally.statsd import BAR, Observed
+from tally.statsd import Line, Observed
 from tally.wire import (
     COLUMNS_MAX_BYTES,
     Columns,
     Reason,
     Sample,
-    decode_name,
+    decode_names,
     lines,
     parse_columns,
-    parse_fields,
     parse_value,
     split,
 )
@@ -38,9 +37,10 @@ Cells = dict[int, dict[str, Cell]]
 class Rollup:
     """Samples in buckets of `resolution` seconds, at most `max_cells` of them, a cell a bucket and name.
 
-    `accepted` counts the samples and lines taken, `rejected` the lines that were not, by reason, of each of which
-    `examples` has the first; `size` is how many cells there are. `gauges` remembers from one rollup to the next. Not
-    safe to use from several threads at once.
+    `accepted` counts the samples and lines taken, `empty` the lines that hold no measurement, and `rejected` those that
+    were not taken, by reason, of each of which `examples` has the first; `size` is how many cells there are, and other
+    ways in which their names were written. `gauges` remembers from one rollup to the next. Not safe to use from several
+    threads at once.
     """
 
     def __init__(
@@ -48,6 +48,7 @@ class Rollup:
     ) -> None:
         self.resolution = resolution
         self.accepted = 0
+        self.empty = 0
         self.rejected: Counter[Reason] = Counter()
         self.examples: dict[str, bytes] = {}
         self.size = 0
@@ -56,6 +57,8 @@ class Rollup:
         self._cells: Cells = {}
         self._open = -1
         self._values: dict[bytes, list[float]] = {}
+        # Names as they came, that share the list of the name as it is stored.
+        self._aliases: list[bytes] = []
         self._pending = 0
         self._gauges = Gauges() if gauges is None else gauges
         self._members = Members()
@@ -82,10 +85,19 @@ class Rollup:
                 series.append(value)
                 self._pending += 1
                 self.accepted += 1
-            elif (reason := self._add_line(line, fields, now)) is not None:
+                continue
+            parsed = grammar.parse_fields(line, fields, now, self._max_future_s)
+            if (reason := self._add_parsed(parsed)) is not None:
                 refused.append(reason)
                 self.examples.setdefault(reason, line)
-        self.rejected.update(refused)
+        self._refuse(refused)
+
+    def add_line(self, line: bytes, now: int) -> Reason | None:
+        """Take a line that came in the second `now`, as `add` does, and return the reason why it is not taken."""
+        reason = self._add_parsed(grammar.parse_line(line, now, self._max_future_s))
+        if reason is not None:
+            self.reject(line, reason)
+        return reason
 
     def _turn(self, now: int) -> None:
         """Open the bucket of `now`; fold the values of the one before, or as many as are enough."""
@@ -119,46 +131,58 @@ class Rollup:
 
     def _admit(self, names: list[bytes]) -> bool:
         """Begin the lists of new names in the open bucket; of none when one is no name, or there is no room for all."""
-        new: dict[bytes, str] = {}
-        for name in names:
-            if name not in self._values:
-                text = decode_name(name)
-                if text is None:
-                    return False
-                new[name] = text
+        new = [name for name in dict.fromkeys(names) if name not in self._values]
+        texts = decode_names(new)
+        if texts is None:
+            return False
         known = self._cells.get(self._open, {})
-        cells = sum(text not in known for text in new.values())
+        cells = sum(text not in known for text in texts)
         if self.size + cells > self._max_cells:
             return False
         self.size += cells
         self._values.update((name, []) for name in new)
+        self._share(new, texts)
         return True
+
+    def _share(self, names: list[bytes], texts: list[str]) -> None:
+        """Let names that came in other ways than they are stored share the lists of these; each takes up room."""
+        stored = " ".join(texts).encode()
+        if stored == b" ".join(names):
+            return
+        for name, own in zip(names, stored.split(b" "), strict=True):
+            if name != own:
+                self._values[name] = self._values.setdefault(own, [])
+                self._aliases.append(name)
+                self.size += 1
 
     def _add_timed(self, columns: Columns, now: int) -> bool:
         is_ahead = max(columns.timestamps) > now + self._max_future_s
         if is_ahead or self.size + len(columns.names) > self._max_cells:
             return False
-        names = set(columns.names)
-        texts = {name: text for name in names if (text := decode_name(name)) is not None}
-        if len(texts) < len(names):
+        names = [*set(columns.names)]
+        found = decode_names(names)
+        if found is None:
             return False
+        texts = dict(zip(names, found, strict=True))
         for name, value, timestamp in zip(*columns, strict=True):
             self.add_sample(Sample(texts[name], value, timestamp))
         return True
 
-    def _add_line(self, line: bytes, fields: list[bytes], now: int) -> Reason | None:
+    def _add_parsed(self, found: Sample | Line | Reason) -> Reason | None:
         """Take what stands in a line, or return the reason why it is not taken."""
-        sample = parse_fields(line, fields, now, self._max_future_s)
-        if isinstance(sample, Sample):
-            return None if self.add_sample(sample) else Reason.CARDINALITY
-        if BAR in line and statsd.is_statsd(line, sample):
-            return self._add_measures(line, now)
-        return statsd.not_a_measure(line) or sample
+        if isinstance(found, Sample):
+            return None if self.add_sample(found) else Reason.CARDINALITY
+        return self._add_measures(found) if isinstance(found, Line) else found
 
     def reject(self, line: bytes, reason: Reason) -> None:
         """Count a line that is not taken."""
-        self.rejected[reason] += 1
         self.examples.setdefault(reason, line)
+        self._refuse([reason])
+
+    def _refuse(self, reasons: list[Reason]) -> None:
+        self.rejected.update(reasons)
+        self.empty += self.rejected.pop(Reason.EMPTY, 0)
+        self.examples.pop(Reason.EMPTY, None)
 
     def leave(self, cells: Cells) -> None:
         """Count the samples of cells that match no archive."""
@@ -167,17 +191,14 @@ class Rollup:
         if cells:
             self.rejected[Reason.UNMATCHED] += count(cells)
 
-    def _add_measures(self, line: bytes, now: int) -> Reason | None:
-        """Take all that a line for StatsD measures, or return the reason why it is not taken."""
-        found = statsd.parse_line(line, now, self._max_future_s)
-        if isinstance(found, Reason):
-            return found
+    def _add_measures(self, found: Line) -> Reason | None:
+        """Take all that a line of StatsD measures, or return the reason why it is not taken."""
         values = self._gauges.values(found.name, found.measures.gauges)
         if isinstance(values, Reason):
             return values
         observed = [*found.measures.observed, *(Observed(value, 1) for value in values)]
         bucket = found.timestamp // self.resolution * self.resolution
-        if not self._members.add(found.name, found.measures.members, now):
+        if not self._members.add(found.name, found.measures.members, found.timestamp):
             return Reason.CARDINALITY
         if observed and not self._has_room(bucket, found.name):
             return Reason.CARDINALITY
@@ -209,9 +230,12 @@ class Rollup:
 
     def _add_open(self, sample: Sample) -> bool:
         name = sample.name.encode()
-        if name not in self._values and not self._admit([name]):
-            return False
-        self._values[name].append(sample.value)
+        series = self._values.get(name)
+        if series is None:
+            if not self._has_room(self._open, sample.name):
+                return False
+            series = self._values[name] = []
+        series.append(sample.value)
         self._pending += 1
         return True
 
@@ -231,6 +255,9 @@ class Rollup:
 
     def _fold(self) -> None:
         """Merge the values of the open bucket into its cells."""
+        for alias in self._aliases:
+            del self._values[alias]
+        self._aliases.clear()
         folded: dict[str, Cell] = {
             name.decode(): (len(values), sum(values, 0.0), min(values), max(values))
             for name, values in self._values.items()

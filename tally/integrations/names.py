@@ -41,8 +41,10 @@ def by_path(method: str | None, path: str, limit_bytes: int) -> str:
     """Return the name of a request by its path, in at most `limit_bytes`, which are cut off its end."""
     stripped = path.strip("/").replace("/", ".")
     name = f"requests.{(method or '').lower()}.{stripped}" if stripped else f"requests.{(method or '').lower()}"
-    if name.isascii() and name.isprintable() and " " not in name and len(name) <= limit_bytes:
+    if name.isascii() and name.isprintable() and " " not in name and "|" not in name and len(name) <= limit_bytes:
         return name
+    head, colon, rest = name.partition(":")
+    name = head + colon + rest.replace("|", "_")  # Behind a colon it would make the line one of StatsD.
     return _NOT_IN_NAME.sub("_", name).encode("utf-8", "replace")[:limit_bytes].decode("utf-8", "ignore")
 
 

@@ -42,6 +42,7 @@ STATUS: dict[str, Any] = {
     "receive_queue": 768,
     "accepted": 104,
     "rejected": {"value": 7, "name": 1},
+    "empty": 9,
     "archives": {"daily": ACCOUNT},
     "recent": RECENT,
 }

@@ -12,7 +12,15 @@ from tally.engine import Catalog
 from tests.api.asking import NOW, Got, ask, service
 from tests.api.books import ACCOUNT, STATUS, write
 
-EMPTY: dict[str, Any] = {"lines": {}, "datagrams": {}, "connections": {}, "samples": {}, "errors": {}, "faults": []}
+EMPTY: dict[str, Any] = {
+    "lines": {},
+    "empty": 0,
+    "datagrams": {},
+    "connections": {},
+    "samples": {},
+    "errors": {},
+    "faults": [],
+}
 NOTHING = {**EMPTY, "collectors": 0, "updated": None, "window": None, "pending": 0}
 SILENCE_S = SILENT_FLUSHES * STATUS["flush_time"] + SILENT_S
 Usage = namedtuple("Usage", "total used free")
@@ -50,6 +58,7 @@ def test_a_collectors_losses_are_told(tmp_path: Path) -> None:
         "updated": NOW - 1.5,
         "window": 300,
         "lines": {"value": 7},
+        "empty": 9,
         "datagrams": {"kernel_drops": 6},
         "connections": {"refused": 2},
         "samples": {"daily": {"expired": 5, "dropped": 1}},
@@ -68,6 +77,7 @@ def test_collectors_are_added_up(tmp_path: Path) -> None:
     write(tmp_path, updated=NOW, recent=recent, archives=archives)
     both = told(tmp_path)
     assert (2, NOW, {"name": 1, "value": 8}) == (both["collectors"], both["updated"], both["lines"])
+    assert 18 == both["empty"]
     assert {"refused": 3} == both["connections"]
     assert {"daily": {"expired": 5, "dropped": 1}, "weekly": {"expired": 2}} == both["samples"]
     assert (4, {"weekly": "disk full"}) == (both["pending"], both["errors"])

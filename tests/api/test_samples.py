@@ -68,7 +68,7 @@ def test_samples_are_stored_where_they_belong(catalog: Catalog) -> None:
     got = send(catalog)
     assert 200 == got.status
     archives = {"daily": STORED, "index": {**STORED, "stored": 1}}
-    assert {"accepted": 2, "rejected": [], "unmatched": 0, "archives": archives} == got.json
+    assert {"accepted": 2, "empty": 0, "rejected": [], "unmatched": 0, "archives": archives} == got.json
     assert {"requests.get.about": {1_699_999_990: 1.5}, "requests.get.index": {NOW: 0.25}} == catalog["daily"].values(
         "sum"
     )
@@ -78,14 +78,15 @@ def test_samples_are_stored_where_they_belong(catalog: Catalog) -> None:
 def test_rejected_lines_are_told_by_number(catalog: Catalog) -> None:
     """Each line that is no sample has its number, empty ones counted, and its reason; the others are stored."""
     lines = [b"a 1", b"", b"a", b"a x", b"\xff 1", b"a 1 -2", b"a 1 9999999999", b"b" * 256 + b" 1", b"\r", b"a 2\r"]
-    lines += [b"a" * 65_508, b"c 1"]
+    lines += [b"a" * 65_508, b"c 1", b"a:1|c 2", b"a:1|x", b"a:1|c|@2", b"_e{1,1}:a|b", b"_sc|a|0", b"d nan"]
     got = send(catalog, b"\n".join(lines))
     reasons = [(each["line"], each["reason"]) for each in got.json["rejected"]]
     assert [
         (3, "fields"), (4, "value"), (5, "encoding"), (6, "timestamp"), (7, "future"), (8, "name"), (11, "length"),
+        (13, "fields"), (14, "type"), (15, "rate"), (16, "event"), (17, "check"),
     ] == reasons  # fmt: skip
-    assert {*REASONS} == {reason for _, reason in reasons}
-    assert 3 == got.json["accepted"]
+    assert {*REASONS} - {"cardinality"} == {reason for _, reason in reasons}
+    assert (3, 1) == (got.json["accepted"], got.json["empty"])
     assert {"a": 2, "c": 1} == counts(catalog)
 
 
@@ -127,6 +128,43 @@ def test_a_body_of_another_type_is_refused(catalog: Catalog, given: str) -> None
     assert "--data-binary" in got.json["detail"]
     assert {} == counts(catalog)
     assert 200 == send(catalog, key="one").status
+
+
+def test_lines_of_statsd_are_taken_as_by_udp(catalog: Catalog) -> None:
+    """Each body is for itself: a gauge begins at 0, and a set has one sample for the members in it."""
+    body = b"""views:2|c|@0.5|#env:prod
+page,host=web1:320|ms
+queue:5|g
+queue:-2|g
+depth:+3|g
+users:ada|s:bob|s
+users:ada|s
+m;b=1;a=2 1
+"""
+    for times in (1, 2):
+        got = send(catalog, body)
+        assert (200, 8, []) == (got.status, got.json["accepted"], got.json["rejected"])
+        stored = catalog["daily"].aggregate(by="name")
+        assert {
+            "views;env=prod": (2, 4, 2), "page;host=web1": (1, 320, 320), "queue": (2, 8, 5), "depth": (1, 3, 3),
+            "users": (1, 2, 2), "m;a=2;b=1": (1, 1, 1),
+        } == {name: (a["count"] / times, a["sum"] / times, a["max"]) for name, a in stored.items()}  # fmt: skip
+
+
+def test_a_body_without_measurements_is_right(catalog: Catalog) -> None:
+    """Lines that are empty on purpose are counted, in the answer and in the metrics, and are no losses."""
+    asked = service(catalog.directory, now=NOW, write_token="w")
+    body = b"\xef\xbb\xbfa nan\nb:nan|g\n"
+    got = ask(asked, "/samples/", method="POST", headers=bearer("w"), body=body)
+    assert (200, 0, 2, []) == (got.status, got.json["accepted"], got.json["empty"], got.json["rejected"])
+    assert 'tally_posted_lines_total{outcome="empty"} 2.0' in ask(asked, "/metrics").body.decode().splitlines()
+    assert {} == counts(catalog)
+
+
+def test_a_byte_order_mark_is_skipped(catalog: Catalog) -> None:
+    """What an editor puts before a body is no part of its first name."""
+    assert 2 == send(catalog, b"\xef\xbb\xbf" + BODY).json["accepted"]
+    assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
 
 
 def test_what_an_archive_does_not_store_is_told(catalog: Catalog) -> None:

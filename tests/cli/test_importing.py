@@ -55,6 +55,19 @@ def test_bad_lines_are_told_and_the_good_ones_stored(tmp_path: Path) -> None:
     assert 0 == run(data, "import", str(path), "--max-future", "1").stdout.count(b"future 2")
 
 
+def test_lines_of_statsd_are_stored_as_a_collector_stores_them(tmp_path: Path) -> None:
+    """Files are one stream: gauges are changed from one line to the next, and a set is one sample."""
+    (tmp_path / "one").write_bytes(b"\xef\xbb\xbfviews:2|c|@0.5|#env:prod\nqueue:5|g|T1700000000\nusers:ada|s\nx nan\n")
+    (tmp_path / "two").write_bytes(b"queue:-2|g|T1700000001\nusers:bob|s:ada|s\nviews,env=prod:1|c\nbad:1|x\n")
+    data = filled(tmp_path / "data", b"")
+    result = invoke(data, "import", str(tmp_path / "one"), str(tmp_path / "two"))
+    assert 2 == result.exit_code
+    assert "read 8 lines, rejected 1 (type 1), empty 1" == result.stdout.splitlines()[0]
+    archive = Archive(data / "daily.db")
+    assert {"queue": 8, "users": 2, "views;env=prod": 5} == archive.aggregate("sum", by="name")
+    assert {"queue": 2, "users": 1, "views;env=prod": 3} == archive.aggregate("count", by="name")
+
+
 def test_one_archive_may_be_named(tmp_path: Path) -> None:
     """With --archive the others do not change."""
     for slug in ("one", "two", "three"):

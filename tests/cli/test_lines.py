@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from tally.cli.lines import MEANINGS, Lines, Rules, blocks, counted, size
 from tally.cli.progress import Progress
-from tally.wire import Reason, Sample
+from tally.grammar import parse_line
+from tally.wire import Reason
 
 NOW = 1_700_000_000
-RULES = Rules(max_future_s=60)
+
+
+def _judge(line: bytes, now: int) -> Reason | None:
+    """Say why a line is not taken."""
+    found = parse_line(line, now, 60)
+    return found if isinstance(found, Reason) else None
+
+
+RULES = Rules(_judge)
 
 
 class _Slow(io.RawIOBase):
@@ -30,7 +39,7 @@ def _read(path: Path | str, rules: Rules = RULES) -> tuple[list[bytes], Lines, s
     """Return the good lines of a file, their reader, and what it reported."""
     told = io.StringIO()
     reader = Lines([str(path)], rules, Progress(stream=told), clock=lambda: NOW + 0.9)
-    return [line.text for block in reader for line in block], reader, told.getvalue()
+    return [line for block in reader for line in block], reader, told.getvalue()
 
 
 @given(st.lists(st.binary(max_size=30)), st.integers(1, 40))
@@ -65,6 +74,12 @@ LONGEST = 65_507
     ("line", "reason"),
     [
         (b"name 1", None),
+        (b"name:1|c|@0.5|#b:c", None),
+        (b"name:1|x", Reason.TYPE),
+        (b"name:1|c|@2", Reason.RATE),
+        (b"name:1|c 5", Reason.FIELDS),
+        (b"_e{1,1}:a|b", Reason.EVENT),
+        (b"_sc|a|0", Reason.CHECK),
         (b"  name\t1  ", None),
         (b"name 1 -1", None),
         (b"name 1 %d" % (NOW + 60), None),
@@ -103,8 +118,27 @@ def test_a_bad_line_is_told_with_its_number_and_reason(tmp_path: Path) -> None:
 
 def test_every_reason_has_a_meaning() -> None:
     """Whatever a line is rejected for when it is read can be told."""
-    of_others = {Reason.CARDINALITY, Reason.CUT, Reason.TYPE, Reason.RATE, Reason.EVENT, Reason.CHECK}
+    of_others = {Reason.EMPTY, Reason.CUT, Reason.UNMATCHED}
     assert {*Reason} - of_others == MEANINGS.keys()
+
+
+def test_an_empty_line_is_counted_and_told_of_in_the_end(tmp_path: Path) -> None:
+    """Where there was no measurement nothing is wrong."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"a nan\nb:nan|g\nc 1\nd x\n")
+    good, reader, told = _read(path)
+    assert [b"c 1"] == good
+    assert 1 == told.count("\n")
+    assert "read 4 lines, rejected 1 (value 1), empty 2" == reader.account()
+
+
+@pytest.mark.parametrize("data", [b"\xef\xbb\xbfa 1\nb 2\n", b"\xef\xbb\xbf\r\na 1\nb 2", b"a 1\n\xef\xbb\xbfb 2"])
+def test_a_byte_order_mark_is_no_part_of_a_line(tmp_path: Path, data: bytes) -> None:
+    """Editors put it at the start of a file, and `cat` into the middle."""
+    path = tmp_path / "lines"
+    path.write_bytes(data)
+    good, reader, told = _read(path)
+    assert ([b"a 1", b"b 2"], 2, "") == (good, reader.read, told)
 
 
 def test_the_number_of_a_line_does_not_depend_on_the_blocks(tmp_path: Path) -> None:
@@ -129,8 +163,14 @@ def test_a_line_without_timestamp_gets_the_second_in_which_it_is_read(tmp_path: 
     """The second of receipt is that of reading."""
     path = tmp_path / "lines"
     path.write_bytes(b"a 0.5\n")
-    reader = Lines([str(path)], RULES, Progress(stream=io.StringIO()), clock=lambda: NOW + 0.9)
-    assert [Sample("a", 0.5, NOW)] == [line.sample for block in reader for line in block]
+    seconds = []
+
+    def take(_: bytes, now: int) -> None:
+        seconds.append(now)
+
+    reader = Lines([str(path)], Rules(take), Progress(stream=io.StringIO()), clock=lambda: NOW + 0.9)
+    assert [b"a 0.5"] == [line for block in reader for line in block]
+    assert [NOW] == seconds
 
 
 def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
@@ -139,7 +179,7 @@ def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"a 1\nbad\n")
     told = io.StringIO()
     reader = Lines([str(tmp_path / "one"), str(tmp_path / "two")], RULES, Progress(stream=told))
-    assert [[b"a 1"], [b"a 1"]] == [[line.text for line in block] for block in reader]
+    assert [[b"a 1"], [b"a 1"]] == list(reader)
     assert ["one:2", "two:2"] == [":".join(Path(line).name.split(":")[:2]) for line in told.getvalue().splitlines()]
     assert 4 == reader.read
 

@@ -79,9 +79,13 @@ def test_a_relative_timestamp_counts_from_now(tmp_path: Path, sink: _Sink) -> No
     [
         (("two words",), "tally: name 'two words' is not valid: use 1 to 255 bytes without white space or control"),
         (("n" * 255, "--prefix", "p"), "tally: name 'pnnn"),
-        (("name", "nan"), "tally: value 'nan' is not valid: use a finite number, at most 1e+100 in magnitude"),
-        (("name", "1_0"), "tally: value '1_0' is not valid: use a finite number"),
-        (("name", "1.1e100"), "tally: value 1.1e+100 is not valid: use a finite number"),
+        (
+            ("a:1|c",),
+            "tally: name 'a:1|c' is not valid: use 1 to 255 bytes without white space or control characters, and",
+        ),
+        (("name", "nan"), "tally: value 'nan' is not valid: use a number, at most 1e+100 in magnitude"),
+        (("name", "1_0"), "tally: value '1_0' is not valid: use a number"),
+        (("name", "1.1e100"), "tally: value 1.1e+100 is not valid: use a number"),
         (("name", "--timestamp", "-2"), "tally: timestamp '-2' is not a time: use unix seconds"),
         (
             ("name", "--timestamp", "2199-01-01"),
@@ -131,6 +135,15 @@ def test_stdin_is_sent_and_bad_lines_are_told(tmp_path: Path, sink: _Sink, argum
         " ".join(line.split()[:2]) for line in result.stderr.decode().splitlines()
     ]
     assert b"read 4 lines, rejected 2 (length 1, value 1)" == result.stdout.splitlines()[1]
+
+
+def test_lines_of_statsd_are_sent_unchanged(tmp_path: Path, sink: _Sink) -> None:
+    """What a collector takes is sent as it is, and what holds no measurement is counted and left out."""
+    lines = b"a:1|c|@0.5|#b:c\nq:+3|g\nm;b=1;a=2 1\nu:x|s|c:ci-1|T1700000000\n"
+    result = run(tmp_path, "send", "--port", sink.port, "-", stdin=b"\xef\xbb\xbf" + lines + b"b nan\n")
+    assert lines == sink.lines(4)
+    assert (0, b"") == (result.returncode, result.stderr)
+    assert b"read 5 lines, rejected 0, empty 1" == result.stdout.splitlines()[1]
 
 
 def test_several_files_and_a_prefix(tmp_path: Path, sink: _Sink) -> None:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
+from itertools import permutations
 from random import Random
 from unittest.mock import patch
 
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from tally.engine import rollup as module
 from tally.engine.gauges import Gauges
 from tally.engine.rollup import Cell, Cells, Rollup, count, merge
-from tally.wire import Reason, Sample, lines, parse_line
+from tally.grammar import parse_line
+from tally.wire import Reason, Sample, lines
 
 NOW = 1_700_000_003
 FUTURE_S = 30
@@ -42,6 +44,7 @@ def one_at_a_time(batches: Iterable[Batch], resolution: int, max_cells: int) -> 
             if isinstance(found, Reason):
                 rejected[found] += 1
                 continue
+            assert isinstance(found, Sample)
             key = (found.timestamp // resolution * resolution, found.name)
             if key in values or len(values) < max_cells:
                 values.setdefault(key, []).append(found.value)
@@ -65,7 +68,7 @@ line_ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"\n\n"])
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> Batch:
+def batches(draw: st.DrawFn, names: st.SearchStrategy[bytes] = names) -> Batch:
     """Draw datagrams that come in one second; mostly of one kind, so that they can be taken together."""
     now = NOW + draw(st.integers(-15, 15))
     untimed = st.builds(b"%b %b".__mod__, st.tuples(names, numbers))
@@ -86,6 +89,22 @@ def test_any_datagrams(parts: list[Batch], resolution: int, max_cells: int, fold
             rollup.add(datagrams, now)
     size = rollup.size
     assert one_at_a_time(parts, resolution, max_cells) == (rollup.take(), rollup.accepted, rollup.rejected, size)
+
+
+tagged = st.sampled_from(
+    [b"m;b=1;a=2", b"m;a=2;b=1", b"m;a=2", b"m", b"\xef\xbb\xbfm", "m;é=1;a=2".encode(), b"m;a=1|;b=:"]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(batches(tagged), max_size=4), st.integers(1, 20))
+def test_any_datagrams_with_tags(parts: list[Batch], resolution: int) -> None:
+    """Names that are written in several ways count as if each line were alone."""
+    rollup = Rollup(resolution, max_future_s=FUTURE_S)
+    for datagrams, now in parts:
+        rollup.add(datagrams, now)
+    expected = one_at_a_time(parts, resolution, 2**62)
+    assert expected[:3] == (rollup.take(), rollup.accepted, rollup.rejected)
 
 
 @settings(max_examples=100, deadline=None)
@@ -209,22 +228,73 @@ PATHS = ["a:1e9|c", "a:1e9|ms|c:x", "a:1e9|c|#b:c", "a:+1e9|g|#b", "a:x|s|#b", "
 
 
 @pytest.mark.parametrize("path", PATHS)
-@pytest.mark.parametrize("timestamp", ["", f" {NOW}"])
-def test_who_chooses_a_name_does_not_choose_values(path: str, timestamp: str) -> None:
-    """A plain line is plain whatever its name, as the middleware's hold what visitors ask for; also among others."""
-    line = f"requests.get.{path} 0.25{timestamp}".encode()
+@pytest.mark.parametrize(
+    "after", [" 0.25", f" 0.25 {NOW}", f" 0.25 {NOW + FUTURE_S + 1}", " 1e200", " nan", " -inf", " 0,5"]
+)
+def test_who_chooses_a_name_does_not_choose_values(path: str, after: str) -> None:
+    """A plain line whose name looks like StatsD's is neither, as a name may be what a visitor asks for."""
+    line = f"requests.get.{path}{after}".encode()
     for sent in ((line,), (b"b 1", line), (line, b"b:1|c"), (line,) * 9):
         cells, accepted, rejected = rolled(*sent)
         times = sent.count(line)
         cells.pop("b", None)
-        assert {f"requests.get.{path}": (times, times * 0.25, 0.25, 0.25)} == cells
-        assert (len(sent), {}) == (accepted, rejected)
+        assert {} == cells
+        assert (len(sent) - times, {Reason.FIELDS: times}) == (accepted, rejected)
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_a_plain_line_from_the_future_is_not_taken_for_statsd(path: str) -> None:
-    """A time that is too far ahead does not make it another kind of line."""
-    assert ({}, 0, {Reason.FUTURE: 1}) == rolled(f"requests.get.{path} 0.25 {NOW + FUTURE_S + 1}".encode())
+def test_a_line_without_a_measurement_is_empty() -> None:
+    """It is neither accepted nor rejected, and no example is kept of it; what else a line measures is taken."""
+    rollup = Rollup(10)
+    sent = [b"a nan", b"a NaN 1700000001", b"a -nan", b"b:nan|g", b"c:nan:3:nan|ms", b"d 1", b"a x"]
+    rollup.add([b"\n".join(sent)], NOW)
+    assert Reason.EMPTY == rollup.add_line(b"e +NAN", NOW)
+    assert (2, 5, {Reason.VALUE: 1}) == (rollup.accepted, rollup.empty, rollup.rejected)
+    assert {Reason.VALUE: b"a x"} == rollup.examples
+    assert {"c": (1, 3, 3, 3), "d": (1, 1, 1, 1)} == rollup.take()[NOW // 10 * 10]
+
+
+def test_a_gauge_stays_what_it_is_where_there_is_no_measurement() -> None:
+    """A gauge that is nan for once is neither set nor changed."""
+    assert ({"a": (2, 7, 3, 4)}, 2, {}) == rolled(b"a:3|g", b"a:nan|g", b"a:+nan|g", b"a:+1|g")
+
+
+ORDERS = [b"m;b=1;a=2", b"m;a=2;b=1", b"m;b=1;a=2;b=1", b"m;;b=1;a=2;", b"\xef\xbb\xbfm;a=2;b=1"]
+
+
+@pytest.mark.parametrize("timestamp", [b"", b" 1700000003", b" 1699999999"])
+@pytest.mark.parametrize("others", [[], [b"x y"], [b"m:1|c|#b:1,a:2"]])
+def test_tags_in_any_order_are_one_series(timestamp: bytes, others: list[bytes]) -> None:
+    """However a name's tags are ordered, and whichever way its lines are parsed, they go into one cell."""
+    rollup = Rollup(10)
+    for _ in range(2):
+        rollup.add([b"\n".join(name + b" 2" + timestamp for name in ORDERS), *others], NOW)
+    cells = rollup.take()
+    assert ["m;a=2;b=1"] * len(cells) == [name for row in cells.values() for name in row]
+    assert 2 * len(ORDERS) + 2 * (b"m:" in b"".join(others)) == count(cells)
+    assert {} == rollup.take()
+
+
+def test_ways_to_write_a_name_are_bounded() -> None:
+    """Each takes up room, so that nobody fills the memory with one name."""
+    rollup = Rollup(10, max_cells=3)
+    for order in permutations((b"a=1", b"b=2", b"c=3", b"d=4")):
+        rollup.add([b";".join((b"m", *order)) + b" 1"], NOW)
+    assert 24 == rollup.accepted
+    assert rollup.size <= 4
+    assert {"m;a=1;b=2;c=3;d=4": (24, 24, 1, 1)} == rollup.take()[NOW // 10 * 10]
+
+
+@given(st.lists(batches(), max_size=4))
+def test_a_line_alone_counts_as_one_among_others(parts: list[Batch]) -> None:
+    """`add_line` takes what `add` takes, and says why it does not take what it does not."""
+    together, alone = Rollup(10, max_future_s=FUTURE_S), Rollup(10, max_future_s=FUTURE_S)
+    for datagrams, now in parts:
+        together.add(datagrams, now)
+        for line in (line for datagram in datagrams for line in lines(datagram)):
+            before = alone.accepted
+            assert (alone.add_line(line, now) is None) == (alone.accepted > before)
+    assert together.take() == alone.take()
+    assert (together.accepted, together.empty, together.rejected) == (alone.accepted, alone.empty, alone.rejected)
 
 
 @pytest.mark.parametrize(("room", "accepted"), [(0, 0), (1, 3), (2, 4)])

@@ -23,6 +23,8 @@ from tally.wire import NAME_MAX_BYTES, check_name
         ("GET", "/a b\tc\x85d\xa0e\u2003f/", "requests.get.a_b_c_d_e_f"),
         ("GET", "/a\r\nb\x00\x7f/", "requests.get.a__b__"),
         ("GET", "/wörter/日本/", "requests.get.wörter.日本"),
+        ("GET", "/a|b:c/", "requests.get.a|b:c"),
+        ("GET", "/a|b:1|c|d/", "requests.get.a|b:1_c_d"),
         ("GET", "/a\udcffb/", "requests.get.a?b"),
         ("MY METHOD", "/a/", "requests.my_method.a"),
         (None, "/a/", "requests..a"),

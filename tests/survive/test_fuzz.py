@@ -1,4 +1,4 @@
-"""Whatever a datagram holds: no exception, and every line is stored, rejected or expired, exactly."""
+"""Whatever a datagram holds: no exception, and every line is stored, rejected, expired or empty, exactly."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -7,7 +7,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.wire import Reason
-from tests.survive.fuzz import BLANKS, ENDS, FLUSH_LINES, NAMES, TIMES, VALUES, Books, Nonsense
+from tests.survive.fuzz import (
+    BLANKS,
+    ENDS,
+    FLUSH_LINES,
+    NAMES,
+    STATSD,
+    TIMES,
+    VALUES,
+    Books,
+    Nonsense,
+    check_alone,
+)
 from tests.survive.scale import FULL, chance, scaled
 
 DATAGRAMS = scaled(50_000, 1_000_000)
@@ -16,7 +27,8 @@ EXAMPLES = scaled(100, 5000)
 BATCHES = (1, 1, 2, 7, 60, 512)
 
 fields = st.one_of(*map(st.sampled_from, (NAMES, VALUES, TIMES)), st.binary(max_size=4))
-lines = st.lists(fields, max_size=4).flatmap(lambda parts: st.sampled_from(BLANKS).map(lambda blank: blank.join(parts)))
+plain = st.lists(fields, max_size=4).flatmap(lambda parts: st.sampled_from(BLANKS).map(lambda blank: blank.join(parts)))
+lines = plain | st.sampled_from(STATSD).map(lambda line: line.replace(b"%d", b"5"))
 datagrams = st.lists(lines, max_size=8).flatmap(lambda parts: st.sampled_from(ENDS).map(lambda end: end.join(parts)))
 
 
@@ -32,7 +44,9 @@ def test_a_flood_of_nonsense_is_accounted_for(tmp_path: Path) -> None:
         if books.received - books.flushed >= FLUSH_LINES:
             books.flush()
     books.flush()
-    assert set(Reason) - {Reason.LENGTH, Reason.CUT} == books.rejected.keys()
+    others = {Reason.LENGTH, Reason.CUT, Reason.UNMATCHED, Reason.EMPTY}
+    assert set(Reason) - others == books.rejected.keys()
+    assert books.empty > 0
     assert books.archive.points() > 0
     assert () == books.archive.check().damage
 
@@ -46,3 +60,10 @@ def test_any_datagrams_are_accounted_for(some: list[bytes], size: int) -> None:
         for start in range(0, len(some), size):
             books.add(some[start : start + size])
         books.flush()
+
+
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=not FULL)
+@given(st.lists(datagrams | st.binary(max_size=50), max_size=20))
+def test_any_datagrams_have_one_grammar(some: list[bytes]) -> None:
+    """A line is the same whichever way it comes: together with others by UDP, or alone out of a body or a file."""
+    check_alone(some)

@@ -23,6 +23,7 @@ LAYERS = (
     {"errors", "conversion", "forks"},
     {"wire"},
     {"statsd"},
+    {"grammar"},
     {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},
     {"graphite"},
     {"collector", "api", "direct"},
