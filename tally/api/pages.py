@@ -13,6 +13,7 @@ from pathlib import Path
 from string import Template
 
 from tally.api import access
+from tally.api.compression import ENCODED, accepts_gzip
 from tally.api.message import COMMON_HEADERS, Headers, Reply, content_length
 from tally.api.problems import Problem
 from tally.api.route import Call
@@ -46,14 +47,18 @@ def archive(call: Call) -> Reply:
 
 
 def file(call: Call) -> Reply:
-    """Answer one of the page's files.
+    """Answer one of the page's files; one that was compressed when tally was built, as it is.
 
     :raises Problem: 404 when there is none of that name.
     """
     name = call.path["file"]
     for path in _places(name):
+        packed = path.with_name(f"{path.name}.gz")
+        headers = (("Content-Type", MEDIA_TYPES[path.suffix]),)
+        if accepts_gzip(call.request) and packed.is_file():
+            return _cached(call, packed.read_bytes(), (*headers, ENCODED))
         if path.is_file():
-            return _cached(call, path.read_bytes(), (("Content-Type", MEDIA_TYPES[path.suffix]),))
+            return _cached(call, path.read_bytes(), headers)
     raise Problem(HTTPStatus.NOT_FOUND, f"the dashboard has no file {name!r:.100}: it is complete in a built tally")
 
 

