@@ -46,7 +46,7 @@ HANDED_DRAIN_S = 1.0
 
 
 # Address space that is given back when there is no more, so that the end has room. It takes no memory.
-RESERVE_BYTES = 32 * 2**20
+RESERVE_BYTES = 64 * 2**20
 
 
 class Collector:
@@ -163,10 +163,13 @@ class Collector:
     def _commit(self, batch: Rollup, is_last: bool) -> None:
         began = time.monotonic()
         self._queued_bytes = self._of_udp(queued_bytes)
-        self._store.flush(batch, self._clock(), is_last=is_last)
-        self._accepted += batch.accepted
-        self._rejected.update(batch.rejected)
-        self._empty += batch.empty
+        accepted = batch.accepted
+        try:
+            self._store.flush(batch, self._clock(), is_last=is_last)
+        finally:
+            self._accepted += accepted
+            self._rejected.update(batch.rejected)
+            self._empty += batch.empty
         self._kernel_drops = self._of_udp(kernel_drops)
         self._flushes += 1
         self._flush_s = time.monotonic() - began
@@ -198,8 +201,8 @@ class Collector:
     def _leave(self, lost: dict[str, tuple[int, str]]) -> None:
         """Say what is lost, and leave the books for others to read; where nothing is, remove them."""
         texts = [f"{count} samples of {slug} are lost: {why}" for slug, (count, why) in lost.items()]
-        if self._store.broken:
-            texts.append(f"{self._store.broken} lines are lost: out of memory")
+        if broken := self._store.broken():
+            texts.append(f"{broken} lines are lost: out of memory")
         if not texts:
             self._status.remove()
             return

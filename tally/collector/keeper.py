@@ -87,7 +87,7 @@ class Patience:
 class Keeper:
     """Keeps what belongs into `archive` until it is committed or spilled."""
 
-    def __init__(self, archive: Archive, wait: spill.Wait) -> None:
+    def __init__(self, archive: Archive, wait: spill.Wait, *, max_names: int = 0) -> None:
         self.account = Account()
         self.definition: Definition | None = None
         # The directory in which the archive was seen last.
@@ -96,6 +96,7 @@ class Keeper:
         self.is_unread = False
         self._archive = archive
         self._wait = wait
+        self._max_names = max_names
         self._pending: Cells = {}
         # The definition of an archive whose place another one has taken since the last samples.
         self._replaced: Definition | None = None
@@ -130,6 +131,12 @@ class Keeper:
             self._replaced = self.definition
         self.definition, self.is_unread = definition, False
 
+    def keep(self, cells: Cells, resolution: int, now: float, *, is_last: bool = False) -> Cells:
+        """Take and commit, one archive after the other, so that no two copies of a batch are in memory for long."""
+        taken = self.take(cells, resolution)
+        self.commit(now, is_last=is_last)
+        return taken
+
     def take(self, cells: Cells, resolution: int) -> Cells:
         """Keep those of `cells`, in buckets of `resolution` seconds, that belong into the archive, and return them.
 
@@ -145,23 +152,28 @@ class Keeper:
             return lost
         matching: Cells = {}
         if self.definition.enabled:
-            matching = glob.select(cells, self.definition.pattern)
-            self._merge(matching, self.definition.resolution)
+            matching = self._merge(cells, self.definition)
         else:
             self._drop(list(self._pending))
         self._count_pending()
         return matching
 
-    def _merge(self, cells: Cells, resolution: int) -> None:
+    def _merge(self, cells: Cells, definition: Definition) -> Cells:
+        """Keep those of `cells` that match, and return them; what there is no memory for is dropped and counted."""
         before = rollup.count(self._pending)
         try:
-            rollup.merge(self._pending, cells, resolution)
+            matching = glob.select(cells, definition.pattern)
+            rollup.merge(self._pending, matching, definition.resolution)
         except MemoryError:
-            lost = before + rollup.count(cells) - rollup.count(self._pending)
+            matches = glob.matcher(definition.pattern)
+            came = sum(cell[0] for row in cells.values() for name, cell in row.items() if matches(name))
+            lost = before + round(came) - rollup.count(self._pending)
             self.account.dropped += lost
             logger.error("out of memory: %s samples of %s are lost", lost, self._archive.slug)
+            return cells
+        return matching
 
-    def commit(self, now: float, max_names: int, *, is_last: bool = False) -> None:
+    def commit(self, now: float, *, is_last: bool = False) -> None:
         """Write what is kept, let the archive expire what is old, and take up what was spilled; else spill.
 
         The last time nothing is taken up, as that may take long.
@@ -169,7 +181,7 @@ class Keeper:
         if self.definition is None or not self.definition.enabled:
             return
         try:
-            outcome = self._archive.merge(self._pending, Rules(now, max_names), wait=self._wait)
+            outcome = self._archive.merge(self._pending, Rules(now, self._max_names), wait=self._wait)
         except UnknownArchive as error:  # It went a moment ago, and perhaps for good.
             self.account.error = str(error)
             self._tell("its samples are kept in memory")
@@ -181,7 +193,7 @@ class Keeper:
         else:
             self._committed(outcome)
             if not is_last:
-                self._take_up(now, max_names)
+                self._take_up(now)
 
     def _committed(self, outcome: Outcome) -> None:
         self._pending = {}
@@ -215,7 +227,7 @@ class Keeper:
             raise
         self.account.spilled += rollup.count(cells)
 
-    def _take_up(self, now: float, max_names: int) -> None:
+    def _take_up(self, now: float) -> None:
         """Commit what was spilled, for TAKE_UP_S; what cannot be now is tried again, or stays where it never will."""
         assert self.definition is not None
         identity = spill.identity(self._archive.path)
@@ -226,7 +238,7 @@ class Keeper:
             return
         before, deadline = self.account.taken_up, time.monotonic() + TAKE_UP_S
         try:
-            for taken in spill.take_up(self._archive, now=now, max_names=max_names, wait=self._wait):
+            for taken in spill.take_up(self._archive, now=now, max_names=self._max_names, wait=self._wait):
                 self._taken_up(taken)
                 if time.monotonic() > deadline:
                     break

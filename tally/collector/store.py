@@ -21,18 +21,15 @@ logger = logging.getLogger("tally.collector")
 
 
 class Store:
-    """The archives of a catalog as a collector writes them; one call at a time.
-
-    `broken` counts lines that were lost on the way to the archives, as there was no memory left.
-    """
+    """The archives of a catalog as a collector writes them; one call at a time."""
 
     def __init__(self, catalog: Catalog, *, max_names: int = 0, steady: Callable[[], float] = time.monotonic) -> None:
-        self.broken = 0
         self._catalog = catalog
         self._steady = steady
         self._retention = Retention()
         self._patience = Patience(steady)
         self._max_names = max_names
+        self._left: list[Rollup] = []
         self._keepers: dict[str, Keeper] = {}
         self._home: tuple[int, int] | None = None
         self._is_lost = False
@@ -67,7 +64,7 @@ class Store:
         self._find(home, {archive.slug for archive in archives})
         for archive in archives:
             if archive.slug not in self._keepers:
-                self._keepers[archive.slug] = Keeper(archive, self._patience)
+                self._keepers[archive.slug] = Keeper(archive, self._patience, max_names=self._max_names)
             self._keepers[archive.slug].home = home
             self._keepers[archive.slug].look()
         for slug in self._keepers.keys() - {archive.slug for archive in archives}:
@@ -94,18 +91,18 @@ class Store:
         self._home, self._is_lost = home, False
 
     def flush(self, batch: Rollup, now: float, *, is_last: bool = False) -> None:
-        """Commit what `batch` holds and what earlier flushes could not, archive by archive; count what matches none."""
-        try:
-            cells = batch.take()
-        except MemoryError:
-            self.broken += batch.accepted
-            raise
+        """Commit what `batch` holds and what earlier flushes could not, archive by archive; count what matches none.
+
+        :raises MemoryError: when there is none for taking what a batch holds; then the next flush tries that again.
+        """
+        self._left.append(batch)
         now = self._retention.now(now, self._steady())
         self.look()
-        taken = [keeper.take(cells, batch.resolution) for keeper in self._keepers.values()]
-        batch.leave(glob.unmatched(cells, taken))
-        for keeper in self._keepers.values():
-            keeper.commit(now, self._max_names, is_last=is_last)
+        while self._left:
+            resolution, cells = self._left[0].resolution, self._left[0].take()
+            del self._left[0]
+            taken = [keeper.keep(cells, resolution, now, is_last=is_last) for keeper in self._keepers.values()]
+            batch.leave(glob.unmatched(cells, taken))
 
     def has_spills(self) -> bool:
         """Return whether samples wait in a spill file to be taken up."""
@@ -116,6 +113,13 @@ class Store:
         self._patience.end()
 
     def give_up(self) -> dict[str, tuple[int, str]]:
-        """Return by slug how many samples could be neither committed nor spilled, and why; they count as dropped."""
+        """Return by slug how many samples could be neither committed nor spilled, and why; they count as dropped.
+
+        Lines of batches that could not be taken for want of memory are not among them: see `broken`.
+        """
         found = {slug: keeper.give_up() for slug, keeper in sorted(self._keepers.items())}
         return {slug: lost for slug, lost in found.items() if lost}
+
+    def broken(self) -> int:
+        """Return how many lines are in batches that could not be taken, as there was no memory."""
+        return sum(batch.accepted for batch in self._left)

@@ -12,7 +12,7 @@ import pytest
 from tally.collector import keeper as module
 from tally.collector.keeper import BUSY_WAIT_S, END_WAIT_S, Keeper, Patience
 from tally.engine import Archive, Catalog, damaged, rollup, spill
-from tally.engine.rollup import Cells
+from tally.engine.rollup import Cells, Rollup
 from tally.engine.spill import Batch, Waiting, spill_path, waiting
 from tests.collector.test_store import Collecting
 
@@ -242,6 +242,25 @@ def test_a_merge_that_runs_out_of_memory_counts_what_is_lost(
         patched.setattr(module, "rollup", SimpleNamespace(merge=merge_some, count=rollup.count))
         collecting.flush("a 1", "b 1", "c 1")
     assert (2, 1) == account(collecting, "dropped", "stored")
+
+
+def test_a_batch_that_there_is_no_memory_to_take_is_taken_by_the_next_flush(
+    collecting: Collecting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lines are broken only as long as that fails, and are stored once."""
+
+    def fail(_rollup: Rollup) -> None:
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Rollup, "take", fail)
+        with pytest.raises(MemoryError):
+            collecting.flush("a 1", "b 1")
+    assert 2 == collecting.store.broken()
+    collecting.begin()
+    collecting.flush("a 1")
+    assert {"a": 2, "b": 1} == collecting.counts("daily")
+    assert 0 == collecting.store.broken()
 
 
 def test_patience_is_bounded_each_time_and_at_the_end_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
