@@ -59,6 +59,15 @@ def test_the_future_is_refused_as_a_collector_does(
     assert ("1 were more than TALLY_MAX_FUTURE ahead" in caplog.text) == (not stored)
 
 
+def test_nothing_is_lost_where_there_was_no_measurement(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A sample of NaN is no sample, and not worth a word."""
+    archive = Catalog(tmp_path).create("all")
+
+    recorder(tmp_path).record([b"a nan\nb 1"])
+
+    assert (["b"], []) == (archive.names(), caplog.messages)
+
+
 @pytest.mark.parametrize(("max_names", "names"), [(2, ["a", "b"]), (1, ["a"]), (0, ["a", "b"])])
 def test_names_are_bounded_as_a_collector_does(tmp_path: Path, max_names: int, names: list[str]) -> None:
     """TALLY_MAX_NAMES holds here too."""

@@ -75,7 +75,7 @@ def test_the_client_datadog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         client.flush()
         client.close_socket()
         assert {
-            "views;env=prod;page=-about_us": (3, 5, 1, 2),
+            "views;env=prod;page=/about_us": (3, 5, 1, 2),
             "views;env=prod": (1, -1, -1, -1),
             "queue;env=prod": (1, 3.5, 3.5, 3.5),
             "size;env=prod": (4, 400, 100, 100),
