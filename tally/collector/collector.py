@@ -29,6 +29,7 @@ from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
 from tally.engine.gauges import Gauges
 from tally.engine.rollup import Rollup
+from tally.engine.room import Room
 from tally.errors import OutOfMemory, SamplesLost, TallyError
 from tally.settings import Settings
 from tally.status import StatusFile, remove_stale
@@ -85,7 +86,7 @@ class Collector:
         return Rollup(
             self._store.resolution(),
             max_future_s=self._settings.max_future,
-            max_cells=ROLLUP_CELLS,
+            room=Room(ROLLUP_CELLS, ROLLUP_CELLS),
             gauges=self._gauges,
         )
 

@@ -4,7 +4,7 @@ Nothing is ever forgotten to make room: a change to a gauge whose value might ha
 So when GAUGES_MAX are remembered, a new gauge can still be set, but not be changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from tally.statsd import Gauge
 from tally.wire import VALUE_MAX, Reason
@@ -20,7 +20,7 @@ class Gauges:
         self._most = most
 
     def values(self, name: str, steps: Iterable[Gauge]) -> list[float] | Reason:
-        """Return what a gauge is after each of `steps`, or the reason why it cannot be so; then nothing has changed."""
+        """Return what a gauge would be after each of `steps`, or the reason why it cannot be so."""
         is_known = name in self._values or len(self._values) < self._most
         value = self._values.get(name, 0.0) if is_known else None
         found: list[float] = []
@@ -34,6 +34,13 @@ class Gauges:
             if abs(value) > VALUE_MAX:
                 return Reason.VALUE
             found.append(value)
-        if found and is_known:
-            self._values[name] = found[-1]
         return found
+
+    def remember(self, name: str, values: Sequence[float]) -> None:
+        """Let a gauge be the last of `values`, if there is room for another one."""
+        if values and (name in self._values or len(self._values) < self._most):
+            self._values[name] = values[-1]
+
+    def __len__(self) -> int:
+        """Return how many are remembered."""
+        return len(self._values)

@@ -1,28 +1,32 @@
-"""The distinct members of StatsD sets until the next flush, MEMBERS_MAX of all sets together."""
+"""The distinct members of StatsD sets until the next flush."""
 
 from collections.abc import Iterator
-
-MEMBERS_MAX = 200_000
+from collections.abc import Set as AbstractSet
 
 
 class Members:
     """Sets by name, each with the second in which it was last added to."""
 
-    def __init__(self, *, most: int = MEMBERS_MAX) -> None:
+    def __init__(self) -> None:
         self._sets: dict[str, tuple[int, set[str]]] = {}
-        self._room = most
 
-    def add(self, name: str, members: set[str], second: int) -> bool:
-        """Add members to a set, all of them or, when there is no room, none; return whether they were added."""
-        present = self._sets.get(name, (second, set()))[1]
+    def new(self, name: str, members: AbstractSet[str]) -> int:
+        """Return how many of some members a set does not have."""
+        present = self._sets.get(name)
+        return len(members) if present is None else len(members - present[1])
+
+    def add(self, name: str, members: AbstractSet[str], second: int) -> None:
+        """Add members to a set, all of them or, when there is no memory, none."""
+        if not members:
+            return
+        present = self._sets.get(name, (second, set[str]()))[1]
         new = members - present
-        if len(new) > self._room:
-            return False
-        self._room -= len(new)
-        present |= new
-        if present:
+        try:
+            present |= new
             self._sets[name] = (second, present)
-        return True
+        except MemoryError:
+            present -= new
+            raise
 
     def counts(self) -> Iterator[tuple[str, int, int]]:
         """Yield name, second and number of members of each set."""

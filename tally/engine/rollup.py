@@ -15,6 +15,7 @@ from itertools import islice
 from tally import grammar
 from tally.engine.gauges import Gauges
 from tally.engine.members import Members
+from tally.engine.room import Room
 from tally.statsd import Line, Observed
 from tally.wire import (
     COLUMNS_MAX_BYTES,
@@ -29,31 +30,32 @@ from tally.wire import (
 )
 
 FOLD_VALUES = 100_000
+NO_BOUND = Room()
 
 Cell = tuple[float, float, float, float]
 Cells = dict[int, dict[str, Cell]]
 
 
 class Rollup:
-    """Samples in buckets of `resolution` seconds, at most `max_cells` of them, a cell a bucket and name.
+    """Samples in buckets of `resolution` seconds, as many as there is `room` for, a cell a bucket and name.
 
-    `accepted` counts the samples and lines taken, `empty` the lines that hold no measurement, and `rejected` those that
-    were not taken, by reason, of each of which `examples` has the first; `size` is how many cells there are, and other
-    ways in which their names were written. `gauges` remembers from one rollup to the next. Not safe to use from several
-    threads at once.
+    `empty` counts the lines that hold no measurement, and `rejected` those that were not taken, by reason, of each of
+    which `examples` has the first; `size` is how many cells and members of sets there are, and other ways in which
+    their names were written. `gauges` remembers from one rollup to the next. Where a call ends in MemoryError, what was
+    added and what was counted are the same. Not safe to use from several threads at once.
     """
 
     def __init__(
-        self, resolution: int, *, max_future_s: int = 0, max_cells: int = 2**62, gauges: Gauges | None = None
+        self, resolution: int, *, max_future_s: int = 0, room: Room = NO_BOUND, gauges: Gauges | None = None
     ) -> None:
         self.resolution = resolution
-        self.accepted = 0
+        self.room = room
         self.empty = 0
         self.rejected: Counter[Reason] = Counter()
         self.examples: dict[str, bytes] = {}
         self.size = 0
         self._max_future_s = max_future_s
-        self._max_cells = max_cells
+        self._counted = 0
         self._cells: Cells = {}
         self._open = -1
         self._values: dict[bytes, list[float]] = {}
@@ -62,6 +64,12 @@ class Rollup:
         self._pending = 0
         self._gauges = Gauges() if gauges is None else gauges
         self._members = Members()
+
+    @property
+    def accepted(self) -> int:
+        """How many samples and lines were taken."""
+        aliases = set(self._aliases)
+        return self._counted + sum(len(values) for name, values in self._values.items() if name not in aliases)
 
     def add(self, datagrams: list[bytes], now: int) -> None:
         """Take the lines of one or more datagrams that came in the second `now`; every line is counted."""
@@ -77,20 +85,21 @@ class Rollup:
     def _add_lines(self, found: list[bytes], now: int) -> None:
         """Add lines one by one, where some are not plain; a plain one of a known name costs 0.7 µs."""
         refused: list[Reason] = []  # Counting them together takes a quarter of the time.
-        for line in found:
-            fields = split(line)
-            series = self._values.get(fields[0]) if len(fields) == 2 else None
-            value = None if series is None else parse_value(fields[1])
-            if series is not None and value is not None:
-                series.append(value)
-                self._pending += 1
-                self.accepted += 1
-                continue
-            parsed = grammar.parse_fields(line, fields, now, self._max_future_s)
-            if (reason := self._add_parsed(parsed)) is not None:
-                refused.append(reason)
-                self.examples.setdefault(reason, line)
-        self._refuse(refused)
+        try:
+            for line in found:
+                fields = split(line)
+                series = self._values.get(fields[0]) if len(fields) == 2 else None
+                value = None if series is None else parse_value(fields[1])
+                if series is not None and value is not None:
+                    series.append(value)
+                    self._pending += 1
+                    continue
+                parsed = grammar.parse_fields(line, fields, now, self._max_future_s)
+                if (reason := self._add_parsed(parsed)) is not None:
+                    refused.append(reason)
+                    self.examples.setdefault(reason, line)
+        finally:
+            self._refuse(refused)
 
     def add_line(self, line: bytes, now: int) -> Reason | None:
         """Take a line that came in the second `now`, as `add` does, and return the reason why it is not taken."""
@@ -121,7 +130,6 @@ class Rollup:
             series = list(map(self._values.__getitem__, columns.names))
         deque(map(list.append, series, columns.values), maxlen=0)  # A loop that runs in C.
         self._pending += len(series)
-        self.accepted += len(series)
         return True
 
     def _are_open(self, timestamps: list[int], now: int) -> bool:
@@ -136,13 +144,18 @@ class Rollup:
         if texts is None:
             return False
         known = self._cells.get(self._open, {})
-        cells = sum(text not in known for text in texts)
-        if self.size + cells > self._max_cells:
+        cells = [text for text in texts if text not in known]
+        if not self._has_room(cells, len(cells)):
             return False
-        self.size += cells
-        self._values.update((name, []) for name in new)
+        self.size += len(cells)
+        self._values.update([(name, []) for name in new])
         self._share(new, texts)
         return True
+
+    def _has_room(self, names: Iterable[str], cells: int) -> bool:
+        """Return whether there is room for so many more cells, which are of these names."""
+        size = self.size + cells
+        return size <= self.room.free or (size <= self.room.most and all(map(self.room.admits, names)))
 
     def _share(self, names: list[bytes], texts: list[str]) -> None:
         """Let names that came in other ways than they are stored share the lists of these; each takes up room."""
@@ -151,13 +164,13 @@ class Rollup:
             return
         for name, own in zip(names, stored.split(b" "), strict=True):
             if name != own:
-                self._values[name] = self._values.setdefault(own, [])
-                self._aliases.append(name)
                 self.size += 1
+                self._aliases.append(name)
+                self._values[name] = self._values.setdefault(own, [])
 
     def _add_timed(self, columns: Columns, now: int) -> bool:
         is_ahead = max(columns.timestamps) > now + self._max_future_s
-        if is_ahead or self.size + len(columns.names) > self._max_cells:
+        if is_ahead or self.size + len(columns.names) > self.room.free:
             return False
         names = [*set(columns.names)]
         found = decode_names(names)
@@ -192,29 +205,42 @@ class Rollup:
             self.rejected[Reason.UNMATCHED] += count(cells)
 
     def _add_measures(self, found: Line) -> Reason | None:
-        """Take all that a line of StatsD measures, or return the reason why it is not taken."""
-        values = self._gauges.values(found.name, found.measures.gauges)
+        """Take all that a line of StatsD measures, or return the reason why nothing of it is taken."""
+        name, measures = found.name, found.measures
+        values = self._gauges.values(name, measures.gauges)
         if isinstance(values, Reason):
             return values
-        observed = [*found.measures.observed, *(Observed(value, 1) for value in values)]
+        observed = [*measures.observed, *(Observed(value, 1) for value in values)]
         bucket = found.timestamp // self.resolution * self.resolution
-        if not self._members.add(found.name, found.measures.members, found.timestamp):
+        is_new = bool(observed) and not self._has_cell(bucket, name)
+        cells = is_new + self._members.new(name, measures.members)
+        if cells and not self._has_room([name], cells):
             return Reason.CARDINALITY
-        if observed and not self._has_room(bucket, found.name):
-            return Reason.CARDINALITY
-        for value, weight in observed:
-            self._add_cells({bucket: {found.name: (weight, value * weight, value, value)}})
-        self.accepted += 1
+        cell = self._with(bucket, name, observed) if observed else None
+        size, counted = self.size + cells, self._counted + 1
+        self._members.add(name, measures.members, found.timestamp)
+        self._gauges.remember(name, values)
+        if cell is not None:
+            self._put(bucket, name, cell)
+        self.size, self._counted = size, counted
         return None
 
-    def _has_room(self, bucket: int, name: str) -> bool:
-        """Return whether there is a cell or room for one, which is then taken."""
-        if name in self._cells.get(bucket, ()) or (bucket == self._open and name.encode() in self._values):
-            return True
-        if self.size >= self._max_cells:
-            return False
-        self.size += 1
-        return True
+    def _has_cell(self, bucket: int, name: str) -> bool:
+        return name in self._cells.get(bucket, ()) or (bucket == self._open and name.encode() in self._values)
+
+    def _with(self, bucket: int, name: str, observed: list[Observed]) -> Cell:
+        """Return the cell of a name with further samples."""
+        cells = {bucket: {name: self._cells[bucket][name]}} if name in self._cells.get(bucket, ()) else {}
+        for value, weight in observed:
+            merge(cells, {bucket: {name: (weight, value * weight, value, value)}}, self.resolution)
+        return cells[bucket][name]
+
+    def _put(self, bucket: int, name: str, cell: Cell) -> None:
+        row = self._cells.get(bucket)
+        if row is None:
+            self._cells[bucket] = {name: cell}
+        else:
+            row[name] = cell
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
         """Take samples, as many as there is room for."""
@@ -224,16 +250,16 @@ class Rollup:
     def add_sample(self, sample: Sample) -> bool:
         """Take a sample unless there is no room for its cell; return whether it was taken."""
         bucket = sample.timestamp // self.resolution * self.resolution
-        taken = self._add_open(sample) if bucket == self._open else self._add_cell(bucket, sample)
-        self.accepted += taken
-        return taken
+        return self._add_open(sample) if bucket == self._open else self._add_cell(bucket, sample)
 
     def _add_open(self, sample: Sample) -> bool:
         name = sample.name.encode()
         series = self._values.get(name)
         if series is None:
-            if not self._has_room(self._open, sample.name):
-                return False
+            if not self._has_cell(self._open, sample.name):
+                if not self._has_room([sample.name], 1):
+                    return False
+                self.size += 1
             series = self._values[name] = []
         series.append(sample.value)
         self._pending += 1
@@ -241,31 +267,40 @@ class Rollup:
 
     def _add_cell(self, bucket: int, sample: Sample) -> bool:
         name, value, _ = sample
-        row = self._cells.get(bucket, {})
-        cell = row.get(name)
-        if cell is not None:
+        counted = self._counted + 1
+        row = self._cells.get(bucket)
+        cell = None if row is None else row.get(name)
+        if row is not None and cell is not None:
             count, total, low, high = cell
             row[name] = (count + 1, total + value, value if value < low else low, value if value > high else high)
-            return True
-        if self.size >= self._max_cells:
+        elif self._has_room((name,), 1):
+            size = self.size + 1
+            self._put(bucket, name, (1, value, value, value))
+            self.size = size
+        else:
             return False
-        self.size += 1
-        self._cells.setdefault(bucket, row)[name] = (1, value, value, value)
+        self._counted = counted
         return True
 
     def _fold(self) -> None:
-        """Merge the values of the open bucket into its cells."""
+        """Merge the values of the open bucket into its cells: all of them or, when there is no memory, none."""
         for alias in self._aliases:
-            del self._values[alias]
+            self._values.pop(alias, None)
         self._aliases.clear()
         folded: dict[str, Cell] = {
             name.decode(): (len(values), sum(values, 0.0), min(values), max(values))
             for name, values in self._values.items()
+            if values
         }
+        present = self._cells.get(self._open)
+        if present and folded:
+            cells = {self._open: present.copy()}
+            merge(cells, {self._open: folded}, self.resolution)
+            folded = cells[self._open]
+        counted, values = self.accepted, dict[bytes, list[float]]()
         if folded:
-            self._add_cells({self._open: folded})
-        self._values = {}
-        self._pending = 0
+            self._cells[self._open] = folded
+        self._counted, self._values, self._pending = counted, values, 0
 
     def _add_cells(self, cells: Cells) -> None:
         merge(self._cells, cells, self.resolution)
