@@ -4,6 +4,7 @@ Starlette is imported, and the environment read, only when one of the two is ask
 """
 
 import functools
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tally.errors import InvalidSetting
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["app", "create_app"]
 
 
-def create_app(settings: Settings | None = None) -> "Starlette":
+def create_app(
+    settings: Settings | None = None, *, own: Callable[[], Mapping[str, dict[str, Any]]] = dict
+) -> "Starlette":
     """Return an app that answers under any path it is mounted at; `settings` default to the environment's.
+
+    `own` gives the present status of the collectors in this process; without it, that of all is read from their files.
 
     :raises InvalidSetting: when a setting in the environment is malformed.
     """
     from tally.api.asgi import build
 
-    return build(Settings.load() if settings is None else settings)
+    return build(Settings.load() if settings is None else settings, own=own)
 
 
 @functools.cache

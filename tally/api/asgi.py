@@ -5,7 +5,7 @@ bounded and a collector in the same process is not slowed further. When the clie
 closing the reply then stops the query wherever it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TypeVar, TypeVarTuple
@@ -22,6 +22,7 @@ from tally.api.problems import Problem
 from tally.api.service import Service, Work
 from tally.api.slots import Slot, Slots
 from tally.settings import Settings
+from tally.status import Status
 
 CLOSED = ("Connection", "close")
 
@@ -29,11 +30,11 @@ Result = TypeVar("Result")
 Arguments = TypeVarTuple("Arguments")
 
 
-def build(settings: Settings) -> Starlette:
+def build(settings: Settings, *, own: Callable[[], Mapping[str, Status]] = dict) -> Starlette:
     """Return an app to serve or to mount; it needs no lifespan, and touches no file before the first request."""
     app = Starlette()
     # A route would not match every path: a line feed may stand in one.
-    app.router.default = Adapter(Service(settings))
+    app.router.default = Adapter(Service(settings, own=own))
     return app
 
 

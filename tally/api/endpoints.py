@@ -102,7 +102,7 @@ def healthz(call: Call) -> Reply:
 def metrics(call: Call) -> Reply:
     """Answer the metrics; `pretty` has nothing to indent."""
     call.given()
-    body = call.metrics.text(call.catalog, call.now)
+    body = call.metrics.text(call.catalog, call.books.read(call.now))
     return Reply(200, (("Content-Type", call.route.media_type), content_length(body), *COMMON_HEADERS), (body,))
 
 

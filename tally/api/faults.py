@@ -3,14 +3,25 @@
 `/readyz`, `/status/` and `/metrics` tell the same faults, and the dashboard shows their sentences.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import shutil
+from collections.abc import Container, Iterator
+from typing import Any, NamedTuple
 
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
+from tally.engine.space import FREE_MIN_BYTES, room
 from tally.errors import TallyError, UnknownArchive
+from tally.settings import Settings
+from tally.status import Status, is_running
 
 ADVICE = "nothing is written to it until it is restored from a backup or a check finds it sound"
+
+# A collector is silent when it has not flushed for so many flush times and so many seconds more.
+SILENT_FLUSHES, SILENT_S = 3, 10
+# An archive should take what comes for it within so many flush times, and so many seconds more while one is at work.
+LATE_FLUSHES, LATE_S = 3, 2
+
+Statuses = list[tuple[str, Status]]
 
 
 class Fault(NamedTuple):
@@ -44,3 +55,68 @@ def _unreadable(archive: Archive) -> str | None:
     except TallyError as error:
         return str(error)
     return None
+
+
+def is_silent(status: Status, now: float) -> bool:
+    """Return whether a collector has ended, or has not flushed when it should have."""
+    return bool(status["ended"]) or now - status["updated"] > SILENT_FLUSHES * status["flush_time"] + SILENT_S
+
+
+def working(statuses: Statuses, now: float) -> Statuses:
+    """Return the collectors that are at work or should be: their process is there, or they are not silent."""
+    return [
+        (identity, status)
+        for identity, status in statuses
+        if not status["ended"] and (not is_silent(status, now) or is_running(status))
+    ]
+
+
+def of_collectors(statuses: Statuses, settings: Settings, now: float) -> Iterator[Fault]:
+    """Yield which collector does not flush, of those that should; and that there is none, where one is needed."""
+    if not settings.host:
+        return
+    at_work = working(statuses, now)
+    for identity, status in at_work:
+        if is_silent(status, now):
+            who = f"collector {identity} (process {status['process']['id']})"
+            yield Fault("collector", None, f"{who} has not flushed for {now - status['updated']:.1f} s")
+    if not at_work and statuses:
+        last = min(now - status["updated"] for _, status in statuses)
+        yield Fault("collector", None, f"no collector is at work: the last flush was {last:.1f} s ago")
+    elif not at_work:
+        text = f"no collector is at work: none writes its status into {settings.data_dir}; start tally serve or collect"
+        yield Fault("collector", None, text)
+
+
+def of_writing(statuses: Statuses, slugs: Container[str], now: float) -> Iterator[Fault]:
+    """Yield which of the archives `slugs` have not been written for longer than a few flushes take, and why."""
+    late: dict[str, str] = {}
+    for _, status in working(statuses, now):
+        failing_s = LATE_FLUSHES * status["flush_time"]
+        for slug, account in status["archives"].items():
+            if slug in slugs and account["error"] and (account["failing"] or 0) > failing_s:
+                late[slug] = _unwritten(slug, account)
+    yield from (Fault("writing", slug, text) for slug, text in sorted(late.items()))
+    waiting = [
+        status["waiting"]
+        for _, status in working(statuses, now)
+        if status["waiting"] is not None and status["waiting"] > LATE_FLUSHES * status["flush_time"] + LATE_S
+    ]
+    if waiting and not late:
+        yield Fault("writing", None, f"samples have waited for {max(waiting):.0f} s to be written")
+
+
+def _unwritten(slug: str, account: dict[str, Any]) -> str:
+    waiting = f"; {account['pending']} samples wait in memory" if account["pending"] else ""
+    return f"{slug} has not been written for {account['failing']:.0f} s: {account['error']}{waiting}"
+
+
+def of_space(settings: Settings) -> Iterator[Fault]:
+    """Yield that there is too little space, or that it cannot be known."""
+    try:
+        free_bytes = shutil.disk_usage(settings.data_dir).free
+    except OSError as error:
+        yield Fault("space", None, f"{settings.data_dir}: {error.strerror}")
+        return
+    if free_bytes < FREE_MIN_BYTES:
+        yield Fault("space", None, room(free_bytes))

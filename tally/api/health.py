@@ -1,69 +1,95 @@
-"""How tally is: what the collectors' status files say together, and whether everything is as it should be."""
+"""How tally is: what the collectors say together, and whether everything is as it should be."""
 
 import shutil
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from tally.api import faults
+from tally.api.faults import Fault, Statuses, is_silent, working
 from tally.api.message import Reply, whole
 from tally.api.route import Call
-from tally.engine.catalog import Catalog
-from tally.settings import Settings
-from tally.status import read_all
+from tally.engine.space import room
+from tally.errors import TallyError
 
-# A collector is silent when it has not flushed for so many flush times and so many seconds more.
-SILENT_FLUSHES, SILENT_S = 3, 10
-FREE_MIN_BYTES = 100 * 2**20
-
-Status = Mapping[str, Any]
-
-
-class Check(NamedTuple):
-    """One thing that was looked at: whether it is as it should be, and what was found."""
-
-    ok: bool
-    detail: str
+NO_COLLECTOR = "none is needed: TALLY_HOST is empty, and clients write into the archives themselves"
 
 
 def status(call: Call) -> Reply:
-    """Answer what was lost lately, and whether a collector is at work; reads no archive."""
+    """Answer what was lost lately, what waits, and what is not as it should be; reads no archive."""
     pretty = call.pretty()
-    told = together(read_all(call.settings.data_dir, call.now), call.now)
+    statuses = call.books.read(call.now)
+    told = together(statuses, call.now)
     errors = {slug: call.public(error) for slug, error in told["errors"].items()}
-    found = [fault._replace(detail=call.public(fault.detail)) for fault in faults.of_archives(call.catalog)]
+    found = [fault._replace(detail=call.public(fault.detail)) for fault in _faults(call, statuses)]
     return whole({**told, "errors": errors, "faults": [fault._asdict() for fault in found]}, pretty=pretty)
 
 
 def readyz(call: Call) -> Reply:
-    """Answer whether all archives can be read, a collector flushes and there is space, with 503 where not."""
+    """Answer whether archives can be read and written, every collector flushes and there is space, with 503 else."""
     pretty = call.pretty()
-    checks = {
-        "archives": _archives(call.catalog),
-        "collector": _collector(call.settings, call.now),
-        "space": _space(call.settings),
+    statuses = call.books.read(call.now)
+    found = _faults(call, statuses, read=True)
+    checks = {}
+    for name, sound in _sound(call, statuses).items():
+        wrong = [fault.detail for fault in found if fault.check == name]
+        checks[name] = {"ok": not wrong, "detail": call.public("; ".join(wrong) or sound)}
+    told = {"status": "not ready" if found else "ready", "checks": checks}
+    return whole(told, status=503 if found else 200, pretty=pretty)
+
+
+def _faults(call: Call, statuses: Statuses, *, read: bool = False) -> list[Fault]:
+    """Return what is wrong; of an archive that cannot be read, or is damaged, not also that it is not written."""
+    found = list(faults.of_archives(call.catalog, read=read))
+    others = set(_slugs(call)) - {fault.archive for fault in found}
+    return [
+        *found,
+        *faults.of_writing(statuses, others, call.now),
+        *faults.of_collectors(statuses, call.settings, call.now),
+        *faults.of_space(call.settings),
+    ]
+
+
+def _sound(call: Call, statuses: Statuses) -> dict[str, str]:
+    """Return what each check tells where nothing is wrong."""
+    return {
+        "archives": f"{len(_slugs(call))} can be read",
+        "writing": "no archive fails to be written",
+        "collector": _flushes(working(statuses, call.now), call.now) if call.settings.host else NO_COLLECTOR,
+        "space": _free(call),
     }
-    ready = all(check.ok for check in checks.values())
-    shown = {key: {"ok": check.ok, "detail": call.public(check.detail)} for key, check in checks.items()}
-    told = {"status": "ready" if ready else "not ready", "checks": shown}
-    return whole(told, status=200 if ready else 503, pretty=pretty)
 
 
-def is_silent(status: Status, now: float) -> bool:
-    """Return whether a collector has ended, or has not flushed when it should have."""
-    return (
-        bool(status["ended"])
-        or now - float(status["updated"]) > SILENT_FLUSHES * float(status["flush_time"]) + SILENT_S
-    )
+def _flushes(statuses: Statuses, now: float) -> str:
+    """Return how long ago the slowest collector flushed."""
+    last = max((now - status["updated"] for _, status in statuses), default=0.0)
+    if len(statuses) < 2:
+        return f"the last flush was {last:.1f} s ago"
+    return f"the slowest of {len(statuses)} collectors flushed {last:.1f} s ago"
 
 
-def together(statuses: Iterable[Status], now: float) -> dict[str, Any]:
+def _free(call: Call) -> str:
+    try:
+        return room(shutil.disk_usage(call.settings.data_dir).free)
+    except OSError:
+        return ""  # That is a fault, which is told.
+
+
+def _slugs(call: Call) -> list[str]:
+    try:
+        return call.catalog.slugs()
+    except TallyError:
+        return []  # That is a fault, which is told.
+
+
+def together(statuses: Statuses, now: float) -> dict[str, Any]:
     """Return what all collectors that are not silent say: losses within the window, what waits, and errors by slug."""
-    heard = [status for status in statuses if not is_silent(status, now)]
+    heard = [status for _, status in statuses if not is_silent(status, now)]
     recent = [status["recent"] for status in heard]
     accounts = [account for status in heard for account in status["archives"].items()]
     return {
         "collectors": len(heard),
         "updated": max((status["updated"] for status in heard), default=None),
+        "flushes": {identity: _flush(status, now) for identity, status in working(statuses, now)},
         "window": max((each["seconds"] for each in recent), default=None),
         "lines": _sum(each["lines"] for each in recent),
         "empty": sum(status["empty"] for status in heard),
@@ -71,7 +97,19 @@ def together(statuses: Iterable[Status], now: float) -> dict[str, Any]:
         "connections": _sum(each["connections"] for each in recent),
         "samples": _sum(each["samples"] for each in recent),
         "pending": sum(account["pending"] for _, account in accounts),
+        "waiting": max((status["waiting"] for status in heard if status["waiting"] is not None), default=None),
         "errors": {slug: account["error"] for slug, account in accounts if account["error"]},
+    }
+
+
+def _flush(status: dict[str, Any], now: float) -> dict[str, Any]:
+    """Return when a collector flushed last, and how old what is known of it is."""
+    return {
+        "updated": status["updated"],
+        "ago": now - status["updated"],
+        "silent": is_silent(status, now),
+        "waiting": status["waiting"],
+        "stale": status["stale"],
     }
 
 
@@ -82,26 +120,3 @@ def _sum(mappings: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
         for key, value in mapping.items():
             total[key] = _sum((total.get(key, {}), value)) if isinstance(value, Mapping) else total.get(key, 0) + value
     return total
-
-
-def _archives(catalog: Catalog) -> Check:
-    found = list(faults.of_archives(catalog, read=True))
-    return Check(not found, "; ".join(fault.detail for fault in found) or f"{len(catalog.slugs())} can be read")
-
-
-def _collector(settings: Settings, now: float) -> Check:
-    if not settings.host:
-        return Check(True, "none is needed: TALLY_HOST is empty, and clients write into the archives themselves")
-    statuses = read_all(settings.data_dir, now)
-    if not statuses:
-        return Check(False, f"none writes its status into {settings.data_dir}: start tally serve or tally collect")
-    ago = now - max(float(status["updated"]) for status in statuses)
-    return Check(not all(is_silent(status, now) for status in statuses), f"the last flush was {ago:.1f} s ago")
-
-
-def _space(settings: Settings) -> Check:
-    try:
-        free = shutil.disk_usage(settings.data_dir).free
-    except OSError as error:
-        return Check(False, f"{settings.data_dir}: {error.strerror}")
-    return Check(free >= FREE_MIN_BYTES, f"{free} bytes are free of the {FREE_MIN_BYTES} that should be")

@@ -17,12 +17,13 @@ from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
 from tally.engine.spill import spill_path
 from tally.errors import TallyError
-from tally.status import read_by_id
+from tally.status import Status
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # An archive's rows are counted anew when the last count is so many times older than it took, and so many seconds old.
 COUNT_SHARE, COUNT_EVERY_S = 100, 60.0
 
+Statuses = list[tuple[str, Status]]
 Labels = tuple[str, ...]
 Value = tuple[str, Labels, float]
 
@@ -59,6 +60,12 @@ METRICS = (
            "`expired`, `cardinality`, `dropped`"),
     Metric("tally_samples_pending", "gauge", "samples that wait for the next flush, as the last one failed",
            _OF_ARCHIVE),
+    Metric("tally_samples_waiting_seconds", "gauge", "age of the oldest sample that is not yet stored, or spilled",
+           ("collector",)),
+    Metric("tally_archive_failing_seconds", "gauge", "how long an archive has not been written, 0 while it can be",
+           _OF_ARCHIVE),
+    Metric("tally_status_age_seconds", "gauge", "how old is what is known of a collector, 0 in its own process",
+           ("collector",)),
     Metric("tally_archive_failing", "gauge", "1 while an archive cannot be written, else 0", _OF_ARCHIVE),
     Metric("tally_flushes_total", "counter", "flushes", ("collector",)),
     Metric("tally_flush_seconds_total", "counter", "seconds that all flushes took", ("collector",)),
@@ -107,17 +114,17 @@ class Metrics:
         self._counts: dict[str, Count] = {}
         self._lock = forks.lock()
 
-    def text(self, catalog: Catalog, now: float) -> bytes:
-        """Return all metrics as Prometheus reads them."""
+    def text(self, catalog: Catalog, statuses: Statuses) -> bytes:
+        """Return all metrics as Prometheus reads them; `statuses` are those of the collectors."""
         with forks.Postponed():  # It takes as long to import as all of tally.
             from prometheus_client import CollectorRegistry, generate_latest
 
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(_Values([*self._values(catalog, now)]))
+        registry.register(_Values([*self._values(catalog, statuses)]))
         return generate_latest(registry)
 
-    def _values(self, catalog: Catalog, now: float) -> Iterator[Value]:
-        for identity, status in read_by_id(catalog.directory, now):
+    def _values(self, catalog: Catalog, statuses: Statuses) -> Iterator[Value]:
+        for identity, status in statuses:
             yield from _of_collector(identity, status)
         for archive in _archives(catalog):
             yield from self._of_archive(archive)
@@ -177,6 +184,9 @@ def _of_collector(identity: str, status: dict[str, Any]) -> Iterator[Value]:
             yield "tally_samples_total", (slug, identity, outcome), account[outcome]
         yield "tally_samples_pending", (slug, identity), account["pending"]
         yield "tally_archive_failing", (slug, identity), bool(account["error"])
+        yield "tally_archive_failing_seconds", (slug, identity), account["failing"] or 0
+    yield "tally_samples_waiting_seconds", own, status["waiting"] or 0
+    yield "tally_status_age_seconds", own, status["stale"]
 
 
 _NUMBERS = (

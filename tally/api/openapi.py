@@ -133,6 +133,7 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _STATUS: dict[str, Schema] = {
     "collectors": {**_COUNT, "description": "those that flush"},
     "updated": {"type": ["number", "null"], "description": "when the last flush ended, null without a collector"},
+    "flushes": {**_object_of(_reference("schemas", "Flush")), "description": "each collector that should be at work"},
     "window": {"type": ["integer", "null"], "description": "the seconds that the losses are of"},
     "lines": {**_object_of(_COUNT), "description": "lines rejected, by reason"},
     "empty": {**_COUNT, "description": "lines that hold no measurement, since the start; none is lost"},
@@ -140,6 +141,7 @@ _STATUS: dict[str, Schema] = {
     "connections": {**_object_of(_COUNT), "description": "connections for lines that were not taken, by reason"},
     "samples": {**_object_of(_object_of(_COUNT)), "description": "samples not stored, by archive and outcome"},
     "pending": {**_COUNT, "description": "samples that wait for an archive"},
+    "waiting": {"type": ["number", "null"], "description": "seconds for which the oldest sample has not been stored"},
     "errors": {**_object_of(_TEXT), "description": "why an archive cannot be written, by slug"},
     "faults": {**_array(_reference("schemas", "Fault")), "description": "what is not as it should be"},
 }
@@ -190,6 +192,15 @@ _SCHEMAS: dict[str, Schema] = {
     ),
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
+    "Flush": _object(
+        {
+            "updated": {**_NUMBER, "description": "when its last flush ended"},
+            "ago": {**_NUMBER, "description": "seconds since then"},
+            "silent": {**_FLAG, "description": "whether it should have flushed since"},
+            "waiting": {"type": ["number", "null"], "description": "seconds for which its oldest sample waits"},
+            "stale": {**_NUMBER, "description": "how many seconds old this is"},
+        }
+    ),
     "Fault": _object(
         {
             "check": {**_TEXT, "description": "the check of /readyz that it fails"},

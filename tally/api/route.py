@@ -14,6 +14,7 @@ from tally.engine.question import AGGREGATES, PARAMETERS, Question
 from tally.errors import InvalidQuestion
 from tally.graphite.request import Meaning
 from tally.settings import Settings
+from tally.status import Books
 
 
 class Asks(NamedTuple):
@@ -111,6 +112,7 @@ class Call:
     catalog: Catalog
     metrics: Metrics
     now: float
+    books: Books
     routes: Sequence[Route] = field(repr=False)
 
     def given(self) -> dict[str, tuple[Any, ...]]:

@@ -5,7 +5,7 @@ The order of checks: length, host, token to read, path, method, token to write, 
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from itertools import chain
@@ -26,6 +26,7 @@ from tally.engine.catalog import Catalog
 from tally.engine.question import parse_flag
 from tally.errors import ArchiveDamaged, TallyError
 from tally.settings import Settings
+from tally.status import Books, Status
 
 __all__ = ["Reply", "Request", "Service", "Work"]
 
@@ -39,10 +40,20 @@ _QUERY_CHARACTERS = _PATH_CHARACTERS + "?%[]"
 
 
 class Service:
-    """Answers requests about the archives of one data directory, which is not touched before the first of them."""
+    """Answers requests about the archives of one data directory, which is not touched before the first of them.
 
-    def __init__(self, settings: Settings, *, clock: Callable[[], float] = time.time) -> None:
+    `own` gives the present status of the collectors in this process, as `Books` wants it.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], float] = time.time,
+        own: Callable[[], Mapping[str, Status]] = dict,
+    ) -> None:
         self.settings = settings
+        self._books = Books(settings.data_dir, own)
         self._catalog = Catalog(settings.data_dir, clock=clock)
         self._clock = clock
         self._outcomes = Outcomes()
@@ -131,7 +142,9 @@ class Service:
         if route.needs_write_token:
             access.check_write(request, self.settings)
         now = self._clock()
-        return route.endpoint(Call(request, route, path, self.settings, self._catalog, self._metrics, now, ROUTES))
+        books, routes = self._books, ROUTES
+        call = Call(request, route, path, self.settings, self._catalog, self._metrics, now, books, routes)
+        return route.endpoint(call)
 
 
 class Work:

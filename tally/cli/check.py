@@ -11,7 +11,6 @@ from typing import Any
 
 import click
 
-from tally.api.health import FREE_MIN_BYTES
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
 from tally.cli.manual import Documented
@@ -20,6 +19,7 @@ from tally.cli.progress import Progress
 from tally.cli.table import Cell, echo_table
 from tally.cli.waiting import orphans, waiting
 from tally.engine import Archive, Catalog, Checkup
+from tally.engine.space import FREE_MIN_BYTES, room
 from tally.errors import UnknownArchive
 from tally.settings import SETTINGS, Settings
 
@@ -120,7 +120,7 @@ def _tight(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         free_bytes = shutil.disk_usage(folder).free
         if free_bytes < FREE_MIN_BYTES:
-            yield f"{folder}: {free_bytes} bytes are free, less than {FREE_MIN_BYTES}"
+            yield f"{folder}: {room(free_bytes)}"
 
 
 def _exposed(archives: Sequence[Archive]) -> Iterator[str]:

@@ -29,9 +29,9 @@ LISTENING = {
 def health(context: click.Context, /, *, settings: Settings, as_json: bool) -> None:
     """Ask a running tally whether it is ready.
 
-    It is when archives can be read, a collector flushes, and there is space. It is asked for /readyz over HTTP, on this
-    machine where --http-host stands for all of its addresses, with the first of TALLY_READ_TOKEN or else of
-    TALLY_WRITE_TOKEN. Archives are not read through for it: see `tally check`.
+    It is when archives can be read and written, every collector flushes, and there is space. It is asked for /readyz
+    over HTTP, on this machine where --http-host stands for all of its addresses, with the first of TALLY_READ_TOKEN or
+    else of TALLY_WRITE_TOKEN. Archives are not read through for it: see `tally check`.
 
     Examples:
       tally health

@@ -10,7 +10,7 @@ from tally.api import create_app
 from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_log_format, with_settings
 from tally.cli.server import Server
-from tally.collector import bind_all, bind_http, handed_over, run
+from tally.collector import Beside, Collector, bind_all, bind_http, handed_over, run
 from tally.collector.tcp import begin
 from tally.engine import Catalog
 from tally.log import set_up
@@ -74,7 +74,10 @@ def serve(settings: Settings, log_format: str) -> None:
             begin(sock)
             host, port = sock.getsockname()[:2]
             logger.info("answering on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
-        beside = Server(create_app(settings), *http).run_until
+
+        def beside(collector: Collector) -> Beside:
+            return Server(create_app(settings, own=collector.present), *http).run_until
+
         run(settings, sockets=sockets, beside=beside, log_format=log_format)
 
 

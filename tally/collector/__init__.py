@@ -3,6 +3,6 @@
 from tally.collector.binding import bind_all, bind_http
 from tally.collector.collector import Collector
 from tally.collector.sockets import Handed, Sockets, handed_over
-from tally.collector.workers import run
+from tally.collector.workers import Beside, run
 
-__all__ = ["Collector", "Handed", "Sockets", "bind_all", "bind_http", "handed_over", "run"]
+__all__ = ["Beside", "Collector", "Handed", "Sockets", "bind_all", "bind_http", "handed_over", "run"]

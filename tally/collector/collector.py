@@ -9,6 +9,7 @@ import contextlib
 import logging
 import math
 import mmap
+import os
 import socket
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ from tally.engine.rollup import Rollup
 from tally.engine.room import Room
 from tally.errors import OutOfMemory, SamplesLost, TallyError
 from tally.settings import Settings
-from tally.status import StatusFile, remove_stale
+from tally.status import StatusFile, process, remove_stale
 from tally.wire import Reason
 
 logger = logging.getLogger("tally.collector")
@@ -46,6 +47,8 @@ LAST_DRAIN_S = 10.0
 HANDED_DRAIN_S = 1.0
 
 
+# While a flush takes long, the status is written so far apart at least.
+REPORT_S = 1.0
 # Address space that is given back when there is no more, so that the end has room. It takes no memory.
 RESERVE_BYTES = 64 * 2**20
 
@@ -60,6 +63,11 @@ class Collector:
         self._started = clock()
         self._store = Store(Catalog(settings.data_dir, clock=clock), max_names=settings.max_names)
         self._status = StatusFile(settings.data_dir)
+        self._process = process(os.getpid())
+        self._updated = self._started
+        # When the first sample came that is not committed yet: of the rollup, and of the batch that is being flushed.
+        self._begun: float | None = None
+        self._flushing: float | None = None
         self._receivers = [
             Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow, clock=clock)
             for sock in sockets.datagrams
@@ -94,6 +102,8 @@ class Collector:
         self._take(lines, int(self._clock()))
 
     def _take(self, datagrams: list[bytes], second: int) -> None:
+        if self._begun is None:
+            self._begun = time.monotonic()
         self._rollup.add(datagrams, second)
         if self._rollup.size >= FLUSH_CELLS:
             self._full.set()
@@ -144,6 +154,7 @@ class Collector:
     def _begin(self) -> None:
         remove_stale(self._settings.data_dir, self._clock())
         self._store.look()
+        self._updated = self._clock()
         self._status.write(self.status())
         self._sockets.tell(asked_bytes=self._settings.receive_buffer)
 
@@ -157,16 +168,27 @@ class Collector:
 
     async def _flush(self, *, is_last: bool = False) -> None:
         batch, self._rollup = self._rollup, self._new_rollup()
+        self._flushing, self._begun = self._begun, None
         self._full = anyio.Event()
         with anyio.CancelScope(shield=True):  # A stop between the swap and the thread would lose the batch.
-            await to_thread.run_sync(self._commit, batch, is_last)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._report)
+                await to_thread.run_sync(self._commit, batch, is_last)
+                tasks.cancel_scope.cancel()
+
+    async def _report(self) -> None:
+        """Write the status now and then while a flush takes long, so that other processes know what waits."""
+        while True:
+            await anyio.sleep(max(self._settings.flush_time, REPORT_S))
+            await to_thread.run_sync(lambda: self._status.write(self.status()))
 
     def _commit(self, batch: Rollup, is_last: bool) -> None:
         began = time.monotonic()
         self._queued_bytes = self._of_udp(queued_bytes)
         accepted = batch.accepted
         try:
-            self._store.flush(batch, self._clock(), is_last=is_last)
+            self._store.flush(batch, self._clock(), since=self._flushing, is_last=is_last)
+            self._flushing = None
         finally:
             self._accepted += accepted
             self._rejected.update(batch.rejected)
@@ -175,6 +197,7 @@ class Collector:
         self._flushes += 1
         self._flush_s = time.monotonic() - began
         self._flushes_s += self._flush_s
+        self._updated = self._clock()
         books = self._books()
         self._recent.note(time.monotonic(), books)
         self._complaint.note(time.monotonic(), books, batch.examples)
@@ -228,14 +251,20 @@ class Collector:
             receiver.finish(deadline)
         self._streams.finish(deadline)
 
+    def present(self) -> dict[str, dict[str, Any]]:
+        """Return the status by the digits of the status file, for whoever answers in this process; from any thread."""
+        return {self._status.identity: self.status()}
+
     def status(self) -> dict[str, Any]:
-        """Return the books as of the last flush: counters since the start, and times in unix seconds."""
+        """Return the books: counters as of the last flush, what waits now, and times in unix seconds."""
         return {**self._books(), "recent": self._recent.told()}
 
     def _books(self) -> dict[str, Any]:
         return {
+            "process": self._process,
             "started": self._started,
-            "updated": self._clock(),
+            "updated": self._updated,
+            "written": self._clock(),
             "ended": None,
             "flush_time": self._settings.flush_time,
             "flushes": self._flushes,
@@ -252,5 +281,13 @@ class Collector:
             "accepted": self._accepted,
             "rejected": dict(self._rejected),
             "empty": self._empty,
-            "archives": self._store.accounts(),
+            **self._waiting(),
         }
+
+    def _waiting(self) -> dict[str, Any]:
+        """Return the accounts of the archives, and for how many seconds the oldest sample has not been committed."""
+        accounts = self._store.accounts()
+        now = time.monotonic()
+        ages = [now - since for since in (self._begun, self._flushing) if since is not None]
+        ages += [account["waiting"] for account in accounts.values() if account["waiting"] is not None]
+        return {"waiting": max(ages, default=None), "archives": accounts}

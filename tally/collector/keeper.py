@@ -8,8 +8,9 @@ flush to the next, and is tried again; what there is no room for is counted as d
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
+from typing import Any
 
 from tally.engine import glob, rollup, spill
 from tally.engine.archive import Archive
@@ -100,6 +101,9 @@ class Keeper:
         self._pending: Cells = {}
         # The definition of an archive whose place another one has taken since the last samples.
         self._replaced: Definition | None = None
+        # Since when the oldest of these waits, and the archive cannot be written: of a clock that never steps.
+        self._waits_since: float | None = None
+        self._fails_since: float | None = None
         self._told = ""
         # A spill file that cannot be taken up as long as it and the resolution are these, and why.
         self._stuck: object = None
@@ -131,14 +135,28 @@ class Keeper:
             self._replaced = self.definition
         self.definition, self.is_unread = definition, False
 
-    def keep(self, cells: Cells, resolution: int, now: float, *, is_last: bool = False) -> Cells:
+    def told(self, now: float) -> dict[str, Any]:
+        """Return the account, with how many seconds its oldest pending sample waits, and it cannot be written."""
+        return {
+            **asdict(self.account),
+            "waiting": _age(self._waits_since, now),
+            "failing": _age(self._fails_since, now),
+        }
+
+    def note(self, since: float) -> None:
+        """Note after a flush that began at `since` whether the archive can be written."""
+        self._fails_since = (self._fails_since or since) if self.account.error else None
+
+    def keep(self, cells: Cells, resolution: int, now: float, *, since: float, is_last: bool = False) -> Cells:
         """Take and commit, one archive after the other, so that no two copies of a batch are in memory for long."""
-        taken = self.take(cells, resolution)
+        taken = self.take(cells, resolution, since)
         self.commit(now, is_last=is_last)
         return taken
 
-    def take(self, cells: Cells, resolution: int) -> Cells:
+    def take(self, cells: Cells, resolution: int, since: float) -> Cells:
         """Keep those of `cells`, in buckets of `resolution` seconds, that belong into the archive, and return them.
+
+        The first of them came at `since`.
 
         An archive that has come since they were rolled up, with buckets that theirs do not make up, begins with the
         next ones. What was for the archive whose place it has taken is dropped.
@@ -153,6 +171,7 @@ class Keeper:
         matching: Cells = {}
         if self.definition.enabled:
             matching = self._merge(cells, self.definition)
+            self._waits_since = self._waits_since or since
         else:
             self._drop(list(self._pending))
         self._count_pending()
@@ -198,7 +217,7 @@ class Keeper:
     def _committed(self, outcome: Outcome) -> None:
         self._pending = {}
         self.account.add(outcome)
-        self.account.pending = 0
+        self._count_pending()
         if self._told:
             logger.info("archive %s can be written again", self._archive.slug)
         self.account.error, self._told = self._stays, ""
@@ -275,7 +294,7 @@ class Keeper:
                 path = spill.spill_path(self._archive.path)
                 logger.warning("%s: samples that were spilled stay in it until there is such an archive again", path)
             self._drop(list(self._pending))
-            self.account.pending = 0
+            self._count_pending()
             self.account.error = "there is no such archive"
         self.definition = None
 
@@ -287,7 +306,7 @@ class Keeper:
         if not self._pending:
             return None
         self._drop(list(self._pending))
-        self.account.pending = 0
+        self._count_pending()
         return lost, self.account.error
 
     def _bound(self) -> None:
@@ -307,9 +326,15 @@ class Keeper:
 
     def _count_pending(self) -> None:
         self.account.pending = rollup.count(self._pending)
+        if not self._pending:
+            self._waits_since = None
 
     def _tell(self, what: str) -> None:
         """Log the error, and what it means for samples, unless that was told last."""
         if self._told != what:
             logger.error("%s; %s", self.account.error, what)
         self._told = what
+
+
+def _age(since: float | None, now: float) -> float | None:
+    return None if since is None else now - since

@@ -8,7 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from typing import Any
 
 from tally.collector.keeper import Keeper, Patience
 from tally.engine import glob
@@ -34,9 +34,10 @@ class Store:
         self._home: tuple[int, int] | None = None
         self._is_lost = False
 
-    def accounts(self) -> dict[str, dict[str, int | str]]:
-        """Return each archive's account by slug."""
-        return {slug: asdict(keeper.account) for slug, keeper in sorted(self._keepers.items())}
+    def accounts(self) -> dict[str, dict[str, Any]]:
+        """Return each archive's account as it is now by slug; from any thread."""
+        now = self._steady()
+        return {slug: keeper.told(now) for slug, keeper in sorted(self._keepers.items())}
 
     def resolution(self) -> int:
         """Return the longest bucket, in seconds, of which every known archive's are made up; 1 when there are none."""
@@ -90,18 +91,25 @@ class Store:
             logger.info("%s: the data directory can be read again", directory)
         self._home, self._is_lost = home, False
 
-    def flush(self, batch: Rollup, now: float, *, is_last: bool = False) -> None:
+    def flush(self, batch: Rollup, now: float, *, since: float | None = None, is_last: bool = False) -> None:
         """Commit what `batch` holds and what earlier flushes could not, archive by archive; count what matches none.
+
+        The first sample of the batch came at `since`, by the clock that never steps; by default now.
 
         :raises MemoryError: when there is none for taking what a batch holds; then the next flush tries that again.
         """
+        began = self._steady()
+        came = began if since is None else since
         self._left.append(batch)
-        now = self._retention.now(now, self._steady())
+        now = self._retention.now(now, began)
         self.look()
         while self._left:
             resolution, cells = self._left[0].resolution, self._left[0].take()
             del self._left[0]
-            taken = [keeper.keep(cells, resolution, now, is_last=is_last) for keeper in self._keepers.values()]
+            taken = []
+            for keeper in self._keepers.values():
+                taken.append(keeper.keep(cells, resolution, now, since=came, is_last=is_last))
+                keeper.note(began)
             batch.leave(glob.unmatched(cells, taken))
 
     def has_spills(self) -> bool:

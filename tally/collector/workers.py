@@ -41,13 +41,14 @@ def run(
     settings: Settings,
     *,
     sockets: Sequence[Sockets] | None = None,
-    beside: Beside | None = None,
+    beside: Callable[[Collector], Beside] | None = None,
     log_format: str = "text",
 ) -> None:
     """Collect until SIGTERM, SIGINT or SIGHUP, then commit what came until then, and return.
 
-    `sockets` are those of `bind_all`, made here where none are given. `beside` runs in the same event loop, and returns
-    when the event that it gets is set. Other processes than this one write their log in `log_format`.
+    `sockets` are those of `bind_all`, made here where none are given. `beside` gets this process's collector, and gives
+    what runs in the same event loop and returns when the event that it gets is set. Other processes than this one write
+    their log in `log_format`.
 
     :raises InvalidSetting, AddressUnavailable: as `bind_all`.
     :raises ArchiveUnavailable: when the data directory cannot be created.
@@ -65,7 +66,8 @@ def run(
         for worker, each in zip(workers, sockets[1:], strict=True):
             worker.start()
             each.close()
-        _run(Collector(settings, sockets[0]), workers, beside)
+        collector = Collector(settings, sockets[0])
+        _run(collector, workers, beside and beside(collector))
 
 
 def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Beside | None) -> None:

@@ -5,14 +5,16 @@ that may come of those, or of a bug, is told as damage only where a check of the
 """
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import apsw
 
 from tally.engine import damaged, ddl, statements
 from tally.engine.connection import Connection
+from tally.engine.space import shown
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, QueryTimeout
 
 # Where the header of an SQLite file has it: https://www.sqlite.org/fileformat.html#application_id
@@ -28,6 +30,10 @@ DOUBTFUL = (
     apsw.SQLError, apsw.FormatError, apsw.ConstraintError, apsw.MismatchError, apsw.TooBigError,
     apsw.SchemaChangeError, apsw.EmptyError, apsw.NotFoundError, apsw.InternalError,
 )  # fmt: skip
+
+# What SQLite says where a disk is full, one on which no file can grow by as much as it needs to open an archive.
+FULL = (apsw.FullError, apsw.IOError, apsw.CantOpenError)
+FULL_BYTES = 64 * 1024
 
 # Some calls fail without words of SQLite's: those that it has elsewhere.
 SILENT: dict[type[Exception], str] = {
@@ -51,7 +57,7 @@ def translated(path: Path) -> Iterator[None]:
     except apsw.InterruptError:
         raise QueryTimeout("the question took too long: ask for less, or raise TALLY_QUERY_TIMEOUT") from None
     except UNAVAILABLE as error:
-        raise ArchiveUnavailable(f"{path}: cannot be used now: {_line(error)}") from error
+        raise ArchiveUnavailable(f"{path}: cannot be used now: {_reason(path, error)}") from error
     except (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError) as error:
         if _is_marked_as_ours(path):
             raise ArchiveDamaged(path, _line(error)) from error
@@ -119,6 +125,15 @@ def _connection(path: Path) -> apsw.Connection:
     may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     flags = apsw.SQLITE_OPEN_READWRITE if may_write else apsw.SQLITE_OPEN_READONLY
     return Connection(os.path.realpath(path), flags)
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Return what an error that may pass means; of a full disk SQLite may say no more than that it cannot read."""
+    with suppress(OSError):
+        free_bytes = shutil.disk_usage(path.parent).free
+        if isinstance(error, FULL) and free_bytes < FULL_BYTES:
+            return f"the disk is full ({shown(free_bytes)} free)"
+    return _line(error)
 
 
 def _line(error: Exception) -> str:

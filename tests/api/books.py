@@ -16,6 +16,8 @@ ACCOUNT = {
     "taken_up": 6,
     "pending": 2,
     "error": "",
+    "waiting": None,
+    "failing": None,
 }
 RECENT = {
     "seconds": 300,
@@ -25,8 +27,10 @@ RECENT = {
     "samples": {"daily": {"expired": 5, "dropped": 1}},
 }
 STATUS: dict[str, Any] = {
+    "process": {"place": "elsewhere", "id": 12, "started": 34},
     "started": NOW - 100,
     "updated": NOW - 1.5,
+    "written": NOW - 1.5,
     "ended": None,
     "flush_time": 5.0,
     "flushes": 20,
@@ -43,6 +47,7 @@ STATUS: dict[str, Any] = {
     "accepted": 104,
     "rejected": {"value": 7, "name": 1},
     "empty": 9,
+    "waiting": None,
     "archives": {"daily": ACCOUNT},
     "recent": RECENT,
 }

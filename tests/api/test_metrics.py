@@ -55,6 +55,8 @@ def test_a_collectors_books(collected: Path) -> None:
         "tally_receive_queue_bytes": 768,
         "tally_lines_accepted_total": 104,
         "tally_lines_empty_total": 9,
+        "tally_samples_waiting_seconds": 0,
+        "tally_status_age_seconds": 1.5,
         "tally_flushes_total": 20,
         "tally_flush_seconds_total": 4.5,
         "tally_flush_last_seconds": 0.25,

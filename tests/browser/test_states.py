@@ -178,7 +178,7 @@ def test_no_collector_is_told(tmp_path: Path, open_page: Open) -> None:
     with serving(tmp_path) as server:
         page = open_page(f"{server.url}/archive/daily/")
         page.drawn(2)
-        page.wait(lambda: "No collector is at work" in page.find("#losses").inner_text(), "the warning")
+        page.wait(lambda: "no collector is at work" in page.find("#faults").inner_text(), "the notice")
 
 
 def test_without_uplot_the_page_says_what_is_missing(site: Site, open_page: Open) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tally.api.health import FREE_MIN_BYTES
 from tally.engine import Catalog, schema
 from tally.engine.delivery import Delivery
 from tally.engine.ledger import Decision
+from tally.engine.space import FREE_MIN_BYTES
 from tests.cli.command import filled, invoke
 
 
@@ -104,7 +104,7 @@ def test_space(data: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: i
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=free))
     result = invoke(data, "check")
     assert status == result.exit_code
-    assert bool(status) == (f"wrong: {data}: {free} bytes are free, less than" in result.stdout)
+    assert bool(status) == (f"wrong: {data}: 99 MiB free (at least 100 MiB required)" in result.stdout)
 
 
 @pytest.mark.parametrize("name", ["daily.db", ""])

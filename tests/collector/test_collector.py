@@ -117,6 +117,8 @@ async def test_it_flushes_regularly_and_keeps_the_books(tmp_path: Path) -> None:
         "taken_up": 0,
         "pending": 0,
         "error": "",
+        "waiting": None,
+        "failing": None,
     }
     assert {"daily": expected} == status["archives"]
     assert (2, 1, {"fields": 1}) == (status["datagrams"], status["accepted"], status["rejected"])

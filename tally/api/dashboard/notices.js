@@ -1,4 +1,4 @@
-/** What needs to be known beside the charts: that the server is gone, and what was lost on the way into the archives. */
+/** What needs to be known beside the charts: that the server is gone, what is wrong, and what was lost on the way. */
 
 import { element, fill, the } from "./element.js";
 import { duration, number } from "./format.js";
@@ -55,9 +55,8 @@ export function faults(status) {
  * @param {Status} status
  */
 export function losses(status) {
-  const told = [...silence(status), ...counted(status), ...Object.entries(status.errors).map(([slug, error]) => `${slug}: ${error}`)];
   const within = status.window ? ` in the last ${duration(status.window)}` : "";
-  list("losses", told.length && !silence(status).length ? `Samples were lost${within}` : "Samples are not being taken", told);
+  list("losses", `Samples were lost${within}`, counted(status));
 }
 
 /**
@@ -72,12 +71,6 @@ function list(id, title, told) {
   if (place.dataset.told === told.join("\n")) return;
   place.dataset.told = told.join("\n");
   fill(place, element("strong", {}, title), element("ul", {}, ...told.map((each) => element("li", {}, each))));
-}
-
-/** @param {Status} status */
-function silence(status) {
-  const isExpected = Boolean(document.documentElement.dataset.host);
-  return status.collectors || !isExpected ? [] : ["No collector is at work: start tally serve or tally collect."];
 }
 
 /**
