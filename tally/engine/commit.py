@@ -1,9 +1,9 @@
 """The one way into an archive: cells are merged, old buckets expire and full ones are sealed, in one transaction.
 
 New rows of the open bucket are neighbours in the table, but each would land on a page of its own in an index by name.
-So rows enter unsealed and outside the index; once SEAL_ROWS of them stand in SEAL_BUCKETS closed buckets, one UPDATE
-seals them and `sealed_before` moves past them. A late row for a sealed bucket enters sealed, and SQLite keeps the index
-in step.
+So rows enter unsealed and outside the index; once SEAL_ROWS of them stand in SEAL_BUCKETS closed buckets, or in
+FULL_BUCKETS however few there are, one UPDATE seals them and `sealed_before` moves past them. A late row for a sealed
+bucket enters sealed, and SQLite keeps the index in step.
 
 Two tables of what is merged already are kept true in the same transaction. `totals` takes what every commit brings.
 `blocks` takes rows when they are sealed, so that a flush does not write each twice. What was merged cannot be taken out
@@ -36,6 +36,9 @@ _id = itemgetter(1)
 SEAL_ROWS = 32_768
 # With many names each has pages of its own in the index: so many rows of each at least are put there at a time.
 SEAL_BUCKETS = 16
+# So many fill the pages of each name. However few rows they have, they are sealed: a sealed row stands in the file twice,
+# so that `salvage` can prove it.
+FULL_BUCKETS = 64
 EXPIRE_ROWS = 50_000
 
 
@@ -143,12 +146,17 @@ def expire(connection: apsw.Connection, cutoff: int, marks: Marks, *, ids: Ids, 
 
 
 def seal(connection: apsw.Connection, marks: Marks, *, now: float) -> None:
-    """Seal the buckets that are closed at `now` once there are SEAL_BUCKETS of them, with SEAL_ROWS unsealed rows."""
+    """Seal the buckets that are closed at `now`, once there are enough of them.
+
+    That is FULL_BUCKETS, or SEAL_BUCKETS with SEAL_ROWS unsealed rows.
+    """
     closed_before = int(now // marks.resolution) * marks.resolution
     since = marks.sealed_before
-    if connection.execute(statements.CLOSED_BUCKETS, (since, closed_before)).get < SEAL_BUCKETS:
+    buckets = connection.execute(statements.CLOSED_BUCKETS, (since, closed_before)).get
+    if buckets < SEAL_BUCKETS:
         return
-    if connection.execute(statements.CLOSED_ROWS, (since, closed_before, SEAL_ROWS)).get < SEAL_ROWS:
+    rows = connection.execute(statements.CLOSED_ROWS, (since, closed_before, SEAL_ROWS)).get
+    if rows < SEAL_ROWS and buckets < FULL_BUCKETS:
         return
     last = connection.execute(statements.LAST_BEFORE, (closed_before,)).get
     add_blocks(connection, marks, since=max(since, marks.blocks_from), before=closed_before)

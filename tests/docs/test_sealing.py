@@ -1,6 +1,6 @@
 """docs/sealing.md against the code: its numbers are those that commits go by."""
 
-from tally.engine.commit import EXPIRE_ROWS, SEAL_BUCKETS, SEAL_ROWS
+from tally.engine.commit import EXPIRE_ROWS, FULL_BUCKETS, SEAL_BUCKETS, SEAL_ROWS
 from tally.engine.marks import FIRST
 from tests.docs.story import ROOT
 
@@ -12,5 +12,6 @@ def test_numbers() -> None:
     assert (
         f"once {SEAL_ROWS:,} unsealed rows stand in buckets that are over, and these are {SEAL_BUCKETS} buckets" in PAGE
     )
+    assert f"or once these are {FULL_BUCKETS} buckets" in PAGE
     assert f"each name over {FIRST['block_buckets']} buckets" in PAGE
     assert f"at most {EXPIRE_ROWS:,} a commit" in PAGE

@@ -215,6 +215,16 @@ def test_seal_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: 
     check_file(archive)
 
 
+@pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 4)])
+def test_seal_full_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
+    """However few rows there are, they are sealed once they stand in FULL_BUCKETS buckets that are over."""
+    monkeypatch.setattr(commit, "FULL_BUCKETS", 4)
+    archive = create()
+    fill(archive, range(100, 110 + 10 * buckets, 10))
+    assert sealed == row_count(archive, "sealed")
+    check_file(archive)
+
+
 def test_late_samples(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
     """A late sample lands in its bucket, be that sealed or not and the name known there or not."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 4)
