@@ -23,6 +23,11 @@ ENTRIES = {
     "query": Entry("tally.cli.query", "query", "Ask an archive, and print the answer as a table, JSON or CSV."),
     "backup": Entry("tally.cli.backup", "backup", "Copy archives as they are now, verified, while they are in use."),
     "restore": Entry("tally.cli.restore", "restore", "Make an archive of a copy again, verified, while tally runs."),
+    "salvage": Entry(
+        "tally.cli.salvage",
+        "salvage",
+        "Save what a damaged archive still holds into a new one, and report what is missing.",
+    ),
     "check": Entry("tally.cli.check", "check", "Look whether archives are sound, and settings and space in order."),
     "health": Entry("tally.cli.health", "health", "Ask a running tally whether it is ready."),
     "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings for a while, to have something to look at."),

@@ -5,5 +5,6 @@ from tally.engine.catalog import Catalog
 from tally.engine.check import Checkup, Contents
 from tally.engine.commit import Outcome
 from tally.engine.definition import Definition
+from tally.engine.salvage import Missing, Salvaged
 
-__all__ = ["Archive", "Catalog", "Checkup", "Contents", "Definition", "Outcome", "Summary"]
+__all__ = ["Archive", "Catalog", "Checkup", "Contents", "Definition", "Missing", "Outcome", "Salvaged", "Summary"]

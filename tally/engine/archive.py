@@ -26,6 +26,7 @@ from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
 from tally.engine.ids import Ids
 from tally.engine.question import Question, parse_glob
 from tally.engine.rollup import Cells, Rollup
+from tally.engine.salvage import Salvaged, salvage
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
 from tally.wire import Sample, check_timestamp, check_value, stored_name
 
@@ -213,6 +214,21 @@ class Archive:
         """
         with self._noted():
             backup(self.path, Path(target), replace=replace, progress=progress)
+
+    def salvage(
+        self, target: str | Path, *, unproven: bool = False, progress: Progress | None = None, **properties: Any
+    ) -> Salvaged:
+        """Write what is proven of this damaged archive to a new one at `target`, and return what became of the rest.
+
+        With `unproven` also what nothing proves, where with it a bucket has exactly what its total says. `properties`
+        are taken instead of the file's. `progress` is called with the pages that were read and those that there are.
+
+        :raises ArchiveExists: when there is a file at `target`.
+        :raises NotAnArchive: when this is none, or its resolution cannot be read and is not given.
+        :raises InvalidDefinition: when a property that is given is not valid.
+        :raises ArchiveUnavailable: also when the new one cannot be written.
+        """
+        return salvage(self.path, Path(target), unproven=unproven, progress=progress, properties=properties)
 
     def download(self) -> Download:
         """Return such a copy as chunks; it is made when the first one is asked for."""

@@ -36,8 +36,8 @@ _id = itemgetter(1)
 SEAL_ROWS = 32_768
 # With many names each has pages of its own in the index: so many rows of each at least are put there at a time.
 SEAL_BUCKETS = 16
-# So many fill the pages of each name. However few rows they have, they are sealed: a sealed row stands in the file twice,
-# so that `salvage` can prove it.
+# So many fill the pages of each name. They are sealed however few rows they have: a sealed row stands in the file
+# twice, so that `salvage` can prove it.
 FULL_BUCKETS = 64
 EXPIRE_ROWS = 50_000
 

@@ -96,15 +96,20 @@ def _build(path: Path, definition: Definition) -> None:
     connection = Connection(str(path))
     try:
         with transaction(connection):
-            connection.pragma("application_id", ddl.APPLICATION_ID)
-            connection.pragma("user_version", USER_VERSION)
-            connection.execute(ddl.ARCHIVE).fetchall()
-            write_definition(connection, definition)
-            for mark, first in marks.FIRST.items():
-                write_meta(connection, mark, first)
+            lay_out(connection, definition)
         connection.pragma("journal_mode", "wal")
     finally:
         connection.close()
+
+
+def lay_out(connection: apsw.Connection, definition: Definition) -> None:
+    """Make an empty file that of an archive, within the caller's transaction."""
+    connection.pragma("application_id", ddl.APPLICATION_ID)
+    connection.pragma("user_version", USER_VERSION)
+    connection.execute(ddl.ARCHIVE).fetchall()
+    write_definition(connection, definition)
+    for mark, first in marks.FIRST.items():
+        write_meta(connection, mark, first)
 
 
 def delete(path: Path) -> None:
