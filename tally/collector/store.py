@@ -106,11 +106,12 @@ class Store:
         while self._left:
             resolution, cells = self._left[0].resolution, self._left[0].take()
             del self._left[0]
-            taken = []
+            left = cells
             for keeper in self._keepers.values():
-                taken.append(keeper.keep(cells, resolution, now, since=came, is_last=is_last))
+                taken = keeper.keep(cells, resolution, now, since=came, is_last=is_last)
+                left = glob.without(left, taken)
                 keeper.note(began)
-            batch.leave(glob.unmatched(cells, taken))
+            batch.leave(left)
 
     def has_spills(self) -> bool:
         """Return whether samples wait in a spill file to be taken up."""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, reduce
 
 from tally.engine.rollup import Cells
 
@@ -28,14 +28,16 @@ def select(cells: Cells, pattern: str) -> Cells:
 
 def unmatched(cells: Cells, selected: Iterable[Cells]) -> Cells:
     """Return the cells that are in none of `selected`, each of which `select` returned of the same cells."""
-    selected = list(selected)
-    if any(each is cells for each in selected):
-        return {}
-    left = {}
-    for bucket, row in cells.items():
-        names = row.keys() - set().union(*(each.get(bucket, ()) for each in selected))
+    return reduce(without, selected, cells)
+
+
+def without(cells: Cells, others: Cells) -> Cells:
+    """Return the cells that are not among others."""
+    left: Cells = {}
+    for bucket, row in cells.items() if cells is not others else ():
+        names = row.keys() - others.get(bucket, {}).keys()
         if names:
-            left[bucket] = {name: cell for name, cell in row.items() if name in names}
+            left[bucket] = {name: row[name] for name in names}
     return left
 
 
