@@ -6,7 +6,7 @@ An answer owns a connection and a read transaction, which end with it: run out, 
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
@@ -21,6 +21,7 @@ from tally.engine import digits, failure, schema, sql, statements
 from tally.engine.aside import beside
 from tally.engine.connection import Connection, check, is_lost
 from tally.engine.damaged import Noted
+from tally.engine.frozen import Frozen, steady
 from tally.engine.marks import Marks
 from tally.engine.question import Question
 from tally.engine.shape import Row, filled, shaped
@@ -35,6 +36,8 @@ CHECK_STEPS = 10_000
 STALL_S = 10.0
 # So many buckets of a range are shown one by one at most, with data or without.
 BUCKETS_MAX = 10_000_000
+# Of a connection that SQLite keeps right by itself.
+ORDINARY = nullcontext()
 
 
 class Answer:
@@ -159,8 +162,15 @@ class _Query:
         digits.register(connection)
         connection.set_progress_handler(limit.is_over, CHECK_STEPS)
 
+    def _steady(self) -> AbstractContextManager[None]:
+        return steady(self._connection) if isinstance(self._connection, Frozen) else ORDINARY
+
     def begin(self, question: Question) -> sql.Plan:
         """Begin the read transaction, in which the writer's marks and the rows belong together."""
+        with self._steady():
+            return self._begin(question)
+
+    def _begin(self, question: Question) -> sql.Plan:
         self._connection.execute("BEGIN")
         marks = Marks.read(dict(self._connection.execute(statements.META)))
         planning = sql.planning(question, marks)
@@ -169,7 +179,8 @@ class _Query:
 
     def check(self, question: Question, span: sql.Span) -> None:
         """Raise InvalidQuestion when every bucket of `span`, as far as there is data where it is open, is too many."""
-        first, last = self._connection.execute(statements.FIRST_LAST).get
+        with self._steady():
+            first, last = self._connection.execute(statements.FIRST_LAST).get
         begin = span.first if question.since is not None else first
         end = span.end if question.until is not None else last and last + span.resolution
         count = 0 if begin is None or end is None else (end - begin) // span.resolution
@@ -187,10 +198,11 @@ class _Query:
             self.check_process()
             with self._lock:
                 self._limit.check()
-                if cursor is None:
-                    cursor = self._connection.execute(statement.text, statement.bindings)
-                    self._connection.note(cursor)
-                batch = list(islice(cursor, most))
+                with self._steady():
+                    if cursor is None:
+                        cursor = self._connection.execute(statement.text, statement.bindings)
+                        self._connection.note(cursor)
+                    batch = list(islice(cursor, most))
                 self._read_at = time.monotonic()
             if not batch:
                 return

@@ -27,7 +27,6 @@ from contextlib import suppress
 from pathlib import Path
 from stat import S_ISREG
 from typing import Any
-from urllib.parse import quote
 
 import apsw
 
@@ -35,7 +34,8 @@ from tally.engine import damaged, ddl, marks, sql, statements
 from tally.engine.aside import aside, beside, publish, remove, sync_directory
 from tally.engine.connection import Connection, check, is_lost
 from tally.engine.definition import PROPERTIES, Definition
-from tally.engine.failure import translated
+from tally.engine.failure import FULL, translated
+from tally.engine.frozen import Frozen, check_unchanged, steady
 from tally.errors import (
     ArchiveDamaged,
     ArchiveExists,
@@ -233,6 +233,7 @@ class _Opened:
         try:
             if raised == NOTHING:
                 check(self._connection)
+            check_unchanged(self._connection)
             self._translated.__exit__(*raised)
         finally:
             close(self._connection)
@@ -265,16 +266,28 @@ def connect(path: Path, *, write: bool = False, is_long: bool = False) -> Connec
     """
     if file_size(path) is None:
         raise UnknownArchive(f"there is no archive {path.stem!r}")
+    real_path = Path(os.path.realpath(path))
     with translated(path):
-        connection = open_file(Path(os.path.realpath(path)), write=write, is_long=is_long)
         try:
+            return _checked(open_file(real_path, write=write, is_long=is_long), path, write=write)
+        except FULL:
+            # SQLite needs room even to read, but for a file that has no log and that nobody changes.
+            if write or file_size(beside(real_path, "-wal")):
+                raise
+            return _checked(Frozen(real_path, is_long=is_long), path, write=False)
+
+
+def _checked(connection: Connection, path: Path, *, write: bool) -> Connection:
+    """Return a connection once it is known to be one to an archive, or close it."""
+    try:
+        with steady(connection):
             _check_format(connection, path)
-            if write:
-                connection.pragma("cache_size", -WRITE_CACHE_KIB)
-                connection.pragma("journal_mode", "wal")  # A backup comes without.
-        except BaseException:
-            close(connection)
-            raise
+        if write:
+            connection.pragma("cache_size", -WRITE_CACHE_KIB)
+            connection.pragma("journal_mode", "wal")  # A backup comes without.
+    except BaseException:
+        close(connection)
+        raise
     return connection
 
 
@@ -283,8 +296,7 @@ def open_file(path: Path, *, write: bool, is_long: bool = False) -> Connection:
 
     It is opened for writing where that may be, for readers too: only then the last one to close tidies its WAL away.
 
-    Who may not write there cannot join in the WAL, and takes the file for one that nobody changes: right for a copy,
-    not for an archive that a collector writes.
+    Who may not write there cannot join in the WAL, and reads the file as one that nobody changes; see `frozen`.
 
     :raises ArchiveUnavailable: when it is to be written and may not be, or is an archive of others that is in use.
     """
@@ -306,8 +318,7 @@ def _open(path: Path, *, write: bool, is_long: bool) -> Connection:
         raise ArchiveUnavailable(f"{path}: cannot be written: the file or its directory is read-only")
     if file_size(beside(path, "-wal")):
         raise ArchiveUnavailable(f"{path}: cannot be read: it has a -wal beside it, and is read-only")
-    uri = f"file:{quote(str(path))}?immutable=1"
-    return Connection(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, is_long=is_long)
+    return Frozen(path, is_long=is_long)
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:

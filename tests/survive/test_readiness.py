@@ -84,7 +84,8 @@ def test_a_full_disk_shows() -> None:
             [fault] = faults(running.url, "writing")
             assert "daily" == fault["archive"]
             assert "daily: cannot be used now: the disk is full (0 bytes free)" in fault["detail"]
-            assert not is_ready(running.url)
+            assert not get(running.url, "/readyz")["checks"]["writing"]["ok"]
+            assert get(running.url, "/readyz")["checks"]["archives"]["ok"]
             disk.free(running)
             wait_for(lambda: not faults(running.url, "writing"), "the end of the fault")
 
