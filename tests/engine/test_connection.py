@@ -88,6 +88,42 @@ wait(child)
 assert ["before", "child", "grandchild"] == daily.names()
 """
 
+IN_THREAD = """
+import threading
+def work():
+    child = os.fork()
+    if child == 0:
+        daily.record([("child", 1, 1700000000)])
+        os._exit(0)
+    wait(child)
+daily.record([("before", 1, 1700000000)])
+thread = threading.Thread(target=work)
+thread.start()
+thread.join(30)
+assert ["before", "child"] == daily.names()
+"""
+
+# Locks belong to the process: whatever a child closes or becomes, they hold.
+LOCKS_HOLD = """
+import subprocess
+OTHER = "import apsw, sys; c = apsw.Connection(sys.argv[1]); c.set_busy_timeout(0); c.execute('BEGIN IMMEDIATE')"
+def other():
+    done = subprocess.run([sys.executable, "-c", OTHER, str(daily.path)], capture_output=True, text=True)
+    return done.stderr.splitlines()[-1:]
+with opened(daily.path, write=True) as connection, transaction(connection):
+    connection.execute("INSERT INTO meta VALUES ('once', 1)")
+    assert ["apsw.BusyError: database is locked"] == other()
+    subprocess.run(["true"], close_fds=True, check=True)
+    assert os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)[1] == 0
+    child = os.fork()
+    if child == 0:
+        os.closerange(3, 1024)
+        os._exit(0)
+    wait(child)
+    assert ["apsw.BusyError: database is locked"] == other()
+assert [] == other()
+"""
+
 BACKUP = """
 child = None
 def progress(done, total):
@@ -131,8 +167,17 @@ os.waitpid(child, 0)
 
 @pytest.mark.parametrize(
     "script",
-    [IN_TRANSACTION, EXIT_IN_TRANSACTION, CLEAN, BACKUP, RESTORE, DOWNLOAD],
-    ids=["in a transaction", "exit in a transaction", "clean", "backup", "restore", "download"],
+    [IN_TRANSACTION, EXIT_IN_TRANSACTION, CLEAN, IN_THREAD, LOCKS_HOLD, BACKUP, RESTORE, DOWNLOAD],
+    ids=[
+        "in a transaction",
+        "exit in a transaction",
+        "clean",
+        "in a thread",
+        "locks hold",
+        "backup",
+        "restore",
+        "download",
+    ],
 )
 def test_forks(script: str, tmp_path: Path) -> None:
     """A child uses archives as its parent does, or is told that it cannot; what the parent does is not disturbed."""

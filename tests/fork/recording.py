@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tally
 from tally.engine import Catalog
-from tests.fork.children import HUNG, LIMIT_S, Children, close_all
+from tests.fork.children import AT_ONCE, HUNG, LIMIT_S, Children, close_all
 from tests.fork.daemon import daemonize, ended
 
 SECOND = 1_700_000_000
@@ -78,6 +78,8 @@ def fork_all(directory: Path, catalog: Catalog, way: str, forks: int) -> list[in
             context = multiprocessing.get_context("fork")
             processes.append(context.Process(target=child, args=(directory, catalog, name), kwargs={"closes": False}))
             processes[-1].start()
+            for earlier in processes[-AT_ONCE - 1 : -AT_ONCE]:
+                earlier.join(LIMIT_S)
         else:
             path = directory / name
             children.fork(lambda: daemonize(path, lambda: child(directory, catalog, name, closes=True)))  # noqa: B023

@@ -1,7 +1,6 @@
 """gunicorn with preload: workers are forked from a master that has used tally, and does so all the while."""
 
 import signal
-import socket
 import sys
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import httpx
 
 from tally.engine import Catalog
 from tests.processes import LIMIT_S, environment, launched
+from tests.receiving import receiver
 from tests.survive.scale import scaled
 
 ROOT = Path(__file__).parents[2]
@@ -22,10 +22,9 @@ def test_workers_of_a_loaded_site(tmp_path: Path) -> None:
     data, counted = tmp_path / "data", tmp_path / "count"
     for slug in ("daily", "weekly"):
         Catalog(data).create(slug, retention=0)
-    with socket.socket(type=socket.SOCK_DGRAM) as receiver:
-        receiver.bind(("127.0.0.1", 0))
+    with receiver() as here:
         variables = {
-            **environment(data, TALLY_HOST="", RECEIVER_PORT=receiver.getsockname()[1], MASTER_COUNT=counted),
+            **environment(data, TALLY_HOST="", RECEIVER_PORT=here.port, MASTER_COUNT=counted),
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore::DeprecationWarning",  # Of forking beside threads.
         }
@@ -34,11 +33,13 @@ def test_workers_of_a_loaded_site(tmp_path: Path) -> None:
         with launched(command, variables, cwd=tmp_path) as running:
             url = f"http://{running.said(r'Listening at: http://(127.0.0.1:[0-9]+)')[1]}/names/daily/"
             with httpx.Client(timeout=LIMIT_S, headers={"Connection": "close"}) as http:
-                answers = [http.get(url) for _ in range(REQUESTS)]
+                answers, datagrams = [], [here.datagram()]
+                for _ in range(REQUESTS):
+                    answers.append(http.get(url))
+                    datagrams.append(here.datagram())
             assert 0 == running.end(signal.SIGTERM)
             said = "".join(running.lines)
-        receiver.setblocking(False)
-        datagrams = [receiver.recv(100) for _ in range(REQUESTS + 1)]
+        assert here.nothing()
 
     assert {200} == {answer.status_code for answer in answers}
     assert "request" in answers[-1].json()
