@@ -207,7 +207,7 @@ class Collector:
         self._take_the_last()
         try:
             await self._flush(is_last=True)
-        except MemoryError:
+        except* MemoryError:
             self._run_out()
         lost = await to_thread.run_sync(self._store.give_up)
         self._complaint.note(math.inf, self._books(), {})

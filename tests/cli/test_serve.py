@@ -14,6 +14,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tests.collector.resolving import path_with_resolver
+from tests.collector.test_workers import locked
 from tests.processes import LIMIT_S, Running, started, wait_for
 
 DEFAULTS = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 8760)}
@@ -59,7 +60,7 @@ def test_where_there_is_an_archive_it_creates_none(tmp_path: Path) -> None:
     assert not [line for line in running.lines if "created" in line]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_signal_ends_it_with_everything_stored(tmp_path: Path, number: int, workers: int) -> None:
     """What was sent before the signal is in each archive, of which one file is left, and the status is 0."""
@@ -71,6 +72,18 @@ def test_a_signal_ends_it_with_everything_stored(tmp_path: Path, number: int, wo
     assert [f"{slug}.db" for slug in DEFAULTS] == sorted(path.name for path in tmp_path.iterdir())
     for slug in DEFAULTS:
         assert {"a": 100, "b": 200} == Archive(tmp_path / f"{slug}.db").aggregate("sum", by="name")
+    assert not [line for line in running.lines if "Traceback" in line]
+
+
+def test_samples_that_are_lost_at_the_end_are_told(tmp_path: Path) -> None:
+    """Where they can be neither stored nor spilled the last line says how many, and the status is 1."""
+    with started(tmp_path, "serve", TALLY_FLUSH_TIME=3600) as running:
+        assert running.url
+        (tmp_path / "daily.spill").mkdir()
+        send(running, b"a 1\nb 2")
+        with locked(tmp_path / "daily.db"):
+            assert 1 == running.end(signal.SIGTERM)
+    assert running.lines[-1].startswith("tally: 2 samples of daily are lost: ")
     assert not [line for line in running.lines if "Traceback" in line]
 
 

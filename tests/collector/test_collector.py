@@ -13,6 +13,7 @@ from tally.collector import Collector, Sockets
 from tally.collector import collector as module
 from tally.collector.listener import bind
 from tally.engine import Catalog
+from tally.engine.rollup import Rollup
 from tally.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -194,3 +195,18 @@ async def test_a_clock_that_steps_back_moves_no_sample(tmp_path: Path) -> None:
             await bench.until_taken(number)
         bench.stop.set()
     assert {1_699_999_900: 2.0, 1_700_000_000: 1.0, 1_700_000_100: 3.0} == bench.archive.aggregate("sum")
+
+
+async def test_no_memory_for_the_last_flush_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When nothing of the last batch can be taken its lines are told as lost, and the end comes in good order."""
+
+    def fail(_rollup: Rollup) -> None:
+        raise MemoryError
+
+    bench = Bench(tmp_path)
+    bench.send(b"a 1\nb 1")
+    bench.stop.set()
+    monkeypatch.setattr(Rollup, "take", fail)
+    await bench.collector.run(bench.stop)
+    assert "2 lines are lost: out of memory" == str(bench.collector.failure)
+    assert bench.collector.status()["accepted"] == 2

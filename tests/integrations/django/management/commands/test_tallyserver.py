@@ -14,6 +14,7 @@ import pytest
 from tally.collector.listener import bind
 from tally.engine import Catalog
 from tests.collector.resolving import path_with_resolver
+from tests.collector.test_workers import locked
 from tests.processes import LIMIT_S, Running, activated, launched, wait_for
 
 NOWHERE = "192.0.2.1"  # For documentation: no machine has it.
@@ -42,7 +43,7 @@ def started(directory: Path, *arguments: str, **settings: object) -> Iterator[Ru
         yield running
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_collects_into_the_archives_of_the_site(number: int, tmp_path: Path) -> None:
     """Django's settings say where, the environment does not, and what was sent is stored when it ends."""
     with started(tmp_path) as running, socket.socket(type=socket.SOCK_DGRAM) as sender:
@@ -52,6 +53,17 @@ def test_it_collects_into_the_archives_of_the_site(number: int, tmp_path: Path) 
     daily = Catalog(tmp_path / "archives")["daily"]
     assert {"requests.get.index": 100} == daily.aggregate("count", by="name")
     assert ["daily.db"] == [path.name for path in (tmp_path / "archives").iterdir()]
+
+
+def test_samples_that_are_lost_at_the_end_are_an_error(tmp_path: Path) -> None:
+    """Where they can be neither stored nor spilled the last lines say how many, and the status is 1."""
+    with started(tmp_path, TALLY_FLUSH_TIME=3600) as running, socket.socket(type=socket.SOCK_DGRAM) as sender:
+        archives = tmp_path / "archives"
+        (archives / "daily.spill").mkdir()
+        sender.sendto(b"a 1\nb 1", ("127.0.0.1", running.udp_port))
+        with locked(archives / "daily.db"):
+            assert 1 == running.end(signal.SIGTERM)
+    assert running.lines[-1].startswith("CommandError: 2 samples of daily are lost: ")
 
 
 def test_a_name_is_listened_on_at_each_of_its_addresses(tmp_path: Path) -> None:
