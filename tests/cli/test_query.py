@@ -198,3 +198,17 @@ def test_a_file_of_another_application_is_told(tmp_path: Path) -> None:
     result = invoke(tmp_path, "query", str(path))
     assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
     assert result.stderr.startswith(f"tally: {path}: is not an archive of tally's")
+
+
+def test_names_that_look_alike_do_not_in_tables(tmp_path: Path) -> None:
+    """What cannot be seen is shown as an escape in tables of answers, names and archives, and as it is elsewhere."""
+    lines = "a\u202eb 1 1700000000\na\u200bb 2 1700000000\nab 3 1700000000\n".encode()
+    data = filled(tmp_path, lines, description="turned \u202e round")
+    shown = ["a\\u200bb", "a\\u202eb", "ab"]
+    table = invoke(data, "query", "daily", "sum", "--by", "name").stdout.splitlines()[1:]
+    assert sorted(shown) == sorted(line.split()[0] for line in table)
+    names = invoke(data, "query", "daily", "--kind", "names").stdout.splitlines()
+    assert shown == sorted(names)
+    assert "turned \\u202e round" in invoke(data, "archives", "show", "daily").stdout
+    for arguments in (("sum", "--by", "name", "--format", "csv"), ("--kind", "names", "--format", "json")):
+        assert "a\u202eb" in invoke(data, "query", "daily", *arguments).stdout
