@@ -66,7 +66,7 @@ def count(sql: str) -> str:
 
 def _is_usual(sql: str) -> str:
     low, high = FEW_DIGITS
-    return f"({sql} BETWEEN {low} AND {high} OR {sql} = 0 OR {sql} BETWEEN {-high} AND {-low})"
+    return f"(abs({sql}) BETWEEN {low} AND {high} OR {sql} = 0)"
 
 
 def _digits(sql: str) -> str:
