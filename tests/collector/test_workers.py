@@ -107,6 +107,7 @@ def test_what_matches_no_archive_is_counted_however_it_comes(tmp_path: Path, way
 def locked(path: Path) -> Iterator[None]:
     """Hold the write lock of an archive as another program may."""
     with closing(apsw.Connection(str(path))) as other:
+        other.set_busy_timeout(10_000)  # A flush may be under way.
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")

@@ -141,6 +141,7 @@ Trouble = Callable[[World], AbstractContextManager[None]]
 def locked(world: World) -> Iterator[None]:
     """Another program holds the lock of an archive."""
     with closing(apsw.Connection(str(world.directory / "daily.db"))) as other:
+        other.set_busy_timeout(10_000)  # A flush may be under way.
         other.execute("BEGIN IMMEDIATE")
         yield
         other.execute("ROLLBACK")
