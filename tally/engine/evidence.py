@@ -11,11 +11,11 @@ receipt_keys  what the key of `deliveries` has or may have had
 import math
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -211,9 +211,9 @@ class Evidence:
         return [row[0] for row in self._connection.execute(statements.SHORT_NAMES, {"block_s": self._block_s})]
 
 
-def _are_numbers(values: Iterable[float | None]) -> bool:
+def _are_numbers(values: Sequence[Any]) -> bool:
     """Return whether all values are numbers, and finite."""
-    return all(value is not None and math.isfinite(value) for value in values)
+    return None not in values and math.isfinite(sum(values))
 
 
 def _low(key: Key | None, bucket: int) -> int | None:

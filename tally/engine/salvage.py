@@ -24,7 +24,7 @@ from tally.engine.bulk import insert
 from tally.engine.commit import add_blocks, stored
 from tally.engine.connection import Connection
 from tally.engine.definition import PROPERTIES, Definition
-from tally.engine.evidence import Bucket, Evidence, Gap
+from tally.engine.evidence import BATCH_ROWS, Bucket, Evidence, Gap
 from tally.engine.failure import UNAVAILABLE, verify
 from tally.engine.pages import Pages, Row
 from tally.engine.proof import Candidate, Total, judged
@@ -196,6 +196,7 @@ class _Writer:
         self._takes_unproven = unproven
         self._names = evidence.names()
         self._sealed_before = evidence.sealed_before()
+        self._rows: list[Row] = []
         self._used: set[int] = set()
         self._short: set[int] = set()
         self._run: Missing | None = None
@@ -205,6 +206,7 @@ class _Writer:
         connection, salvaged = self._connection, self._salvaged
         for bucket in self._evidence.buckets():
             self._write_bucket(bucket)
+        self._flush()
         insert(
             connection, "INSERT INTO names VALUES (?, ?)", sorted((each, self._names[each].text) for each in self._used)
         )
@@ -236,11 +238,16 @@ class _Writer:
 
     def _save(self, second: int, cells: Sequence[Candidate]) -> None:
         is_sealed = second < self._sealed_before
-        rows: list[Row] = [(second, *cell[:5], is_sealed) for cell in cells]
-        insert(self._connection, "INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        self._rows += ((second, *cell[:5], is_sealed) for cell in cells)
+        if len(self._rows) >= BATCH_ROWS:
+            self._flush()
         self._used.update(cell.id for cell in cells)
         self._salvaged.cells += len(cells)
         self._salvaged.samples += sum(cell.samples for cell in cells)
+
+    def _flush(self) -> None:
+        insert(self._connection, "INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?)", self._rows)
+        self._rows.clear()
 
     def _account(self, bucket: Bucket, cells: Sequence[Candidate], seen: set[int]) -> None:
         """Note what is missing of a bucket, together with the bucket before it where that lacks the same names.

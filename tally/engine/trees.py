@@ -42,12 +42,12 @@ class Shape(NamedTuple):
 
 
 def _whole(*values: object) -> bool:
-    return all(type(value) is int for value in values)
+    return {int}.issuperset(map(type, values))
 
 
 def _numbers(*values: object) -> bool:
     """Return whether these may be numbers, or what SQLite makes of one that is none."""
-    return all(value is None or type(value) in (int, float) for value in values)
+    return {int, float, type(None)}.issuperset(map(type, values))
 
 
 def _is_cell(row: Row) -> bool:
