@@ -108,6 +108,8 @@ class Lost(Connection):
     """What a connection becomes in the child of a fork that found it open."""
 
     def __getattribute__(self, name: str) -> object:
+        if name == "__class__":
+            return Lost
         raise ArchiveUnavailable(UNUSABLE)
 
 

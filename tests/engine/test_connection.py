@@ -182,7 +182,7 @@ os.waitpid(child, 0)
 def test_forks(script: str, tmp_path: Path) -> None:
     """A child uses archives as its parent does, or is told that it cannot; what the parent does is not disturbed."""
     Catalog(tmp_path).create("daily", retention=0)
-    command = [sys.executable, "-c", BEGIN + script, str(tmp_path)]
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BEGIN + script, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
