@@ -22,7 +22,8 @@ def ask(call: Call) -> Reply:
     assert asks is not None
     aggregate = call.path.get("aggregate")
     question = Question.parse(asks.kind, call.request.fields(), aggregate=aggregate, by=asks.by, now=call.now)
-    answer = _archive(call).ask(question, timeout_s=call.settings.query_timeout)
+    limits = {"timeout_s": call.settings.query_timeout, "max_future_s": call.settings.max_future}
+    answer = _archive(call).ask(question, **limits)
     tag = f'"{answer.tag}"'
     if call.request.has(tag):
         answer.close()

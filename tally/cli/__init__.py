@@ -20,6 +20,7 @@ ENTRIES = {
     "send": Entry("tally.cli.send", "send", "Send one sample, or the lines of files, to a collector by UDP."),
     "import": Entry("tally.cli.importing", "import_lines", "Store the lines of files in the archives at once."),
     "archives": Entry("tally.cli.archives", "archives", "List, show, create, edit and delete archives."),
+    "names": Entry("tally.cli.names", "names", "Remove metric names from an archive, or a range of their buckets."),
     "query": Entry("tally.cli.query", "query", "Ask an archive, and print the answer as a table, JSON or CSV."),
     "backup": Entry("tally.cli.backup", "backup", "Copy archives as they are now, verified, while they are in use."),
     "restore": Entry("tally.cli.restore", "restore", "Make an archive of a copy again, verified, while tally runs."),

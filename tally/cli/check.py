@@ -13,12 +13,13 @@ import click
 
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
+from tally.cli.lines import counted
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
-from tally.cli.table import Cell, echo_table
+from tally.cli.table import Cell, echo_table, utc
 from tally.cli.waiting import orphans, waiting
-from tally.engine import Archive, Catalog, Checkup
+from tally.engine import Archive, Catalog, Checkup, clock
 from tally.engine.space import FREE_MIN_BYTES, room
 from tally.errors import UnknownArchive
 from tally.settings import SETTINGS, Settings
@@ -29,16 +30,18 @@ HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal
 @click.command(cls=Documented)
 @click.argument("archives", metavar="[ARCHIVE]...", nargs=-1, shell_complete=slugs_or_files)
 @click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
-@with_settings("TALLY_DATA_DIR")
+@with_settings("TALLY_DATA_DIR", "TALLY_MAX_FUTURE")
 @click.pass_context
 def check(context: click.Context, /, *, settings: Settings, archives: tuple[str, ...], as_json: bool) -> None:
     """Look whether archives are sound, and settings and space in order.
 
     Reads all of every archive, or of each ARCHIVE. Checks also the ledger of the keys under which samples were posted,
     spill files that have no archive, whether there is space, whether all users of the machine may write the files, and
-    whether settings are right. Samples that wait in a spill file, and settings in the environment that tally does not
-    know, are told as notes. It repairs nothing. An archive in --data-dir that is
-    damaged is marked as such, so that nothing is written to it, and one that is found sound no longer is.
+    whether settings are right.
+
+    Samples that wait in a spill file, what a wrong clock has left in the future, and settings in the environment that
+    tally does not know are told as notes. It repairs nothing. An archive in --data-dir that is damaged is marked as
+    such, so that nothing is written to it, and one that is found sound no longer is.
 
     Arguments:
       ARCHIVE  a slug in --data-dir, or the path of a file, such as a backup: what ends in .db or has a / in it
@@ -67,11 +70,11 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
       tally health asks a running tally
     """
     found, missing = _found(settings, archives)
-    checkups = list(_checked(found))
+    checkups = list(_checked(found, settings.max_future))
     folders = sorted({archive.path.parent for archive in found})
     left = [text for folder in folders for text in orphans(Catalog(folder))]
     wrong = [*missing, *_damages(checkups), *_ledgers(folders), *left, *_tight(folders), *_exposed(found)]
-    notes = [*_spills(found), *_unknown(os.environ)]
+    notes = [*_spills(found), *_clocks(checkups), *_unknown(os.environ)]
     if as_json:
         listed = [asdict(checkup) for checkup in checkups]
         click.echo(json.dumps({"archives": listed, "wrong": wrong, "notes": notes}, indent=2, ensure_ascii=False))
@@ -93,11 +96,11 @@ def _found(settings: Settings, names: Sequence[str]) -> tuple[list[Archive], lis
     return found, missing
 
 
-def _checked(archives: Sequence[Archive]) -> Iterator[Checkup]:
+def _checked(archives: Sequence[Archive], max_future_s: int) -> Iterator[Checkup]:
     with Progress(len(archives)) as progress:
         for number, archive in enumerate(archives):
             progress.show(f"reading {archive.slug}", number)
-            yield archive.check()
+            yield archive.check(max_future_s=max_future_s)
 
 
 def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
@@ -127,6 +130,18 @@ def _exposed(archives: Sequence[Archive]) -> Iterator[str]:
     for path in sorted({path for archive in archives for path in (archive.path, archive.path.parent)}):
         if path.stat().st_mode & S_IWOTH:
             yield f"{path}: every user of this machine may write it"
+
+
+def _clocks(checkups: Sequence[Checkup]) -> Iterator[str]:
+    """Yield what a clock that is or was wrong has to do with archives."""
+    for slug, has in ((checkup.slug, checkup.contents) for checkup in checkups):
+        if has and has.doubted is not None:
+            yield clock.told(slug)
+        if has and has.future:
+            found = f"{slug}: {counted(has.future.buckets, 'bucket')} in the future"
+            first, last = utc(has.future.first), utc(has.future.last)
+            advice = f"if a wrong clock left them, remove them: tally names delete {slug} '*' --since {first}"
+            yield f"{found}, from {first} to {last}; {advice}"
 
 
 def _unknown(environment: Mapping[str, str]) -> Iterator[str]:

@@ -7,8 +7,8 @@ import os
 import click
 
 from tally.cli.manual import Documented
-from tally.cli.options import LINES, LISTENING, with_log_format, with_settings
-from tally.collector import bind_all, handed_over, run
+from tally.cli.options import LINES, LISTENING, with_clock, with_log_format, with_settings
+from tally.collector import bind_all, confirm_clock, handed_over, run
 from tally.engine import Catalog
 from tally.log import set_up
 from tally.settings import Settings
@@ -21,8 +21,9 @@ logger = logging.getLogger("tally")
     "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE",
     "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES, **LISTENING,
 )  # fmt: skip
+@with_clock
 @with_log_format
-def collect(settings: Settings, log_format: str) -> None:
+def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
     """Collect samples into the archives of the data directory, until SIGTERM, SIGINT or SIGHUP.
 
     Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. Every --flush-time they are
@@ -63,4 +64,6 @@ def collect(settings: Settings, log_format: str) -> None:
         catalog.prepare()
         if not catalog.slugs():
             logger.warning("there is no archive in %s yet: see `tally archives create`", settings.data_dir)
+        if clock_is_right:
+            confirm_clock(settings.data_dir)
         run(settings, sockets=sockets, log_format=log_format)

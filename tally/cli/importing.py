@@ -14,7 +14,7 @@ from tally.cli.manual import Documented
 from tally.cli.options import find_archive, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import echo_table
-from tally.engine import Archive, Catalog, Definition, commit, glob
+from tally.engine import Archive, Catalog, Definition, clock, commit, glob
 from tally.engine.rollup import Cells, Rollup, count
 from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
 from tally.settings import Settings
@@ -119,7 +119,10 @@ def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:
             for target in targets:
                 progress.show(f"writing {target.archive.slug}")
                 try:
-                    rows.append(_stored(target, cells, settings))
+                    outcome, unmatched = _stored(target, cells, settings)
+                    rows.append((target.archive.slug, outcome.stored, outcome.expired, unmatched, outcome.cardinality))
+                    if outcome.is_doubted:
+                        progress.report(f"tally: {clock.told(target.archive.slug)}")
                 except TallyError as error:
                     progress.report(f"tally: {error}")
     finally:
@@ -128,9 +131,8 @@ def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:
     return len(rows) == len(targets)
 
 
-def _stored(target: Target, cells: Cells, settings: Settings) -> tuple[str, int, int, int, int]:
-    """Commit what matches, and return a row of the table."""
+def _stored(target: Target, cells: Cells, settings: Settings) -> tuple[commit.Outcome, int]:
+    """Commit what matches, and return what became of it, and how many samples do not match."""
     matching = glob.select(cells, target.definition.pattern)
     outcome = target.archive.merge(matching, commit.Rules(time.time(), settings.max_names))
-    unmatched = count(cells) - count(matching)
-    return target.archive.slug, outcome.stored, outcome.expired, unmatched, outcome.cardinality
+    return outcome, count(cells) - count(matching)

@@ -62,6 +62,12 @@ def with_log_format(command: Command) -> Command:
     )
 
 
+def with_clock(command: Command) -> Command:
+    """Give a command the option that the clock is right, and hand it that as `clock_is_right`."""
+    text = "let buckets expire by the clock though archives have had none near it for longer than they keep them"
+    return click.option("--clock-is-right", is_flag=True, help=text)(command)
+
+
 def _option(setting: Setting) -> Callable[[Command], Command]:
     flag = "--" + setting.field.replace("_", "-")
 

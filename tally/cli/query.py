@@ -91,7 +91,8 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
     if kind in LISTS:
         _list(found, kind, options)
     else:
-        _ask(found, kind, options, settings.query_timeout)
+        limits = {"timeout_s": settings.query_timeout, "max_future_s": settings.max_future}
+        _ask(found, kind, options, limits)
 
 
 def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
@@ -110,17 +111,17 @@ def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in found)
 
 
-def _ask(archive: Archive, kind: str, options: dict[str, Any], timeout_s: float) -> None:
+def _ask(archive: Archive, kind: str, options: dict[str, Any], limits: dict[str, float]) -> None:
     """Print an answer as it comes.
 
     :raises InvalidQuestion, UnknownAggregate: when the question is not one.
-    :raises QueryTimeout: when it lasts longer than `timeout_s`; by then a part may have been printed.
+    :raises QueryTimeout: when it lasts longer than the limit; by then a part may have been printed.
     """
     if kind == "timedata" and options["by"]:
         raise InvalidQuestion(f"by {options['by']!r} has no meaning here: it is for values and aggregate")
     aggregate, by = options["aggregate"], options["by"] or "time"
     question = Question.parse(kind, _texts(options), aggregate=aggregate, by=by, now=time.time())
-    with archive.ask(question, timeout_s=timeout_s) as answer:
+    with archive.ask(question, **limits) as answer:
         if options["format"] == "table":
             echo_table(_header(question), _rows(question, answer))
         else:

@@ -8,9 +8,9 @@ import click
 
 from tally.api import create_app
 from tally.cli.manual import Documented
-from tally.cli.options import LINES, LISTENING, with_log_format, with_settings
+from tally.cli.options import LINES, LISTENING, with_clock, with_log_format, with_settings
 from tally.cli.server import Server
-from tally.collector import Beside, Collector, bind_all, bind_http, handed_over, run
+from tally.collector import Beside, Collector, bind_all, bind_http, confirm_clock, handed_over, run
 from tally.collector.tcp import begin
 from tally.engine import Catalog
 from tally.log import set_up
@@ -26,8 +26,9 @@ DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 87
     "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_HTTP_HOST", "TALLY_HTTP_PORT", "TALLY_ALLOW", "TALLY_MAX_NAMES",
     "TALLY_MAX_FUTURE", "TALLY_QUERY_TIMEOUT", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES, **LISTENING,
 )  # fmt: skip
+@with_clock
 @with_log_format
-def serve(settings: Settings, log_format: str) -> None:
+def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
     """Collect samples and answer over HTTP, in one process, until SIGTERM, SIGINT or SIGHUP.
 
     Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. The API and the dashboard
@@ -70,6 +71,8 @@ def serve(settings: Settings, log_format: str) -> None:
         for each in sockets:
             at_the_end.callback(each.close)
         create_default_archives(Catalog(settings.data_dir))
+        if clock_is_right:
+            confirm_clock(settings.data_dir)
         for sock in http:
             begin(sock)
             host, port = sock.getsockname()[:2]

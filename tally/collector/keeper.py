@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
-from tally.engine import glob, rollup, spill
+from tally.engine import clock, glob, rollup, spill
 from tally.engine.archive import Archive
 from tally.engine.commit import Outcome, Rules
 from tally.engine.definition import Definition
@@ -105,6 +105,7 @@ class Keeper:
         self._waits_since: float | None = None
         self._fails_since: float | None = None
         self._told = ""
+        self._is_doubted = False
         # A spill file that cannot be taken up as long as it and the resolution are these, and why.
         self._stuck: object = None
         self._stays = ""
@@ -216,6 +217,7 @@ class Keeper:
 
     def _committed(self, outcome: Outcome) -> None:
         self._pending = {}
+        self._tell_doubt(is_doubted=outcome.is_doubted)
         self.account.add(outcome)
         self._count_pending()
         if self._told:
@@ -328,6 +330,14 @@ class Keeper:
         self.account.pending = rollup.count(self._pending)
         if not self._pending:
             self._waits_since = None
+
+    def _tell_doubt(self, *, is_doubted: bool) -> None:
+        """Say once that the archive doubts the clock, and that it does so no more."""
+        if is_doubted and not self._is_doubted:
+            logger.warning("%s", clock.told(self._archive.slug))
+        elif self._is_doubted and not is_doubted:
+            logger.info("archive %s: the clock is believed again", self._archive.slug)
+        self._is_doubted = is_doubted
 
     def _tell(self, what: str) -> None:
         """Log the error, and what it means for samples, unless that was told last."""

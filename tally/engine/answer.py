@@ -48,9 +48,17 @@ class Answer:
     """
 
     def __init__(
-        self, path: Path, question: Question, *, timeout_s: float | None = None, noted: Noted = nullcontext
+        self,
+        path: Path,
+        question: Question,
+        *,
+        timeout_s: float | None = None,
+        latest: float = sql.FOREVER,
+        noted: Noted = nullcontext,
     ) -> None:
         """Open the archive at `path`; the time runs from now. `noted` surrounds what is read later.
+
+        A series without `until` ends with the newest bucket, or with `latest`, in unix seconds, where that is earlier.
 
         :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.connect` tells.
         :raises InvalidQuestion: when the archive's resolution does not fit the question's `step` or `moving`, or a
@@ -65,12 +73,12 @@ class Answer:
         self._query = _Query(schema.connect(path, is_long=True), self._limit)
         try:
             with failure.translated(path):
-                plan = self._query.begin(question)
-                self._span = sql.span(question, plan.marks.resolution)
+                read, plan = self._query.begin(question, latest)
+                self._span, reach = (sql.span(each, plan.marks.resolution) for each in (question, read))
                 if question.kind == "timedata":
-                    self._query.check(question, self._span)
-            self.tag = _tag(question, self._span, plan.marks.version)
-            self._select = partial(sql.select, question, plan)
+                    self._query.check(read, reach)
+            self.tag = _tag(question, reach, plan.marks.version)
+            self._select = partial(sql.select, read, plan)
             shape = shaped(question, self._span)
             self._chunks = _chunked(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
         except BaseException:
@@ -165,13 +173,24 @@ class _Query:
     def _steady(self) -> AbstractContextManager[None]:
         return steady(self._connection) if isinstance(self._connection, Frozen) else ORDINARY
 
-    def begin(self, question: Question) -> sql.Plan:
-        """Begin the read transaction, in which the writer's marks and the rows belong together."""
-        with self._steady():
-            return self._begin(question)
+    def begin(self, question: Question, latest: float) -> tuple[Question, sql.Plan]:
+        """Begin the read transaction, in which the writer's marks and the rows belong together.
 
-    def _begin(self, question: Question) -> sql.Plan:
-        self._connection.execute("BEGIN")
+        Return what is read for a question, up to `latest` where `Answer` says so, and the plan.
+        """
+        with self._steady():
+            self._connection.execute("BEGIN")
+            read = self._bounded(question, latest)
+            return read, self._plan(read)
+
+    def _bounded(self, question: Question, latest: float) -> Question:
+        """Return a question that reaches no bucket that a wrong clock has left far ahead: a series of millions."""
+        if question.kind != "timedata" or question.until is not None or (question.since or 0) > latest:
+            return question
+        _, newest = self._connection.execute(statements.FIRST_LAST).get
+        return replace(question, until=latest) if newest is not None and newest > latest else question
+
+    def _plan(self, question: Question) -> sql.Plan:
         marks = Marks.read(dict(self._connection.execute(statements.META)))
         planning = sql.planning(question, marks)
         few, packed = self._connection.execute(planning.text, planning.bindings).get

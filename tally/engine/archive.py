@@ -20,11 +20,14 @@ from tally.engine.answer import Answer
 from tally.engine.backup import Download, Progress, backup
 from tally.engine.cells import checked
 from tally.engine.check import Checkup, check
-from tally.engine.commit import Outcome, Rules, commit, edit
+from tally.engine.clock import confirm
+from tally.engine.commit import Outcome, Rules, commit, edit, stored
 from tally.engine.definition import Definition
 from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
 from tally.engine.ids import Ids
-from tally.engine.question import Question, parse_glob
+from tally.engine.question import MAX_FUTURE_S, Question, parse_glob
+from tally.engine.removal import Removed, removable, remove
+from tally.engine.retention import Retention
 from tally.engine.rollup import Cells, Rollup
 from tally.engine.salvage import Salvaged, salvage
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
@@ -50,7 +53,7 @@ class Summary:
 
 
 class Archive:
-    """The archive in the file at `path`; `clock` gives unix seconds.
+    """The archive in the file at `path`; `clock` gives unix seconds, and `steady` seconds that never step.
 
     Safe to use from several threads. The file is looked at when something is asked of it, so every method raises
     UnknownArchive when there is none, NotAnArchive when it is something else, ArchiveDamaged when it is damaged, and
@@ -61,13 +64,22 @@ class Archive:
     """
 
     def __init__(
-        self, path: str | Path, *, clock: Callable[[], float] = time.time, damages: damaged.Damages | None = None
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
+        damages: damaged.Damages | None = None,
     ) -> None:
         self.path = Path(path)
         self.slug = self.path.name.removesuffix(".db")
         self._clock = clock
+        self._steady = steady
         self._damages = damages
         self._ids = Ids()
+        self._retention = Retention()
+        # When the clock was last believed; see `clock`.
+        self._believed = 0.0
 
     def __enter__(self) -> "Archive":
         return self
@@ -126,6 +138,14 @@ class Archive:
             edit(connection, definition, changed)
         return changed
 
+    def confirm_clock(self) -> None:
+        """Say that the clock is right: buckets expire by it from the next commit on, though none was near it lately.
+
+        See `clock`: an archive that would lose all that it holds doubts the clock for a day.
+        """
+        with self._opened(write=True) as connection, schema.transaction(connection):
+            confirm(connection, self._clock())
+
     def record(self, samples: Iterable[tuple[str, Value, Time]]) -> Outcome:
         """Store `(name, value, time)` samples in one durable transaction, whatever their age and name.
 
@@ -139,7 +159,9 @@ class Archive:
         :raises ArchiveUnavailable: also when the archive is not enabled.
         """
         cells, empty = roll_up(samples)
-        return replace(self.merge(cells, Rules(self._clock(), take_expired=True)), empty=empty)
+        return replace(
+            self.merge(cells, Rules(self._retention.now(self._clock(), self._steady()), take_expired=True)), empty=empty
+        )
 
     def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
         """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
@@ -199,10 +221,34 @@ class Archive:
             raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
         if delivery is not None and (known := find(connection, delivery)):
             return known.outcome
+        rules = rules._replace(believed=self._believed)
         outcome = commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
+        if not outcome.is_doubted:
+            self._believed = rules.now
         if delivery is not None:
-            keep(connection, delivery, outcome, now=rules.now)
+            # A clock that is doubted makes no key too old.
+            keep(connection, delivery, outcome, now=0 if outcome.is_doubted else rules.now)
         return outcome
+
+    def remove(self, q: str, *, dry_run: bool = False, **bounds: Any) -> Removed:
+        """Remove the metric names that match the glob `q`, in one transaction, and return how much that was.
+
+        With `since` or `until`, as of a question, only their buckets of that range go. A name goes with its last one.
+        With `dry_run` nothing is removed.
+
+        :raises InvalidQuestion: when `q`, `since` or `until` is not valid.
+        """
+        for name in bounds.keys() - {"since", "until"}:
+            raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: use since and until")
+        question = Question.parse("values", list(_texts({"q": q, **bounds})), now=self._clock())
+        with self._opened(write=not dry_run) as connection:
+            if dry_run:
+                return removable(connection, q, self._span(connection, question))
+            with schema.transaction(connection):
+                return remove(connection, q, self._span(connection, question), stored(connection))
+
+    def _span(self, connection: apsw.Connection, question: Question) -> sql.Span:
+        return sql.span(question, schema.read_definition(connection, self.path).resolution)
 
     def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
         """Write a copy as of now to `target`, whoever writes meanwhile: verified, and there whole or not at all.
@@ -234,24 +280,28 @@ class Archive:
         """Return such a copy as chunks; it is made when the first one is asked for."""
         return Download(self.path, noted=self._noted)
 
-    def check(self) -> Checkup:
+    def check(self, *, max_future_s: float = MAX_FUTURE_S) -> Checkup:
         """Read all of the file, and return what is wrong with it, which raises nothing but UnknownArchive.
 
-        One that is found sound is no longer marked as damaged.
+        One that is found sound is no longer marked as damaged. Buckets more than `max_future_s` ahead of the clock are
+        told too.
         """
-        checkup = check(self.path, self._clock(), noted=self._noted)
+        checkup = check(self.path, self._clock(), max_future_s=max_future_s, noted=self._noted)
         if not checkup.damage and not checkup.unavailable:
             (damaged if self._damages is None else self._damages).clear(self.path)
         return checkup
 
-    def ask(self, question: Question, *, timeout_s: float | None = None) -> Answer:
+    def ask(self, question: Question, *, timeout_s: float | None = None, max_future_s: float = MAX_FUTURE_S) -> Answer:
         """Return the answer to `question`, as chunks that are computed as they are taken.
+
+        A series without `until` ends with the newest bucket, at most `max_future_s` ahead of the clock.
 
         :raises InvalidQuestion: when the archive's resolution does not fit `step` or `moving`.
         :raises QueryTimeout: here or while the answer is taken, when that lasts longer than `timeout_s`.
         """
         with self._noted():
-            return Answer(self.path, question, timeout_s=timeout_s, noted=self._noted)
+            latest = self._clock() + max_future_s
+            return Answer(self.path, question, timeout_s=timeout_s, latest=latest, noted=self._noted)
 
     def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
         """Return the metric names that match any of the globs `q`, in byte order; without globs all.

@@ -109,7 +109,8 @@ class Catalog:
         return isinstance(slug, str) and is_slug(slug) and schema.file_size(self._archive(slug).path) is not None
 
     def _archive(self, slug: str) -> Archive:
-        return Archive(self.directory / f"{slug}{SUFFIX}", clock=self._clock, damages=self._damages)
+        path = self.directory / f"{slug}{SUFFIX}"
+        return Archive(path, clock=self._clock, steady=self._steady, damages=self._damages)
 
     def slugs(self) -> list[str]:
         """Return the slugs of the files that are archives by their names, sorted; none when there is no directory.

@@ -8,6 +8,7 @@ import apsw
 
 from tally.engine import failure, schema, statements
 from tally.engine.aside import beside
+from tally.engine.clock import Clock
 from tally.engine.damaged import Noted
 from tally.engine.definition import Definition
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, TallyError, UnknownArchive
@@ -17,8 +18,21 @@ CHECK_STEPS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
+class Future:
+    """Buckets that are further ahead of the clock than samples may be: how many, and the first and the last of them."""
+
+    buckets: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Contents:
-    """What an archive is made of: `rows` a bucket and name, those not yet `unsealed` or past the retention, sizes."""
+    """What an archive is made of: `rows` a bucket and name, those not yet `unsealed` or past the retention, sizes.
+
+    `doubted` is since when the archive doubts the clock, in unix seconds (see `clock`), and `future` what a wrong one
+    has left ahead; each is None where there is none.
+    """
 
     definition: Definition
     names: int
@@ -27,6 +41,8 @@ class Contents:
     expired: int
     bytes: int
     wal_bytes: int
+    doubted: float | None = None
+    future: Future | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +58,8 @@ class Checkup:
     unavailable: str = ""
 
 
-def check(path: Path, now: float, *, noted: Noted = nullcontext) -> Checkup:
-    """Read all of the archive at `path`, whose expired rows are those at `now`.
+def check(path: Path, now: float, *, max_future_s: float, noted: Noted = nullcontext) -> Checkup:
+    """Read all of the archive at `path`, whose expired rows are those at `now`, and `future` ones later by so much.
 
     What is found to be damaged is raised within `noted`, before it is returned.
 
@@ -57,7 +73,7 @@ def check(path: Path, now: float, *, noted: Noted = nullcontext) -> Checkup:
             # Python is asked now and then, so that the user's interruption is heard.
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")
-            contents = _contents(connection, path, now)
+            contents = _contents(connection, path, now, max_future_s)
             if found := tuple(failure.damage(connection)):
                 raise ArchiveDamaged(path, found[0])
             return Checkup(slug, (), contents)
@@ -69,15 +85,18 @@ def check(path: Path, now: float, *, noted: Noted = nullcontext) -> Checkup:
         return Checkup(slug, found or (str(error),), contents if found else None)
 
 
-def _contents(connection: apsw.Connection, path: Path, now: float) -> Contents:
+def _contents(connection: apsw.Connection, path: Path, now: float, max_future_s: float) -> Contents:
     definition = schema.read_definition(connection, path)
-    sealed_before = connection.execute(statements.META_VALUE, ("sealed_before",)).get
+    meta = dict(connection.execute(statements.META))
+    buckets, *ends = connection.execute(statements.FUTURE, (now + max_future_s,)).get
     return Contents(
         definition,
         connection.execute(statements.NAME_COUNT).get,
         connection.execute(statements.POINTS).get,
-        connection.execute(statements.ROWS_FROM, (sealed_before,)).get,
+        connection.execute(statements.ROWS_FROM, (meta["sealed_before"],)).get,
         connection.execute(statements.ROWS_BEFORE, (definition.cutoff(now),)).get,
         connection.pragma("page_count") * connection.pragma("page_size"),
         schema.file_size(beside(Path(connection.filename), "-wal")) or 0,
+        Clock.read(meta).doubted,
+        Future(buckets, *ends) if buckets else None,
     )

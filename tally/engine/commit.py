@@ -16,7 +16,7 @@ collecting, and deletion never falls behind. A name goes with its last row.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -24,6 +24,7 @@ import apsw
 
 from tally.engine import sql, statements
 from tally.engine.bulk import insert
+from tally.engine.clock import Clock
 from tally.engine.definition import Definition
 from tally.engine.ids import Ids
 from tally.engine.marks import Marks
@@ -47,7 +48,8 @@ class Outcome:
     """What became of the samples of one commit: `stored`, too old (`expired`), or of one name too many.
 
     `empty` counts those whose value is NaN: there was no measurement, so none is stored and none is lost. `spilled`
-    counts those that wait in a file beside the archive, as that is damaged.
+    counts those that wait in a file beside the archive, as that is damaged. While the archive doubts the clock, which
+    `is_doubted` tells, nothing is too old.
     """
 
     stored: int = 0
@@ -55,6 +57,7 @@ class Outcome:
     cardinality: int = 0
     empty: int = 0
     spilled: int = 0
+    is_doubted: bool = field(default=False, repr=False, compare=False)
 
     def counts(self) -> dict[str, int]:
         """Return how many samples came to the archive, by what became of them; `spilled` only where there are any."""
@@ -63,11 +66,15 @@ class Outcome:
 
 
 class Rules(NamedTuple):
-    """What a commit goes by: the clock, the most names (0: no limit), and whether samples past the retention enter."""
+    """What a commit goes by: the clock, the most names (0: no limit), and whether samples past the retention enter.
+
+    `believed` is when the same hand last committed to the archive by a clock that it believed, or 0.
+    """
 
     now: float
     max_names: int = 0
     take_expired: bool = False
+    believed: float = 0
 
 
 def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition, rules: Rules, ids: Ids) -> Outcome:
@@ -77,16 +84,42 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     there is nothing to do the file stays as it is, and answers keep their tags.
     """
     before = connection.total_changes()
-    marks = stored(connection)
+    meta = dict(connection.execute(statements.META))
+    known = Clock.read(meta)
+    clock = _judged(connection, known, definition=definition, rules=rules)
+    marks = Marks.read(meta)
+    if known.doubted is not None and clock.doubted is None:
+        marks = unseal(connection, marks, now=rules.now)
     ids.check(marks.version)
     due: Cells = {}
     merge(due, cells, definition.resolution)
-    cutoff = definition.cutoff(rules.now)
+    outcome = Outcome(is_doubted=clock.doubted is not None)
+    cutoff = 0 if outcome.is_doubted else definition.cutoff(rules.now)
     marks = expire(connection, cutoff, marks, ids=ids, most=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
-    outcome = Outcome()
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
-    known = ids.of(connection, set().union(*due.values()), max_names=rules.max_names)
+    entered = _enter_all(
+        connection, due, marks, ids.of(connection, set().union(*due.values()), max_names=rules.max_names)
+    )
+    outcome.stored = round(entered)
+    outcome.cardinality = count(due) - outcome.stored
+    seal(connection, marks, now=rules.now)
+    has_changed = connection.total_changes() != before
+    ids.remember(connection.execute(statements.NEW_VERSION).get if has_changed else marks.version)
+    if has_changed or clock[1:] != known[1:]:
+        clock.write(connection, known)
+    return outcome
+
+
+def _judged(connection: apsw.Connection, known: Clock, *, definition: Definition, rules: Rules) -> Clock:
+    """Return what the archive knows of the clock after this commit; who has committed all the while need not ask it."""
+    if definition.cutoff(rules.now) <= rules.believed:
+        return known.believed(rules.now)
+    return known.at(rules.now, connection.execute(statements.FIRST_LAST).get[1], definition)
+
+
+def _enter_all(connection: apsw.Connection, due: Cells, marks: Marks, known: dict[str, int]) -> float:
+    """Merge cells whose names are among the `known` ids into the archive, and return how many samples they are of."""
     entered = 0.0
     for bucket, row in due.items():
         is_sealed = bucket < marks.sealed_before
@@ -97,12 +130,7 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
         ]
         rows.sort(key=_id)  # In the order of their key they are stored in a third of the time.
         entered += enter(connection, rows, marks) if rows else 0
-    outcome.stored = round(entered)
-    outcome.cardinality = count(due) - outcome.stored
-    seal(connection, marks, now=rules.now)
-    has_changed = connection.total_changes() != before
-    ids.remember(connection.execute(statements.NEW_VERSION).get if has_changed else marks.version)
-    return outcome
+    return entered
 
 
 def stored(connection: apsw.Connection) -> Marks:
@@ -162,6 +190,22 @@ def seal(connection: apsw.Connection, marks: Marks, *, now: float) -> None:
     add_blocks(connection, marks, since=max(since, marks.blocks_from), before=closed_before)
     connection.execute("UPDATE data SET sealed = 1 WHERE bucket >= ? AND bucket < ?", (since, closed_before))
     write_meta(connection, "sealed_before", last + marks.resolution)
+
+
+def unseal(connection: apsw.Connection, marks: Marks, *, now: float) -> Marks:
+    """Let the rows that were sealed ahead of `now`, by a clock that is believed no more, be unsealed again.
+
+    Else every row to come would be one that comes late. Return the marks as they are then.
+    """
+    bucket = int(now // marks.resolution) * marks.resolution
+    if marks.sealed_before <= bucket:
+        return marks
+    block = marks.block(bucket)
+    connection.execute("UPDATE data SET sealed = 0 WHERE bucket >= ? AND sealed", (bucket,))
+    connection.execute("DELETE FROM blocks WHERE block >= ?", (block,))
+    add_blocks(connection, marks, since=max(block, marks.blocks_from), before=bucket)
+    write_meta(connection, "sealed_before", bucket)
+    return marks._replace(sealed_before=bucket)
 
 
 def add_blocks(connection: apsw.Connection, marks: Marks, *, since: int, before: int) -> None:

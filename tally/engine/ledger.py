@@ -12,7 +12,7 @@ second of its receipt, how far ahead its timestamps may be, and the slugs of the
 archive written, which keeps a row of its own in the same transaction (see `delivery`). After a crash a retry does again
 what the ledger says, and each archive takes it once. `answer` is set when all archives have the delivery.
 
-The ledger keeps the KEPT_MAX newest keys of the last KEPT_S seconds. A new one is made where it is missing.
+The ledger knows the KEPT_MAX newest keys of the last KEPT_S seconds. A new one is made where it is missing.
 """
 
 import json
@@ -75,7 +75,7 @@ class Ledger:
         with self._opened() as connection, schema.transaction(connection):
             known = _find(connection, delivery, now)
             if known is None:
-                _keep(connection, delivery, decision, now)
+                _keep(connection, delivery, decision)
             return known or decision
 
     def complete(self, delivery: Delivery, answer: Mapping[str, Any]) -> bool:
@@ -155,9 +155,12 @@ def _find(connection: apsw.Connection, delivery: Delivery, now: float) -> Decisi
         raise NotAnArchive(text) from None
 
 
-def _keep(connection: apsw.Connection, delivery: Delivery, decision: Decision, now: float) -> None:
-    """Keep what is decided of a new key, and let go of those past the bounds; an older one of its own is among them."""
+def _keep(connection: apsw.Connection, delivery: Delivery, decision: Decision) -> None:
+    """Keep what is decided of a new key, in place of an older one of its own, and let go of those past the bound.
+
+    Keys that are too old are not found, and go in time: a clock that is wrong for a while shall not take them away.
+    """
     row = (delivery.key, delivery.digest, decision.second, decision.max_future_s, json.dumps(decision.archives))
     connection.execute("DELETE FROM keys WHERE key = ?", (delivery.key,))
     connection.execute(statements.NEW_KEY, row)
-    connection.execute(statements.OLD_KEYS, {"kept_from": now - KEPT_S, "most": KEPT_MAX})
+    connection.execute(statements.OLD_KEYS, (KEPT_MAX,))

@@ -20,6 +20,8 @@ NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 # A whole number that SQLite still holds with room to add to it.
 WHOLE_MAX = 2**53
 GLOB_MAX = 1024
+# So far ahead of the clock a bucket may be for a series without `until` to reach it.
+MAX_FUTURE_S = 86_400
 # SQLite ends a text at a NUL, and has no lone surrogates.
 _NOT_IN_GLOB = re.compile(r"[\0\ud800-\udfff]")
 

@@ -9,6 +9,7 @@ META_VALUE = "SELECT value FROM meta WHERE key = ?"
 NAME_IDS = "SELECT json_group_object(name, names.id) FROM json_each(?) CROSS JOIN names ON name = value"
 NAME_COUNT = "SELECT count(*) FROM names"
 FIRST_LAST = "SELECT (SELECT min(bucket) FROM data), (SELECT max(bucket) FROM data)"
+FUTURE = "SELECT count(*), min(bucket), max(bucket) FROM totals WHERE bucket > ?"
 POINTS = "SELECT count(*) FROM data"
 ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
 ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
@@ -43,18 +44,17 @@ NEW_RECEIPT = """
 INSERT OR IGNORE INTO deliveries (key, digest, second, stored, expired, cardinality) VALUES (?, ?, ?, ?, ?, ?)
 """
 # Only those that go are read, and the first that stays; spilled records, of which there are few, stay too.
-_OLD = """
-DELETE FROM {0} WHERE id < max(
-    (SELECT max(id) FROM {0}) - :most + 1,
-    coalesce((SELECT id FROM {0} WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
+OLD_RECEIPTS = """
+DELETE FROM deliveries WHERE id < max(
+    (SELECT max(id) FROM deliveries) - :most + 1,
+    coalesce((SELECT id FROM deliveries WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
     AND key NOT GLOB 'spilled *'
 """
-OLD_RECEIPTS = _OLD.format("deliveries")
 # Of the ledger.
 KEY = "SELECT digest, second, max_future, archives, answer FROM keys WHERE key = ? AND second >= ?"
 NEW_KEY = "INSERT INTO keys (key, digest, second, max_future, archives) VALUES (?, ?, ?, ?, ?)"
 NEW_ANSWER = "UPDATE keys SET answer = ? WHERE key = ? AND digest = ? AND answer IS NULL RETURNING id"
-OLD_KEYS = _OLD.format("keys")
+OLD_KEYS = "DELETE FROM keys WHERE id <= (SELECT max(id) FROM keys) - ?"
 SPILLED_RECEIPTS = "SELECT key FROM deliveries WHERE key GLOB ? || '*'"
 FORGET_RECEIPTS = "DELETE FROM deliveries WHERE key IN (SELECT value FROM json_each(?))"
 EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"
@@ -65,6 +65,17 @@ FROM data WHERE bucket BETWEEN ? AND ? GROUP BY bucket
 BLOCKS = f"""
 INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
 FROM data WHERE bucket >= :since AND bucket < :before GROUP BY block, id {MERGE}
+"""
+# What `removal` takes away, and makes anew.
+MATCHING_IDS = "SELECT json_group_array(id) FROM names WHERE name GLOB ?"
+_MATCHES = "id IN (SELECT id FROM names WHERE name GLOB :glob)"
+_REMOVABLE = f"FROM data WHERE bucket >= :first AND bucket < :end AND {_MATCHES}"
+REMOVABLE = f"SELECT count(DISTINCT id), count(*), total(count) {_REMOVABLE}"
+REMOVE_CELLS = f"DELETE {_REMOVABLE}"
+REMOVE_BLOCKS = f"DELETE FROM blocks WHERE block >= :first AND block < :end AND {_MATCHES}"
+BLOCKS_OF = f"""
+INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
+FROM data WHERE bucket >= :since AND bucket < :before AND {_MATCHES} GROUP BY block, id
 """
 # Sums that were added up in another order may differ in their last digits.
 _SAME = """

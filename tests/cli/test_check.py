@@ -1,6 +1,7 @@
 """`tally check`, against real files."""
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -65,6 +66,24 @@ def test_the_ledger(data: Path) -> None:
     result = invoke(data, "check")
     assert 1 == result.exit_code
     assert f"wrong: the ledger of keys cannot be used: {ledger.path}: " in result.stdout
+
+
+def test_what_a_wrong_clock_left_is_noted(data: Path) -> None:
+    """Buckets of the future are told with the command that removes them, and that it does; a doubt is told too."""
+    archive = Catalog(data)["daily"]
+    archive.edit(retention=1)
+    archive.commit({4_102_444_800: {"b": (1, 1, 1, 1)}, 4_102_444_810: {"b": (1, 1, 1, 1)}}, now=4_102_444_800)
+    result = invoke(data, "check")
+    doubt, future = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
+    assert "archive daily: by the clock all that it holds is past its retention" in doubt
+    span = "from 2100-01-01T00:00:00Z to 2100-01-01T00:00:10Z"
+    assert f"note: daily: 2 buckets in the future, {span}; if a wrong clock left them, remove them: " in future
+    command = shlex.split(future.rpartition(": ")[2].removeprefix("tally "))
+    assert (0, "removed 2 cells of 1 name, 2 samples\n") == (
+        (removed := invoke(data, *command)).exit_code, removed.stdout
+    )  # fmt: skip
+    assert "in the future" not in invoke(data, "check", TALLY_MAX_FUTURE="5000000000").stdout
+    assert (0, 0) == (result.exit_code, invoke(data, "check").stdout.count("in the future"))
 
 
 def test_some(data: Path, tmp_path: Path) -> None:

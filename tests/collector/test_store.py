@@ -50,6 +50,25 @@ def collecting(tmp_path: Path) -> Collecting:
     return found
 
 
+def test_a_start_by_a_wrong_clock_deletes_nothing_and_says_so(
+    collecting: Collecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says once that the clock is doubted, and once that it is believed again."""
+    caplog.set_level("INFO")
+    archive = collecting.catalog.create("daily", resolution=10, retention=1)
+    archive.commit({NOW: {"a": (1, 1, 1, 1)}}, now=NOW)
+    store = Store(collecting.catalog)
+    for now in (4_102_444_800, 4_102_444_805, NOW + 5, NOW + 10):
+        rollup = Rollup(10)
+        rollup.add([b"b 1"], now)
+        store.flush(rollup, now)
+    assert {"a": 1, "b": 4} == collecting.counts("daily")
+    told = [text for text in caplog.messages if "clock" in text]
+    assert 2 == len(told)
+    assert "archive daily: by the clock all that it holds is past its retention" in told[0]
+    assert "archive daily: the clock is believed again" == told[1]
+
+
 def test_each_archive_gets_what_matches_its_pattern(collecting: Collecting) -> None:
     """One line may go into several archives, and each counts what it stored."""
     collecting.catalog.create("all", resolution=10)

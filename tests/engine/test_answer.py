@@ -1,5 +1,6 @@
 """Every question of the matrix, in every form, against plain recomputation, however much of the file is sealed."""
 
+import json
 import random
 import tempfile
 import threading
@@ -350,6 +351,33 @@ def test_a_very_long_gap_is_stopped(archive: Archive) -> None:
             for _ in archive.ask(Question.parse("timedata", parameters, now=0), timeout_s=0.05).rows():
                 pass
     assert time.monotonic() - began < 5
+
+
+AHEAD = T + 86_400
+
+
+@pytest.mark.parametrize(
+    ("newest", "asked", "expected"),
+    [
+        (AHEAD, {}, 8641),
+        (AHEAD + 10, {}, 3),
+        (4_102_444_800, {}, 3),
+        (4_102_444_800, {"q": "a"}, 3),
+        (4_102_444_800, {"since": T + 10}, 2),
+        (4_102_444_800, {"until": T + 40}, 5),
+        (4_102_444_800, {"since": 4_102_444_790}, 2),
+        (4_102_444_800, {"step": 20}, 2),
+    ],
+)
+def test_a_series_without_an_end_does_not_reach_a_bucket_of_the_future(
+    tmp_path: Path, newest: int, asked: dict[str, Any], expected: int
+) -> None:
+    """It ends with the newest bucket that is no more than a day ahead of the clock, unless more is asked for."""
+    archive = Catalog(tmp_path, clock=lambda: T).create("x", resolution=10, retention=0)
+    archive.record([("a", 1, T), ("a", 1, T + 20), ("b", 1, newest)])
+    assert expected == len(archive.timedata("count", **asked))
+    answer = archive.ask(Question.parse("timedata", [(key, str(each)) for key, each in asked.items()], now=T))
+    assert expected == len(json.loads(b"".join(answer)))
 
 
 @pytest.mark.parametrize(

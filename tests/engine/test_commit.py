@@ -9,7 +9,7 @@ import pytest
 from tally.engine import Archive, Catalog, Outcome, commit, statements
 from tally.engine.archive import rolled_up
 from tally.errors import ArchiveUnavailable, InvalidDefinition
-from tests.engine.model import check_file, recomputed, row_count
+from tests.engine.model import check_file, confirm_clock, recomputed, row_count
 
 HOUR_S = 3600
 NOW = 1_000_000_800
@@ -106,6 +106,7 @@ def test_expiry_is_bounded(create: Create, monkeypatch: pytest.MonkeyPatch) -> N
     archive = create()
     fill(archive, range(0, 100, 10), names=10)
     archive.edit(retention=1)
+    confirm_clock(archive, NOW)
     for left in (75, 50, 25, 0):
         archive.commit({}, now=NOW)
         assert left == row_count(archive)
@@ -148,6 +149,7 @@ def test_names_in_several_hands(create: Create, monkeypatch: pytest.MonkeyPatch)
     other = Archive(one.path)
     for number, bucket in enumerate(range(NOW, NOW + 5 * HOUR_S, HOUR_S + 20)):
         writer = (one, other)[number % 2]
+        confirm_clock(one, bucket)
         writer.commit(rolled_up([("a", 1.0, bucket), (f"b{number}", 1.0, bucket)]), now=bucket)
         assert ["a", f"b{number}"] == one.names() == other.names()
         check_file(one)

@@ -9,7 +9,7 @@ from tally.engine import Archive, Catalog, Outcome, delivery, schema
 from tally.engine.archive import rolled_up
 from tally.engine.delivery import KEPT_S, SPARE_S, Delivery, Receipt
 from tally.errors import ArchiveUnavailable, KeyReused
-from tests.engine.model import check_file
+from tests.engine.model import check_file, confirm_clock
 
 T = 1_700_000_000
 CELLS = rolled_up([("a", 0.5, T), ("b", 1.5, T - 7200), ("c", 2.5, T)])
@@ -93,8 +93,16 @@ def test_two_at_once_are_one(archive: Archive) -> None:
 def test_keys_are_kept_for_a_day(archive: Archive, later: int, expected: list[str]) -> None:
     """A key goes with the first delivery that comes more than KEPT_S and SPARE_S seconds after it."""
     archive.commit(CELLS, now=T, delivery=sent("one"))
+    confirm_clock(archive, T + later)
     archive.commit(CELLS, now=T + later, delivery=sent("two", second=T + later))
     assert expected == known(archive, "one", "two")
+
+
+def test_a_clock_that_is_doubted_makes_no_key_too_old(archive: Archive) -> None:
+    """A start in the year 2100 takes neither samples nor keys away."""
+    archive.commit(CELLS, now=T, delivery=sent("one"))
+    Archive(archive.path).commit(CELLS, now=4_102_444_800, delivery=sent("two", second=4_102_444_800))
+    assert ["one", "two"] == known(archive, "one", "two")
 
 
 def test_the_newest_keys_are_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:

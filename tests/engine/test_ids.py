@@ -10,7 +10,7 @@ import pytest
 from tally.engine import Archive, Catalog, schema, statements
 from tally.engine.archive import rolled_up
 from tally.engine.ids import Ids
-from tests.engine.model import check_file
+from tests.engine.model import check_file, confirm_clock
 
 
 @pytest.fixture
@@ -112,6 +112,7 @@ def test_names_that_expire_are_forgotten(tmp_path: Path) -> None:
     """A name whose last row went gets an id anew."""
     archive = Catalog(tmp_path).create("x", resolution=10, retention=1)
     committed(archive, "a", 1000)
+    confirm_clock(archive, 1000 + 3600 + 20)
     committed(archive, "b", 1000 + 3600 + 20)
     committed(archive, "a", 1000 + 3600 + 20)
     assert {"a": 1.0, "b": 1.0} == archive.aggregate("sum", by="name")

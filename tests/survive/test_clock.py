@@ -1,14 +1,17 @@
 """Survive 5: the clock steps, for a while or for good, under a collector and under whoever else stores samples."""
 
+from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from tally.api.service import Request, Service
 from tally.collector.store import Store
-from tally.engine import Catalog
+from tally.engine import Archive, Catalog
 from tally.engine.rollup import Rollup
 from tally.settings import Settings
+from tests.cli.command import invoke
 from tests.engine.model import check_file
 from tests.survive.scale import chance
 
@@ -94,4 +97,52 @@ def test_no_archive_is_emptied_without_a_collector(tmp_path: Path, step: str, wa
     store(NOW)
     assert 50 == len(before)
     assert before <= set(archive.aggregate("count"))
+    check_file(archive)
+
+
+def _flush(directory: Path, now: int) -> None:
+    rollup = Rollup(60, max_future_s=DAY_S)
+    rollup.add([b"b 1"], now)
+    Store(Catalog(directory, clock=lambda: now)).flush(rollup, now)
+
+
+def _post(directory: Path, now: int) -> None:
+    service = Service(Settings.load(data_dir=str(directory), write_token="w"), clock=lambda: now)
+    reply = service.handle(Request("POST", "/samples/", headers={"authorization": "Bearer w"}, body=b"b 1"))
+    assert 200 == reply.status
+
+
+def _import(directory: Path, now: int) -> None:
+    with patch("time.time", lambda: now):
+        line = b"b 1 %d\n" % now
+        assert 0 == invoke(directory, "import", "-", "--max-future", str(10**10), stdin=line).exit_code
+
+
+WAYS: dict[str, Callable[[Path, int], object]] = {
+    "flush": _flush,
+    "post": _post,
+    "import": _import,
+    "record": lambda directory, now: Catalog(directory, clock=lambda: now).record([("b", 1, now)]),
+    "archive": lambda directory, now: Archive(directory / "r1.db", clock=lambda: now).record([("b", 1, now)]),
+    "commit": lambda directory, now: Archive(directory / "r1.db").commit({now: {"b": (1, 1, 1, 1)}}, now=now),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("shown", [NOW + DAY_S, STEPS["2100"]], ids=["a day forward", "2100"])
+def test_no_start_by_a_wrong_clock_empties_an_archive(tmp_path: Path, shown: int, way: str) -> None:
+    """Whichever way samples come, and however often a process begins, nothing goes until the clock is confirmed."""
+    archive = Catalog(tmp_path, clock=lambda: NOW).create("r1", resolution=60, retention=1)
+    for second in range(NOW - 3000, NOW, 60):
+        archive.commit({second: {"a": (1, 1, 1, 1)}}, now=second)
+    had = set(archive.aggregate("count"))
+    for later in (0, 5, 60):
+        WAYS[way](tmp_path, shown + later)
+        assert had <= set(archive.aggregate("count"))
+        WAYS[way](tmp_path, NOW + later)
+        assert had <= set(archive.aggregate("count"))
+        check_file(archive)
+    WAYS[way](tmp_path, shown)
+    WAYS[way](tmp_path, shown + DAY_S)
+    assert {"b"} == set(archive.names())
     check_file(archive)

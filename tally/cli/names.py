@@ -1,0 +1,58 @@
+"""`tally names`: work on the metric names that an archive holds."""
+
+import click
+
+from tally.cli.completion import slugs
+from tally.cli.group import Group
+from tally.cli.lines import counted
+from tally.cli.options import find_archive, with_settings
+from tally.cli.progress import Progress
+from tally.settings import Settings
+
+
+@click.group(cls=Group)
+def names() -> None:
+    """Remove metric names from an archive, or a range of their buckets.
+
+    The names themselves are listed by `tally query ARCHIVE --kind names`.
+
+    Examples:
+      tally names delete daily 'requests.get.test*' --dry-run
+
+    See also:
+      tally names COMMAND --help; tally query asks what is in an archive
+    """
+
+
+@names.command()
+@click.argument("slug", shell_complete=slugs)
+@click.argument("glob")
+@click.option("--since", metavar="TIME", help="earliest bucket that goes: unix seconds, ISO 8601 or relative")
+@click.option("--until", metavar="TIME", help="latest bucket that goes, as --since")
+@click.option("--dry-run", is_flag=True, help="tell what would go, and remove nothing")
+@with_settings("TALLY_DATA_DIR")
+def delete(*, settings: Settings, slug: str, glob: str, dry_run: bool, **bounds: str | None) -> None:
+    """Remove the names that match a glob, or with --since and --until their buckets of a range.
+
+    All of it goes in one transaction, and cannot be had back but from a copy that `tally backup` made. A name goes with
+    its last bucket; samples that come later bring it again. A collector may go on meanwhile.
+
+    Arguments:
+      SLUG  the archive: its file's name without .db
+      GLOB  the names, such as 'requests.get.*'; '*' are all
+
+    Examples:
+      tally names delete daily 'requests.get.test*' --dry-run
+      tally names delete daily '*' --since 2100-01-01T00:00:00Z
+
+    Output:
+      stdout  how many cells of how many names went, a cell being what is kept of one name in one bucket
+      stderr  nothing but errors, and on a terminal that it is at work
+    """
+    archive = find_archive(settings, slug)
+    with Progress() as progress:
+        progress.show(f"removing from {slug}")
+        removed = archive.remove(glob, dry_run=dry_run, **bounds)
+    done = "would remove" if dry_run else "removed"
+    cells, of_names = counted(removed.cells, "cell"), counted(removed.names, "name")
+    click.echo(f"{done} {cells} of {of_names}, {counted(removed.samples, 'sample')}")

@@ -1,0 +1,50 @@
+"""`tally names`, against real files."""
+
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Catalog
+from tests.cli.command import filled, invoke
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data directory with the archive `daily` of the examples."""
+    return filled(tmp_path)
+
+
+def test_delete(data: Path) -> None:
+    """Names that match go, and it is told how much that was."""
+    result = invoke(data, "names", "delete", "daily", "*.about")
+    assert (0, "removed 1 cell of 1 name, 1 sample\n", "") == (result.exit_code, result.stdout, result.stderr)
+    assert ["requests.get.index"] == Catalog(data)["daily"].names()
+
+
+def test_delete_a_range(data: Path) -> None:
+    """With --since and --until only their buckets go."""
+    options = ("--since", "2023-11-14T22:13:30Z", "--until", "1700000010")
+    assert "removed 2 cells of 2 names, 2 samples\n" == invoke(data, "names", "delete", "daily", "*", *options).stdout
+    assert {1700000000: 2} == Catalog(data)["daily"].aggregate("count")
+
+
+def test_a_dry_run(data: Path) -> None:
+    """With --dry-run nothing goes."""
+    result = invoke(data, "names", "delete", "daily", "requests.*", "--dry-run")
+    assert "would remove 3 cells of 2 names, 4 samples\n" == result.stdout
+    assert 2 == len(Catalog(data)["daily"].names())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("daily", ""), "is not a glob"),
+        (("daily", "*", "--since", "soon"), "since 'soon' is not a time"),
+        (("nope", "*"), "there is no archive 'nope' in"),
+        (("daily",), "missing argument 'GLOB'"),
+    ],
+)
+def test_what_is_wrong_is_told(data: Path, arguments: tuple[str, ...], says: str) -> None:
+    """In one line, and the status is 2."""
+    result = invoke(data, "names", "delete", *arguments)
+    assert (2, True, 1) == (result.exit_code, says in result.stderr, len(result.stderr.splitlines()))
