@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -25,7 +25,7 @@ from tally.engine.commit import Outcome, Rules, commit, edit, stored
 from tally.engine.definition import Definition
 from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
 from tally.engine.ids import Ids
-from tally.engine.question import MAX_FUTURE_S, Question, parse_glob
+from tally.engine.question import MAX_FUTURE_S, Question, parse_glob, texts
 from tally.engine.removal import Removed, removable, remove
 from tally.engine.retention import Retention
 from tally.engine.rollup import Cells, Rollup
@@ -240,7 +240,7 @@ class Archive:
         """
         for name in bounds.keys() - {"since", "until"}:
             raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: use since and until")
-        question = Question.parse("values", list(_texts({"q": q, **bounds})), now=self._clock())
+        question = Question.parse("values", list(texts({"q": q, **bounds})), now=self._clock())
         with self._opened(write=not dry_run) as connection:
             if dry_run:
                 return removable(connection, q, self._span(connection, question))
@@ -309,7 +309,7 @@ class Archive:
         :raises InvalidQuestion: when a glob is not one.
         :raises QueryTimeout: when it lasts longer than `timeout_s`.
         """
-        statement = sql.names(tuple(parse_glob(*each) for each in _texts({"q": q})))
+        statement = sql.names(tuple(parse_glob(*each) for each in texts({"q": q})))
         deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         with self._opened() as connection:
             connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
@@ -353,8 +353,8 @@ class Archive:
     def _rows(self, kind: str, aggregate: str | None, by: str, parameters: dict[str, Any]) -> Iterable[Any]:
         for name in {"format", "pretty"} & parameters.keys():
             raise InvalidQuestion(f"parameter {name!r} has no meaning here: it is for text")
-        texts = list(_texts(parameters))
-        question = Question.parse(kind, texts, aggregate=aggregate, by=by, now=self._clock())
+        given = list(texts(parameters))
+        question = Question.parse(kind, given, aggregate=aggregate, by=by, now=self._clock())
         return self.ask(question).rows()
 
 
@@ -381,26 +381,6 @@ def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
         else:
             rollup.add_sample(sample)
     return rollup.take(), empty
-
-
-def _texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Yield Python values as the text that the same parameters have in a URL, so that one parser judges both.
-
-    :raises InvalidQuestion: when a value is bytes, whose encoding nobody has told.
-    """
-    for name, value in parameters.items():
-        if isinstance(value, bytes | bytearray):
-            raise InvalidQuestion(f"parameter {name!r} is {value!r:.100}: use text instead of bytes")
-        if value is not None:
-            items = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
-            yield from ((name, _text(item)) for item in items)
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, datetime):
-        return str(value)
-    # Subclasses of datetime have an `astimezone` of their own; all of them agree on `timestamp`.
-    return datetime.fromtimestamp(value.timestamp(), UTC).isoformat()
 
 
 def _shown(aggregate: str | None, values: list[Any]) -> Any:

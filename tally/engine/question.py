@@ -229,3 +229,23 @@ PARAMETERS: dict[str, Parameter] = {
     "format": Parameter(_choice("json", "rows", "csv"), "the shape of the answer"),
     "pretty": Parameter(_flag, "indent the JSON", "everything"),
 }
+
+
+def texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield Python values as the text that the same parameters have in a URL, so that one parser judges both.
+
+    :raises InvalidQuestion: when a value is bytes, whose encoding nobody has told.
+    """
+    for name, value in parameters.items():
+        if isinstance(value, bytes | bytearray):
+            raise InvalidQuestion(f"parameter {name!r} is {value!r:.100}: use text instead of bytes")
+        if value is not None:
+            items = value if isinstance(value, Iterable) and not isinstance(value, str) else (value,)
+            yield from ((name, _text(item)) for item in items)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, datetime):
+        return str(value)
+    # Subclasses of datetime have an `astimezone` of their own; all of them agree on `timestamp`.
+    return datetime.fromtimestamp(value.timestamp(), UTC).isoformat()

@@ -16,11 +16,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 from tally.engine import marks
+from tally.engine.clock import Clock
 from tally.engine.definition import PROPERTIES
 from tally.engine.pages import Cell, Page, Pages, Row
 
 TRACE, SURE = 0, 1
-META = frozenset((*PROPERTIES, *marks.FIRST))
+META = frozenset((*PROPERTIES, *marks.FIRST, *Clock._fields))
 # Before and behind all keys.
 FIRST: "Key" = ()
 LAST: "Key" = (math.inf,)
