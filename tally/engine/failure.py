@@ -90,9 +90,12 @@ def damage(connection: apsw.Connection) -> list[str]:
 
 
 def integrity(connection: apsw.Connection) -> list[str]:
-    """Return what SQLite finds wrong with a database, whatever is in it; nothing where it is sound."""
+    """Return what SQLite finds wrong with a database, each in a line; nothing where it is sound."""
     texts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES})")]
-    return [] if texts == ["ok"] else texts
+    if texts == ["ok"]:
+        return []
+    lines = [line for text in texts for line in text.splitlines()]
+    return [line for line in lines if not line.startswith("*** in database")] or lines
 
 
 def _missing(connection: apsw.Connection) -> list[str]:

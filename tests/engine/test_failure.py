@@ -157,6 +157,18 @@ def test_verify(path: Path) -> None:
     connection.close()
 
 
+def test_what_sqlite_finds_is_told_in_lines(path: Path) -> None:
+    """Each thing is one line, and none says only that there are some."""
+    with path.open("r+b") as file:
+        file.seek(4 * 4096 + 8)  # The pointers of the root of `data`.
+        file.write(bytes(range(200)))
+    connection = apsw.Connection(str(path))
+    found = failure.integrity(connection)
+    connection.close()
+    assert found
+    assert [] == [text for text in found if "\n" in text or text.startswith("***")]
+
+
 def test_every_kind_is_of_the_tree() -> None:
     """Damage is a kind of being no archive, so that who catches the one catches the other."""
     assert issubclass(ArchiveDamaged, NotAnArchive)

@@ -72,6 +72,7 @@ USES: dict[str, Callable[[Archive], object]] = {
     "csv": lambda archive: ask(archive, "values", format="csv", moving="20"),
     "check": Archive.check,
     "backup": lambda archive: archive.backup(archive.path.with_name("copy.db")),
+    "salvage": lambda archive: archive.salvage(archive.path.with_name("saved.db"), unproven=True),
     "record": lambda archive: archive.record([("a", 1, T), ("requests.get.näme1", 1, T - 3600)]),
     "expire": lambda archive: archive.commit({}, now=T + 2000),
     "coarsen": lambda archive: archive.edit(resolution=20),
