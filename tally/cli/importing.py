@@ -9,10 +9,11 @@ import click
 
 from tally.cli import completion
 from tally.cli.group import WRONG
-from tally.cli.lines import FILE, Lines, Rules, size
+from tally.cli.lines import FILE, Lines, Rules
 from tally.cli.manual import Documented
 from tally.cli.options import find_archive, with_settings
 from tally.cli.progress import Progress
+from tally.cli.source import size
 from tally.cli.table import echo_table
 from tally.engine import Archive, Catalog, Definition, clock, commit, glob
 from tally.engine.rollup import Cells, Rollup, count
@@ -49,11 +50,12 @@ def import_lines(
     Every enabled archive, or each that --archive names, gets the samples whose names match its pattern, in one
     transaction: all or none, also when it is interrupted. No collector is needed; one that runs may go on.
 
-    A line that is not valid is told with its number and reason, and left out; the others are stored. Importing a file
-    twice counts its samples twice. Gauges of StatsD begin at 0, and what the files have of a set is counted once.
+    A line that is not valid is left out; the others are stored. The first 20 are told with their number and reason, and
+    all are counted. A file that is no text is refused before anything is stored. Importing a file twice counts its
+    samples twice. Gauges of StatsD begin at 0, and what the files have of a set is counted once.
 
     Arguments:
-      FILE  lines as a collector takes them, NAME VALUE [TIMESTAMP] or those of StatsD; - is stdin
+      FILE  lines as a collector takes them, NAME VALUE [TIMESTAMP] or those of StatsD, plain or by gzip; - is stdin
 
     Columns:
       stored       samples that were added
@@ -64,7 +66,7 @@ def import_lines(
     Examples:
       tally import samples.lines
       tally import samples.lines --archive yearly
-      gzip -c samples.lines | zcat | tally import -
+      gzip -c samples.lines | tally import -
 
     Exit status:
       2    a line was left out, an archive could not be written, or what was given is wrong: stderr tells what
@@ -72,7 +74,7 @@ def import_lines(
 
     Output:
       stdout  how many lines were read and rejected, and a table of what became of them in each archive
-      stderr  each line that was left out, and on a terminal how far it is
+      stderr  the first lines that were left out, and on a terminal how far it is
 
     See also:
       tally archives create; tally send gives lines to a collector

@@ -3,24 +3,23 @@
     app.lines:17: value: not a decimal number of a magnitude of at most 1e100: 'requests.get.index fast'
     ^file     ^line  ^reason
 
-Memory is bounded by BLOCK_BYTES and the longest line allowed, whatever the files hold.
+TOLD_MAX of them are told, and the others counted by reason. Memory is bounded by `source.BLOCK_BYTES` and the longest
+line allowed, whatever the files hold.
 """
 
-import os
-import stat
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple, Protocol
 
 import click
 
+from tally.cli import source
 from tally.cli.progress import Progress
 from tally.wire import DATAGRAM_MAX_BYTES, Reason, bare
 
-BLOCK_BYTES = 65_536
+# So many bad lines show what is wrong; a large file of another kind would fill the screen for minutes.
+TOLD_MAX = 20
 
 FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
@@ -71,21 +70,20 @@ class Lines:
         self._bytes = 0
 
     def __iter__(self) -> Iterator[list[bytes]]:
+        source.check(self._paths)
         for path in self._paths:
-            if path == "-" and sys.stdin is None:
-                raise click.FileError(path, "stdin is closed")
-            with click.open_file(path, "rb") as file:
+            with source.opened(path) as file:
                 first = 1
                 for block in blocks(file, self._rules.longest_bytes):
                     yield self._good(path, first, block)
                     first += len(block)
-                    self._progress.show(counted(self.read, "line"), self._bytes)
+                    self._progress.show(counted(self.read, "line"), self._bytes + file.taken)
+                self._bytes += file.taken
 
     def _good(self, path: str, first: int, block: list[bytes]) -> list[bytes]:
         good = []
         now = int(self._clock())
         for number, raw in enumerate(block, first):
-            self._bytes += len(raw) + 1
             stripped = bare(raw)
             if not stripped:
                 continue
@@ -98,8 +96,16 @@ class Lines:
                 self.empty += 1
             else:
                 self.rejected[reason] += 1
-                self._progress.report(f"{path}:{number}: {reason}: {MEANINGS[reason]}: {_quoted(stripped)}")
+                self._tell(f"{path}:{number}: {reason}: {MEANINGS[reason]}: {_quoted(stripped)}")
         return good
+
+    def _tell(self, text: str) -> None:
+        """Report one of the first bad lines, and once that there are more."""
+        told = self.rejected.total()
+        if told <= TOLD_MAX:
+            self._progress.report(text)
+        elif told == TOLD_MAX + 1:
+            self._progress.report(f"after {TOLD_MAX} of them, bad lines are counted and no longer shown")
 
     def account(self) -> str:
         """Return in words how many lines were read, how many rejected for which reasons, and how many are empty."""
@@ -108,14 +114,20 @@ class Lines:
         return f"{told}, empty {self.empty}" if self.empty else told
 
 
-def blocks(file: IO[bytes], longest_bytes: int) -> Iterator[list[bytes]]:
+class Readable(Protocol):
+    """What gives as many bytes as there are now, and none at its end."""
+
+    def read1(self, size: int, /) -> bytes:
+        """Return some bytes."""
+
+
+def blocks(file: Readable, longest_bytes: int) -> Iterator[list[bytes]]:
     """Yield the complete lines of a file, as many at once as can be read without waiting, without their LF.
 
     Of a line that is too long only so much is kept that it still is.
     """
-    read: Callable[[int], bytes] = getattr(file, "read1", file.read)
     rest = b""
-    while data := read(BLOCK_BYTES):
+    while data := file.read1(source.BLOCK_BYTES):
         *lines, rest = (rest + data).split(b"\n")
         # A CR may stand at its end, and is no part of it.
         rest = rest[: longest_bytes + 2]
@@ -123,14 +135,6 @@ def blocks(file: IO[bytes], longest_bytes: int) -> Iterator[list[bytes]]:
             yield lines
     if rest:
         yield [rest]
-
-
-def size(paths: Sequence[str]) -> int:
-    """Return the bytes in all files together, 0 when one of them is not a regular file, such as a pipe."""
-    if "-" in paths and sys.stdin is None:
-        return 0
-    found = [os.fstat(0) if path == "-" else Path(path).stat() for path in paths]
-    return sum(each.st_size for each in found) if all(stat.S_ISREG(each.st_mode) for each in found) else 0
 
 
 def counted(number: int, noun: str) -> str:

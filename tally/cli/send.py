@@ -6,11 +6,12 @@ from typing import Any
 import click
 
 from tally.cli.group import WRONG
-from tally.cli.lines import FILE, MEANINGS, Lines, Rules, Take, size
+from tally.cli.lines import FILE, MEANINGS, Lines, Rules, Take
 from tally.cli.manual import Documented
 from tally.cli.options import SENDING, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
+from tally.cli.source import size
 from tally.encoder import DATAGRAM_MAX_BYTES, Encoder
 from tally.engine.question import parse_time
 from tally.errors import InvalidSample
@@ -53,9 +54,10 @@ def send(
 ) -> None:
     """Send one sample, or the lines of files, to a collector by UDP.
 
-    With --file, or a single - for --file -, lines are sent instead of one sample. They are packed into datagrams of at
-    most 1,432 bytes, and sent no faster than --rate. A line that is not valid is told with its number and reason, and
-    left out; the others, those of StatsD among them, are sent as they are.
+    With --file, or a single - for --file -, lines are sent instead of one sample, also where they are compressed by
+    gzip. They are packed into datagrams of at most 1,432 bytes, and sent no faster than --rate. A line that is not
+    valid is left out, and the first 20 are told with their number and reason; the others, those of StatsD among them,
+    are sent as they are. A file that is no text is refused before anything is sent.
 
     UDP does not tell whether what was sent has arrived. Where this machine knows that nobody listens, sending stops.
 
@@ -74,7 +76,7 @@ def send(
 
     Output:
       stdout  how many lines in how many datagrams were sent, and for files how many were read and rejected
-      stderr  each line that was left out, and on a terminal how far it is
+      stderr  the first lines that were left out, and on a terminal how far it is
 
     See also:
       tally import stores lines without a collector, and nothing on the way can be lost

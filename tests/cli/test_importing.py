@@ -1,5 +1,6 @@
 """`tally import`, against real files."""
 
+import gzip
 import json
 import math
 import random
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tally.engine import Archive
+from tally.engine import Archive, Catalog
 from tests.cli.command import EXAMPLE, filled, invoke, on_terminal, run
 from tests.processes import LIMIT_S, environment
 
@@ -200,3 +201,24 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
     assert f"{path}:300001: fields: " in lines[0]
     assert "read 300001 lines, rejected 1 (fields 1)" == lines[1]
     assert [HEADER, "daily 300000 0 0 0"] == [" ".join(line.split()) for line in lines[2:]]
+
+
+def test_a_compressed_file_is_imported(tmp_path: Path) -> None:
+    """By its first bytes, whatever it is called, also from stdin."""
+    invoke(tmp_path, "archives", "create", "one", "--retention", "0")
+    path = tmp_path / "samples.lines"
+    path.write_bytes(gzip.compress(EXAMPLE))
+    assert "one 4 0 0 0" in _rows(invoke(tmp_path, "import", str(path)).stdout)
+    assert "one 4 0 0 0" in _rows(invoke(tmp_path, "import", "-", stdin=gzip.compress(EXAMPLE)).stdout)
+
+
+def test_a_file_that_is_no_text_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
+    """In one line that says what it looks like, though a good file stands before it."""
+    data = filled(tmp_path)
+    (tmp_path / "good.lines").write_bytes(EXAMPLE)
+    (tmp_path / "wide.lines").write_bytes(EXAMPLE.decode().encode("utf-16"))
+    for wrong, what in (("daily.db", "an SQLite database"), ("wide.lines", "text in UTF-16")):
+        result = invoke(data, "import", str(tmp_path / "good.lines"), str(tmp_path / wrong))
+        assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
+        assert f"tally: {tmp_path / wrong}: looks like {what}" in result.stderr
+    assert 4 == sum(Catalog(data)["daily"].aggregate("count").values())

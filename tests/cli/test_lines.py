@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.cli.lines import MEANINGS, Lines, Rules, blocks, counted, size
+from tally.cli.lines import MEANINGS, TOLD_MAX, Lines, Rules, blocks, counted
 from tally.cli.progress import Progress
 from tally.grammar import parse_line
 from tally.wire import Reason
@@ -49,14 +49,14 @@ def test_lines_do_not_depend_on_how_they_are_read(parts: list[bytes], longest: i
     expected = [line[: longest + 2] for line in whole.split(b"\n")]
     if not expected[-1]:
         expected.pop()
-    found = [line[: longest + 2] for block in blocks(_Slow(*parts), longest) for line in block]  # type: ignore[arg-type]
+    found = [line[: longest + 2] for block in blocks(_Slow(*parts), longest) for line in block]
     assert expected == found
 
 
 def test_what_has_come_is_not_kept_waiting() -> None:
     """Lines that are there are given before the next ones are read, as `tail -f` needs it."""
     slow = _Slow(b"a 1\nb", b" 2\n")
-    found = blocks(slow, 100)  # type: ignore[arg-type]
+    found = blocks(slow, 100)
     assert [b"a 1"] == next(found)
     assert [b" 2\n"] == slow.parts
 
@@ -64,7 +64,7 @@ def test_what_has_come_is_not_kept_waiting() -> None:
 def test_a_line_without_end_needs_no_memory() -> None:
     """Of a line that is too long only so much is kept that it still is."""
     slow = _Slow(*[b"x" * 1000] * 1000, b"\na 1\n")
-    assert [102, 3] == [len(line) for block in blocks(slow, 100) for line in block]  # type: ignore[arg-type]
+    assert [102, 3] == [len(line) for block in blocks(slow, 100) for line in block]
 
 
 LONGEST = 65_507
@@ -191,15 +191,19 @@ def test_stdin_that_is_closed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
         _read("-")
 
 
-def test_the_size_is_known_of_regular_files_only(tmp_path: Path) -> None:
-    """Progress has a percentage only where the end can be known."""
-    (tmp_path / "one").write_bytes(b"123")
-    (tmp_path / "two").write_bytes(b"4567")
-    assert 7 == size([str(tmp_path / "one"), str(tmp_path / "two")])
-    assert 0 == size([str(tmp_path / "one"), "/dev/null"])
-    assert 0 == size([])
-
-
 def test_numbers_come_with_their_noun() -> None:
     """One line, but no lines and two lines."""
     assert ["0 lines", "1 line", "2 lines"] == [counted(number, "line") for number in range(3)]
+
+
+@pytest.mark.parametrize("bad", [0, 1, TOLD_MAX, TOLD_MAX + 1, 5000])
+def test_the_first_bad_lines_are_told_and_all_are_counted(tmp_path: Path, bad: int) -> None:
+    """A large file of another kind does not fill the screen: once it is said that there are more."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"a 1\n" + b"bad\n" * bad + b"b 1\n")
+    good, reader, told = _read(path)
+    assert ([b"a 1", b"b 1"], bad) == (good, reader.rejected[Reason.FIELDS])
+    lines = told.splitlines()
+    assert min(bad, TOLD_MAX) == sum(line.startswith(f"{path}:") for line in lines)
+    assert (bad > TOLD_MAX) == any("counted and no longer shown" in line for line in lines)
+    assert len(lines) <= TOLD_MAX + 1

@@ -1,5 +1,6 @@
 """`tally send`, against a real socket."""
 
+import gzip
 import socket
 import subprocess
 import sys
@@ -198,3 +199,16 @@ def test_a_collector_takes_everything_at_the_default_rate(tmp_path: Path) -> Non
         assert 0 == running.end(15)
     counts = invoke(data, "query", "daily", "count", "--by", "name", "--format", "csv").stdout.splitlines()[1:]
     assert 10_004 == sum(int(line.split(",")[1]) for line in counts)
+
+
+def test_a_compressed_file_is_sent_and_one_that_is_no_text_is_not(tmp_path: Path, sink: _Sink) -> None:
+    """What is in it goes, and of several files nothing where one is of another kind."""
+    (tmp_path / "lines").write_bytes(gzip.compress(b"a 1\nb 2\n"))
+    (tmp_path / "zip").write_bytes(b"PK\x03\x04" + bytes(100))
+    both = ("--file", str(tmp_path / "lines"), "--file", str(tmp_path / "zip"))
+    result = invoke(tmp_path, "send", "--port", sink.port, *both)
+    assert (2, f"tally: {tmp_path / 'zip'}: looks like a zip file: unpack it first\n") == (
+        result.exit_code, result.stderr
+    )  # fmt: skip
+    assert 0 == invoke(tmp_path, "send", "--port", sink.port, "--file", str(tmp_path / "lines")).exit_code
+    assert b"a 1\nb 2\n" == sink.lines(2)
