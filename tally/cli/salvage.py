@@ -94,9 +94,9 @@ def _print(target: Path, salvaged: Salvaged, *, unproven: bool) -> None:
     for line in _lines(target, salvaged, unproven=unproven):
         click.echo(line)
     missing = [(utc(run.first), utc(run.last), *_lack(run)) for run in salvaged.missing]
-    _echo_runs("missing, or not known to be there:", ("from", "to", "samples", "names"), missing)
+    _echo_runs("missing samples:", ("from", "to", "samples", "names"), missing)
     gaps = [(utc(before), utc(after)) for before, after in salvaged.gaps]
-    _echo_runs("no totals, so that nobody knows what is missing:", ("after", "before"), gaps)
+    _echo_runs("lost totals (cells between these buckets may be missing):", ("after", "before"), gaps)
 
 
 def _echo_runs(title: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> None:
@@ -116,18 +116,17 @@ def _lines(target: Path, salvaged: Salvaged, *, unproven: bool) -> Iterator[str]
     yield f"{target}: cells {salvaged.cells}, samples {shown(salvaged.samples)}, names {salvaged.names}"
     yield f"definition: {definition.resolution} s, kept {keeps}, pattern {visible(definition.pattern)}, {state}"
     if salvaged.unread:
-        yield f"could not be read, and is a default now: {', '.join(salvaged.unread)}"
+        yield f"unreadable properties, replaced by defaults: {', '.join(salvaged.unread)}"
     if salvaged.lost_pages:
-        yield f"pages that could not be read: {salvaged.lost_pages} of {salvaged.pages}"
+        yield f"unreadable pages: {salvaged.lost_pages} of {salvaged.pages}"
     if not salvaged.is_log_sound:
-        yield "the log beside the file is damaged: the last commits are missing"
+        yield "the log beside the file is damaged: its last commits are missing"
     if salvaged.unproven:
-        kept = "are among these" if unproven else "were left out: --unproven keeps them"
-        yield f"cells that nothing proves: {salvaged.unproven}, which {kept}"
+        yield f"unproven cells: {salvaged.unproven} ({'kept' if unproven else 'left out; --unproven keeps them'})"
     if salvaged.unnamed:
-        yield f"cells whose name cannot be read: {salvaged.unnamed}"
+        yield f"cells without a readable name: {salvaged.unnamed}"
     if salvaged.short:
-        yield f"names that lack samples: {_some(salvaged.short)}"
+        yield f"names with missing samples: {_some(salvaged.short)}"
     if salvaged.is_whole:
         yield "nothing is missing"
 

@@ -48,9 +48,9 @@ def test_what_is_missing_is_told(data: Path) -> None:
     result = invoke(data, "salvage", "daily", "saved")
     assert 1 == result.exit_code
     assert "cells 1280," in result.stdout
-    assert "pages that could not be read: 1 of " in result.stdout
-    assert "missing, or not known to be there:\nfrom" in result.stdout
-    assert "no totals, so that nobody knows what is missing:\nafter" in result.stdout
+    assert "unreadable pages: 1 of " in result.stdout
+    assert "missing samples:\nfrom" in result.stdout
+    assert "lost totals (cells between these buckets may be missing):\nafter" in result.stdout
     assert "nothing is missing" not in result.stdout
 
 
@@ -65,10 +65,10 @@ def test_unproven(data: Path) -> None:
     zero(data, 4)
     result = invoke(data, "salvage", "daily", "saved")
     assert (1, True) == (result.exit_code, "cells 0," in result.stdout)
-    assert "cells that nothing proves: 1280, which were left out: --unproven keeps them\n" in result.stdout
-    assert "names that lack samples: requests.get.a, requests.get.b\n" in result.stdout
+    assert "unproven cells: 1280 (left out; --unproven keeps them)\n" in result.stdout
+    assert "names with missing samples: requests.get.a, requests.get.b\n" in result.stdout
     result = invoke(data, "salvage", "daily", "more", "--unproven")
-    assert (0, True) == (result.exit_code, "cells that nothing proves: 1280, which are among these\n" in result.stdout)
+    assert (0, True) == (result.exit_code, "unproven cells: 1280 (kept)\n" in result.stdout)
 
 
 def test_json(data: Path) -> None:
