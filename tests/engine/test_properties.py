@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from tally.engine import Archive, Catalog, Outcome, commit
 from tally.engine.archive import rolled_up
-from tests.engine.model import Plain, aggregates, check_file, recomputed
+from tests.engine.model import Plain, aggregates, check_file, confirm_clock, recomputed
 
 T = 1_000_000
 HOUR_S = 3600
@@ -175,6 +175,7 @@ class Life(RuleBasedStateMachine):
         room = max(0, limit - len(known)) if limit else len(unknown)
         stored = [sample for sample in kept if sample[0] in known or sample[0] in unknown[:room]]
         self.samples += stored
+        confirm_clock(self.archive, self.now)  # It runs on by hours between two commits.
         outcome = self.archive.commit(rolled_up(new), now=self.now, max_names=limit)
         assert Outcome(len(stored), len(new) - len(kept), len(kept) - len(stored)) == outcome
 
