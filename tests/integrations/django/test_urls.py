@@ -56,6 +56,7 @@ def test_a_site_may_have_nothing_but_tally(tmp_path: Path) -> None:
     (tmp_path / "bare.py").write_text(
         "from django.urls import include, path\n"
         "SECRET_KEY, ROOT_URLCONF, INSTALLED_APPS = 'x', 'bare', ['tally']\n"
+        "ALLOWED_HOSTS = ['localhost']\n"
         f"TALLY_DATA_DIR = {str(tmp_path / 'archives')!r}\n"
         "urlpatterns = [path('', include('tally.urls'))]\n"
         "if __name__ == '__main__':\n"
