@@ -4,14 +4,17 @@ import json
 from collections.abc import Collection
 from dataclasses import asdict
 from http import HTTPStatus
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
+from tally.api.array import array, streamed
 from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, MAX_BODY_BYTES, Reply, content_length, empty, whole
 from tally.api.openapi import PROPERTIES, document
 from tally.api.problems import Problem
 from tally.api.route import Call
 from tally.engine.archive import Archive
+from tally.engine.names import patterns as offered
 from tally.engine.question import Question
 from tally.errors import InvalidDefinition, TallyError, UnknownArchive
 
@@ -35,14 +38,16 @@ def ask(call: Call) -> Reply:
 def names(call: Call) -> Reply:
     """Answer the metric names."""
     given = call.given()
-    found = _archive(call).names(given["q"], timeout_s=call.settings.query_timeout)
-    return whole(found, pretty=any(given["pretty"]))
+    found = _archive(call).read_names(given["q"], timeout_s=call.settings.query_timeout)
+    return streamed(array(chain.from_iterable(found.batches()), pretty=any(given["pretty"])), found.close)
 
 
 def patterns(call: Call) -> Reply:
     """Answer globs worth offering."""
     pretty = call.pretty()
-    return whole(_archive(call).patterns(), pretty=pretty)
+    names = _archive(call).read_names(timeout_s=call.settings.query_timeout)
+    found = offered(chain.from_iterable(names.batches()))
+    return streamed(array(found, pretty=pretty), names.close)
 
 
 def archives(call: Call) -> Reply:

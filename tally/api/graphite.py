@@ -4,9 +4,11 @@ A form in the body counts as the query does. There are no events, and the tags i
 """
 
 import json
+from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from tally.api.array import array, members, streamed
 from tally.api.message import COMMON_HEADERS, JSON, MAX_BODY_BYTES, Reply, Request, content_length, whole
 from tally.api.problems import Problem
 from tally.api.route import Call, Route
@@ -81,16 +83,24 @@ def render(call: Call) -> Reply:
 def find(call: Call) -> Reply:
     """Answer the nodes of the tree that a pattern matches."""
     fields = _fields(call.request)
-    listed = listing.treejson if choice(fields, "format", FIND_FORMATS) == FIND_FORMATS[0] else listing.completer
-    return whole(listed(call.catalog, queries(fields)[-1], _budget(call), wildcards=flag(fields, "wildcards")))
+    pattern, budget, wildcards = queries(fields)[-1], _budget(call), flag(fields, "wildcards")
+    if choice(fields, "format", FIND_FORMATS) == FIND_FORMATS[0]:
+        return streamed(array(listing.treejson(call.catalog, pattern, budget, wildcards=wildcards)), budget.stop)
+    completed = array(listing.completer(call.catalog, pattern, budget, wildcards=wildcards))
+    return streamed(members([("metrics", completed)]), budget.stop)
 
 
 def expand(call: Call) -> Reply:
     """Answer the paths that patterns match."""
     fields = _fields(call.request)
-    found = listing.expand(call.catalog, queries(fields), _budget(call), leaves_only=flag(fields, "leavesOnly"))
-    paths = {path for matches in found.values() for path in matches}
-    return whole({"results": found if flag(fields, "groupByExpr") else sorted(paths)})
+    patterns, budget, leaves_only = dict.fromkeys(queries(fields)), _budget(call), flag(fields, "leavesOnly")
+
+    def paths(*of: str) -> Iterator[bytes]:
+        return array(listing.expand(call.catalog, of, budget, leaves_only=leaves_only))
+
+    grouped = flag(fields, "groupByExpr")
+    results = members((pattern, paths(pattern)) for pattern in patterns) if grouped else paths(*patterns)
+    return streamed(members([("results", results)]), budget.stop)
 
 
 def index(call: Call) -> Reply:

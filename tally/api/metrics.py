@@ -162,7 +162,7 @@ class Metrics:
             last = self._counts.get(archive.slug)
             began = time.monotonic()
             if last is None or last.is_old(began):
-                rows, names = archive.points(), len(archive.names())
+                rows, names = archive.points(), archive.count_names()
                 ended = time.monotonic()
                 last = self._counts[archive.slug] = Count(rows, names, ended, ended - began)
             return last

@@ -69,8 +69,8 @@ class Answer:
         self._path = path
         self._question = question
         self._noted = noted
-        self._limit = _Limit(timeout_s)
-        self._query = _Query(schema.connect(path, is_long=True), self._limit)
+        self._limit = Limit(timeout_s)
+        self._query = Query(schema.connect(path, is_long=True), self._limit)
         try:
             with failure.translated(path):
                 read, plan = self._query.begin(question, latest)
@@ -134,7 +134,7 @@ class Answer:
         self.close()
 
 
-class _Limit:
+class Limit:
     """When a query has to end. The connection holds it, so it must hold nothing: what is forgotten is freed at once."""
 
     def __init__(self, timeout_s: float | None) -> None:
@@ -143,22 +143,24 @@ class _Limit:
         self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
 
     def is_over(self) -> bool:
+        """Return whether the time is over, or the query was stopped."""
         return self.is_stopped or (self._deadline is not None and time.monotonic() > self._deadline)
 
     def check(self) -> None:
+        """Raise when the query has to end."""
         if self.is_stalled:
             raise QueryTimeout(f"the answer was not read on for {STALL_S:g} s, and commits could wait no longer for it")
         if self.is_over():
             raise apsw.InterruptError
 
 
-class _Query:
+class Query:
     """A connection that one thread reads from and any thread closes.
 
     In the child of a fork it is left alone, and so is its lock, which a thread of the parent may have held.
     """
 
-    def __init__(self, connection: Connection, limit: _Limit) -> None:
+    def __init__(self, connection: Connection, limit: Limit, *, check_steps: int = CHECK_STEPS) -> None:
         self._connection = connection
         self._limit = limit
         self._lock = threading.Lock()
@@ -168,7 +170,7 @@ class _Query:
         self._closed = threading.Event()
         self._read_at = time.monotonic()
         digits.register(connection)
-        connection.set_progress_handler(limit.is_over, CHECK_STEPS)
+        connection.set_progress_handler(limit.is_over, check_steps)
 
     def _steady(self) -> AbstractContextManager[None]:
         return steady(self._connection) if isinstance(self._connection, Frozen) else ORDINARY
@@ -209,10 +211,10 @@ class _Query:
                 "or a longer step"
             )
 
-    def batches(self, statement: sql.Statement) -> Iterator[list[Row]]:
-        """Yield the rows, many at a time; those that are packed one at a time, without the empty ones."""
+    def batches(self, statement: sql.Statement, *, most: int = BATCH_ROWS) -> Iterator[list[Row]]:
+        """Yield the rows, at most so many at a time; those that are packed one at a time, without the empty ones."""
         cursor = None
-        most = 1 if statement.is_packed else BATCH_ROWS
+        most = 1 if statement.is_packed else most
         while True:
             self.check_process()
             with self._lock:
@@ -254,6 +256,7 @@ class _Query:
         check(self._connection)
 
     def close(self) -> None:
+        """Let go of the file, once nothing is read from it."""
         forks.look()
         if not is_lost(self._connection):
             self._closed.set()
@@ -261,7 +264,7 @@ class _Query:
                 schema.close(self._connection)
 
 
-def _let_go(query: "ref[_Query]", closed: threading.Event) -> None:
+def _let_go(query: "ref[Query]", closed: threading.Event) -> None:
     """Look after a query until it is closed or forgotten."""
     while not closed.wait(STALL_S / 2):
         watched = query()
@@ -277,7 +280,7 @@ def _tag(question: Question, span: sql.Span, version: int) -> str:
     return blake2b(repr((asked, span, version)).encode(), digest_size=16).hexdigest()
 
 
-def _chunked(parts: Iterable[str], limit: _Limit) -> Iterator[bytes]:
+def _chunked(parts: Iterable[str], limit: Limit) -> Iterator[bytes]:
     buffer: list[str] = []
     size = 0
     for part in parts:

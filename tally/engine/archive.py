@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any, SupportsFloat, SupportsIndex
 
@@ -25,6 +26,7 @@ from tally.engine.commit import Outcome, Rules, commit, edit, stored
 from tally.engine.definition import Definition
 from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
 from tally.engine.ids import Ids
+from tally.engine.names import Names, patterns
 from tally.engine.question import MAX_FUTURE_S, Question, parse_glob, texts
 from tally.engine.removal import Removed, removable, remove
 from tally.engine.retention import Retention
@@ -36,10 +38,6 @@ from tally.wire import Sample, check_timestamp, check_value, stored_name
 # A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
 Value = SupportsFloat | SupportsIndex | timedelta
 Time = SupportsFloat | SupportsIndex | datetime
-
-PATTERN_DEPTH = 3
-# So many steps of SQLite's machine are run before the time is looked at: each may be the comparison of a long glob.
-CHECK_STEPS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,19 +307,24 @@ class Archive:
         :raises InvalidQuestion: when a glob is not one.
         :raises QueryTimeout: when it lasts longer than `timeout_s`.
         """
-        statement = sql.names(tuple(parse_glob(*each) for each in texts({"q": q})))
-        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        with self.read_names(q, timeout_s=timeout_s) as names:
+            return list(chain.from_iterable(names.batches()))
+
+    def read_names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> Names:
+        """Return the same names to be read a batch at a time, for archives with very many; raises as `names`."""
+        globs = tuple(parse_glob(*each) for each in texts({"q": q}))
+        with self._noted():
+            return Names(self.path, globs, timeout_s=timeout_s, noted=self._noted)
+
+    def count_names(self) -> int:
+        """Return how many names there are."""
         with self._opened() as connection:
-            connection.set_progress_handler(lambda: time.monotonic() > deadline, CHECK_STEPS)
-            return [str(name) for (name,) in connection.execute(statement.text, statement.bindings)]
+            return int(connection.execute(statements.NAME_COUNT).get)
 
     def patterns(self) -> list[str]:
         """Return the globs worth offering: each name's leading parts, up to 3 deep, followed by `.*`, and `*`."""
-        found = {"*"}
-        for name in self.names():
-            parts = name.split(".")[:-1]
-            found.update(".".join(parts[: depth + 1]) + ".*" for depth in range(min(PATTERN_DEPTH, len(parts))))
-        return sorted(found, key=str.encode)
+        with self.read_names() as names:
+            return list(patterns(chain.from_iterable(names.batches())))
 
     def values(self, aggregate: str | None = None, *, by: str = "time", **parameters: Any) -> dict[Any, dict[Any, Any]]:
         """Return name -> time -> aggregates, or by="name" time -> name -> aggregates; parameters as over HTTP.

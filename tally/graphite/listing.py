@@ -1,10 +1,11 @@
 """The answers about the tree: what is found, in Graphite's shapes, and all of it."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring
 from typing import Any
 
 from tally.engine import Catalog
+from tally.engine.question import AGGREGATES
 from tally.graphite import tree
 from tally.graphite.budget import Budget
 from tally.graphite.tree import Found
@@ -15,46 +16,64 @@ _BRANCH = {"allowChildren": 1, "expandable": 1, "leaf": 0}
 _LEAF = {"allowChildren": 0, "expandable": 0, "leaf": 1}
 
 
-def treejson(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> list[dict[str, Any]]:
-    """Return what a pattern matches, branches first and each text once, with ids below the pattern's beginning."""
-    found = sorted(tree.find(catalog, pattern, budget), key=lambda each: (each.is_leaf, each.text))
-    kinds: dict[str, bool] = {}
-    for each in found:
-        kinds.setdefault(each.text, each.is_leaf)
-    if wildcards and len(found) > 1:
-        kinds = {"*": all(each.is_leaf for each in found), **kinds}
+def treejson(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> Iterator[dict[str, Any]]:
+    """Yield what a pattern matches, branches first and each text once, with ids below the pattern's beginning.
+
+    Raises as `tree.find`.
+    """
+    branches: set[str] = set()
+    leaves: set[str] = set()
+    first, are_several = None, False
+    for each in tree.walk(catalog, pattern, budget):
+        (leaves if each.is_leaf else branches).add(each.text)
+        tree.check_nodes(len(branches) + len(leaves))
+        first = first or each
+        are_several = are_several or each != first
     beginning = pattern[: pattern.rfind(".") + 1]
-    return [
-        {"text": text, "id": beginning + text, **(_LEAF if is_leaf else _BRANCH)} for text, is_leaf in kinds.items()
-    ]
+    if wildcards and are_several:
+        yield _node("*", beginning, is_leaf=not branches)
+    yield from budget.checked(_node(text, beginning, is_leaf=False) for text in sorted(branches))
+    yield from budget.checked(_node(text, beginning, is_leaf=True) for text in sorted(leaves - branches))
 
 
-def completer(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> dict[str, Any]:
-    """Return what begins as a pattern does; the paths of branches end with a dot."""
+def _node(text: str, beginning: str, *, is_leaf: bool) -> dict[str, Any]:
+    return {"text": text, "id": beginning + text, **(_LEAF if is_leaf else _BRANCH)}
+
+
+def completer(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> Iterator[dict[str, str]]:
+    """Yield what begins as a pattern does; the paths of branches end with a dot. Raises as `tree.find`."""
     wide = pattern.replace("..", "*.")
     found = tree.find(catalog, wide if wide.endswith("*") else f"{wide}*", budget)
-    listed: list[dict[str, str]] = [_completed(each) for each in sorted(found, key=lambda each: each.text)]
-    return {"metrics": [*listed, {"name": "*"}] if wildcards and len(listed) > 1 else listed}
+    are_several = len(found) > 1
+    found.sort(key=lambda each: each.text)
+    yield from budget.checked(map(_completed, found))
+    if wildcards and are_several:
+        yield {"name": "*"}
 
 
-def expand(catalog: Catalog, patterns: Sequence[str], budget: Budget, *, leaves_only: bool) -> dict[str, list[str]]:
-    """Return the paths that each pattern matches."""
-    return {
-        pattern: sorted({each.path for each in tree.find(catalog, pattern, budget) if each.is_leaf or not leaves_only})
-        for pattern in patterns
-    }
+def expand(catalog: Catalog, patterns: Iterable[str], budget: Budget, *, leaves_only: bool) -> Iterator[str]:
+    """Yield the paths that any of the patterns matches, in order; raises as `tree.find`."""
+    paths: set[str] = set()
+    for pattern in patterns:
+        for each in tree.walk(catalog, pattern, budget):
+            if each.is_leaf or not leaves_only:
+                paths.add(each.path)
+                tree.check_nodes(len(paths))
+    yield from budget.checked(sorted(paths))
 
 
 def index(catalog: Catalog, budget: Budget) -> Iterator[bytes]:
     """Yield the paths of all metrics as chunks of a JSON array; raises as `tree.find`."""
     parts: list[str] = []
     size, before = 0, "["
-    for metric in tree.index(catalog, budget):
-        parts.append(before + json.dumps(metric.path, ensure_ascii=False))
-        size, before = size + len(parts[-1]), ","
-        if size >= CHUNK_CHARACTERS:
-            yield "".join(parts).encode("utf-8", "backslashreplace")
-            parts, size = [], 0
+    for slug, names in tree.index(catalog, budget):
+        row = ",".join(f'"{slug}.%s.{aggregate}"' for aggregate in sorted(AGGREGATES))
+        for name in names:
+            parts.append(before + row % ((encode_basestring(name)[1:-1],) * len(AGGREGATES)))
+            size, before = size + len(parts[-1]), ","
+            if size >= CHUNK_CHARACTERS:
+                yield "".join(parts).encode("utf-8", "backslashreplace")
+                parts, size = [], 0
     parts.append("[]" if before == "[" else "]")
     yield "".join(parts).encode("utf-8", "backslashreplace")
 

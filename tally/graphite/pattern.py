@@ -51,12 +51,18 @@ def literal(name: str) -> str:
 def _node(text: str) -> Node:
     alternatives = [_glob(each) for each in _alternatives(text)]
     names = {_name(each) for each in alternatives if not _has_wildcard(each)}
+    if "*" in alternatives:
+        return Node(_any, alternatives[0] if len(alternatives) == 1 else "*")
     matchers = [globs.matcher(each) for each in alternatives if _has_wildcard(each)]
 
     def matches(name: str) -> bool:
         return name in names or any(match(name) for match in matchers)
 
     return Node(matches, alternatives[0] if len(alternatives) == 1 else "*")
+
+
+def _any(_name: str) -> bool:
+    return True
 
 
 def _alternatives(text: str) -> list[str]:

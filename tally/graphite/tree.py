@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from tally.engine import Catalog
 from tally.engine.question import AGGREGATES
-from tally.errors import UnknownArchive
-from tally.graphite.budget import Budget
+from tally.errors import InvalidQuestion, UnknownArchive
+from tally.graphite.budget import Budget, check_series
 from tally.graphite.pattern import Node, parse
 
-# So many names are matched before the time is looked at.
-BATCH_NAMES = 1000
+# So many nodes may a pattern match. They are put in order, and while a million are, no other thread runs.
+NODES_MAX = 100_000
 
 
 class Metric(NamedTuple):
@@ -56,18 +56,34 @@ class Found(NamedTuple):
 def find(catalog: Catalog, pattern: str, budget: Budget) -> list[Found]:
     """Return the nodes that a pattern matches, by path.
 
-    :raises InvalidQuestion: when it is no pattern.
+    :raises InvalidQuestion: when it is no pattern, or matches more than NODES_MAX.
     :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Archive.names`.
     """
-    first, *inner = parse(pattern)
     found: set[Found] = set()
+    for each in walk(catalog, pattern, budget):
+        found.add(each)
+        check_nodes(len(found))
+    return sorted(found)
+
+
+def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[Found]:
+    """Yield the nodes that a pattern matches, some of them several times; raises as `find`."""
+    first, *inner = parse(pattern)
     for slug in filter(first.matches, catalog.slugs()):
         if not inner:
-            found.add(Found(slug, is_leaf=False))
+            yield Found(slug, is_leaf=False)
             continue
-        for name in _names(catalog, slug, _globs(inner), budget):
-            found.update(Found(f"{slug}.{path}", is_leaf) for path, is_leaf in _matching(name, inner))
-    return sorted(found)
+        names = _names(catalog, slug, _globs(inner), budget)
+        yield from (Found(f"{slug}.{path}", is_leaf) for path, is_leaf in _matching(names, inner))
+
+
+def check_nodes(count: int) -> None:
+    """Let so many nodes pass.
+
+    :raises InvalidQuestion: when they are too many.
+    """
+    if count > NODES_MAX:
+        raise InvalidQuestion(f"more than {NODES_MAX} nodes match: use a narrower pattern")
 
 
 def metrics(catalog: Catalog, pattern: str, budget: Budget) -> list[Metric]:
@@ -78,31 +94,35 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget) -> list[Metric]:
     *nodes, last = inner
     aggregates = [aggregate for aggregate in sorted(AGGREGATES) if last.matches(aggregate)]
     slugs = filter(first.matches, catalog.slugs()) if aggregates else ()
-    return [
-        Metric(slug, name, aggregate)
-        for slug in slugs
-        for name in _names(catalog, slug, (_glob(nodes),), budget)
-        if _matches(name.split("."), nodes)
-        for aggregate in aggregates
-    ]
+    found: list[Metric] = []
+    for slug in slugs:
+        for name in _names(catalog, slug, (_glob(nodes),), budget):
+            if _matches(name.split("."), nodes):
+                found += [Metric(slug, name, aggregate) for aggregate in aggregates]
+                check_series(len(found))
+    return found
 
 
-def index(catalog: Catalog, budget: Budget) -> Iterator[Metric]:
-    """Yield all metrics, archive by archive; raises as `find`."""
+def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, Iterator[str]]]:
+    """Yield the slug of each archive and its names, which have to be taken before the next one; raises as `find`."""
     for slug in catalog.slugs():
-        for name in _names(catalog, slug, (), budget):
-            yield from (Metric(slug, name, aggregate) for aggregate in sorted(AGGREGATES))
+        yield slug, _names(catalog, slug, (), budget)
 
 
 def _names(catalog: Catalog, slug: str, globs: tuple[str, ...], budget: Budget) -> Iterator[str]:
     """Yield an archive's names, none where it was deleted since the directory was read."""
     try:
-        names = catalog[slug].names(globs, timeout_s=budget.left_s())
+        names = catalog[slug].read_names(globs, timeout_s=budget.left_s())
     except UnknownArchive:
         return
-    for begin in range(0, len(names), BATCH_NAMES):
-        yield from names[begin : begin + BATCH_NAMES]
-        budget.left_s()
+    with names:
+        budget.interruptible(names.close)
+        try:
+            for batch in names.batches():
+                yield from batch
+                budget.left_s()
+        finally:
+            budget.interruptible(None)
 
 
 def _globs(inner: Sequence[Node]) -> tuple[str, ...]:
@@ -115,14 +135,32 @@ def _glob(nodes: Iterable[Node]) -> str:
     return ".".join(node.glob for node in nodes)
 
 
-def _matching(name: str, inner: Sequence[Node]) -> Iterator[tuple[str, bool]]:
-    """Yield what the nodes match of a name's branches and leaves: what is below the slug, and whether it is a leaf."""
-    parts = name.split(".")
-    if len(inner) <= len(parts) and _matches(parts[: len(inner)], inner):
-        yield ".".join(parts[: len(inner)]), False
-    if len(inner) == len(parts) + 1 and _matches(parts, inner[:-1]):
-        yield from ((f"{name}.{aggregate}", True) for aggregate in AGGREGATES if inner[-1].matches(aggregate))
+def _matching(names: Iterable[str], inner: Sequence[Node]) -> Iterator[tuple[str, bool]]:
+    """Yield what the nodes match of the branches and leaves of names in byte order.
+
+    That is what is below the slug, and whether it is a leaf.
+    """
+    depth = len(inner)
+    seen = "\n"  # No name begins with it.
+    for name in names:
+        if name.startswith(seen):
+            continue  # Its first nodes are those of the name before, and it has too many to be a leaf.
+        parts = name.split(".", depth)
+        branch = parts[:depth]
+        if len(parts) > depth:
+            seen = ".".join(branch) + "."
+        if len(parts) == depth - 1:
+            if _matches(parts, inner[:-1]):
+                yield from ((f"{name}.{aggregate}", True) for aggregate in AGGREGATES if inner[-1].matches(aggregate))
+        elif _matches(branch, inner):
+            yield ".".join(branch), False
 
 
 def _matches(parts: Sequence[str], nodes: Sequence[Node]) -> bool:
-    return len(parts) == len(nodes) and all(node.matches(part) for node, part in zip(nodes, parts, strict=True))
+    if len(parts) != len(nodes):
+        return False
+    # One by one, as this is done for each name.
+    for node, part in zip(nodes, parts, strict=True):  # noqa: SIM110
+        if not node.matches(part):
+            return False
+    return True

@@ -147,8 +147,8 @@ def test_a_very_long_answer_is_cut(big: Path) -> None:
 def test_a_body_is_refused_before_all_of_it_has_come(tmp_path: Path) -> None:
     """A body that is too long is answered while the client still sends it."""
     with serving(tmp_path, TALLY_WRITE_TOKEN="w") as server, server.connect() as sock:
-        head = b"POST /archives/ HTTP/1.1\r\nHost: t\r\nAuthorization: Bearer w\r\nContent-Length: 1000000000\r\n\r\n"
-        sock.sendall(head + b" " * (MAX_BODY_BYTES + 1))
+        head = b"POST /archives/ HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer w\r\n"
+        sock.sendall(head + b"Content-Length: 1000000000\r\n\r\n" + b" " * (MAX_BODY_BYTES + 1))
         assert sock.recv(4096).startswith(b"HTTP/1.1 413")
 
 

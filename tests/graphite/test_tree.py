@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Catalog
+from tally.engine.names import BATCH_NAMES
 from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout
+from tally.graphite import budget, tree
 from tally.graphite.budget import Budget
-from tally.graphite.tree import BATCH_NAMES, Found, Metric, find, index, metrics
+from tally.graphite.tree import Found, Metric, find, index, metrics
 from tests.graphite.made import catalog
 
 NAMES = ("requests.get.index", "requests.get", "requests.post.index", "load", "a..b", "http;method=get;region=eu")
@@ -74,11 +76,11 @@ def test_metrics_are_the_leaves(pattern: str, expected: list[Metric], made: Cata
     assert expected == metrics(made, pattern, Budget(60))
 
 
-def test_the_index_has_every_leaf(made: Catalog) -> None:
-    """Each name of each archive has all aggregates there."""
-    paths = [metric.path for metric in index(made, Budget(60))]
-    assert (5 * (len(NAMES) + 1), 5 * (len(NAMES) + 1)) == (len(paths), len(set(paths)))
-    assert "daily.requests.get.index.avg" in paths
+def test_the_index_has_every_name(made: Catalog) -> None:
+    """Each name of each archive stands there."""
+    paths = [f"{slug}.{name}" for slug, names in index(made, Budget(60)) for name in names]
+    assert (len(NAMES) + 1, len(NAMES) + 1) == (len(paths), len(set(paths)))
+    assert "daily.requests.get.index" in paths
 
 
 def test_tags_stand_in_names() -> None:
@@ -128,3 +130,23 @@ def test_many_names(tmp_path: Path) -> None:
     names = [f"n{number}" for number in range(BATCH_NAMES + 1)]
     made = catalog(tmp_path, daily={name: [1.0] for name in names})
     assert sorted(f"daily.{name}" for name in names) == found(made, "daily.n*")
+
+
+@pytest.mark.parametrize(("most", "is_told"), [(2, False), (1, True)])
+def test_too_many_nodes_are_told(most: int, is_told: bool, made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is put in order is bounded, and a narrower pattern is asked for."""
+    monkeypatch.setattr(tree, "NODES_MAX", most)
+    if not is_told:
+        assert 2 == len(find(made, "*", Budget(60)))
+        return
+    with pytest.raises(InvalidQuestion, match="narrower"):
+        find(made, "*", Budget(60))
+
+
+def test_too_many_metrics_are_not_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that is about more series than may be ends when that is seen."""
+    made = catalog(tmp_path, daily={f"n{number}": [1.0] for number in range(10)})
+    monkeypatch.setattr(budget, "SERIES_MAX", 10)
+    assert 10 == len(metrics(made, "daily.n*.avg", Budget(60)))
+    with pytest.raises(InvalidQuestion, match="series"):
+        metrics(made, "daily.n*.{avg,sum}", Budget(60))
