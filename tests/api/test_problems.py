@@ -1,6 +1,7 @@
 """Errors as answers."""
 
 from http import HTTPStatus
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,8 @@ def test_every_error_of_the_tree_is_told_with_its_text() -> None:
     """Each error has a status of its own in the table, or is 500, and its one line begins the detail."""
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, TallyError):
-            told = problem(kind("one line"))
+            error = kind(Path("one line"), "cut") if issubclass(kind, errors.ArchiveDamaged) else kind("one line")
+            told = problem(error)
             assert (STATUSES.get(kind, 500), True) == (told.status, str(told).startswith("one line"))
 
 

@@ -43,7 +43,7 @@ def run(data: Path, **variables: object) -> str:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("s",), ["serve", "send"]),
+        (("s",), ["serve", "send", "salvage"]),
         (("archives", "d"), ["delete"]),
         (("archives", ""), ["list", "show", "create", "edit", "delete"]),
         (("serve", "--data"), ["--data-dir"]),
