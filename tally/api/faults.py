@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
-from tally.engine.space import FREE_MIN_BYTES, room
+from tally.engine.space import FREE_MIN_BYTES, room, shown
 from tally.errors import TallyError, UnknownArchive
 from tally.settings import Settings
 from tally.status import Status, is_running
@@ -20,6 +20,9 @@ ADVICE = "nothing is written to it until it is restored from a backup or a check
 SILENT_FLUSHES, SILENT_S = 3, 10
 # An archive should take what comes for it within so many flush times, and so many seconds more while one is at work.
 LATE_FLUSHES, LATE_S = 3, 2
+
+# What does not keep tally from its work: `/readyz` is degraded, and still 200.
+DEGRADING = ("logs", "names")
 
 Statuses = list[tuple[str, Status]]
 
@@ -35,16 +38,31 @@ class Fault(NamedTuple):
 def of_archives(catalog: Catalog, *, read: bool = False) -> Iterator[Fault]:
     """Yield what is wrong with archives: what is known already, and with `read` also which cannot be opened now."""
     try:
-        archives = catalog.archives()
+        listing = catalog.listing()
     except TallyError as error:
         yield Fault("archives", None, str(error))
         return
-    for archive in archives:
+    yield from (Fault("archives", slug, f"{slug}.db is {what}, and no file") for slug, what in listing.others.items())
+    yield from (Fault("names", slug, further_name(slug, first)) for slug, first in listing.further.items())
+    for archive in catalog.archives():
         unreadable = _unreadable(archive) if read else None
         if damage := archive.damage():
             yield Fault("archives", archive.slug, f"{archive.slug} is damaged: {damage}; {ADVICE}")
         elif unreadable:
             yield Fault("archives", archive.slug, unreadable)
+        if size_bytes := archive.held_log_bytes():
+            yield Fault("logs", archive.slug, held_log(archive.slug, size_bytes))
+
+
+def further_name(slug: str, first: str) -> str:
+    """Return what is wrong with a further name of an archive's file."""
+    return f"{slug}.db is another name of the file {first}.db: it is neither served nor written; remove it"
+
+
+def held_log(slug: str, size_bytes: int) -> str:
+    """Return what is wrong with a log that cannot be emptied."""
+    log = f"{slug}.db-wal has {shown(size_bytes)} and cannot be emptied"
+    return f"{log}: a program began to read {slug}.db and does not end that transaction"
 
 
 def _unreadable(archive: Archive) -> str | None:

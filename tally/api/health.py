@@ -25,7 +25,10 @@ def status(call: Call) -> Reply:
 
 
 def readyz(call: Call) -> Reply:
-    """Answer whether archives can be read and written, every collector flushes and there is space, with 503 else."""
+    """Answer whether archives can be read and written, every collector flushes and there is space, with 503 else.
+
+    What is wrong beside that degrades it: 200.
+    """
     pretty = call.pretty()
     statuses = call.books.read(call.now)
     found = _faults(call, statuses, read=True)
@@ -33,14 +36,15 @@ def readyz(call: Call) -> Reply:
     for name, sound in _sound(call, statuses).items():
         wrong = [fault.detail for fault in found if fault.check == name]
         checks[name] = {"ok": not wrong, "detail": call.public("; ".join(wrong) or sound)}
-    told = {"status": "not ready" if found else "ready", "checks": checks}
-    return whole(told, status=503 if found else 200, pretty=pretty)
+    is_ready = all(fault.check in faults.DEGRADING for fault in found)
+    told = {"status": "not ready" if not is_ready else "degraded" if found else "ready", "checks": checks}
+    return whole(told, status=200 if is_ready else 503, pretty=pretty)
 
 
 def _faults(call: Call, statuses: Statuses, *, read: bool = False) -> list[Fault]:
     """Return what is wrong; of an archive that cannot be read, or is damaged, not also that it is not written."""
     found = list(faults.of_archives(call.catalog, read=read))
-    others = set(_slugs(call)) - {fault.archive for fault in found}
+    others = set(_slugs(call)) - {fault.archive for fault in found if fault.check == "archives"}
     return [
         *found,
         *faults.of_writing(statuses, others, call.now),
@@ -56,6 +60,8 @@ def _sound(call: Call, statuses: Statuses) -> dict[str, str]:
         "writing": "no archive fails to be written",
         "collector": _flushes(working(statuses, call.now), call.now) if call.settings.host else NO_COLLECTOR,
         "space": _free(call),
+        "logs": "no log beside an archive is kept from being emptied",
+        "names": "each archive has one name",
     }
 
 

@@ -15,6 +15,7 @@ from tally.api.outcomes import Outcomes
 from tally.api.posted import Posted
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
+from tally.engine.log import log_bytes
 from tally.engine.spill import spill_path
 from tally.errors import TallyError
 from tally.status import Status
@@ -139,6 +140,7 @@ class Metrics:
 
     def _of_archive(self, archive: Archive) -> Iterator[Value]:
         label = (archive.slug,)
+        yield "tally_archive_wal_bytes", label, log_bytes(archive.path)
         yield "tally_archive_spill_bytes", label, _size_bytes(spill_path(archive.path))
         yield from self._of_readable(archive)
         # Reading it may have found that it is.
@@ -155,7 +157,6 @@ class Metrics:
         yield "tally_archive_rows", label, count.rows
         yield "tally_archive_names", label, count.names
         yield "tally_archive_bytes", label, size_bytes
-        yield "tally_archive_wal_bytes", label, _size_bytes(archive.path.with_name(archive.path.name + "-wal"))
 
     def _count(self, archive: Archive) -> Count:
         with self._lock:

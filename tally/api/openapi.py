@@ -188,7 +188,7 @@ _SCHEMAS: dict[str, Schema] = {
     "ArchiveChanges": _object(PROPERTIES, required=[]),
     "Health": _object({"status": {"const": "ok"}}),
     "Readiness": _object(
-        {"status": {"enum": ["ready", "not ready"]}, "checks": _object_of(_reference("schemas", "Check"))}
+        {"status": {"enum": ["ready", "degraded", "not ready"]}, "checks": _object_of(_reference("schemas", "Check"))}
     ),
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),

@@ -11,7 +11,7 @@ from tally.cli.options import find_archives, with_settings
 from tally.cli.progress import Progress
 from tally.cli.waiting import waiting
 from tally.engine import Archive, Catalog
-from tally.engine.catalog import SUFFIX
+from tally.engine.listing import SUFFIX
 from tally.errors import TallyError
 from tally.settings import Settings
 

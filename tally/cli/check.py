@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tally.api.faults import further_name, held_log
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
 from tally.cli.lines import counted
@@ -36,8 +37,9 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     """Look whether archives are sound, and settings and space in order.
 
     Reads all of every archive, or of each ARCHIVE. Checks also the ledger of the keys under which samples were posted,
-    spill files that have no archive, whether there is space, whether all users of the machine may write the files, and
-    whether settings are right.
+    spill files that have no archive, further names of an archive's file, logs that another program keeps from being
+    emptied, whether there is space, whether all users of the machine may write the files, and whether settings are
+    right.
 
     Samples that wait in a spill file, what a wrong clock has left in the future, and settings in the environment that
     tally does not know are told as notes. It repairs nothing. An archive in --data-dir that is damaged is marked as
@@ -71,9 +73,10 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     """
     found, missing = _found(settings, archives)
     checkups = list(_checked(found, settings.max_future))
-    folders = sorted({archive.path.parent for archive in found})
+    folders = sorted({archive.path.parent for archive in found} | ({settings.data_dir} if not archives else set()))
     left = [text for folder in folders for text in orphans(Catalog(folder))]
-    wrong = [*missing, *_damages(checkups), *_ledgers(folders), *left, *_tight(folders), *_exposed(found)]
+    wrong = [*missing, *_damages(checkups), *_logs(found), *_names(folders), *_ledgers(folders), *left]
+    wrong += [*_tight(folders), *_exposed(found)]
     notes = [*_spills(found), *_clocks(checkups), *_unknown(os.environ)]
     if as_json:
         listed = [asdict(checkup) for checkup in checkups]
@@ -85,8 +88,10 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
 
 def _found(settings: Settings, names: Sequence[str]) -> tuple[list[Archive], list[str]]:
     """Return the named archives, or all where none is named, and what is said of those that there are not."""
-    if not names:
+    if not names and not Catalog(settings.data_dir).listing().others:
         return find_archives(settings, ()), []
+    if not names:
+        return Catalog(settings.data_dir).archives(), []
     found, missing = [], []
     for name in names:
         try:
@@ -107,6 +112,19 @@ def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
     for checkup in checkups:
         for text in filter(None, (*checkup.damage, checkup.unavailable)):
             yield f"{checkup.slug}: {text}"
+
+
+def _logs(archives: Sequence[Archive]) -> Iterator[str]:
+    for archive in archives:
+        if size_bytes := archive.held_log_bytes():
+            yield held_log(archive.slug, size_bytes)
+
+
+def _names(folders: Sequence[Path]) -> Iterator[str]:
+    for folder in folders:
+        listing = Catalog(folder).listing()
+        yield from (f"{folder / slug}.db is {what}, and no file" for slug, what in listing.others.items())
+        yield from (f"{folder}: {further_name(slug, first)}" for slug, first in listing.further.items())
 
 
 def _spills(archives: Sequence[Archive]) -> Iterator[str]:

@@ -38,7 +38,7 @@ def health(context: click.Context, /, *, settings: Settings, as_json: bool) -> N
       tally health --http-port 8901 > /dev/null || echo 'not ready'
 
     Exit status:
-      0  it is ready
+      0  it is ready, or degraded: what is wrong does not keep it from its work
       1  it is not, or does not answer within 10 seconds
 
     Output:
@@ -60,7 +60,7 @@ def health(context: click.Context, /, *, settings: Settings, as_json: bool) -> N
     else:
         checks = told["checks"].items()
         echo_table(HEADER, [(name, "yes" if check["ok"] else "no", check["detail"]) for name, check in checks])
-    context.exit(0 if told["status"] == "ready" else FAILED)
+    context.exit(FAILED if told["status"] == "not ready" else 0)
 
 
 def ask(settings: Settings) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from tally.cli.options import with_settings
 from tally.cli.progress import Progress
 from tally.cli.waiting import waiting
 from tally.engine import Catalog
-from tally.engine.catalog import SUFFIX
+from tally.engine.listing import SUFFIX
 from tally.settings import Settings
 
 

@@ -17,8 +17,8 @@ from tally.cli.options import find_file, with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import Cell, echo_table, shown, utc, visible
 from tally.engine import Catalog, Missing, Salvaged
-from tally.engine.catalog import SUFFIX
 from tally.engine.definition import Definition
+from tally.engine.listing import SUFFIX
 from tally.settings import Settings
 
 # What people are shown; JSON has all.

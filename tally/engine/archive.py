@@ -26,6 +26,7 @@ from tally.engine.commit import Outcome, Rules, commit, edit, stored
 from tally.engine.definition import Definition
 from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
 from tally.engine.ids import Ids
+from tally.engine.log import held_bytes
 from tally.engine.names import Names, patterns
 from tally.engine.question import MAX_FUTURE_S, Question, parse_glob, texts
 from tally.engine.removal import Removed, removable, remove
@@ -88,6 +89,10 @@ class Archive:
     def damage(self) -> str | None:
         """Return what was found to be wrong with the archive, None where nothing is known; does not read the file."""
         return damaged.find(self.path) if self._damages is None else self._damages.find(self.path)
+
+    def held_log_bytes(self) -> int:
+        """Return the size of SQLite's log beside the file, where it is large and a reader keeps it so; else 0."""
+        return held_bytes(self.path)
 
     @contextmanager
     def _noted(self) -> Iterator[None]:

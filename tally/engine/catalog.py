@@ -1,6 +1,5 @@
 """A directory of archives. The files are the truth: nothing is remembered here but damage that cannot be marked."""
 
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -8,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tally.engine import schema, spill
+from tally.engine import listing, schema, spill
 from tally.engine.archive import Archive, Time, Value, roll_up
 from tally.engine.backup import Progress, backup
 from tally.engine.commit import Outcome
@@ -16,11 +15,10 @@ from tally.engine.damaged import Damages
 from tally.engine.definition import Definition, is_slug
 from tally.engine.distribution import Distribution, distribute
 from tally.engine.ledger import Ledger
+from tally.engine.listing import SUFFIX, Listing
 from tally.engine.restore import restore
 from tally.engine.retention import Retention
 from tally.errors import ArchiveExists, ArchiveUnavailable, UnknownArchive
-
-SUFFIX = ".db"
 
 
 class Catalog:
@@ -102,11 +100,16 @@ class Catalog:
         :raises ArchiveUnavailable: when the directory cannot be searched.
         """
         if slug not in self:
-            raise UnknownArchive(f"there is no archive {slug!r:.100}")
+            first = self.listing().further.get(slug)
+            told = f": it is another name of {first!r}" if first else ""
+            raise UnknownArchive(f"there is no archive {slug!r:.100}{told}")
         return self._archive(slug)
 
     def __contains__(self, slug: object) -> bool:
-        return isinstance(slug, str) and is_slug(slug) and schema.file_size(self._archive(slug).path) is not None
+        if not isinstance(slug, str) or not is_slug(slug):
+            return False
+        path = self._archive(slug).path
+        return schema.file_size(path) is not None and (listing.is_plain(path) or slug in self.slugs())
 
     def _archive(self, slug: str) -> Archive:
         path = self.directory / f"{slug}{SUFFIX}"
@@ -117,14 +120,11 @@ class Catalog:
 
         :raises ArchiveUnavailable: when the directory cannot be read.
         """
-        try:
-            with os.scandir(self.directory) as entries:
-                names = [entry.name for entry in entries if entry.name.endswith(SUFFIX) and _may_be_file(entry)]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise ArchiveUnavailable(f"{self.directory}: cannot be read: {error.strerror}") from error
-        return sorted(slug for name in names if is_slug(slug := name.removesuffix(SUFFIX)))
+        return self.listing().slugs
+
+    def listing(self) -> Listing:
+        """Return the slugs, with what else stands in the directory under the names of archives. Raises as `slugs`."""
+        return listing.read(self.directory)
 
     def archives(self) -> list[Archive]:
         """Return the archives by slug; whether a file really is one shows when it is used. Raises as `slugs`."""
@@ -190,11 +190,3 @@ class Catalog:
         found = distribute(self.archives(), cells, now=self.now(), max_names=max_names)
         outcomes = {slug: replace(outcome, empty=empty) for slug, outcome in found.outcomes.items()}
         return replace(found, outcomes=outcomes)
-
-
-def _may_be_file(entry: "os.DirEntry[str]") -> bool:
-    """Return whether an entry is a file or leads to one; what cannot be followed is told when it is used."""
-    try:
-        return entry.is_file()
-    except OSError:
-        return True

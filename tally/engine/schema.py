@@ -108,6 +108,7 @@ def lay_out(connection: apsw.Connection, definition: Definition) -> None:
     connection.pragma("user_version", USER_VERSION)
     connection.execute(ddl.ARCHIVE).fetchall()
     write_definition(connection, definition)
+    write_meta(connection, "slug", definition.slug)  # By which `listing` knows the file's first name.
     for mark, first in marks.FIRST.items():
         write_meta(connection, mark, first)
 
@@ -133,7 +134,7 @@ def write_meta(connection: apsw.Connection, key: str, value: sql.Value) -> None:
 
 
 def write_definition(connection: apsw.Connection, definition: Definition) -> None:
-    """Store a definition; the slug is the file's name and is not stored."""
+    """Store a definition but for the slug, which is the file's name."""
     for key in PROPERTIES:
         write_meta(connection, key, getattr(definition, key))
 

@@ -21,7 +21,7 @@ from tally.engine.definition import PROPERTIES
 from tally.engine.pages import Cell, Page, Pages, Row
 
 TRACE, SURE = 0, 1
-META = frozenset((*PROPERTIES, *marks.FIRST, *Clock._fields))
+META = frozenset((*PROPERTIES, *marks.FIRST, *Clock._fields, "slug"))
 # Before and behind all keys.
 FIRST: "Key" = ()
 LAST: "Key" = (math.inf,)

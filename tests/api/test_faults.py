@@ -1,11 +1,16 @@
 """What is not as it should be, as `/readyz`, `/status/`, `/archives/` and `/metrics` tell it."""
 
+import os
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
-from tally.engine import Catalog, damaged
+from tally.engine import Catalog, damaged, log
+from tally.engine.space import shown
 from tests.api.asking import NOW, ask, service
 from tests.api.books import write
 from tests.api.cases import bearer
@@ -151,3 +156,52 @@ def test_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
     [fault] = faults(file)
     assert ("archives", None) == (fault["check"], fault["archive"])
     assert str(tmp_path) not in fault["detail"]
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_further_name_of_an_archive_degrades(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
+    """It is told, is not served, and does not keep tally from its work: 200."""
+    path = Catalog(tmp_path).create("daily").path
+    write(tmp_path)
+    link(tmp_path / "alias.db", path)
+    got = ask(service(tmp_path), "/readyz")
+    assert (200, "degraded") == (got.status, got.json["status"])
+    told = "alias.db is another name of the file daily.db: it is neither served nor written; remove it"
+    assert {"ok": False, "detail": told} == got.json["checks"]["names"]
+    assert ["daily"] == [each["slug"] for each in ask(service(tmp_path), "/archives/").json]
+    assert 404 == ask(service(tmp_path), "/values/alias/").status
+    assert ["names"] == [fault["check"] for fault in ask(service(tmp_path), "/status/").json["faults"]]
+
+
+@pytest.mark.parametrize(("make", "what"), [(Path.mkdir, "a directory"), (os.mkfifo, "a FIFO")])
+def test_what_stands_in_the_place_of_an_archive_makes_tally_not_ready(
+    tmp_path: Path, make: Callable[[Path], object], what: str
+) -> None:
+    """With the reason, and nothing waits for it."""
+    path = Catalog(tmp_path).create("daily").path
+    write(tmp_path)
+    path.unlink()
+    make(path)
+    got = ask(service(tmp_path), "/readyz")
+    assert (503, f"daily.db is {what}, and no file") == (got.status, got.json["checks"]["archives"]["detail"])
+    assert 404 == ask(service(tmp_path), "/values/daily/").status
+
+
+def test_a_log_that_a_reader_holds_degrades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file's name is told, everywhere that faults are, and its size in the metrics."""
+    monkeypatch.setattr(log, "LOG_MAX_BYTES", 100_000)
+    archive = Catalog(tmp_path).create("daily", resolution=1, retention=0)
+    write(tmp_path)
+    with closing(apsw.Connection(str(archive.path))) as reader:
+        reader.execute("BEGIN")
+        assert 0 == reader.execute("SELECT count(*) FROM data").get
+        for second in range(3):
+            archive.record([(f"name{i}", 1, second) for i in range(500)])
+        got = ask(service(tmp_path), "/readyz")
+        assert (200, "degraded") == (got.status, got.json["status"])
+        size = log.log_bytes(archive.path)
+        assert f"daily.db-wal has {shown(size)} and cannot be emptied" in got.json["checks"]["logs"]["detail"]
+        assert ["logs"] == [fault["check"] for fault in ask(service(tmp_path), "/status/").json["faults"]]
+        text = ask(service(tmp_path), "/metrics").body.decode()
+        assert f'tally_archive_wal_bytes{{archive="daily"}} {float(size)}' in text
+    assert "ready" == ask(service(tmp_path), "/readyz").json["status"]

@@ -108,7 +108,7 @@ def test_all_is_well(sound: Path) -> None:
     """With readable archives, a collector that flushes and space the answer is 200 and says what was found."""
     got = ready(sound)
     assert (200, "ready") == (got.status, got.json["status"])
-    assert ["archives", "writing", "collector", "space"] == list(got.json["checks"])
+    assert ["archives", "writing", "collector", "space", "logs", "names"] == list(got.json["checks"])
     assert {"ok": True, "detail": "1 can be read"} == got.json["checks"]["archives"]
     assert {"ok": True, "detail": "the last flush was 1.5 s ago"} == got.json["checks"]["collector"]
     assert got.json["checks"]["space"]["ok"]

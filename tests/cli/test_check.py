@@ -1,13 +1,17 @@
 """`tally check`, against real files."""
 
 import json
+import os
 import shlex
 import shutil
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
+import apsw
 import pytest
 
-from tally.engine import Catalog, schema
+from tally.engine import Catalog, log, schema
 from tally.engine.delivery import Delivery
 from tally.engine.ledger import Decision
 from tally.engine.space import FREE_MIN_BYTES
@@ -150,3 +154,39 @@ def test_nothing_to_check(tmp_path: Path) -> None:
     result = invoke(tmp_path, "check")
     assert 2 == result.exit_code
     assert "there is no archive in" in result.stderr
+
+
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_a_further_name_is_told(data: Path, link: Callable[[Path, Path], None]) -> None:
+    """One file is one archive: it is checked once, and its other name is wrong."""
+    before = invoke(data, "check").stdout
+    link(data / "alias.db", data / "daily.db")
+    result = invoke(data, "check")
+    told = (
+        f"wrong: {data}: alias.db is another name of the file daily.db: it is neither served nor written; remove it\n"
+    )
+    assert (1, before + told) == (result.exit_code, result.stdout)
+
+
+def test_what_is_no_file_is_told(data: Path) -> None:
+    """Also where it is all that there is."""
+    (data / "daily.db").unlink()
+    os.mkfifo(data / "daily.db")
+    result = invoke(data, "check")
+    assert 1 == result.exit_code
+    assert f"wrong: {data}/daily.db is a FIFO, and no file" in result.stdout
+
+
+def test_a_log_that_a_reader_holds_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a program does not end its transaction."""
+    monkeypatch.setattr(log, "LOG_MAX_BYTES", 20_000)
+    archive = Catalog(data)["daily"]
+    with closing(apsw.Connection(str(archive.path))) as reader:
+        reader.execute("BEGIN")
+        assert reader.execute("SELECT count(*) FROM data").get
+        for second in range(3):
+            archive.record([(f"name{i}", 1, second) for i in range(500)])
+        result = invoke(data, "check", "daily")
+    assert 1 == result.exit_code
+    assert "wrong: daily.db-wal has " in result.stdout
+    assert 0 == invoke(data, "check", "daily").exit_code

@@ -23,7 +23,10 @@ def test_ready(tmp_path: Path) -> None:
         result = invoke(tmp_path, "health", "--http-port", port)
         assert ["check      ok   detail", "archives   yes  3 can be read"] == result.stdout.splitlines()[:2]
         told = json.loads(invoke(tmp_path, "health", "--json", TALLY_HTTP_PORT=port).stdout)
-        assert ("ready", ["archives", "writing", "collector", "space"]) == (told["status"], list(told["checks"]))
+        assert ("ready", ["archives", "writing", "collector", "space", "logs", "names"]) == (
+            told["status"],
+            list(told["checks"]),
+        )
         everywhere = invoke(tmp_path, "health", TALLY_HTTP_PORT=port, TALLY_HTTP_HOST="0.0.0.0")
         assert 0 == everywhere.exit_code
         running.end(signal.SIGTERM)

@@ -91,11 +91,13 @@ def test_directory_cannot_be_read() -> None:
 
 
 def test_slugs(catalog: Catalog) -> None:
-    """Archives are the files, or links to files, that are called like ones; they come sorted."""
+    """Archives are the files, or links to files elsewhere, that are called like ones; they come sorted."""
     for slug in ("b", "a-2", "a_1", "0"):
         catalog.create(slug)
     directory = catalog.directory
-    (directory / "link.db").symlink_to(directory / "a-2.db")
+    elsewhere = Catalog(directory / "elsewhere").create("x").path
+    (directory / "link.db").symlink_to(elsewhere)
+    (directory / "again.db").symlink_to(directory / "a-2.db")
     (directory / "dangling.db").symlink_to(directory / "gone.db")
     (directory / "directory.db").mkdir()
     (directory / "garbage.db").write_text("garbage")
@@ -121,13 +123,13 @@ def test_unknown(catalog: Catalog, slug: str) -> None:
 
 def test_link(catalog: Catalog) -> None:
     """A link is an archive of its own name; deleting it leaves the file that it leads to."""
-    archive = catalog.create("x")
-    (catalog.directory / "link.db").symlink_to("x.db")
+    archive = Catalog(catalog.directory / "elsewhere").create("x")
+    (catalog.directory / "link.db").symlink_to(archive.path)
     catalog["link"].record([("a", 1, NOW)])
     assert ["a"] == archive.names()
     assert ("link", "x") == (catalog["link"].definition().slug, catalog["link"].definition().name)
     catalog.delete("link")
-    assert ["x"] == catalog.slugs()
+    assert ([], ["a"]) == (catalog.slugs(), archive.names())
     check_file(archive)
 
 

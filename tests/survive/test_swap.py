@@ -130,7 +130,7 @@ def test_an_archive_that_comes_back_has_all(tmp_path: Path) -> None:
         with sender.at_work():
             wait_for(lambda: stored(tmp_path, "daily"), "some samples")
             damage_header(path, b"x" * 16)
-            running.said("daily.db: is damaged: file is not a database")
+            running.said("daily.db: is damaged: file is not a database; its samples are spilled")
             damage_header(path, b"SQLite format 3\0")
             running.said("archive daily can be written again")
         assert 0 == running.end(signal.SIGTERM)
