@@ -5,6 +5,9 @@ from pathlib import Path
 
 from tally.engine.definition import SLUG
 
+# What can stand before a path, and not within one or within a word.
+_BEFORE = r"(?<![\w./-])"
+
 
 def public(text: str, directory: Path) -> str:
     """Return the text of an error without the path of the data directory, or of the files in it.
@@ -13,8 +16,10 @@ def public(text: str, directory: Path) -> str:
     """
     for each in dict.fromkeys((directory.resolve(), directory)):
         prefix = str(each / "x")[:-1]
-        text = re.sub(rf"(?<![\w./-]){re.escape(prefix)}({SLUG.pattern})\.db(?![\w.-])", r"\1", text)
+        path, name = _BEFORE + re.escape(prefix), _BEFORE + re.escape(str(each))
+        text = re.sub(rf"{path}({SLUG.pattern})\.db(?![\w.-])", r"\1", text)
         if prefix:
-            text = text.replace(prefix, "")
-            text = re.sub(rf"{re.escape(str(each))}(?![\w.-])", "the data directory", text)
+            text = re.sub(path, "", text)
+            # A relative path may be a word such as `data`, which is the directory only at the head of an error.
+            text = re.sub(name + (r"(?![\w.-])" if each.is_absolute() else "(?=:|$)"), "the data directory", text)
     return text

@@ -41,6 +41,14 @@ def test_the_real_path_of_a_directory_is_none_either(tmp_path: Path) -> None:
     assert "a: x; b: y" == public(f"{link}/a.db: x; {tmp_path}/real/b.db: y", link)
 
 
+@pytest.mark.parametrize("directory", ["d", "data", "a"])
+def test_a_directory_with_a_short_name_takes_nothing_from_words(directory: str) -> None:
+    """Letters and words that are the directory's name too stay where they stand."""
+    text = f"{directory}/daily.db: a bad data header; add it, read/write: {directory}: cannot be read"
+    expected = "daily: a bad data header; add it, read/write: the data directory: cannot be read"
+    assert expected == public(text, Path(directory))
+
+
 def test_what_only_begins_alike_stays() -> None:
     """Another directory is none of this one's."""
     assert "/srv/tally2/x: gone" == public("/srv/tally2/x: gone", Path("/srv/tally"))
