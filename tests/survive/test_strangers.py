@@ -42,10 +42,10 @@ ESCAPES = (
     "-daily",
     "d" * 65,
 )
-# None has white space, which no name can have.
+# None has white space, which no name can have, and tags stand in their order.
 HOSTILE_NAMES = (
-    "';DROP/**/TABLE/**/data;--",
-    '";DROP/**/TABLE/**/data;--',
+    "';--;DROP/**/TABLE/**/data",
+    '";--;DROP/**/TABLE/**/data',
     "'OR'1'='1",
     "x'||(SELECT/**/1)||'",
     "%s%n{0}${x}",
@@ -60,7 +60,7 @@ HOSTILE_NAMES = (
     "@SUM(1,2)",
     "../../etc/passwd",
     "\u202e",
-    "\ufeff",
+    "a\ufeff",
 )
 EXPLOSIONS = ("*a" * 500 + "b", "*" * 1000 + "b", "*[^b]" * 200 + "b", "*" + "?" * 254 + "b", "*a*?" * 200 + "b")
 SECRETS: dict[str, Any] = {"read_token": "sesame-r", "write_token": "sesame-w"}
