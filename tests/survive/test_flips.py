@@ -101,10 +101,9 @@ def done(directory: Path, slug: str) -> int:
 def play(world: World, *, is_salvaged: bool) -> bool:
     """Play one round, and return whether the damage was found.
 
-    The archive is restored from a backup, or from what is salvaged of it.
+    The archive is restored from the backup of before the first round, or from what is salvaged of it.
     """
     copy = world.directory / "copies" / "daily.db"
-    world.archive.backup(copy, replace=copy.exists())
     with world.load():
         world.flip()
         world.ask()
@@ -121,7 +120,8 @@ def play(world: World, *, is_salvaged: bool) -> bool:
         waited += world.lines - sent
         assert waited == spilled(spill).total()
     if is_salvaged:
-        copy.unlink()
+        copy = copy.with_name("saved.db")
+        copy.unlink(missing_ok=True)
         world.tally("salvage", "daily", str(copy), "--unproven", "--resolution", "1", "--retention", "0")
     before = sum(Archive(copy).aggregate("count").values())
     assert 0 == world.tally("restore", str(copy), "daily", "--replace")
@@ -140,6 +140,7 @@ def test_flips(tmp_path: Path) -> None:
         world = World(tmp_path, running, random)
         with world.load():
             pass
+        world.archive.backup(tmp_path / "copies" / "daily.db")
         for number in range(ROUNDS):
             found += play(world, is_salvaged=number % 2 == 1)
             assert running.process.poll() is None
