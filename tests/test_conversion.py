@@ -40,7 +40,7 @@ def test_every_real_number_is_taken(value: Any, expected: float) -> None:
     assert expected == to_number(value)
 
 
-@pytest.mark.parametrize("value", [Decimal("nan"), numpy.float32("nan"), numpy.timedelta64("NaT")])
+@pytest.mark.parametrize("value", [Decimal("nan"), numpy.float32("nan"), numpy.timedelta64("NaT", "s")])
 def test_no_measurement_is_nan(value: Any) -> None:
     """What a library has for a missing value is NaN."""
     found = to_number(value)

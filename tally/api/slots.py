@@ -56,6 +56,9 @@ class Slots:
         try:
             self._free.acquire_on_behalf_of_nowait(slot)
         except anyio.WouldBlock:
+            if self._few == self.count:
+                await self._free.acquire_on_behalf_of(slot)
+                return
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._add_while_stuck)
                 await self._free.acquire_on_behalf_of(slot)
