@@ -128,11 +128,14 @@ def test_a_stop_while_archives_are_locked_spills_and_the_next_start_takes_up(
             began = time.monotonic()
             assert 0 == running.end(number)
             assert time.monotonic() - began < END_WAIT_S + 5
-    assert ["daily.db", "daily.spill", "weekly.db", "weekly.spill", "yearly.db"] == files(tmp_path)
-    assert (0, 50) == (stored(tmp_path), stored(tmp_path, "yearly"))
+    # Beside another worker, one that has lost its patience may spill for an archive that is locked for a moment.
+    spilled_for = {path.stem for path in tmp_path.glob("*.spill")}
+    assert {"daily", "weekly"} <= spilled_for <= {"daily", "weekly", *(["yearly"] if workers > 1 else [])}
+    assert 0 == stored(tmp_path)
     with started(tmp_path, "collect", TALLY_FLUSH_TIME=3600, TALLY_WORKERS=workers) as running:
         running.said("archive daily took up")
         running.said("archive weekly took up")
+        wait_for(lambda: not list(tmp_path.glob("*.spill")), "the rest")
         assert 0 == running.end(signal.SIGTERM)
     assert [50, 50, 50] == [stored(tmp_path, slug) for slug in ("daily", "weekly", "yearly")]
     assert ["daily.db", "weekly.db", "yearly.db"] == files(tmp_path)
