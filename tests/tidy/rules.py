@@ -285,6 +285,7 @@ EXEMPT: dict[Rule, dict[str, str]] = {
     mirroring_tests: {
         "tests/test_import.py": "it is for tally/__init__.py",
         "tests/api/test_server.py": "it is for `uvicorn tally.api:app`, the whole package as a process",
+        "tests/integrations/django/golden/test_answers.py": "it compares every way that an answer goes out",
         "tests/engine/test_properties.py": "what holds for whole archives, whichever module does it",
     },
 }
