@@ -171,6 +171,7 @@ _PORT = Kind("a port", "a whole number from 0 to 65535", _whole(0, 65535))
 _PORT_OR_NONE = Kind("a port", "a whole number from 0 to 65535, or nothing", _port_or_none)
 _SECONDS = Kind("a duration", "a number of seconds greater than 0", _duration)
 _COUNT = Kind("a count", "a whole number of at least 0", _whole(0))
+_CELLS = Kind("a number of cells", "a whole number of at least 1000", _whole(1000))
 _WHOLE_SECONDS = Kind("a whole duration", "a whole number of seconds of at least 0", _whole(0))
 _BYTES = Kind("a size", "a whole number of bytes from 1 to 2147483647", _whole(1, 2**31 - 1))
 _PROCESSES = Kind("a number of processes", "a whole number from 1 to 1024", _whole(1, 1024))
@@ -211,6 +212,8 @@ SETTINGS = (
             "or any where `TALLY_READ_TOKEN` is set; `*`: any; Django: its own `ALLOWED_HOSTS` instead"),
     Setting("TALLY_ALLOW", "", _NETWORKS, "networks whose samples are taken; empty: all"),
     Setting("TALLY_MAX_NAMES", "100000", _COUNT, "names that an archive takes", "names", "no limit"),
+    Setting("TALLY_MAX_CELLS", "300000", _CELLS, "cells, one name in one bucket each, that a collector keeps in memory",
+            "cells"),
     Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS, "how far a timestamp may be ahead of the clock", "seconds",
             "not at all"),
     Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time that a query may take", "seconds"),
@@ -242,6 +245,7 @@ class Settings:
     allowed_hosts: tuple[str, ...]
     allow: "tuple[IPv4Network | IPv6Network, ...]"
     max_names: int
+    max_cells: int
     max_future: int
     query_timeout: float
     receive_buffer: int

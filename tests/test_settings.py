@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "allowed_hosts": (),
     "allow": (),
     "max_names": 100_000,
+    "max_cells": 300_000,
     "max_future": 86_400,
     "query_timeout": 30.0,
     "receive_buffer": 33_554_432,
@@ -110,6 +111,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
         (["127.0.0.1", IPv6Network("fd00::/8")], (IPv4Network("127.0.0.1/32"), IPv6Network("fd00::/8"))),
     ],
     "TALLY_MAX_NAMES": [*COUNTS],
+    "TALLY_MAX_CELLS": [("1000", 1000), (300_000, 300_000)],
     "TALLY_MAX_FUTURE": [*COUNTS],
     "TALLY_QUERY_TIMEOUT": [*DURATIONS],
     "TALLY_RECEIVE_BUFFER": [("1", 1), ("2147483647", 2**31 - 1), (4096, 4096)],
@@ -181,6 +183,10 @@ BAD: dict[str, tuple[str, list[object]]] = {
         ["localhost", "10.0.0.1/8", "10.0.0.0/33", "::1/129", "10.0.0.0/8,", " ", 5, [5], [b"\x7f\0\0\1"]],
     ),
     "TALLY_MAX_NAMES": ("is not a count: use a whole number of at least 0", [*NO_COUNTS]),
+    "TALLY_MAX_CELLS": (
+        "is not a number of cells: use a whole number of at least 1000",
+        ["999", 999, "", "-1000", "1e6", True, None],
+    ),
     "TALLY_MAX_FUTURE": (
         "is not a whole duration: use a whole number of seconds of at least 0",
         [*NO_COUNTS],

@@ -18,8 +18,8 @@ logger = logging.getLogger("tally")
 
 @click.command(cls=Documented)
 @with_settings(
-    "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE",
-    "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES, **LISTENING,
+    "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_ALLOW", "TALLY_MAX_NAMES", "TALLY_MAX_CELLS",
+    "TALLY_MAX_FUTURE", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES, **LISTENING,
 )  # fmt: skip
 @with_clock
 @with_log_format

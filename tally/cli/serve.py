@@ -24,7 +24,8 @@ DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 87
 @click.command(cls=Documented)
 @with_settings(
     "TALLY_DATA_DIR", "TALLY_FLUSH_TIME", "TALLY_HTTP_HOST", "TALLY_HTTP_PORT", "TALLY_ALLOW", "TALLY_MAX_NAMES",
-    "TALLY_MAX_FUTURE", "TALLY_QUERY_TIMEOUT", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES, **LISTENING,
+    "TALLY_MAX_CELLS", "TALLY_MAX_FUTURE", "TALLY_QUERY_TIMEOUT", "TALLY_RECEIVE_BUFFER", "TALLY_WORKERS", *LINES,
+    **LISTENING,
 )  # fmt: skip
 @with_clock
 @with_log_format

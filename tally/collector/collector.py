@@ -28,7 +28,7 @@ from tally.collector.sockets import Sockets
 from tally.collector.store import Store
 from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
-from tally.engine.gauges import Gauges
+from tally.engine.gauges import GAUGES_MAX, Gauges
 from tally.engine.rollup import Rollup
 from tally.engine.room import Room
 from tally.errors import OutOfMemory, SamplesLost, TallyError
@@ -38,10 +38,12 @@ from tally.wire import Reason
 
 logger = logging.getLogger("tally.collector")
 
-# A rollup this large is flushed before its time; what a flood of names brings beyond the larger bound is rejected.
-FLUSH_CELLS = 200_000
-ROLLUP_CELLS = 1_000_000
-# The last drain ends by itself where the kernel can be told to queue nothing more, and is bounded elsewhere.
+# Parts of TALLY_MAX_CELLS. A rollup with a sixth of it is flushed before its time, and takes names that archives have
+# up to a half: by default all of TALLY_MAX_NAMES. So while one half is committed there is another one to collect in.
+FREE_PART = 6
+ROLLUP_PART = 2
+GAUGES_PART = 3
+# Who sends in a stream may go on for ever.
 LAST_DRAIN_S = 10.0
 # What is handed over may be written to all the while, and the next collector takes it.
 HANDED_DRAIN_S = 1.0
@@ -61,7 +63,9 @@ class Collector:
         self._sockets = sockets
         self._clock = clock
         self._started = clock()
-        self._store = Store(Catalog(settings.data_dir, clock=clock), max_names=settings.max_names)
+        self._store = Store(
+            Catalog(settings.data_dir, clock=clock), max_names=settings.max_names, max_cells=settings.max_cells
+        )
         self._status = StatusFile(settings.data_dir)
         self._process = process(os.getpid())
         self._updated = self._started
@@ -87,14 +91,20 @@ class Collector:
         self._full = anyio.Event()
         self.failure: TallyError | None = None
         self._reserve = mmap.mmap(-1, RESERVE_BYTES)
-        self._gauges = Gauges()
+        self._gauges = Gauges(most=min(GAUGES_MAX, settings.max_cells // GAUGES_PART))
         self._rollup = self._new_rollup()
 
-    def _new_rollup(self) -> Rollup:
+    def _room(self, in_flight: int = 0) -> Room:
+        """Return how many cells a rollup may have, beside those in flight, and what waits and is remembered."""
+        left = self._settings.max_cells - in_flight - self._store.waiting_cells - len(self._gauges)
+        most = max(0, min(self._settings.max_cells // ROLLUP_PART, left))
+        return Room(most, min(self._settings.max_cells // FREE_PART, most), self._store.admits)
+
+    def _new_rollup(self, in_flight: int = 0) -> Rollup:
         return Rollup(
             self._store.resolution(),
             max_future_s=self._settings.max_future,
-            room=Room(ROLLUP_CELLS, ROLLUP_CELLS),
+            room=self._room(in_flight),
             gauges=self._gauges,
         )
 
@@ -105,7 +115,7 @@ class Collector:
         if self._begun is None:
             self._begun = time.monotonic()
         self._rollup.add(datagrams, second)
-        if self._rollup.size >= FLUSH_CELLS:
+        if self._rollup.size >= self._rollup.room.free:
             self._full.set()
 
     def _reject(self, line: bytes, reason: Reason) -> None:
@@ -167,7 +177,7 @@ class Collector:
             await self._flush()
 
     async def _flush(self, *, is_last: bool = False) -> None:
-        batch, self._rollup = self._rollup, self._new_rollup()
+        batch, self._rollup = self._rollup, self._new_rollup(in_flight=self._rollup.size)
         self._flushing, self._begun = self._begun, None
         self._full = anyio.Event()
         with anyio.CancelScope(shield=True):  # A stop between the swap and the thread would lose the batch.
@@ -175,6 +185,7 @@ class Collector:
                 tasks.start_soon(self._report)
                 await to_thread.run_sync(self._commit, batch, is_last)
                 tasks.cancel_scope.cancel()
+        self._rollup.room = self._room()
 
     async def _report(self) -> None:
         """Write the status now and then while a flush takes long, so that other processes know what waits."""
@@ -243,13 +254,13 @@ class Collector:
         logger.error("out of memory: collecting ends, and what is in memory is stored or spilled")
 
     def _take_the_last(self) -> None:
-        deadline = time.monotonic() + (HANDED_DRAIN_S if self._sockets.are_handed else LAST_DRAIN_S)
+        now = time.monotonic()
         if not self._sockets.are_handed:
             for sock in self._sockets.datagrams:
                 refuse_more(sock)
-        for receiver in self._receivers:
-            receiver.finish(deadline)
-        self._streams.finish(deadline)
+        for receiver in self._receivers:  # What is queued has an end where the kernel queues nothing more.
+            receiver.finish(now + HANDED_DRAIN_S if self._sockets.are_handed else math.inf)
+        self._streams.finish(time.monotonic() + (HANDED_DRAIN_S if self._sockets.are_handed else LAST_DRAIN_S))
 
     def present(self) -> dict[str, dict[str, Any]]:
         """Return the status by the digits of the status file, for whoever answers in this process; from any thread."""

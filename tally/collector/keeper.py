@@ -1,8 +1,8 @@
 """One archive as a collector writes it: what is known of it, what waits to be written, and what became of the rest.
 
 What cannot be committed at a flush is spilled to a file beside the archive, which is taken up at a later flush, by
-whichever collector writes the archive then. What cannot be spilled either stays in memory, PENDING_CELLS of it from one
-flush to the next, and is tried again; what there is no room for is counted as dropped.
+whichever collector writes the archive then. What cannot be spilled either stays in memory, as far as there is room, and
+is tried again at the next flush; what there is no room for is counted as dropped.
 """
 
 import logging
@@ -17,12 +17,12 @@ from tally.engine.archive import Archive
 from tally.engine.commit import Outcome, Rules
 from tally.engine.definition import Definition
 from tally.engine.rollup import Cells
+from tally.engine.room import UNBOUNDED
 from tally.engine.spill import Batch
 from tally.errors import ArchiveDamaged, SpillUnusable, TallyError, UnknownArchive
 
 logger = logging.getLogger("tally.collector")
 
-PENDING_CELLS = 250_000
 # A flush takes up spilled samples for so long; the rest is for the next one.
 TAKE_UP_S = 5.0
 BUSY_WAIT_S = 10.0
@@ -90,6 +90,8 @@ class Keeper:
 
     def __init__(self, archive: Archive, wait: spill.Wait, *, max_names: int = 0) -> None:
         self.account = Account()
+        # So many cells wait from one flush to the next at most.
+        self.room = UNBOUNDED
         self.definition: Definition | None = None
         # The directory in which the archive was seen last.
         self.home: tuple[int, int] | None = None
@@ -311,12 +313,24 @@ class Keeper:
         self._count_pending()
         return lost, self.account.error
 
+    @property
+    def waiting_cells(self) -> int:
+        """How many cells wait for the next flush."""
+        return sum(map(len, self._pending.values()))
+
+    def names(self) -> list[str] | None:
+        """Return the names that the archive has, None where they cannot be told."""
+        try:
+            return self._archive.names()
+        except TallyError:
+            return None
+
     def _bound(self) -> None:
-        """Keep PENDING_CELLS at most: the oldest buckets are dropped, and of the last one its newest names."""
-        while len(self._pending) > 1 and sum(map(len, self._pending.values())) > PENDING_CELLS:
+        """Keep as many cells as there is room for: the oldest buckets are dropped, and of the last its newest names."""
+        while len(self._pending) > 1 and self.waiting_cells > self.room:
             self._drop([min(self._pending)])
         for row in self._pending.values():
-            surplus = dict(islice(row.items(), PENDING_CELLS, None))
+            surplus = dict(islice(row.items(), self.room, None))
             self.account.dropped += rollup.count({0: surplus})
             for name in surplus:
                 del row[name]

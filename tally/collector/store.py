@@ -10,21 +10,37 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from tally.collector.door import Door
 from tally.collector.keeper import Keeper, Patience
 from tally.engine import glob
 from tally.engine.catalog import Catalog
 from tally.engine.retention import Retention
 from tally.engine.rollup import Rollup
+from tally.engine.room import UNBOUNDED
 from tally.errors import TallyError
 
 logger = logging.getLogger("tally.collector")
 
+WAITING_PART = 4
+
 
 class Store:
-    """The archives of a catalog as a collector writes them; one call at a time."""
+    """The archives of a catalog as a collector writes them; one call at a time.
 
-    def __init__(self, catalog: Catalog, *, max_names: int = 0, steady: Callable[[], float] = time.monotonic) -> None:
+    A quarter of `max_cells` may wait from one flush to the next, as much for each archive.
+    """
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        *,
+        max_names: int = 0,
+        max_cells: int = UNBOUNDED,
+        steady: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._catalog = catalog
+        self._max_cells = max_cells
+        self._door: Door | None = None
         self._steady = steady
         self._retention = Retention()
         self._patience = Patience(steady)
@@ -67,6 +83,7 @@ class Store:
             if archive.slug not in self._keepers:
                 self._keepers[archive.slug] = Keeper(archive, self._patience, max_names=self._max_names)
             self._keepers[archive.slug].home = home
+            self._keepers[archive.slug].room = self._max_cells // WAITING_PART // len(archives)
             self._keepers[archive.slug].look()
         for slug in self._keepers.keys() - {archive.slug for archive in archives}:
             if self._keepers[slug].home != home:
@@ -101,8 +118,11 @@ class Store:
         began = self._steady()
         came = began if since is None else since
         self._left.append(batch)
+        is_crowded = batch.size >= batch.room.free
         now = self._retention.now(now, began)
         self.look()
+        if is_crowded and self._door is None:
+            self._door = self._new_door()
         while self._left:
             resolution, cells = self._left[0].resolution, self._left[0].take()
             del self._left[0]
@@ -112,6 +132,29 @@ class Store:
                 left = glob.without(left, taken)
                 keeper.note(began)
             batch.leave(left)
+        self._door = self._new_door() if is_crowded else None
+
+    def admits(self, name: str) -> bool:
+        """Return whether a name may have a cell though there are too many; may be called while a flush is under way."""
+        door = self._door
+        return door is None or door.admits(name)
+
+    def _new_door(self) -> Door | None:
+        """Return what admits names that archives have, or have places for; None where that cannot be told."""
+        door = Door(self._max_names)
+        for keeper in self._keepers.values():
+            if keeper.definition is None or not keeper.definition.enabled:
+                continue
+            names = keeper.names() if self._max_names else None
+            if names is None:
+                return None
+            door.add(keeper.definition.pattern, names)
+        return door
+
+    @property
+    def waiting_cells(self) -> int:
+        """How many cells wait for the next flush."""
+        return sum(keeper.waiting_cells for keeper in self._keepers.values())
 
     def has_spills(self) -> bool:
         """Return whether samples wait in a spill file to be taken up."""

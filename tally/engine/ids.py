@@ -12,6 +12,9 @@ import apsw
 from tally.engine import statements
 from tally.engine.bulk import insert
 
+# As JSON so many names are looked up at once, which takes some megabytes; all at once would take a hundred.
+LOOKUP_NAMES = 10_000
+
 
 class Ids:
     """The ids of the names of the last commit, by name. Used within a transaction that holds the write lock."""
@@ -48,7 +51,10 @@ class Ids:
 
 
 def _stored(connection: apsw.Connection, names: list[str]) -> dict[str, int]:
-    if not names:
-        return {}
-    found: dict[str, int] = json.loads(connection.execute(statements.NAME_IDS, (json.dumps(names),)).get)
-    return found
+    """Return the ids of those that are stored, by the texts given: those that were read would be kept beside them."""
+    ids: dict[str, int] = {}
+    for start in range(0, len(names), LOOKUP_NAMES):
+        part = names[start : start + LOOKUP_NAMES]
+        found: dict[str, int] = json.loads(connection.execute(statements.NAME_IDS, (json.dumps(part),)).get)
+        ids.update((name, found[name]) for name in part if name in found)
+    return ids

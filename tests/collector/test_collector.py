@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from tally.collector import Collector, Sockets
-from tally.collector import collector as module
+from tally.collector.collector import FREE_PART, ROLLUP_PART
 from tally.collector.listener import bind
 from tally.engine import Catalog
 from tally.engine.rollup import Rollup
@@ -143,34 +143,69 @@ async def test_a_flush_that_has_begun_is_not_cancelled(tmp_path: Path) -> None:
     assert 1 == bench.stored
 
 
-async def test_a_full_rollup_is_flushed_before_its_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_rollup_is_flushed_before_its_time(tmp_path: Path) -> None:
     """Many names at once are committed without waiting for the flush time."""
-    monkeypatch.setattr(module, "FLUSH_CELLS", 10)
-    bench = Bench(tmp_path)
+    bench = Bench(tmp_path, max_cells=FREE_PART * 1000)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.collector.run, bench.stop)
-        bench.send(b"\n".join(b"name%d 1" % number for number in range(10)))
-        await bench.until(lambda: bench.stored == 10)
-        bench.send(b"\n".join(b"name%d 1" % number for number in range(9)))
+        bench.send(b"\n".join(b"name%d 1" % number for number in range(1000)))
+        await bench.until(lambda: bench.stored == 1000)
+        bench.send(b"\n".join(b"name%d 1" % number for number in range(999)))
         await bench.until_taken(2)
-        assert 10 == bench.stored
+        assert 1000 == bench.stored
         bench.stop.set()
-    assert 19 == bench.stored
+    assert 1999 == bench.stored
 
 
-@pytest.mark.parametrize(("room", "accepted"), [(10, 10), (9, 9)])
-async def test_a_flood_of_names_is_bounded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room: int, accepted: int
-) -> None:
+@pytest.mark.parametrize("names", [1000, 1001])
+async def test_a_flood_of_names_is_bounded(tmp_path: Path, names: int) -> None:
     """Names beyond what memory has room for are rejected and counted."""
-    monkeypatch.setattr(module, "ROLLUP_CELLS", room)
-    bench = Bench(tmp_path)
-    bench.send(b"\n".join(b"name%d 1" % number for number in range(10)))
+    bench = Bench(tmp_path, max_cells=ROLLUP_PART * 1000)
+    bench.send(b"\n".join(b"name%d 1" % number for number in range(names)))
     bench.stop.set()
     await bench.collector.run(bench.stop)
     status = bench.collector.status()
-    assert accepted == bench.stored == status["accepted"]
-    assert 10 - accepted == status["rejected"].get("cardinality", 0)
+    assert 1000 == bench.stored == status["accepted"]
+    assert names - 1000 == status["rejected"].get("cardinality", 0)
+
+
+async def test_what_is_in_flight_and_remembered_counts(tmp_path: Path) -> None:
+    """All together is bounded: what is being committed, what waits, gauges, and the rollup that is filled meanwhile."""
+    bench = Bench(tmp_path, max_cells=6000)
+    collector = bench.collector
+    with bench.sock:
+        assert (3000, 1000) == collector._room()[:2]
+        assert (3000, 1000) == collector._room(in_flight=3000)[:2]
+        assert (1000, 1000) == collector._room(in_flight=5000)[:2]
+        assert (999, 999) == collector._room(in_flight=5001)[:2]
+        assert (0, 0) == collector._room(in_flight=7000)[:2]
+        for number in range(10):
+            collector._gauges.remember(f"gauge{number}", [1])
+        assert (990, 990) == collector._room(in_flight=5000)[:2]
+
+
+async def test_known_names_go_on_in_a_flood(tmp_path: Path) -> None:
+    """While names without end come, those that the archives have are stored, and the others are refused at the door."""
+    bench = Bench(tmp_path, max_cells=6000, max_names=1500)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.collector.run, bench.stop)
+        bench.send(b"\n".join(b"known%d 1" % number for number in range(1500)))
+        await bench.until(lambda: bench.stored == 1500)
+        bench.now += 20
+        sent = 0
+        for turn in range(10):
+            bench.send(b"\n".join(b"flood%d.%d 1" % (turn, number) for number in range(1000)))
+            bench.send(b"\n".join(b"known%d 1" % number for number in range(turn, 1500, 10)))
+            sent += 2
+            await bench.until_taken(1 + sent)
+            await bench.until(lambda: bench.collector._store._door)  # The flood has been noticed.
+        bench.stop.set()
+    counts = bench.archive.aggregate("count", by="name")
+    assert dict.fromkeys((f"known{number}" for number in range(1500)), 2) == counts
+    status = bench.collector.status()
+    refused = status["rejected"]["cardinality"] + status["archives"]["daily"]["cardinality"]
+    assert (10_000, 13_000) == (refused, status["accepted"] + status["rejected"]["cardinality"])
+    assert status["rejected"]["cardinality"] > 0
 
 
 @pytest.mark.parametrize(("max_future", "accepted"), [(60, 1), (59, 0)])

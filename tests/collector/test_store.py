@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tally.collector import keeper as module
-from tally.collector.store import Store
+from tally.collector.store import WAITING_PART, Store
 from tally.engine import Catalog
 from tally.engine.rollup import Rollup
+from tally.engine.room import UNBOUNDED, Room
 from tally.engine.spill import spill_path
 from tally.wire import Reason
 from tests.engine.rights import open_directory, unprivileged
@@ -18,9 +18,9 @@ NOW = 1_700_000_000
 class Collecting:
     """A store with the rollup that a collector would feed it from."""
 
-    def __init__(self, directory: Path, *, max_names: int = 0) -> None:
+    def __init__(self, directory: Path, *, max_names: int = 0, max_cells: int = UNBOUNDED) -> None:
         self.catalog = Catalog(directory, clock=lambda: NOW)
-        self.store = Store(self.catalog, max_names=max_names)
+        self.store = Store(self.catalog, max_names=max_names, max_cells=max_cells)
 
     def begin(self, *, resolution: int | None = None) -> None:
         """Look at the archives and begin a rollup."""
@@ -161,11 +161,9 @@ def test_a_file_that_is_no_archive_gets_nothing_until_it_is_one(
 
 
 @pytest.mark.parametrize(("room", "dropped"), [(3, 0), (2, 10)])
-def test_what_waits_is_bounded_and_what_is_dropped_is_counted(
-    collecting: Collecting, monkeypatch: pytest.MonkeyPatch, room: int, dropped: int
-) -> None:
+def test_what_waits_is_bounded_and_what_is_dropped_is_counted(tmp_path: Path, room: int, dropped: int) -> None:
     """When there is no room for more cells, whole buckets are dropped, the oldest first, and their samples counted."""
-    monkeypatch.setattr(module, "PENDING_CELLS", room)
+    collecting = Collecting(tmp_path, max_cells=WAITING_PART * room)
     collecting.catalog.create("bad", resolution=10)
     collecting.begin()
     collecting.block("bad")
@@ -181,11 +179,9 @@ def test_what_waits_is_bounded_and_what_is_dropped_is_counted(
 
 
 @pytest.mark.parametrize(("room", "dropped"), [(3, 0), (2, 2)])
-def test_one_bucket_alone_is_bounded(
-    collecting: Collecting, monkeypatch: pytest.MonkeyPatch, room: int, dropped: int
-) -> None:
+def test_one_bucket_alone_is_bounded(tmp_path: Path, room: int, dropped: int) -> None:
     """Of a single bucket with too many names the newest are dropped and counted."""
-    monkeypatch.setattr(module, "PENDING_CELLS", room)
+    collecting = Collecting(tmp_path, max_cells=WAITING_PART * room)
     collecting.catalog.create("bad", resolution=10)
     collecting.begin()
     collecting.block("bad")
@@ -201,9 +197,43 @@ def test_one_bucket_alone_is_bounded(
     assert 4 - dropped == collecting.store.accounts()["bad"]["stored"]
 
 
-def test_a_large_flush_is_no_failure(collecting: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_archives_share_the_room_for_what_waits(tmp_path: Path) -> None:
+    """However many archives cannot be written, what waits for all of them together has a bound."""
+    collecting = Collecting(tmp_path, max_cells=WAITING_PART * 6)
+    for slug in ("one", "two", "three"):
+        collecting.catalog.create(slug, resolution=10)
+    collecting.begin()
+    for slug in ("one", "two", "three"):
+        collecting.block(slug)
+        collecting.catalog[slug].path.write_bytes(b"")
+    collecting.flush(*(f"name{number} 1" for number in range(5)))
+    accounts = collecting.store.accounts()
+    assert [(2, 3)] * 3 == [(account["pending"], account["dropped"]) for account in accounts.values()]
+    assert 6 == collecting.store.waiting_cells
+
+
+@pytest.mark.parametrize(
+    ("max_names", "free", "admitted"),
+    [(3, 2, ["a", "b", "c"]), (4, 2, ["a", "b", "c", "new"]), (0, 2, "all"), (3, 5, "all")],
+)
+def test_after_a_flood_archives_tell_whom_there_is_room_for(
+    tmp_path: Path, max_names: int, free: int, admitted: list[str] | str
+) -> None:
+    """When a rollup had as many cells as are free for all, the next ones take names that archives have, or want yet."""
+    collecting = Collecting(tmp_path, max_names=max_names)
+    collecting.catalog.create("all", resolution=10)
+    collecting.begin()
+    collecting.rollup.room = Room(100, free)
+    collecting.flush("a 1", "b 1", "c 1")
+    names = ["a", "b", "c", "new", "newer"]
+    assert (names if admitted == "all" else admitted) == [name for name in names if collecting.store.admits(name)]
+    collecting.flush("a 1")
+    assert collecting.store.admits("newer")
+
+
+def test_a_large_flush_is_no_failure(tmp_path: Path) -> None:
     """The bound is of what waits from one flush to the next: what can be written is, however much it is."""
-    monkeypatch.setattr(module, "PENDING_CELLS", 2)
+    collecting = Collecting(tmp_path, max_cells=WAITING_PART * 2)
     collecting.catalog.create("good", resolution=10)
     collecting.begin()
     collecting.flush(f"old 1 {NOW - 100}", f"mid 1 {NOW - 50}", "new 1", "newer 1")

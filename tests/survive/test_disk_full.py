@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tally.collector.keeper import PENDING_CELLS
+from tally.collector.store import WAITING_PART
 from tally.engine import Catalog
 from tests.processes import Running, started, wait_for
 from tests.survive.load import LINES, books, check_balance, datagram
@@ -22,6 +22,7 @@ from tests.survive.scale import FULL, chance
 T = 1_700_000_000
 NAMES = 500
 DISK_BYTES = 8 * 2**20
+WAITING_CELLS = 50_000
 
 
 class Disk(NamedTuple):
@@ -111,11 +112,12 @@ def test_a_full_disk() -> None:
 
 
 def test_what_is_beyond_the_bound_is_counted(tmp_path: Path) -> None:
-    """More than PENDING_CELLS do not wait: the oldest buckets are dropped, and every line is accounted for."""
-    buckets = PENDING_CELLS // NAMES + 20
+    """More than WAITING_CELLS do not wait: the oldest buckets are dropped, and every line is accounted for."""
+    buckets = WAITING_CELLS // NAMES + 20
     Catalog(tmp_path).create("daily", resolution=1, retention=0)
     disk = limited(4096)
-    with started(tmp_path, "collect", TALLY_FLUSH_TIME=0.2) as running:
+    max_cells = WAITING_PART * WAITING_CELLS
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=0.2, TALLY_MAX_CELLS=max_cells) as running:
         running.said("collecting")
         disk.fill(running)
         for bucket in range(T, T + buckets):
@@ -125,7 +127,7 @@ def test_what_is_beyond_the_bound_is_counted(tmp_path: Path) -> None:
         running.said("cannot be used now")
         sent = buckets * NAMES
         wait_for(lambda: account(tmp_path, "pending") + account(tmp_path, "dropped") == sent, "the last lines")
-        assert PENDING_CELLS >= account(tmp_path, "pending") > PENDING_CELLS - 2 * NAMES
+        assert WAITING_CELLS >= account(tmp_path, "pending") > WAITING_CELLS - 2 * NAMES
         disk.free(running)
         wait_for(lambda: account(tmp_path, "stored"), "space")
         kept, dropped = account(tmp_path, "stored"), account(tmp_path, "dropped")

@@ -42,7 +42,7 @@ def flood(running: Running) -> None:
 def test_out_of_memory_ends_as_a_signal_does(tmp_path: Path) -> None:
     """What was taken is stored or spilled or told as lost, nothing twice, and the exit status is 1."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
-    with started(tmp_path, "collect", TALLY_FLUSH_TIME=3600, TALLY_MAX_NAMES=0) as running:
+    with started(tmp_path, "collect", TALLY_FLUSH_TIME=3600, TALLY_MAX_NAMES=0, TALLY_MAX_CELLS=10**7) as running:
         assert running.udp_port
         limit(running)
         flood(running)
