@@ -47,8 +47,6 @@ GAUGES_PART = 3
 LAST_DRAIN_S = 10.0
 # What is handed over may be written to all the while, and the next collector takes it.
 HANDED_DRAIN_S = 1.0
-
-
 # While a flush takes long, the status is written so far apart at least.
 REPORT_S = 1.0
 # Address space that is given back when there is no more, so that the end has room. It takes no memory.

@@ -83,7 +83,6 @@ class Store:
             if archive.slug not in self._keepers:
                 self._keepers[archive.slug] = Keeper(archive, self._patience, max_names=self._max_names)
             self._keepers[archive.slug].home = home
-            self._keepers[archive.slug].room = self._max_cells // WAITING_PART // len(archives)
             self._keepers[archive.slug].look()
         for slug in self._keepers.keys() - {archive.slug for archive in archives}:
             if self._keepers[slug].home != home:
@@ -91,6 +90,13 @@ class Store:
             self._keepers[slug].leave()
             if not self._keepers[slug].account.has_gaps:
                 del self._keepers[slug]
+        self._share_room()
+
+    def _share_room(self) -> None:
+        """Give each archive as much room for what waits, those too whose directory is gone."""
+        keepers = [keeper for keeper in self._keepers.values() if keeper.definition is not None]
+        for keeper in keepers:
+            keeper.room = self._max_cells // WAITING_PART // len(keepers)
 
     def _lose(self, why: str) -> None:
         if not self._is_lost:

@@ -212,6 +212,21 @@ def test_archives_share_the_room_for_what_waits(tmp_path: Path) -> None:
     assert 6 == collecting.store.waiting_cells
 
 
+def test_archives_whose_directory_is_gone_share_the_room_too(tmp_path: Path) -> None:
+    """Other archives in its place bring no room of their own."""
+    collecting = Collecting(tmp_path / "data", max_cells=WAITING_PART * 6)
+    collecting.catalog.create("one", resolution=10)
+    collecting.begin()
+    collecting.catalog.directory.rename(tmp_path / "away")
+    collecting.catalog.create("two", resolution=10)
+    collecting.begin()
+    collecting.block("two")
+    collecting.catalog["two"].path.write_bytes(b"")
+    collecting.flush(*(f"name{number} 1" for number in range(5)))
+    assert [3, 3] == [account["pending"] for account in collecting.store.accounts().values()]
+    assert 6 == collecting.store.waiting_cells
+
+
 @pytest.mark.parametrize(
     ("max_names", "free", "admitted"),
     [(3, 2, ["a", "b", "c"]), (4, 2, ["a", "b", "c", "new"]), (0, 2, "all"), (3, 5, "all")],
