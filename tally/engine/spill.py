@@ -209,12 +209,11 @@ def _told(path: Path, what: str) -> Iterator[None]:
 
 
 def _append(file: FileIO, path: Path, line: bytes) -> None:
-    end = file.seek(0, os.SEEK_END)
-    if end:
-        _check_header(file, path)
-        file.seek(end - 1)
+    if _has_header(file, path):
+        end = file.seek(-1, os.SEEK_END) + 1
         line = (b"" if file.read(1) == b"\n" else b"\n") + line
     else:
+        file.truncate(end := file.seek(0))
         line = HEADER + line
     if end + len(line) > SPILL_MAX_BYTES:
         raise ArchiveUnavailable(f"{path}: is full: it has {end} bytes of at most {SPILL_MAX_BYTES}")
@@ -254,7 +253,8 @@ def _read(line: bytes) -> Record:
 
 
 def _records(file: FileIO, path: Path) -> Iterator[Record]:
-    _check_header(file, path)
+    if not _has_header(file, path):
+        return
     reader = BufferedReader(file)
     try:
         while line := reader.readline(LINE_MAX_BYTES):
@@ -264,10 +264,13 @@ def _records(file: FileIO, path: Path) -> Iterator[Record]:
         reader.detach()
 
 
-def _check_header(file: FileIO, path: Path) -> None:
+def _has_header(file: FileIO, path: Path) -> bool:
+    """Return whether a header stands in the file: not yet where it was only created, or its writer was killed."""
     file.seek(0)
-    if file.read(len(HEADER)) != HEADER:
-        raise SpillUnusable(f"{path}: is no spill file that this tally knows: it is left alone")
+    header = file.read(len(HEADER)) or b""
+    if HEADER.startswith(header):
+        return header == HEADER
+    raise SpillUnusable(f"{path}: is no spill file that this tally knows: it is left alone")
 
 
 def patience(limit_s: float = LOCK_S) -> Wait:

@@ -304,8 +304,9 @@ def test_of_bodies_under_one_key_one_wins_everywhere(catalog: Catalog) -> None:
     bodies = [b"body%d 1\n" % each for each in range(8)]
     won = set()
     for number in range(15):
-        statuses = [got.status for got in post_at_once(catalog, *bodies, key=f"key-{number}", now=NOW + 15 * number)]
-        assert [200, *[422] * 7] == sorted(statuses)
+        answers = post_at_once(catalog, *bodies, key=f"key-{number}", now=NOW + 15 * number)
+        statuses = [got.status for got in answers]
+        assert [200, *[422] * 7] == sorted(statuses), [got.json for got in answers]
         won.add((NOW + 15 * number, f"body{statuses.index(200)}"))
     for slug, resolution in (("daily", 10), ("index", 15)):
         held = {(time, name) for time, names in catalog[slug].values("count", by="name").items() for name in names}

@@ -11,7 +11,18 @@ import pytest
 from tally.engine import Archive, Catalog, spill
 from tally.engine.delivery import Delivery
 from tally.engine.rollup import Cells
-from tally.engine.spill import SPILL_MAX_BYTES, Batch, Waiting, append, delete, patience, spill_path, take_up, waiting
+from tally.engine.spill import (
+    HEADER,
+    SPILL_MAX_BYTES,
+    Batch,
+    Waiting,
+    append,
+    delete,
+    patience,
+    spill_path,
+    take_up,
+    waiting,
+)
 from tally.errors import ArchiveUnavailable, SpillUnusable
 
 NOW = 1_700_000_000
@@ -153,6 +164,21 @@ def test_what_does_not_fit_stays_and_is_told(archive: Archive) -> None:
     archive.edit(resolution=70)
     assert 1 == len(take_all(archive))
     assert {"a": 1, "b": 1} == counts(archive)
+
+
+@pytest.mark.parametrize("begun", [0, 1, len(HEADER) - 1])
+def test_a_file_that_was_only_begun_holds_nothing(archive: Archive, begun: int) -> None:
+    """A writer that is killed before its header is complete leaves no samples, and nothing in the way of others."""
+    spilled = spill_path(archive.path)
+    spilled.write_bytes(HEADER[:begun])
+    assert Waiting(0, 0) == waiting(archive.path)
+    take_all(archive)
+    assert not spilled.exists()
+    spilled.write_bytes(HEADER[:begun])
+    append(archive.path, Batch(cells("a"), 10))
+    assert Waiting(1, 0) == waiting(archive.path)
+    take_all(archive)
+    assert {"a": 1} == counts(archive)
 
 
 @pytest.mark.parametrize("content", [b"something else\n", b"tally spill 2\n"])
