@@ -8,7 +8,7 @@ import pytest
 from tally.engine import commit, marks
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package", autouse=True)
 def small_blocks() -> Iterator[None]:
     """Make blocks of 3 buckets, and seal single buckets, so that a few samples are enough."""
     with patch.dict(marks.FIRST, block_buckets=3), patch.object(commit, "SEAL_BUCKETS", 1):
