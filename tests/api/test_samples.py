@@ -282,13 +282,18 @@ def test_a_key_is_for_one_body(catalog: Catalog) -> None:
 
 
 def post_at_once(catalog: Catalog, *bodies: bytes, key: str, now: int = NOW) -> list[Got]:
-    """Send bodies at once, each from a thread of its own, and return the answers in their order."""
+    """Send bodies at once, each from a thread of its own and until it is answered; return the answers in their order.
+
+    Where a disk is slow, so many at once can be more than SQLite waits for: 503 asks to send it again.
+    """
     start = threading.Barrier(len(bodies))
     got: dict[int, Got] = {}
 
     def run(number: int, body: bytes) -> None:
         start.wait()
         got[number] = send(catalog, body, key=key, now=now)
+        while got[number].status == 503:
+            got[number] = send(catalog, body, key=key, now=now)
 
     threads = [threading.Thread(target=run, args=each) for each in enumerate(bodies)]
     for thread in threads:
@@ -304,9 +309,8 @@ def test_of_bodies_under_one_key_one_wins_everywhere(catalog: Catalog) -> None:
     bodies = [b"body%d 1\n" % each for each in range(8)]
     won = set()
     for number in range(15):
-        answers = post_at_once(catalog, *bodies, key=f"key-{number}", now=NOW + 15 * number)
-        statuses = [got.status for got in answers]
-        assert [200, *[422] * 7] == sorted(statuses), [got.json for got in answers]
+        statuses = [got.status for got in post_at_once(catalog, *bodies, key=f"key-{number}", now=NOW + 15 * number)]
+        assert [200, *[422] * 7] == sorted(statuses)
         won.add((NOW + 15 * number, f"body{statuses.index(200)}"))
     for slug, resolution in (("daily", 10), ("index", 15)):
         held = {(time, name) for time, names in catalog[slug].values("count", by="name").items() for name in names}
