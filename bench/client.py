@@ -14,8 +14,8 @@ from statistics import median
 
 import tally
 from bench.server import machine
-from tally.destination import Destination
-from tally.encoder import Encoder
+from tally.client.destination import Destination
+from tally.lines.encoder import Encoder
 from tally.settings import Settings
 
 CALLS = 200

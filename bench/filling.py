@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tally.engine import Archive, Catalog
-from tally.engine.rollup import Cell, Cells
+from tally.engine.storing.rollup import Cell, Cells
 
 RESOLUTION_S = 60
 

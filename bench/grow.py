@@ -23,8 +23,8 @@ from bench.server import machine
 from bench.table import head, middle, row, shown
 from tally.collector.store import Store
 from tally.engine import Archive, Catalog
-from tally.engine.question import Question
-from tally.engine.rollup import Rollup
+from tally.engine.asking.question import Question
+from tally.engine.storing.rollup import Rollup
 
 START = 1_700_000_000 // RESOLUTION_S * RESOLUTION_S
 SMALLEST = {"names": 100, "buckets": 12, "archives": 1}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from bench.server import machine
 from bench.table import head, row
-from tally.engine.rollup import Rollup
+from tally.engine.storing.rollup import Rollup
 
 LINES = 30_000
 NAMES = 1000

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from bench.server import machine
 from bench.table import head, row
 from tally.engine import Catalog
-from tally.engine.salvage import salvage
+from tally.engine.recovery.salvage import salvage
 from tally.errors import NotAnArchive
 from tests.engine.salvaging import Account, Cells, Damage, account, cells, cut, header, noise, random_bytes, zeros
 

@@ -1,6 +1,6 @@
 """Sends samples to tally, from any program: `tally.tally("jobs.done")`. See docs/client.md."""
 
-from tally.client import Client, archives, configure, tally, timer
+from tally.client.client import Client, archives, configure, tally, timer
 
 __all__ = ["Client", "archives", "configure", "tally", "timer"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from tally.errors import InvalidSetting
-from tally.wire import check_name
+from tally.lines.plain import check_name
 
 if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network

@@ -21,8 +21,8 @@ from tally.api.message import BODY_S, METHODS_WITH_BODY, RETRY_AFTER, Reply, Req
 from tally.api.problems import Problem
 from tally.api.service import Service, Work
 from tally.api.slots import Slot, Slots
+from tally.engine.files.status import Status
 from tally.settings import Settings
-from tally.status import Status
 
 CLOSED = ("Connection", "close")
 

@@ -14,8 +14,8 @@ from tally.api.openapi import PROPERTIES, document
 from tally.api.problems import Problem
 from tally.api.route import Call
 from tally.engine.archive import Archive
-from tally.engine.names import patterns as offered
-from tally.engine.question import Question
+from tally.engine.asking.names import patterns as offered
+from tally.engine.asking.question import Question
 from tally.errors import InvalidDefinition, TallyError, UnknownArchive
 
 

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
-from tally.engine.space import FREE_MIN_BYTES, room, shown
+from tally.engine.files.disk import FREE_MIN_BYTES, room, shown
+from tally.engine.files.status import Status, is_running
 from tally.errors import TallyError, UnknownArchive
 from tally.settings import Settings
-from tally.status import Status, is_running
 
 ADVICE = "nothing is written to it until it is restored from a backup or a check finds it sound"
 

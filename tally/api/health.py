@@ -8,7 +8,7 @@ from tally.api import faults
 from tally.api.faults import Fault, Statuses, is_silent, working
 from tally.api.message import Reply, whole
 from tally.api.route import Call
-from tally.engine.space import room
+from tally.engine.files.disk import room
 from tally.errors import TallyError
 
 NO_COLLECTOR = "none is needed: TALLY_HOST is empty, and clients write into the archives themselves"

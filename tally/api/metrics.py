@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tally import forks
+from tally.api.ingest import Posted
 from tally.api.outcomes import Outcomes
-from tally.api.posted import Posted
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
-from tally.engine.log import log_bytes
-from tally.engine.spill import spill_path
+from tally.engine.files.status import Status
+from tally.engine.files.wal import log_bytes
+from tally.engine.storing.spill import spill_path
 from tally.errors import TallyError
-from tally.status import Status
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # An archive's rows are counted anew when the last count is so many times older than it took, and so many seconds old.

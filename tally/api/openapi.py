@@ -18,8 +18,8 @@ from tally.api.message import (
 )
 from tally.api.route import Asks, Route
 from tally.api.samples import KEY, MAX_LINES, REASONS
+from tally.engine.asking.question import AGGREGATES, RELATIVE, WHOLE_MAX
 from tally.engine.definition import RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
-from tally.engine.question import AGGREGATES, RELATIVE, WHOLE_MAX
 
 Schema = dict[str, Any]
 

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from tally.api.message import JSON, MAX_BODY_BYTES, Reply, Request
 from tally.api.metrics import Metrics
-from tally.api.public import public
+from tally.api.redaction import public
+from tally.engine.asking.question import AGGREGATES, PARAMETERS, Question
 from tally.engine.catalog import Catalog
-from tally.engine.question import AGGREGATES, PARAMETERS, Question
+from tally.engine.files.status import Books
 from tally.errors import InvalidQuestion
 from tally.graphite.request import Meaning
 from tally.settings import Settings
-from tally.status import Books
 
 
 class Asks(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tally.api import endpoints, graphite, health, metrics, pages, samples
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Asks, Call, Route
-from tally.engine.backup import MEDIA_TYPE
+from tally.engine.recovery.backup import MEDIA_TYPE
 
 
 def _data(template: str, kind: str, by: str, summary: str) -> Route:

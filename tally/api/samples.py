@@ -21,22 +21,23 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 
 from tally.api.content import check_lines, content
+from tally.api.ingest import ACCEPTED
 from tally.api.message import Reply, whole
-from tally.api.posted import ACCEPTED
 from tally.api.problems import Problem, problem
-from tally.api.public import public
+from tally.api.redaction import public
 from tally.api.route import Call
-from tally.engine import glob, spill
+from tally.engine import glob
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
-from tally.engine.commit import Outcome, Rules
 from tally.engine.definition import Definition
-from tally.engine.delivery import KEY_MAX, Delivery, Receipt
-from tally.engine.ledger import Decision
-from tally.engine.rollup import Cells, Rollup, count
-from tally.engine.spill import Batch
+from tally.engine.storing import spill
+from tally.engine.storing.commit import Outcome, Rules
+from tally.engine.storing.idempotency import KEY_MAX, Delivery, Receipt
+from tally.engine.storing.ledger import Decision
+from tally.engine.storing.rollup import Cells, Rollup, count
+from tally.engine.storing.spill import Batch
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
-from tally.wire import Reason, bare
+from tally.lines.plain import Reason, bare
 
 logger = logging.getLogger("tally.api")
 

@@ -19,14 +19,14 @@ from tally.api.metrics import Metrics
 from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
 from tally.api.problems import Problem, problem
 from tally.api.problems import reply as problem_reply
-from tally.api.public import public
+from tally.api.redaction import public
 from tally.api.route import Call, Route
 from tally.api.routes import ROUTES, find
+from tally.engine.asking.question import parse_flag
 from tally.engine.catalog import Catalog
-from tally.engine.question import parse_flag
+from tally.engine.files.status import Books, Status
 from tally.errors import ArchiveDamaged, TallyError
 from tally.settings import Settings
-from tally.status import Books, Status
 
 __all__ = ["Reply", "Request", "Service", "Work"]
 

@@ -9,8 +9,8 @@ import click
 from tally.cli.completion import slugs
 from tally.cli.group import FAILED, Group
 from tally.cli.options import Command, find_archive, with_settings
+from tally.cli.spilled import waiting
 from tally.cli.table import Cell, echo_table, shown, utc
-from tally.cli.waiting import waiting
 from tally.engine import Archive, Catalog, Summary
 from tally.errors import TallyError, UnknownArchive
 from tally.settings import Settings

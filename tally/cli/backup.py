@@ -9,9 +9,9 @@ from tally.cli.group import WRONG
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, with_settings
 from tally.cli.progress import Progress
-from tally.cli.waiting import waiting
+from tally.cli.spilled import waiting
 from tally.engine import Archive, Catalog
-from tally.engine.listing import SUFFIX
+from tally.engine.files.directory import SUFFIX
 from tally.errors import TallyError
 from tally.settings import Settings
 

@@ -18,10 +18,11 @@ from tally.cli.lines import counted
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
+from tally.cli.spilled import orphans, waiting
 from tally.cli.table import Cell, echo_table, utc
-from tally.cli.waiting import orphans, waiting
-from tally.engine import Archive, Catalog, Checkup, clock
-from tally.engine.space import FREE_MIN_BYTES, room
+from tally.engine import Archive, Catalog, Checkup
+from tally.engine.files.disk import FREE_MIN_BYTES, room
+from tally.engine.storing import clock
 from tally.errors import UnknownArchive
 from tally.settings import SETTINGS, Settings
 

@@ -4,7 +4,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from tally.engine import Catalog
-from tally.engine.question import AGGREGATES
+from tally.engine.asking.question import AGGREGATES
 from tally.errors import TallyError
 from tally.settings import Settings
 

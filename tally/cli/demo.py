@@ -18,8 +18,8 @@ from tally.cli.manual import Documented
 from tally.cli.options import SENDING, Command, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
+from tally.lines.plain import Sample, check_name
 from tally.settings import Settings
-from tally.wire import Sample, check_name
 
 BUSIEST_HOUR = 15
 DAY_S = 86_400

@@ -15,8 +15,9 @@ from tally.cli.options import find_archive, with_settings
 from tally.cli.progress import Progress
 from tally.cli.source import size
 from tally.cli.table import echo_table
-from tally.engine import Archive, Catalog, Definition, clock, commit, glob
-from tally.engine.rollup import Cells, Rollup, count
+from tally.engine import Archive, Catalog, Definition, glob
+from tally.engine.storing import clock, commit
+from tally.engine.storing.rollup import Cells, Rollup, count
 from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
 from tally.settings import Settings
 

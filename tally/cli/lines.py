@@ -16,7 +16,7 @@ import click
 
 from tally.cli import source
 from tally.cli.progress import Progress
-from tally.wire import DATAGRAM_MAX_BYTES, Reason, bare
+from tally.lines.plain import DATAGRAM_MAX_BYTES, Reason, bare
 
 # So many bad lines show what is wrong; a large file of another kind would fill the screen for minutes.
 TOLD_MAX = 20

@@ -14,8 +14,8 @@ from tally.cli.manual import Documented
 from tally.cli.options import Command, find_file, with_settings
 from tally.cli.table import echo_table, utc, visible
 from tally.engine import Archive
-from tally.engine.answer import Answer
-from tally.engine.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
+from tally.engine.asking.answer import Answer
+from tally.engine.asking.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
 from tally.errors import InvalidQuestion
 from tally.settings import Settings
 

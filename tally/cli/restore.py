@@ -8,9 +8,9 @@ from tally.cli import completion
 from tally.cli.manual import Documented
 from tally.cli.options import with_settings
 from tally.cli.progress import Progress
-from tally.cli.waiting import waiting
+from tally.cli.spilled import waiting
 from tally.engine import Catalog
-from tally.engine.listing import SUFFIX
+from tally.engine.files.directory import SUFFIX
 from tally.settings import Settings
 
 

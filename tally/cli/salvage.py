@@ -18,7 +18,7 @@ from tally.cli.progress import Progress
 from tally.cli.table import Cell, echo_table, shown, utc, visible
 from tally.engine import Catalog, Missing, Salvaged
 from tally.engine.definition import Definition
-from tally.engine.listing import SUFFIX
+from tally.engine.files.directory import SUFFIX
 from tally.settings import Settings
 
 # What people are shown; JSON has all.

@@ -12,12 +12,12 @@ from tally.cli.options import SENDING, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
 from tally.cli.source import size
-from tally.encoder import DATAGRAM_MAX_BYTES, Encoder
-from tally.engine.question import parse_time
+from tally.engine.asking.question import parse_time
 from tally.errors import InvalidSample
-from tally.grammar import parse_line
+from tally.lines.encoder import DATAGRAM_MAX_BYTES, Encoder
+from tally.lines.grammar import parse_line
+from tally.lines.plain import NUMBER, Reason
 from tally.settings import Settings
-from tally.wire import NUMBER, Reason
 
 DEFAULT_RATE = 10_000
 NO_TIMESTAMP = "-1"

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 
 from tally.cli.lines import counted
-from tally.encoder import pack
 from tally.errors import AddressUnavailable
+from tally.lines.encoder import pack
 
 # So far may sending fall behind its rate, when the machine is busy, and still catch up.
 SLACK_S = 0.02

@@ -11,7 +11,7 @@ from itertools import chain
 
 from tally.collector import listener, tcp, unix
 from tally.collector.addresses import on_each
-from tally.collector.share import Share
+from tally.collector.port_lock import Share
 from tally.collector.sockets import HTTP, Handed, Sockets
 from tally.errors import AddressUnavailable, InvalidSetting
 from tally.settings import Settings

@@ -19,22 +19,22 @@ from typing import Any
 import anyio
 from anyio import to_thread
 
-from tally.collector.complaint import Complaint
 from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, refuse_more
+from tally.collector.loss_log import Complaint
+from tally.collector.port_lock import Share
 from tally.collector.receiver import Receiver
-from tally.collector.recent import Recent
-from tally.collector.share import Share
+from tally.collector.recent_losses import Recent
 from tally.collector.sockets import Sockets
 from tally.collector.store import Store
 from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
-from tally.engine.gauges import GAUGES_MAX, Gauges
-from tally.engine.rollup import Rollup
-from tally.engine.room import Room
+from tally.engine.files.status import StatusFile, process, remove_stale
+from tally.engine.storing.capacity import Room
+from tally.engine.storing.gauges import GAUGES_MAX, Gauges
+from tally.engine.storing.rollup import Rollup
 from tally.errors import OutOfMemory, SamplesLost, TallyError
+from tally.lines.plain import Reason
 from tally.settings import Settings
-from tally.status import StatusFile, process, remove_stale
-from tally.wire import Reason
 
 logger = logging.getLogger("tally.collector")
 

@@ -1,6 +1,6 @@
 """Whole lines out of what comes by a stream, piece by piece."""
 
-from tally.wire import DATAGRAM_MAX_BYTES
+from tally.lines.plain import DATAGRAM_MAX_BYTES
 
 LINE_MAX_BYTES = DATAGRAM_MAX_BYTES
 # More is not put in at once, so that only the first line of what was put in can be too long.

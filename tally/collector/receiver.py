@@ -22,7 +22,7 @@ from operator import itemgetter
 import anyio
 
 from tally.collector.listener import granted_bytes, has_times, telling_times, time_received
-from tally.wire import DATAGRAM_MAX_BYTES
+from tally.lines.plain import DATAGRAM_MAX_BYTES
 
 BATCH_DATAGRAMS = 512
 # So many batches are taken before other tasks get their turn.

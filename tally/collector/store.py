@@ -10,13 +10,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from tally.collector.door import Door
-from tally.collector.keeper import Keeper, Patience
+from tally.collector.admission import Door
+from tally.collector.archive_writer import Keeper, Patience
 from tally.engine import glob
 from tally.engine.catalog import Catalog
-from tally.engine.retention import Retention
-from tally.engine.rollup import Rollup
-from tally.engine.room import UNBOUNDED
+from tally.engine.storing.capacity import UNBOUNDED
+from tally.engine.storing.retention import Retention
+from tally.engine.storing.rollup import Rollup
 from tally.errors import TallyError
 
 logger = logging.getLogger("tally.collector")

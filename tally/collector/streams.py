@@ -15,7 +15,7 @@ from anyio.abc import TaskGroup
 
 from tally.collector.line_buffer import PIECE_MAX_BYTES, LineBuffer
 from tally.collector.receiver import Network, is_allowed
-from tally.wire import Reason
+from tally.lines.plain import Reason
 
 logger = logging.getLogger("tally.collector")
 

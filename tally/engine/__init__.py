@@ -2,11 +2,11 @@
 
 from tally.engine.archive import Archive, Summary
 from tally.engine.catalog import Catalog
-from tally.engine.check import Checkup, Contents
-from tally.engine.commit import Outcome
 from tally.engine.definition import Definition
-from tally.engine.removal import Removed
-from tally.engine.salvage import Missing, Salvaged
+from tally.engine.recovery.check import Checkup, Contents
+from tally.engine.recovery.salvage import Missing, Salvaged
+from tally.engine.storing.commit import Outcome
+from tally.engine.storing.removal import Removed
 
 __all__ = [
     "Archive", "Catalog", "Checkup", "Contents", "Definition", "Missing", "Outcome", "Removed", "Salvaged", "Summary",

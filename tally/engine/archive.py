@@ -16,25 +16,26 @@ from typing import Any, SupportsFloat, SupportsIndex
 
 import apsw
 
-from tally.engine import damaged, schema, sql, statements
-from tally.engine.answer import Answer
-from tally.engine.backup import Download, Progress, backup
-from tally.engine.cells import checked
-from tally.engine.check import Checkup, check
-from tally.engine.clock import confirm
-from tally.engine.commit import Outcome, Rules, commit, edit, stored
+from tally.engine.asking import sql
+from tally.engine.asking.answer import Answer
+from tally.engine.asking.names import Names, patterns
+from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, texts
 from tally.engine.definition import Definition
-from tally.engine.delivery import Delivery, Receipt, find, forget, keep, spilled
-from tally.engine.ids import Ids
-from tally.engine.log import held_bytes
-from tally.engine.names import Names, patterns
-from tally.engine.question import MAX_FUTURE_S, Question, parse_glob, texts
-from tally.engine.removal import Removed, removable, remove
-from tally.engine.retention import Retention
-from tally.engine.rollup import Cells, Rollup
-from tally.engine.salvage import Salvaged, salvage
+from tally.engine.files import damage_marks, schema, statements
+from tally.engine.files.wal import held_bytes
+from tally.engine.recovery.backup import Download, Progress, backup
+from tally.engine.recovery.check import Checkup, check
+from tally.engine.recovery.salvage import Salvaged, salvage
+from tally.engine.storing.cells import checked
+from tally.engine.storing.clock import confirm
+from tally.engine.storing.commit import Outcome, Rules, commit, edit, stored
+from tally.engine.storing.idempotency import Delivery, Receipt, find, forget, keep, spilled
+from tally.engine.storing.ids import Ids
+from tally.engine.storing.removal import Removed, removable, remove
+from tally.engine.storing.retention import Retention
+from tally.engine.storing.rollup import Cells, Rollup
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
-from tally.wire import Sample, check_timestamp, check_value, stored_name
+from tally.lines.plain import Sample, check_timestamp, check_value, stored_name
 
 # A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
 Value = SupportsFloat | SupportsIndex | timedelta
@@ -68,7 +69,7 @@ class Archive:
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
-        damages: damaged.Damages | None = None,
+        damages: damage_marks.Damages | None = None,
     ) -> None:
         self.path = Path(path)
         self.slug = self.path.name.removesuffix(".db")
@@ -88,7 +89,7 @@ class Archive:
 
     def damage(self) -> str | None:
         """Return what was found to be wrong with the archive, None where nothing is known; does not read the file."""
-        return damaged.find(self.path) if self._damages is None else self._damages.find(self.path)
+        return damage_marks.find(self.path) if self._damages is None else self._damages.find(self.path)
 
     def held_log_bytes(self) -> int:
         """Return the size of SQLite's log beside the file, where it is large and a reader keeps it so; else 0."""
@@ -291,7 +292,7 @@ class Archive:
         """
         checkup = check(self.path, self._clock(), max_future_s=max_future_s, noted=self._noted)
         if not checkup.damage and not checkup.unavailable:
-            (damaged if self._damages is None else self._damages).clear(self.path)
+            (damage_marks if self._damages is None else self._damages).clear(self.path)
         return checkup
 
     def ask(self, question: Question, *, timeout_s: float | None = None, max_future_s: float = MAX_FUTURE_S) -> Answer:

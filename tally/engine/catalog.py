@@ -7,17 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tally.engine import listing, schema, spill
 from tally.engine.archive import Archive, Time, Value, roll_up
-from tally.engine.backup import Progress, backup
-from tally.engine.commit import Outcome
-from tally.engine.damaged import Damages
 from tally.engine.definition import Definition, is_slug
-from tally.engine.distribution import Distribution, distribute
-from tally.engine.ledger import Ledger
-from tally.engine.listing import SUFFIX, Listing
-from tally.engine.restore import restore
-from tally.engine.retention import Retention
+from tally.engine.files import directory, schema
+from tally.engine.files.damage_marks import Damages
+from tally.engine.files.directory import SUFFIX, Listing
+from tally.engine.recovery.backup import Progress, backup
+from tally.engine.recovery.restore import restore
+from tally.engine.storing import spill
+from tally.engine.storing.commit import Outcome
+from tally.engine.storing.distribution import Distribution, distribute
+from tally.engine.storing.ledger import Ledger
+from tally.engine.storing.retention import Retention
 from tally.errors import ArchiveExists, ArchiveUnavailable, UnknownArchive
 
 
@@ -109,7 +110,7 @@ class Catalog:
         if not isinstance(slug, str) or not is_slug(slug):
             return False
         path = self._archive(slug).path
-        return schema.file_size(path) is not None and (listing.is_plain(path) or slug in self.slugs())
+        return schema.file_size(path) is not None and (directory.is_plain(path) or slug in self.slugs())
 
     def _archive(self, slug: str) -> Archive:
         path = self.directory / f"{slug}{SUFFIX}"
@@ -124,7 +125,7 @@ class Catalog:
 
     def listing(self) -> Listing:
         """Return the slugs, with what else stands in the directory under the names of archives. Raises as `slugs`."""
-        return listing.read(self.directory)
+        return directory.read(self.directory)
 
     def archives(self) -> list[Archive]:
         """Return the archives by slug; whether a file really is one shows when it is used. Raises as `slugs`."""

@@ -5,7 +5,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from tally.engine import Catalog
-from tally.engine.question import AGGREGATES
+from tally.engine.asking.question import AGGREGATES
 from tally.graphite import tree
 from tally.graphite.budget import Budget
 from tally.graphite.tree import Found

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from tally.errors import InvalidQuestion
-from tally.graphite.moment import parse_time
+from tally.graphite.attime import parse_time
 from tally.graphite.source import Window
 from tally.graphite.target import Call, Path, parse
 

@@ -10,8 +10,8 @@ from itertools import groupby
 from typing import Any
 
 from tally.engine import Archive, Catalog
-from tally.engine.question import AGGREGATES, Question
-from tally.engine.sql import GLOBS_MAX
+from tally.engine.asking.question import AGGREGATES, Question
+from tally.engine.asking.sql import GLOBS_MAX
 from tally.errors import UnknownArchive
 from tally.graphite import tree
 from tally.graphite.budget import Budget

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from tally.engine import Catalog
-from tally.engine.question import AGGREGATES
+from tally.engine.asking.question import AGGREGATES
 from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
 from tally.graphite.pattern import Node, parse

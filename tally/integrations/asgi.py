@@ -13,11 +13,11 @@ from time import perf_counter
 from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tally.client import current
+from tally.client.client import current
 from tally.integrations.names import by_path, by_route, check_way, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.integrations.templates import Templates
-from tally.wire import NAME_MAX_BYTES
+from tally.lines.plain import NAME_MAX_BYTES
 
 logger = logging.getLogger("tally.asgi")
 

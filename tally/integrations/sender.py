@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Generic, TypeVar
 
-from tally.client import tally
+from tally.client.client import tally
 from tally.errors import TallyError
 
 COMPLAIN_EVERY_S = 60.0

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from tally.client import current
+from tally.client.client import current
 from tally.integrations.names import NOT_FOUND, by_path, by_route, check_way, is_ignored, not_found
 from tally.integrations.sender import Sender
-from tally.wire import NAME_MAX_BYTES
+from tally.lines.plain import NAME_MAX_BYTES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

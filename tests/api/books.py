@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from tally.status import StatusFile
+from tally.engine.files.status import StatusFile
 from tests.api.asking import NOW
 
 ACCOUNT = {

@@ -9,8 +9,9 @@ from typing import Any
 import apsw
 import pytest
 
-from tally.engine import Catalog, damaged, log
-from tally.engine.space import shown
+from tally.engine import Catalog
+from tally.engine.files import damage_marks, wal
+from tally.engine.files.disk import shown
 from tests.api.asking import NOW, ask, service
 from tests.api.books import write
 from tests.api.cases import bearer
@@ -79,7 +80,7 @@ def test_damage_is_told_everywhere_once_a_question_has_found_it(directory: Path,
 def test_a_damaged_archive_that_can_be_described_says_so(tmp_path: Path) -> None:
     """Its properties are there, and with them what was found."""
     path = Catalog(tmp_path).create("daily").path
-    damaged.mark(path, "page 7 is malformed")
+    damage_marks.mark(path, "page 7 is malformed")
     [listed] = ask(service(tmp_path), "/archives/").json
     assert listed == ask(service(tmp_path), "/archives/daily/").json
     assert ("daily", 10, "page 7 is malformed") == (listed["name"], 2 * listed["resolution"], listed["damaged"])
@@ -139,7 +140,7 @@ def test_no_error_of_posting_holds_a_path_either(directory: Path) -> None:
     (directory / "foreign.db").write_bytes(b"garbage" * 1000)
     asked = service(directory, write_token="w")
     sent = {**bearer("w"), "Content-Type": "text/plain"}
-    damaged.mark(directory / "daily.db", "malformed")
+    damage_marks.mark(directory / "daily.db", "malformed")
     for _ in range(2):
         got = ask(asked, "/samples/", method="POST", headers=sent, body=b"a 1 1800000000")
         assert str(directory) not in got.body.decode()
@@ -189,7 +190,7 @@ def test_what_stands_in_the_place_of_an_archive_makes_tally_not_ready(
 
 def test_a_log_that_a_reader_holds_degrades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The file's name is told, everywhere that faults are, and its size in the metrics."""
-    monkeypatch.setattr(log, "LOG_MAX_BYTES", 100_000)
+    monkeypatch.setattr(wal, "LOG_MAX_BYTES", 100_000)
     archive = Catalog(tmp_path).create("daily", resolution=1, retention=0)
     write(tmp_path)
     with closing(apsw.Connection(str(archive.path))) as reader:
@@ -199,7 +200,7 @@ def test_a_log_that_a_reader_holds_degrades(tmp_path: Path, monkeypatch: pytest.
             archive.record([(f"name{i}", 1, second) for i in range(500)])
         got = ask(service(tmp_path), "/readyz")
         assert (200, "degraded") == (got.status, got.json["status"])
-        size = log.log_bytes(archive.path)
+        size = wal.log_bytes(archive.path)
         assert f"daily.db-wal has {shown(size)} and cannot be emptied" in got.json["checks"]["logs"]["detail"]
         assert ["logs"] == [fault["check"] for fault in ask(service(tmp_path), "/status/").json["faults"]]
         text = ask(service(tmp_path), "/metrics").body.decode()

@@ -10,8 +10,8 @@ import pytest
 from tally.api.faults import LATE_FLUSHES, LATE_S, SILENT_FLUSHES, SILENT_S
 from tally.api.service import Service
 from tally.engine import Catalog
-from tally.engine.space import FREE_MIN_BYTES
-from tally.status import process
+from tally.engine.files.disk import FREE_MIN_BYTES
+from tally.engine.files.status import process
 from tests.api.asking import NOW, Got, ask, service, settings
 from tests.api.books import ACCOUNT, STATUS, write
 

@@ -11,8 +11,8 @@ from tally.api.openapi import FAILURES, PARAMETER_SCHEMAS, PROPERTIES, document
 from tally.api.route import Route
 from tally.api.routes import ROUTES as ALL_ROUTES
 from tally.api.service import Request
+from tally.engine.asking.question import AGGREGATES, PARAMETERS
 from tally.engine.definition import Definition
-from tally.engine.question import AGGREGATES, PARAMETERS
 from tests.api.asking import NOW, Got, ask, service
 from tests.api.cases import CASES, Case, bearer, fill
 

@@ -10,8 +10,9 @@ from unittest.mock import patch
 import pytest
 
 from tally.api.samples import MAX_LINES, REASONS, judge
-from tally.engine import Archive, Catalog, damaged
-from tally.engine.spill import spill_path, take_up
+from tally.engine import Archive, Catalog
+from tally.engine.files import damage_marks
+from tally.engine.storing.spill import spill_path, take_up
 from tally.errors import ArchiveUnavailable, UnknownArchive
 from tests.api.asking import Got, ask, service
 from tests.api.cases import NOT_A_DATABASE, bearer
@@ -397,7 +398,7 @@ def test_a_ledger_that_is_lost_loses_nothing(catalog: Catalog) -> None:
 
 def test_an_answer_that_cannot_be_kept_is_given_all_the_same(catalog: Catalog) -> None:
     """Once all archives have the samples it is right, and a retry finds it out again."""
-    with patch("tally.engine.ledger.Ledger.complete", side_effect=ArchiveUnavailable("disk full")):
+    with patch("tally.engine.storing.ledger.Ledger.complete", side_effect=ArchiveUnavailable("disk full")):
         first = send(catalog, key="one")
     again = send(catalog, key="one")
     assert (200, 200, first.json) == (first.status, again.status, again.json)
@@ -522,7 +523,7 @@ def test_samples_for_a_damaged_archive_are_spilled_and_counted_once(
         with catalog["index"].path.open("r+b") as file:
             file.truncate(5000)
     else:
-        damaged.mark(catalog["index"].path, "found by a test")
+        damage_marks.mark(catalog["index"].path, "found by a test")
     for _ in range(2 if key else 1):
         got = send(catalog, key=key)
         assert 200 == got.status
@@ -540,6 +541,6 @@ def test_samples_for_a_damaged_archive_are_spilled_and_counted_once(
 
 def test_samples_that_cannot_be_spilled_are_an_error(catalog: Catalog) -> None:
     """Where a damaged archive's samples cannot be kept the answer is no 200."""
-    damaged.mark(catalog["index"].path, "found by a test")
+    damage_marks.mark(catalog["index"].path, "found by a test")
     spill_path(catalog["index"].path).mkdir()
     assert 503 == send(catalog).status

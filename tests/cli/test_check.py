@@ -11,10 +11,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tally.engine import Catalog, log, schema
-from tally.engine.delivery import Delivery
-from tally.engine.ledger import Decision
-from tally.engine.space import FREE_MIN_BYTES
+from tally.engine import Catalog
+from tally.engine.files import schema, wal
+from tally.engine.files.disk import FREE_MIN_BYTES
+from tally.engine.storing.idempotency import Delivery
+from tally.engine.storing.ledger import Decision
 from tests.cli.command import filled, invoke
 
 
@@ -179,7 +180,7 @@ def test_what_is_no_file_is_told(data: Path) -> None:
 
 def test_a_log_that_a_reader_holds_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a program does not end its transaction."""
-    monkeypatch.setattr(log, "LOG_MAX_BYTES", 20_000)
+    monkeypatch.setattr(wal, "LOG_MAX_BYTES", 20_000)
     archive = Catalog(data)["daily"]
     with closing(apsw.Connection(str(archive.path))) as reader:
         reader.execute("BEGIN")

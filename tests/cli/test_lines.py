@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tally.cli.lines import MEANINGS, TOLD_MAX, Lines, Rules, blocks, counted
 from tally.cli.progress import Progress
-from tally.grammar import parse_line
-from tally.wire import Reason
+from tally.lines.grammar import parse_line
+from tally.lines.plain import Reason
 
 NOW = 1_700_000_000
 

@@ -8,7 +8,7 @@ import pytest
 
 from tally.cli import check, importing, main, manual, query
 from tally.cli.manual import Context, Documented
-from tally.engine.question import AGGREGATES, KINDS
+from tally.engine.asking.question import AGGREGATES, KINDS
 from tests.cli.command import invoke
 
 WALL_LINES = 6

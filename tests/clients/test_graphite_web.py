@@ -13,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from tally.engine import Catalog
-from tally.engine.question import AGGREGATES
+from tally.engine.asking.question import AGGREGATES
 from tests.api.asking import ask, service
 from tests.clients import graphite_web
 from tests.processes import LIMIT_S, launched

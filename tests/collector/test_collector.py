@@ -13,7 +13,7 @@ from tally.collector import Collector, Sockets
 from tally.collector.collector import FREE_PART, ROLLUP_PART
 from tally.collector.listener import bind
 from tally.engine import Catalog
-from tally.engine.rollup import Rollup
+from tally.engine.storing.rollup import Rollup
 from tally.settings import Settings
 
 pytestmark = pytest.mark.anyio

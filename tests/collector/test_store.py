@@ -6,10 +6,10 @@ import pytest
 
 from tally.collector.store import WAITING_PART, Store
 from tally.engine import Catalog
-from tally.engine.rollup import Rollup
-from tally.engine.room import UNBOUNDED, Room
-from tally.engine.spill import spill_path
-from tally.wire import Reason
+from tally.engine.storing.capacity import UNBOUNDED, Room
+from tally.engine.storing.rollup import Rollup
+from tally.engine.storing.spill import spill_path
+from tally.lines.plain import Reason
 from tests.engine.rights import open_directory, unprivileged
 
 NOW = 1_700_000_000

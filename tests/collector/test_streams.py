@@ -13,7 +13,7 @@ from tally.collector import streams as module
 from tally.collector.line_buffer import LINE_MAX_BYTES
 from tally.collector.streams import Streams
 from tally.collector.tcp import listen
-from tally.wire import Reason
+from tally.lines.plain import Reason
 
 pytestmark = pytest.mark.anyio
 

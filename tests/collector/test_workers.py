@@ -16,8 +16,9 @@ from pathlib import Path
 import apsw
 import pytest
 
-from tally.collector.keeper import END_WAIT_S
-from tally.engine import Catalog, spill
+from tally.collector.archive_writer import END_WAIT_S
+from tally.engine import Catalog
+from tally.engine.storing import spill
 from tests.processes import LIMIT_S, Running, environment, launched, started, wait_for
 
 SENDERS = 16

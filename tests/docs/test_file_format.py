@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Catalog
-from tally.engine.commit import EXPIRE_ROWS, SEAL_ROWS
-from tally.engine.ddl import APPLICATION_ID
-from tally.engine.schema import USER_VERSION, opened
+from tally.engine.files.ddl import APPLICATION_ID
+from tally.engine.files.schema import USER_VERSION, opened
+from tally.engine.storing.commit import EXPIRE_ROWS, SEAL_ROWS
 from tests.engine.model import beside
 
 PAGE = (Path(__file__).parents[2] / "docs" / "file-format.md").read_text()

@@ -9,9 +9,9 @@ from urllib.parse import urlencode
 import pytest
 
 from tally.engine import Catalog
+from tally.graphite.attime import parse_time
 from tally.graphite.budget import POINTS_MAX, SERIES_MAX
 from tally.graphite.functions import FUNCTIONS
-from tally.graphite.moment import parse_time
 from tally.graphite.reducers import NAMES
 from tests.api.asking import NOW, ask, service
 

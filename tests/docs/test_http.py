@@ -10,8 +10,8 @@ from tally.api.openapi import FAILURES, PROPERTIES, document
 from tally.api.routes import ROUTES
 from tally.api.samples import MAX_LINES
 from tally.api.slots import RESTING, SLOTS
-from tally.engine.delivery import KEPT_MAX, KEPT_S, KEY_MAX
-from tally.engine.question import AGGREGATES, PARAMETERS
+from tally.engine.asking.question import AGGREGATES, PARAMETERS
+from tally.engine.storing.idempotency import KEPT_MAX, KEPT_S, KEY_MAX
 from tests.api.asking import ask, service
 from tests.api.cases import fill
 

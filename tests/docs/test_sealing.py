@@ -1,7 +1,7 @@
 """docs/sealing.md against the code: its numbers are those that commits go by."""
 
-from tally.engine.commit import EXPIRE_ROWS, FULL_BUCKETS, SEAL_BUCKETS, SEAL_ROWS
-from tally.engine.marks import FIRST
+from tally.engine.storing.commit import EXPIRE_ROWS, FULL_BUCKETS, SEAL_BUCKETS, SEAL_ROWS
+from tally.engine.storing.watermarks import FIRST
 from tests.docs.story import ROOT
 
 PAGE = " ".join((ROOT / "docs" / "sealing.md").read_text(encoding="utf-8").split())

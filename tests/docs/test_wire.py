@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from tally import grammar, wire
 from tally.api.message import MAX_SAMPLES_BYTES
 from tally.api.samples import MAX_LINES
 from tally.collector.line_buffer import LINE_MAX_BYTES
-from tally.encoder import DATAGRAM_MAX_BYTES
-from tally.statsd import Line
+from tally.lines import grammar, plain
+from tally.lines.encoder import DATAGRAM_MAX_BYTES
+from tally.lines.statsd import Line
 from tests.docs.story import ROOT
 
 PAGE = (ROOT / "docs" / "wire.md").read_text(encoding="utf-8")
@@ -41,7 +41,7 @@ def test_a_line_is_the_sample_that_the_page_says(line: str, name: str, value: st
 @pytest.mark.parametrize(("line", "reason"), REJECTED)
 def test_a_line_is_rejected_as_the_page_says(line: str, reason: str) -> None:
     """Each is none, for the reason that stands beside it."""
-    assert wire.Reason(reason) == grammar.parse_line(in_a_table(line).encode(), NOW, 0)
+    assert plain.Reason(reason) == grammar.parse_line(in_a_table(line).encode(), NOW, 0)
 
 
 @pytest.mark.parametrize("example", [each for cell in UNDERSTOOD for each in re.findall("`(.+?)`", cell)])
@@ -50,7 +50,7 @@ def test_statsd_is_understood_as_the_page_says(example: str) -> None:
     shown = in_a_table(example)
     line = shown if shown.startswith("name") else f"name:1|c{shown}"
     found = grammar.parse_line(line.encode(), NOW, 0)
-    assert isinstance(found, Line) or (found == wire.Reason.EMPTY and "nan" in line)
+    assert isinstance(found, Line) or (found == plain.Reason.EMPTY and "nan" in line)
 
 
 @pytest.mark.parametrize(("line", "name"), NAMED)
@@ -70,8 +70,8 @@ def test_there_are_lines() -> None:
 
 def test_bounds_are_those_of_the_code() -> None:
     """The page says how long and how many lines may be."""
-    assert f"| name | 1 to {wire.NAME_MAX_BYTES} |" in PAGE
-    assert wire.DATAGRAM_MAX_BYTES == LINE_MAX_BYTES
-    assert 2 == PAGE.count(f"{wire.DATAGRAM_MAX_BYTES:,} bytes")
+    assert f"| name | 1 to {plain.NAME_MAX_BYTES} |" in PAGE
+    assert plain.DATAGRAM_MAX_BYTES == LINE_MAX_BYTES
+    assert 2 == PAGE.count(f"{plain.DATAGRAM_MAX_BYTES:,} bytes")
     assert f"{MAX_SAMPLES_BYTES:,} bytes and {MAX_LINES:,} lines" in PAGE
     assert f"most {DATAGRAM_MAX_BYTES:,} bytes" in PAGE

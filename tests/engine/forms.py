@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tally.engine import Archive
-from tally.engine.question import Question
+from tally.engine.asking.question import Question
 from tests.engine.recompute import AGGREGATES, Asked, Number, Row, Values
 
 RELATIVE_MAX = 1e-12

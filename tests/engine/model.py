@@ -7,7 +7,8 @@ from typing import Any
 import apsw
 import pytest
 
-from tally.engine import Archive, schema
+from tally.engine import Archive
+from tally.engine.files import schema
 
 Aggregates = dict[str, float]
 Values = dict[str, dict[int, Aggregates]]

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from tally.engine import schema
-from tally.engine.salvage import Salvaged
+from tally.engine.files import schema
+from tally.engine.recovery.salvage import Salvaged
 
 Cells = dict[tuple[int, str], tuple[float, ...]]
 Damage = Callable[[bytearray, random_module.Random], None]

@@ -18,9 +18,10 @@ import numpy
 import pandas
 import pytest
 
-from tally.engine import Archive, Catalog, Definition, Outcome, Summary, schema
+from tally.engine import Archive, Catalog, Definition, Outcome, Summary
 from tally.engine.archive import rolled_up
-from tally.engine.question import Question
+from tally.engine.asking.question import Question
+from tally.engine.files import schema
 from tally.errors import (
     ArchiveExists,
     ArchiveUnavailable,

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tally.engine.glob import matcher, select, unmatched
-from tally.engine.rollup import Cells
+from tally.engine.storing.rollup import Cells
 
 
 @pytest.fixture(scope="module")

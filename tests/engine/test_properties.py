@@ -22,8 +22,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from tally.engine import Archive, Catalog, Outcome, commit
+from tally.engine import Archive, Catalog, Outcome
 from tally.engine.archive import rolled_up
+from tally.engine.storing import commit
 from tests.engine.model import Plain, aggregates, check_file, confirm_clock, recomputed
 
 T = 1_000_000

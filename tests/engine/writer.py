@@ -8,7 +8,8 @@ stands at the bucket; after each commit it writes the bucket to stdout.
 
 import sys
 
-from tally.engine import Archive, commit
+from tally.engine import Archive
+from tally.engine.storing import commit
 
 
 def main(path: str, *numbers: str) -> None:

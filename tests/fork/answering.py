@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tally.engine import Catalog
-from tally.engine.question import Question
+from tally.engine.asking.question import Question
 from tally.errors import ArchiveUnavailable
 from tests.fork.children import DESCRIPTORS, Children
 

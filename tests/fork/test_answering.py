@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from tally.engine import Catalog
-from tally.engine.connection import UNUSABLE
+from tally.engine.files.connection import UNUSABLE
 from tests.fork.answering import FORKS, ROWS
 from tests.fork.test_recording import program
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Catalog
-from tally.engine.names import BATCH_NAMES
+from tally.engine.asking.names import BATCH_NAMES
 from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout
 from tally.graphite import budget, tree
 from tally.graphite.budget import Budget

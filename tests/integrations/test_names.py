@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tally.errors import InvalidSetting
 from tally.integrations.names import by_path, by_route, check_way, is_ignored, not_found
-from tally.wire import NAME_MAX_BYTES, check_name
+from tally.lines.plain import NAME_MAX_BYTES, check_name
 
 
 @pytest.mark.parametrize(

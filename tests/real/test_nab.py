@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tally.engine import Catalog, commit
+from tally.engine import Catalog
+from tally.engine.storing import commit
 from tests.cli.command import invoke
 from tests.engine.forms import FORMS, check
 from tests.engine.recompute import Asked, Recomputation

@@ -14,11 +14,11 @@ from inspect import isfunction
 from pathlib import Path
 from typing import Any
 
-from tally import grammar, statsd, wire
 from tally.collector.store import Store
 from tally.engine import Catalog
-from tally.engine.rollup import Cells, Rollup, count
-from tally.engine.room import Room
+from tally.engine.storing.capacity import Room
+from tally.engine.storing.rollup import Cells, Rollup, count
+from tally.lines import grammar, plain, statsd
 
 NOW = 1_700_000_000
 FLUSH_LINES = 20_000
@@ -143,7 +143,7 @@ def check_alone(datagrams: list[bytes]) -> None:
     """Fail unless lines come out the same together, as a collector takes them, and alone, as bodies and files do."""
     together, alone = (Rollup(10, max_future_s=MAX_FUTURE_S) for _ in range(2))
     together.add(datagrams, NOW)
-    for line in (line for datagram in datagrams for line in wire.lines(datagram)):
+    for line in (line for datagram in datagrams for line in plain.lines(datagram)):
         alone.add_line(line, NOW)
     assert (together.accepted, together.empty, together.rejected) == (alone.accepted, alone.empty, alone.rejected)
     cells, others = together.take(), alone.take()
@@ -215,7 +215,7 @@ class Books:
 def guided(seconds: int) -> None:
     """Let atheris look for datagrams that are not accounted for, or raise, for some time."""
     atheris: Any = import_module("atheris")
-    parts = (wire, statsd, grammar, Rollup)
+    parts = (plain, statsd, grammar, Rollup)
     for function in filter(isfunction, [each for part in parts for each in vars(part).values()]):
         atheris.instrument_func(function)
     with tempfile.TemporaryDirectory() as directory:

@@ -9,7 +9,7 @@ import pytest
 from tally.api.service import Request, Service
 from tally.collector.store import Store
 from tally.engine import Archive, Catalog
-from tally.engine.rollup import Rollup
+from tally.engine.storing.rollup import Rollup
 from tally.settings import Settings
 from tests.cli.command import invoke
 from tests.engine.model import check_file

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine import commit as commit_module
-from tally.engine.question import Question
+from tally.engine.asking.question import Question
+from tally.engine.storing import commit as commit_module
 from tally.errors import ArchiveUnavailable, InvalidQuestion, NotAnArchive, QueryTimeout
 from tests.survive.scale import chance, scaled
 

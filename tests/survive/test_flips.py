@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.damaged import mark_path
+from tally.engine.files.damage_marks import mark_path
 from tests.cli.command import run
 from tests.processes import LIMIT_S, Running, started, wait_for
 from tests.survive.load import Sender, books, check_balance

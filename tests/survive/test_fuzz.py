@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tally.wire import Reason
+from tally.lines.plain import Reason
 from tests.survive.fuzz import (
     BLANKS,
     ENDS,

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
-from tally.engine.ledger import Ledger
+from tally.engine.storing.ledger import Ledger
 from tests.api.asking import Got, ask, service
 from tests.api.cases import bearer
 from tests.processes import LIMIT_S

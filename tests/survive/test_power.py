@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine import commit as commit_module
-from tally.engine.question import Question
+from tally.engine.asking.question import Question
+from tally.engine.storing import commit as commit_module
 from tests.survive.recorder import Event, after_power_loss, recorded
 from tests.survive.scale import chance, scaled
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine import answer as answer_module
-from tally.engine import schema as schema_module
-from tally.engine.question import Question
+from tally.engine.asking import answer as answer_module
+from tally.engine.asking.question import Question
+from tally.engine.files import schema as schema_module
 from tally.errors import QueryTimeout
 from tests.processes import started
 from tests.survive.load import Sender, check_balance

@@ -20,14 +20,11 @@ PARAMETERS, POSITIONAL_OPTIONS = 5, 2
 
 # From the bottom up: a part may import itself and what is below it.
 LAYERS = (
-    {"errors", "conversion", "forks"},
-    {"wire"},
-    {"statsd"},
-    {"grammar"},
-    {"settings", "engine", "encoder", "destination", "log", "status", "stopwatch"},
+    {"errors", "forks"},
+    {"lines"},
+    {"settings", "engine", "log"},
     {"graphite"},
-    {"collector", "api", "direct"},
-    {"client"},
+    {"collector", "api", "client"},
     {"tally"},
     {"integrations"},
     {"cli"},
@@ -170,12 +167,12 @@ def packages(modules: list[Module]) -> Iterator[str]:
 
 def one_place_for_select(modules: list[Module]) -> Iterator[str]:
     """SELECTs are written in engine/sql.py, and in engine/statements.py where they are always the same."""
-    return _strings(modules, SELECT, "tally/engine/sql.py", "tally/engine/statements.py")
+    return _strings(modules, SELECT, "tally/engine/asking/sql.py", "tally/engine/files/statements.py")
 
 
 def one_place_for_ddl(modules: list[Module]) -> Iterator[str]:
     """What changes the form of a file is written in engine/ddl.py."""
-    return _strings(modules, DDL, "tally/engine/ddl.py")
+    return _strings(modules, DDL, "tally/engine/files/ddl.py")
 
 
 def _strings(modules: list[Module], pattern: re.Pattern[str], *places: str) -> Iterator[str]:
@@ -193,7 +190,7 @@ def only_apsw(modules: list[Module]) -> Iterator[str]:
 
 
 def one_place_for_connections(modules: list[Module]) -> Iterator[str]:
-    """A connection is one that forks know of; see tally/engine/connection.py."""
+    """A connection is one that forks know of; see tally/engine/files/connection.py."""
     for module in modules:
         if module.path.startswith("tally/") and "apsw.Connection" in _called(module):
             yield module.path
@@ -231,7 +228,7 @@ def docstrings_of_tests(modules: list[Module]) -> Iterator[str]:
 
 
 def mirroring_tests(modules: list[Module]) -> Iterator[str]:
-    """tests/engine/test_rollup.py is for tally/engine/rollup.py; test_init and test_main are for those in `__`."""
+    """tests/lines/test_plain.py is for tally/lines/plain.py; test_init and test_main are for those in `__`."""
     paths = {module.path for module in modules}
     for path in sorted(paths):
         folder, _, file = path.rpartition("/")
@@ -276,12 +273,12 @@ RULES: tuple[Rule, ...] = (
 
 EXEMPT: dict[Rule, dict[str, str]] = {
     parameters: {
-        "tally/client.py: tally": "its signature is promised",
-        "tally/client.py: Client.__init__": "its signature is promised",
-        "tally/client.py: Client.tally": "its signature is promised",
+        "tally/client/client.py: tally": "its signature is promised",
+        "tally/client/client.py: Client.__init__": "its signature is promised",
+        "tally/client/client.py: Client.tally": "its signature is promised",
     },
-    one_place_for_select: {"tally/engine/ddl.py": "a view is a part of the file's form"},
-    module_state: {"tally/client.py: configure": "a process has one default, as of logging"},
+    one_place_for_select: {"tally/engine/files/ddl.py": "a view is a part of the file's form"},
+    module_state: {"tally/client/client.py: configure": "a process has one default, as of logging"},
     mirroring_tests: {
         "tests/test_import.py": "it is for tally/__init__.py",
         "tests/api/test_server.py": "it is for `uvicorn tally.api:app`, the whole package as a process",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tally.errors import InvalidQuestion
-from tally.graphite.moment import parse_offset
+from tally.graphite.attime import parse_offset
 from tally.graphite.reducers import NAMES, named
 from tally.graphite.series import Series
 from tally.graphite.source import Window

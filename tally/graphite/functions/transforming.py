@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import repeat
 
+from tally.graphite.attime import parse_span
 from tally.graphite.budget import check_points
 from tally.graphite.functions.naming import SERIES_LIST
 from tally.graphite.functions.signature import Function, Parameter
-from tally.graphite.moment import parse_span
 from tally.graphite.reducers import named
 from tally.graphite.series import Series, Value
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tally.errors import InvalidQuestion
+from tally.graphite.attime import parse_offset, parse_span
 from tally.graphite.functions.naming import SERIES_LIST
 from tally.graphite.functions.signature import Ask, Function, Parameter
-from tally.graphite.moment import parse_offset, parse_span
 from tally.graphite.series import Series, Value
 from tally.graphite.source import Window
 

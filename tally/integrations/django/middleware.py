@@ -19,8 +19,8 @@ from tally.integrations.django.names import by_route
 from tally.integrations.django.settings import current
 from tally.integrations.names import by_path, is_ignored, not_found
 from tally.integrations.sender import Sender
+from tally.lines.plain import NAME_MAX_BYTES
 from tally.settings import Settings
-from tally.wire import NAME_MAX_BYTES
 
 logger = logging.getLogger("tally.django")
 

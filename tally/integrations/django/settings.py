@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
-from tally.client import configure
+from tally.client.client import configure
 from tally.errors import InvalidSetting
 from tally.settings import ANY_HOST, SETTINGS, Settings
 

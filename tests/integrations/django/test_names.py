@@ -4,7 +4,7 @@ import pytest
 from django.urls import ResolverMatch, resolve
 
 from tally.integrations.django.names import by_route
-from tally.wire import NAME_MAX_BYTES
+from tally.lines.plain import NAME_MAX_BYTES
 
 
 def match(route: str) -> ResolverMatch:

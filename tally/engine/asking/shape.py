@@ -1,0 +1,190 @@
+"""The shapes of an answer's text: JSON one or two levels deep, rows and CSV, and the series of `timedata`.
+
+SQLite writes the text of each row by a template, which a shape makes together with what stands between the rows. Pure:
+it gets batches of rows and gives parts of text.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from tally.engine.asking.digits import FLOAT
+from tally.engine.asking.question import AGGREGATES, Question
+from tally.engine.asking.sql import CSV_NAME, FOREVER, JSON_NAME, Cell, Span, Value
+
+Row = tuple[Value, ...]
+Batches = Iterable[list[Row]]
+
+# The places of fields in a template for SQLite's `format`.
+PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, FLOAT), "time": "%d", "name": "%s", "count": "%s"}
+ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "time": "%d", "count": 0}
+NOTHING: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES), "time": "%d"}
+_QUOTED_PLACE = re.compile(r'"(%[^"]*)"')
+
+
+class Shape(NamedTuple):
+    """What text a row is, which is its last column, and what makes an answer's parts of batches of rows."""
+
+    cell: Cell
+    parts: Callable[[Batches], Iterator[str]]
+
+
+class _Brackets(NamedTuple):
+    """What stands before, between and after the items of an answer, and the answer without any."""
+
+    opening: str
+    separator: str
+    closing: str
+    empty: str
+
+    def join(self, batches: Iterable[Iterable[str]]) -> Iterator[str]:
+        before = self.opening
+        begun = False
+        for batch in batches:
+            yield before + self.separator.join(batch)
+            before = self.separator
+            begun = True
+        yield self.closing if begun else self.empty
+
+
+def shaped(question: Question, span: Span) -> Shape:
+    """Return the shape of the answer to `question`, which is about the buckets of `span`."""
+    if question.kind == "timedata":
+        return _series(question, span)
+    if question.kind == "values" and question.format == "json":
+        return _nested(question)
+    name = CSV_NAME if question.format == "csv" else JSON_NAME
+    arguments = [{"time": "bucket", "name": name}.get(field, field) for field in _fields(question)]
+    brackets = _brackets(question)
+    return Shape(
+        Cell(_item(question, PLACES), tuple(arguments), brackets.separator),
+        lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
+    )
+
+
+def filled(question: Question, rows: Iterable[Row], span: Span) -> Iterator[Row]:
+    """Yield every bucket of the range with its values, of the rows of a `timedata` question."""
+    fill = ZEROS if question.fill == "0" else NOTHING
+    return _filled(question, rows, span, tuple(fill[name] for name in _shown(question)))
+
+
+def _shown(question: Question) -> tuple[str, ...]:
+    return AGGREGATES if question.aggregate is None else (question.aggregate,)
+
+
+def _fields(question: Question) -> tuple[str, ...]:
+    keys = ("time", "name") if question.kind == "values" else (question.by,)
+    return (*keys, *_shown(question))
+
+
+def _brackets(question: Question, *, depth: int = 0) -> _Brackets:
+    """Return the brackets of an answer, or those `depth` levels inside it."""
+    if question.format == "csv":
+        header = ",".join(_fields(question)) + "\r\n"
+        return _Brackets(header, "", "", header)
+    is_object = question.format == "json" and question.kind != "timedata"
+    opening, closing = "{}" if is_object else "[]"
+    outside, inside = (_line(level) if question.pretty else "" for level in (depth, depth + 1))
+    return _Brackets(opening + inside, "," + inside, outside + closing, opening + closing)
+
+
+def _line(depth: int) -> str:
+    return "\n" + "  " * depth
+
+
+def _json(question: Question, value: Any, depth: int) -> str:
+    """Return JSON with places for `format`, for where it stands `depth` levels deep."""
+    if not question.pretty:
+        return _QUOTED_PLACE.sub(r"\1", json.dumps(value, separators=(",", ":")))
+    return _QUOTED_PLACE.sub(r"\1", json.dumps(value, indent=2)).replace("\n", _line(depth))
+
+
+def _item(question: Question, values: Mapping[str, Any]) -> str:
+    """Return the text of one item: a record of CSV, a row, a bucket of a series, or a member of an object."""
+    fields = {field: values[field] for field in _fields(question)}
+    if question.format == "csv":
+        return ",".join("" if value is None else str(value) for value in fields.values()) + "\r\n"
+    if question.format == "rows":
+        return _json(question, fields, 1)
+    value = _value(question, values)
+    if question.kind == "timedata":
+        return _json(question, [PLACES["time"], value], 1)
+    return _member(question, question.by, _json(question, value, 1))
+
+
+def _value(question: Question, values: Mapping[str, Any]) -> Any:
+    if question.aggregate is not None:
+        return values[question.aggregate]
+    return None if values is NOTHING else {name: values[name] for name in AGGREGATES}
+
+
+def _member(question: Question, key: str, value: str) -> str:
+    place = PLACES["name"] if key == "name" else f'"{PLACES["time"]}"'
+    return f"{place}: {value}" if question.pretty else f"{place}:{value}"
+
+
+def _nested(question: Question) -> Shape:
+    """JSON of two levels, whose outer keys are those that stand together."""
+    inner_key, column = ("time", 0) if question.by == "time" else ("name", 1)
+    template = _member(question, inner_key, _json(question, _value(question, PLACES), 2))
+    inner_column = "bucket" if inner_key == "time" else JSON_NAME
+    outer, inner = _brackets(question), _brackets(question, depth=1)
+    colon = ": " if question.pretty else ":"
+
+    def parts(batches: Batches) -> Iterator[str]:
+        last: Value = None
+        for batch in batches:
+            for key, rows in groupby(batch, key=lambda row: row[column]):
+                members = inner.separator.join([str(row[-1]) for row in rows])
+                if key == last:
+                    yield inner.separator + members
+                    continue
+                before = outer.opening if last is None else inner.closing + outer.separator
+                yield f"{before}{json.dumps(str(key), ensure_ascii=False)}{colon}{inner.opening}{members}"
+                last = key
+        yield outer.empty if last is None else inner.closing + outer.closing
+
+    return Shape(Cell(template, (inner_column, *_shown(question)), inner.separator), parts)
+
+
+def _series(question: Question, span: Span) -> Shape:
+    """Every bucket of the range: SQLite writes what follows the time, or nothing where `fill` tells what follows."""
+    before, template = _item(question, PLACES).split(PLACES["time"], 1)
+    _, blank = _item(question, ZEROS if question.fill == "0" else NOTHING).split(PLACES["time"], 1)
+    brackets = _brackets(question)
+
+    def parts(batches: Batches) -> Iterator[str]:
+        rows = (row for batch in batches for row in batch)
+        return brackets.join([f"{before}{time}{text}"] for time, text in _filled(question, rows, span, (blank,)))
+
+    return Shape(Cell(template, _shown(question), brackets.separator), parts)
+
+
+def _filled(question: Question, rows: Iterable[Row], span: Span, blank: Row) -> Iterator[Row]:
+    """Yield every bucket of the range with its values, those of `blank` where it has none."""
+    for bucket, values in _every_bucket(question, rows, span):
+        if values is not None and question.fill == "previous":
+            blank = values
+        yield (bucket, *(values or blank))
+
+
+def _every_bucket(question: Question, rows: Iterable[Row], span: Span) -> Iterator[tuple[int, Row | None]]:
+    """Yield every bucket of the range with its values, None without any.
+
+    The range begins with the first row when there is no `since`, and ends with the last one when there is no `until`.
+    Between rows a moving window stays as it was at the last one, also at one before the range.
+    """
+    at = None if question.since is None else span.first
+    held: Row | None = None
+    for bucket, *values in rows:
+        assert isinstance(bucket, int)
+        yield from ((gap, held) for gap in range(bucket if at is None else at, bucket, span.resolution))
+        own = None if values[0] is None else tuple(values)
+        if bucket >= span.first:
+            yield bucket, own
+            at = bucket + span.resolution
+        held = own if question.moving else None
+    if at is not None and span.end < FOREVER:
+        yield from ((gap, held) for gap in range(at, span.end, span.resolution))

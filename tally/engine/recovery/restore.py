@@ -1,0 +1,82 @@
+"""A copy in the place of an archive that is in use.
+
+Its pages are written into the archive's own file, in one transaction like any other, so that whoever has that open sees
+what was there or what is, and none of it by halves. A file that is too damaged for that is replaced as a whole.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from stat import S_IMODE
+
+import apsw
+
+from tally.engine.files import failure, schema
+from tally.engine.files.temporary import aside, publish, remove_side_files
+from tally.engine.recovery.backup import Progress, check_space, copy, copy_pages, reporter, size_bytes
+from tally.engine.recovery.check import CHECK_STEPS
+from tally.errors import ArchiveDamaged, ArchiveExists, ArchiveUnavailable
+
+
+def restore(source: Path, target: Path, *, progress: Progress | None = None) -> None:
+    """Put what the copy at `source` holds in the place of all that the archive at `target` holds, verified.
+
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when either cannot be used, or the copy is damaged; then
+        the archive is as it was.
+    :raises ArchiveExists: when they are one file.
+    """
+    try:
+        schema.connect(target, write=True).close()
+    except ArchiveDamaged:
+        _replace(source, target, progress)
+    else:
+        _write(source, target, progress)
+
+
+def _replace(source: Path, target: Path, progress: Progress | None) -> None:
+    """Put a copy in the place of a file that cannot be opened as an archive, with its owner and rights."""
+    try:
+        status = target.stat()
+        with aside(target) as built:
+            copy(source, built, told_as=target, progress=progress, by_rules=True)
+            with suppress(PermissionError):
+                os.chown(built, status.st_uid, status.st_gid)
+            built.chmod(S_IMODE(status.st_mode))
+            # Its log would be taken for the copy's. Nobody writes one meanwhile, as the file cannot be opened.
+            remove_side_files(target)
+            publish(built, target, replace=True)
+    except OSError as error:
+        raise ArchiveUnavailable(f"{target}: cannot be replaced: {error.strerror}") from error
+
+
+def _write(source: Path, target: Path, progress: Progress | None) -> None:
+    with (
+        schema.opened(source, is_long=True) as origin,
+        schema.opened(target, write=True, is_long=True) as archive,
+    ):
+        if source.samefile(target):
+            raise ArchiveExists(f"{source} is the archive itself: give a copy")
+        origin.execute("BEGIN")
+        _check_sizes(origin, archive, target)
+        report = reporter(origin, progress)
+        with failure.translated(source):
+            origin.set_progress_handler(lambda: report(0), CHECK_STEPS)
+            failure.verify(origin, source, by_rules=True)
+            origin.set_progress_handler(None)
+        copy_pages(origin, archive, report)
+        schema.settle(archive)
+
+
+def _check_sizes(origin: apsw.Connection, archive: apsw.Connection, target: Path) -> None:
+    """See that pages fit and that there is room: for the log, and for what the file grows by when it is written there.
+
+    :raises ArchiveUnavailable: when they do not, or there is not.
+    """
+    sizes = [connection.pragma("page_size") for connection in (origin, archive)]
+    if sizes[0] != sizes[1]:
+        raise ArchiveUnavailable(
+            f"{target}: cannot be replaced: its pages have {sizes[1]} bytes, and the copy's {sizes[0]}; "
+            "restore under another slug"
+        )
+    log_bytes = size_bytes(origin)
+    check_space(target, log_bytes + max(0, log_bytes - size_bytes(archive)))

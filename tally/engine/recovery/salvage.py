@@ -1,0 +1,289 @@
+"""What can still be read of a damaged archive, into a sound one, and an account of what is missing.
+
+    file and log -> `image` -> `pages` -> `trees` -> `evidence` -> `proof` -> the new archive, and `Salvaged`
+
+The new archive has the cells that are proven, and nothing else: see `proof`. What else there was is known by the
+totals, which the file stores beside the cells: a bucket whose saved cells do not come to its total lacks some, and of
+one whose total cannot be read nobody can tell.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from tally.engine.asking.sql import FOREVER
+from tally.engine.definition import PROPERTIES, Definition
+from tally.engine.files import damage_marks, schema, statements
+from tally.engine.files.connection import Connection
+from tally.engine.files.failure import UNAVAILABLE, verify
+from tally.engine.files.temporary import aside, publish
+from tally.engine.recovery import snapshot
+from tally.engine.recovery.backup import Progress, check_space
+from tally.engine.recovery.evidence import BATCH_ROWS, Bucket, Evidence, Gap
+from tally.engine.recovery.pages import Pages, Row
+from tally.engine.recovery.proof import Candidate, Total, judged
+from tally.engine.recovery.trees import Trees
+from tally.engine.storing import watermarks
+from tally.engine.storing.batch import insert
+from tally.engine.storing.commit import add_blocks, stored
+from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidDefinition, NotAnArchive
+
+# The image, the evidence and the new archive.
+SPACE_FACTOR = 4
+REPORT_ROWS = 1000
+# What is taken where a property cannot be read: it keeps everything.
+INSTEAD = {"description": "", "pattern": "*", "retention": 0, "enabled": True}
+# Sums that were added up in another order may differ in their last digits; see `statements`.
+_SAME = 1e-9
+
+
+@dataclass(slots=True)
+class Missing:
+    """A run of buckets, from `first` to `last`, of which not everything was saved.
+
+    `samples` are those that the totals have and the new archive lacks, None where totals cannot be read. `names` are
+    some of those that lack cells there: which ones a bucket had in all is not always known.
+    """
+
+    first: int
+    last: int
+    samples: float | None
+    names: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Salvaged:
+    """What became of a damaged archive: what the new one has, and what is missing.
+
+    `cells` and `samples` were saved. `unproven` cells stand in the file once, or under a name that does, so that
+    nothing proves them: they are among the saved ones only where that was asked for. `unnamed` cells have no name.
+    Where `gaps` begin and end, in buckets, totals may be missing, None being before or behind all: of buckets between
+    them that are not told otherwise nothing is known. `unread` properties could not be read, and `short` names lack
+    samples.
+    """
+
+    definition: Definition
+    unread: tuple[str, ...] = ()
+    pages: int = 0
+    lost_pages: int = 0
+    is_log_sound: bool = True
+    cells: int = 0
+    samples: float = 0
+    names: int = 0
+    unproven: int = 0
+    unnamed: int = 0
+    missing: list[Missing] = field(default_factory=list)
+    gaps: list[Gap] = field(default_factory=list)
+    short: tuple[str, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is missing: every bucket has what its total says."""
+        return self.is_log_sound and not (self.unread or self.missing or self.gaps or self.unnamed)
+
+
+def salvage(
+    source: Path,
+    target: Path,
+    *,
+    unproven: bool = False,
+    progress: Progress | None = None,
+    properties: Mapping[str, Any] | None = None,
+) -> Salvaged:
+    """Write what is proven of the archive at `source` to a new one at `target`, there whole or not at all.
+
+    With `unproven` also what nothing proves, where with it a bucket has exactly what its total says. `properties` are
+    taken instead of the file's. The damaged file stays as it is. `progress` is called with the pages that were read and
+    those that there are.
+
+    :raises UnknownArchive: when there is no file at `source`.
+    :raises ArchiveExists: when there is one at `target`.
+    :raises NotAnArchive: when it is none, or its resolution cannot be read and is not given.
+    :raises InvalidDefinition: when a property that is given is not valid.
+    :raises ArchiveUnavailable: when the file cannot be read, or the new one cannot be written.
+    """
+    if os.path.lexists(target):
+        raise ArchiveExists(f"{target} exists: give another name")
+    try:
+        with aside(target) as taken, aside(target) as built:
+            is_log_sound = snapshot.take(source, taken)
+            check_space(target, SPACE_FACTOR * taken.stat().st_size)
+            with taken.open("rb") as file, closing(Connection(str(built), is_long=True)) as connection:
+                trees = Trees(Pages(file))
+                meta: dict[str, Any] = dict(filter(None, trees.walk("meta")))
+                definition, unread = _definition(source, target, meta, properties or {})
+                salvaged = Salvaged(definition, unread, trees.pages.count, is_log_sound=is_log_sound)
+                evidence = _evidence(connection, trees, definition, meta.get("block_buckets"))
+                evidence.gather(_reporter(trees, progress))
+                _check_resolution(source, evidence, properties or {})
+                salvaged.lost_pages, salvaged.gaps = len(trees.lost), evidence.gaps
+                with schema.transaction(connection):
+                    schema.lay_out(connection, definition)
+                    _Writer(connection, evidence, salvaged, unproven=unproven).write()
+                verify(connection, target, by_rules=True)
+            publish(built, target)
+            damage_marks.clear(target)
+            return salvaged
+    except FileExistsError:
+        raise ArchiveExists(f"{target} exists: give another name") from None
+    except (OSError, *UNAVAILABLE) as error:
+        raise ArchiveUnavailable(f"{target}: cannot be written: {error}") from error
+
+
+def _definition(
+    source: Path, target: Path, meta: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[Definition, tuple[str, ...]]:
+    """Return the definition, and which properties were neither readable nor given."""
+    slug = target.name.removesuffix(".db")
+    read = {key: bool(value) if key == "enabled" else value for key, value in meta.items() if key in PROPERTIES}
+    read = {key: value for key, value in read.items() if _is_valid(key, value)} | dict(given)
+    if "resolution" not in read:
+        raise _unread_resolution(source)
+    unread = tuple(key for key in PROPERTIES if key not in read)
+    return Definition.load(slug, {"name": slug, **INSTEAD, **read}), unread
+
+
+def _is_valid(key: str, value: Any) -> bool:
+    try:
+        Definition.create("a", **{key: value})
+    except InvalidDefinition:
+        return False
+    return True
+
+
+def _unread_resolution(source: Path) -> NotAnArchive:
+    return NotAnArchive(
+        f"{source}: is no archive of tally's, or its resolution cannot be read: give that (--resolution, resolution=…)"
+    )
+
+
+def _evidence(connection: apsw.Connection, trees: Trees, definition: Definition, block_buckets: Any) -> Evidence:
+    is_read = type(block_buckets) is int and block_buckets > 0
+    size = block_buckets if is_read else watermarks.FIRST["block_buckets"]
+    return Evidence(trees, connection, resolution=definition.resolution, block_buckets=size)
+
+
+def _check_resolution(source: Path, evidence: Evidence, given: Mapping[str, Any]) -> None:
+    """See that the resolution that was read fits the buckets that were."""
+    if "resolution" not in given and evidence.misfits > evidence.fits:
+        raise _unread_resolution(source)
+
+
+def _reporter(trees: Trees, progress: Progress | None) -> Callable[[], None]:
+    """Return what tells `progress` how many pages were read, each time that REPORT_ROWS more rows were."""
+    rows = 0
+
+    def report() -> None:
+        nonlocal rows
+        rows += 1
+        if progress is not None and rows % REPORT_ROWS == 0:
+            progress(trees.read, trees.pages.count)
+
+    return report
+
+
+class _Writer:
+    """Writes what is proven into an archive that is laid out, and adds what became of everything to `salvaged`."""
+
+    def __init__(self, connection: apsw.Connection, evidence: Evidence, salvaged: Salvaged, *, unproven: bool) -> None:
+        self._connection = connection
+        self._evidence = evidence
+        self._salvaged = salvaged
+        self._takes_unproven = unproven
+        self._names = evidence.names()
+        self._sealed_before = evidence.sealed_before()
+        self._rows: list[Row] = []
+        self._used: set[int] = set()
+        self._short: set[int] = set()
+        self._run: Missing | None = None
+
+    def write(self) -> None:
+        """Write everything, within the caller's transaction."""
+        connection, salvaged = self._connection, self._salvaged
+        for bucket in self._evidence.buckets():
+            self._write_bucket(bucket)
+        self._flush()
+        insert(
+            connection, "INSERT INTO names VALUES (?, ?)", sorted((each, self._names[each].text) for each in self._used)
+        )
+        connection.execute(statements.TOTALS, (0, FOREVER))
+        add_blocks(connection, stored(connection), since=0, before=self._sealed_before)
+        schema.write_meta(connection, "sealed_before", self._sealed_before)
+        connection.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", self._evidence.receipts())
+        connection.execute(statements.NEW_VERSION).fetchall()
+        salvaged.names = len(self._used)
+        self._short.update(self._evidence.short_names())
+        salvaged.short = self._texts(self._short)
+
+    def _write_bucket(self, bucket: Bucket) -> None:
+        verdict = judged(bucket.candidates, bucket.total, partial(self._evidence.holds, bucket.second))
+        cells = [cell for cell in verdict.proven.values() if self._is_proven(cell)]
+        rest = [cell for cell in verdict.proven.values() if not self._is_proven(cell)]
+        rest += [found[0] for found in verdict.open.values() if len(found) == 1 and found[0].is_likely]
+        named = [cell for cell in rest if cell.id in self._names]
+        self._salvaged.unproven += len(named) if _is_same([*cells, *rest], bucket.total) else 0
+        if self._takes_unproven and _is_same([*cells, *rest], bucket.total):
+            cells = sorted([*cells, *named])
+        self._salvaged.unnamed += sum(cell.id not in self._names for cell in verdict.proven.values())
+        self._save(bucket.second, cells)
+        self._account(bucket, cells, {cell.id for cell in bucket.candidates if cell.is_sure})
+
+    def _is_proven(self, cell: Candidate) -> bool:
+        name = self._names.get(cell.id)
+        return name is not None and name.is_proven
+
+    def _save(self, second: int, cells: Sequence[Candidate]) -> None:
+        is_sealed = second < self._sealed_before
+        self._rows += ((second, *cell[:5], is_sealed) for cell in cells)
+        if len(self._rows) >= BATCH_ROWS:
+            self._flush()
+        self._used.update(cell.id for cell in cells)
+        self._salvaged.cells += len(cells)
+        self._salvaged.samples += sum(cell.samples for cell in cells)
+
+    def _flush(self) -> None:
+        insert(self._connection, "INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?)", self._rows)
+        self._rows.clear()
+
+    def _account(self, bucket: Bucket, cells: Sequence[Candidate], seen: set[int]) -> None:
+        """Note what is missing of a bucket, together with the bucket before it where that lacks the same names.
+
+        Nothing is where the counts are the same: every cell has samples.
+        """
+        lacking = seen - {cell.id for cell in cells}
+        samples = None if bucket.total is None else bucket.total.samples - sum(cell.samples for cell in cells)
+        if not lacking and samples is not None and abs(samples) <= _SAME * sum(cell.samples for cell in cells):
+            self._run = None
+            return
+        self._short |= lacking
+        names, run = self._texts(lacking), self._run
+        if run is None or run.names != names or (run.samples is None) != (samples is None):
+            self._run = Missing(bucket.second, bucket.second, samples, names)
+            self._salvaged.missing.append(self._run)
+            return
+        run.last = bucket.second
+        if run.samples is not None and samples is not None:
+            run.samples += samples
+
+    def _texts(self, ids: set[int]) -> tuple[str, ...]:
+        return tuple(sorted(self._names[each].text for each in ids if each in self._names))
+
+
+def _is_same(cells: Sequence[Candidate], total: Total | None) -> bool:
+    """Return whether cells come to a total."""
+    if total is None or not cells:
+        return False
+    count = sum(cell.samples for cell in cells)
+    low, high = min(cell.min for cell in cells), max(cell.max for cell in cells)
+    error = abs(sum(cell.sum for cell in cells) - total.sum)
+    return (
+        (low, high) == (total.min, total.max)
+        and abs(count - total.samples) <= _SAME * count
+        and error <= _SAME * count * max(abs(low), abs(high))
+    )

@@ -1,0 +1,1 @@
+"""Samples on their way into an archive: aggregated in memory, committed once, expired and sealed."""

@@ -1,0 +1,58 @@
+"""What a cell may be, for those who bring cells of their own making: as strict as the rules for single samples.
+
+    (count, sum, min, max)    count >= 1, min <= max, count * min <= sum <= count * max
+
+A cell that breaks a rule is one that no samples come to. An archive that held it would be damaged by its own rules.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tally.engine.storing.rollup import Cell, Cells, merge
+from tally.errors import InvalidSample
+from tally.lines.conversion import to_number
+from tally.lines.plain import VALUE_MAX, check_timestamp, stored_name
+
+# A sum may be off by so much of the largest that it could be, as additions round.
+ROUNDING = 1e-9
+_OWN = (int, float)
+
+
+def checked(cells: Mapping[Any, Mapping[Any, Any]]) -> Cells:
+    """Return cells with numbers of Python's own types and whole buckets, all of which is valid.
+
+    :raises InvalidSample: when a bucket, a name or a cell is not.
+    """
+    result: Cells = {}
+    try:
+        for bucket, row in cells.items():
+            second = check_timestamp(bucket)
+            result.setdefault(second, {})
+            for name, cell in row.items():  # One by one, as names may be those of one series.
+                merge(result, {second: {stored_name(name): _checked(name, cell)}}, 1)
+    except (AttributeError, TypeError):
+        text = f"cells {cells!r:.100} are not valid: use {{bucket: {{name: (count, sum, min, max)}}}}"
+        raise InvalidSample(text) from None
+    return result
+
+
+def _checked(name: str, cell: Any) -> Cell:
+    try:
+        count, total, low, high = (each if type(each) in _OWN else _number(each) for each in cell)
+        if 1 <= count <= VALUE_MAX and -VALUE_MAX <= low <= high <= VALUE_MAX:
+            rounding = ROUNDING * count * max(-low, high)
+            if count * low - rounding <= total <= count * high + rounding:
+                return count, float(total), float(low), float(high)
+    except (TypeError, ValueError):
+        pass  # It is no tuple of four numbers.
+    raise InvalidSample(
+        f"cell {cell!r:.100} of {name!r:.100} is not valid: use (count, sum, min, max) with a count of at least 1, min "
+        f"<= max, both at most {VALUE_MAX:g} in magnitude, and a sum from count * min to count * max"
+    )
+
+
+def _number(value: Any) -> float:
+    number = to_number(value)
+    if number is None:
+        raise ValueError
+    return number

@@ -1,0 +1,50 @@
+"""Removes names from an archive, or a range of their buckets, in the caller's transaction.
+
+What is merged already, `totals` and `blocks`, is made anew for the buckets and names that lose something.
+"""
+
+from typing import NamedTuple
+
+import apsw
+
+from tally.engine.asking import sql
+from tally.engine.files import statements
+from tally.engine.storing.watermarks import Marks
+
+
+class Removed(NamedTuple):
+    """What was removed, or would be: how many names lose cells, how many cells that is, and of how many samples."""
+
+    names: int
+    cells: int
+    samples: int
+
+
+def removable(connection: apsw.Connection, glob: str, span: sql.Span) -> Removed:
+    """Return what `remove` would remove."""
+    names, cells, samples = connection.execute(statements.REMOVABLE, _bindings(glob, span)).get
+    return Removed(names, cells, round(samples))
+
+
+def remove(connection: apsw.Connection, glob: str, span: sql.Span, marks: Marks) -> Removed:
+    """Remove the cells of names that match, in the buckets of `span`, and the names that have none left."""
+    removed = removable(connection, glob, span)
+    if not removed.cells:
+        return removed
+    bindings = _bindings(glob, span)
+    ids = connection.execute(statements.MATCHING_IDS, (glob,)).get
+    connection.execute(statements.REMOVE_CELLS, bindings)
+    connection.execute("DELETE FROM totals WHERE bucket >= :first AND bucket < :end", bindings)
+    connection.execute(statements.TOTALS, (span.first, span.end - 1))
+    first, end = marks.block(span.first), marks.block(span.end - 1) + marks.block_s
+    connection.execute(statements.REMOVE_BLOCKS, {"glob": glob, "first": first, "end": end})
+    since, before = max(first, marks.blocks_from), min(end, marks.sealed_before)
+    bounds = {"glob": glob, "since": since, "before": before, "block_s": marks.block_s}
+    connection.execute(statements.BLOCKS_OF, bounds)
+    connection.execute(statements.FORGET_NAMES, {"ids": ids, "sealed_before": marks.sealed_before})
+    connection.execute(statements.NEW_VERSION).fetchall()
+    return removed
+
+
+def _bindings(glob: str, span: sql.Span) -> sql.Bindings:
+    return {"glob": glob, "first": span.first, "end": span.end}

@@ -1,0 +1,441 @@
+"""Every question of the matrix, in every form, against plain recomputation, however much of the file is sealed."""
+
+import json
+import random
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tally.engine import Archive, Catalog
+from tally.engine.archive import rolled_up
+from tally.engine.asking import answer, sql
+from tally.engine.asking.answer import BATCH_ROWS, BUCKETS_MAX, CHECK_STEPS, CHUNK_BYTES, Answer
+from tally.engine.asking.question import Question
+from tally.engine.storing import commit
+from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
+from tests.engine.forms import FORMS, by_json, by_python, check
+from tests.engine.model import check_file, row_count
+from tests.engine.recompute import AGGREGATES, Asked, Recomputation, Row, matrix
+
+T = 1_000_000
+FAR = 2 * BUCKETS_MAX
+SPAN_S = 240
+RESOLUTION_S = 10
+LONG_S = 20_000
+NAMES = ["a", "a.b", "a.b.c", "b", "b.é", 'c,"d"', "c\\d", "𝄞", "z%d%s"]
+Sample = tuple[str, float, int]
+Form = Callable[[Archive, Asked], list[Row]]
+State = Callable[[Archive, list[Sample]], None]
+
+
+def made_up(seed: int, count: int = 90) -> list[Sample]:
+    """Return samples whose sums are exact in any order."""
+    chance = random.Random(seed)
+    return [(chance.choice(NAMES), chance.randrange(-40, 80) / 8, T + chance.randrange(SPAN_S)) for _ in range(count)]
+
+
+def unsealed(archive: Archive, samples: list[Sample]) -> None:
+    """Store samples so that no row is sealed."""
+    archive.commit(rolled_up(samples), now=0)
+
+
+def sealed(archive: Archive, samples: list[Sample]) -> None:
+    """Store samples so that every row is sealed."""
+    with patch.object(commit, "SEAL_ROWS", 1):
+        archive.commit(rolled_up(samples), now=T + 2 * SPAN_S)
+
+
+def half_sealed(archive: Archive, samples: list[Sample]) -> None:
+    """Store samples so that the older half of the rows is sealed, and then as many that come late."""
+    with patch.object(commit, "SEAL_ROWS", 1):
+        archive.commit(rolled_up(samples[::2]), now=T + SPAN_S // 2)
+        archive.commit(rolled_up(samples[1::2]), now=0)
+
+
+STATES: dict[State, tuple[bool, bool]] = {unsealed: (False, True), sealed: (True, False), half_sealed: (True, True)}
+
+
+@contextmanager
+def archives(resolution: int = RESOLUTION_S) -> Iterator[Archive]:
+    """Give an empty archive that keeps for ever."""
+    with tempfile.TemporaryDirectory() as directory:
+        yield Catalog(directory).create("x", resolution=resolution, retention=0)
+
+
+@cache
+def questions() -> list[Asked]:
+    """Return the whole matrix, shuffled so that any part of it has some of everything."""
+    made = matrix(
+        kind=("values", "aggregate", "timedata"),
+        aggregate=(None, *AGGREGATES),
+        by=("time", "name"),
+        q=((), ("?.*", "[^a-c]*", "b")),
+        since=(None, T + 31),
+        until=(None, T + 200),
+        step=(None, 3 * RESOLUTION_S),
+        moving=(None, 6 * RESOLUTION_S),
+        limit=(None, 2),
+        low=(None, 1),
+        high=(None, 4.5),
+        fill=(None, "0", "previous"),
+    )
+    random.Random(1).shuffle(made)
+    return made
+
+
+@pytest.mark.parametrize("packed_rows", [0, sql.PACKED_ROWS])
+@pytest.mark.parametrize("state", STATES)
+def test_matrix(state: State, packed_rows: int) -> None:
+    """Whatever is asked, in whatever form, the answer is what recomputation from the samples gives."""
+    samples = made_up(2)
+    recomputation = Recomputation(samples, RESOLUTION_S)
+    with archives() as archive, patch.object(sql, "PACKED_ROWS", packed_rows):
+        state(archive, samples)
+        check_file(archive)
+        assert STATES[state] == (row_count(archive, "sealed") > 0, row_count(archive, "NOT sealed") > 0)
+        for number, asked in enumerate(
+            questions()[list(STATES).index(state) + 3 * bool(packed_rows) :: 2 * len(STATES)]
+        ):
+            check(archive, asked, recomputation.rows(asked), FORMS[number % len(FORMS)])
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("state", STATES)
+def test_one_parameter_alone(state: State, form: Form) -> None:
+    """Each parameter alone, on either side of what it bounds, in every form."""
+    samples = made_up(3)
+    recomputation = Recomputation(samples, RESOLUTION_S)
+    alone: list[dict[str, Any]] = [
+        {},
+        *({"q": (glob,)} for glob in ("a", "a*", "*.c", "c[,\\]*", "nothing", "*")),
+        *({"since": T + second} for second in (-1000, 0, 1, 10, 110, 239, 240, 1000)),
+        *({"until": T + second} for second in (-1000, -1, 0, 9, 10, 120, 239, 1000)),
+        *({"step": step} for step in (10, 20, 70, 1000)),
+        *({"moving": moving} for moving in (10, 20, 60, 1000)),
+        *({"limit": limit} for limit in (1, 8, 9, 100)),
+        {"low": 2.0},
+        {"high": 2.0},
+        {"fill": "null"},
+        {"fill": "0"},
+        {"fill": "previous"},
+    ]
+    with archives() as archive:
+        state(archive, samples)
+        for parameters in alone:
+            for asked in matrix(
+                kind=("values", "aggregate", "timedata"),
+                aggregate=(None, "avg"),
+                by=("time", "name"),
+                **{name: (value,) for name, value in parameters.items()},
+            ):
+                check(archive, asked, recomputation.rows(asked), form)
+
+
+resolutions = st.integers(1, 60)
+seconds = st.integers(T, T + SPAN_S)
+eighths = st.integers(-800, 800).map(lambda number: number / 8)
+lists_of_samples = st.lists(st.tuples(st.sampled_from(NAMES), eighths, seconds), max_size=40)
+times = st.none() | st.integers(T - 100, T + SPAN_S + 100) | st.integers(10 * T, 10 * T + 1000).map(lambda n: n / 10)
+bounds = st.none() | eighths
+
+
+@st.composite
+def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
+    """Draw a question that has a meaning for an archive of this resolution."""
+    step = draw(st.none() | st.integers(1, 5).map(lambda factor: factor * resolution))
+    moving = draw(st.none() | st.integers(1, 8).map(lambda factor: factor * (step or resolution)))
+    kind = draw(st.sampled_from(["values", "aggregate", "timedata"]))
+    by = draw(st.sampled_from(["time", "name"])) if kind != "timedata" else "time"
+    aggregate = draw(st.sampled_from([None, *AGGREGATES]))
+    return Asked(
+        kind,
+        aggregate,
+        by,
+        q=draw(st.lists(st.sampled_from(["a", "a*", "*b*", "?", "[^ab]*", "none"]), max_size=3).map(tuple)),
+        since=draw(times),
+        until=draw(times),
+        step=step,
+        moving=None if (kind, by) == ("aggregate", "name") else moving,
+        limit=draw(st.none() | st.integers(1, 10)) if kind == "values" or by == "name" else None,
+        low=draw(bounds) if aggregate else None,
+        high=draw(bounds) if aggregate else None,
+        fill=draw(st.sampled_from([None, "null", "0", "previous"])) if kind == "timedata" else None,
+    )
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), resolutions, st.lists(st.tuples(lists_of_samples, seconds), max_size=3))
+def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[list[Sample], int]]) -> None:
+    """Any question about any samples, committed in any parts, is answered as recomputation answers it."""
+    recomputation = Recomputation([sample for part, _ in parts for sample in part], resolution)
+    sealing = patch.object(commit, "SEAL_ROWS", data.draw(st.integers(1, 30)))
+    packing = patch.object(sql, "PACKED_ROWS", data.draw(st.integers(0, 10)))
+    with archives(resolution) as archive, sealing, packing:
+        for part, now in parts:
+            archive.commit(rolled_up(part), now=now)
+        for _ in range(5):
+            asked = data.draw(asked_questions(resolution))
+            assert asked.has_meaning
+            check(archive, asked, recomputation.rows(asked), data.draw(st.sampled_from(FORMS)))
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(NAMES), st.floats(0, 1e90), seconds), min_size=1, max_size=30),
+    st.sampled_from(FORMS),
+    st.sampled_from(list(STATES)),
+)
+def test_floats_of_any_size(samples: list[Sample], form: Form, state: State) -> None:
+    """Where sums have to be rounded, the relative error is at most 1e-12."""
+    recomputation = Recomputation(samples, RESOLUTION_S)
+    with archives() as archive:
+        state(archive, samples)
+        for kind, by in (("values", "time"), ("values", "name"), ("aggregate", "time"), ("timedata", "time")):
+            asked = Asked(kind, None, by)
+            check(archive, asked, recomputation.rows(asked), form)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.floats(-1e100, 1e100), st.sampled_from(FORMS))
+def test_floats_survive_the_round_trip(value: float, form: Form) -> None:
+    """One sample's value comes back as it is, in every form."""
+    with archives() as archive:
+        archive.record([("a", value, T)])
+        for aggregate in ("sum", "avg", "min", "max"):
+            assert [("a", T, (value,))] == form(archive, Asked("values", aggregate))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("asked", matrix(kind=("values", "aggregate", "timedata"), by=("time", "name"), q=((), ("x",))))
+def test_no_data(asked: Asked, form: Form) -> None:
+    """An empty archive, and one where nothing matches, have an answer without rows."""
+    with archives() as archive:
+        assert [] == form(archive, asked)
+        archive.record([("a", 1, T)])
+        assert (not asked.q) == bool(form(archive, asked))
+
+
+def test_a_chunk_is_large() -> None:
+    """Chunks have at least their bytes, but for the last, and are the answer when joined."""
+    with archives(1) as archive:
+        archive.record([(f"name{number}", 1, T + second) for number in range(100) for second in range(60)])
+        for asked in (Asked("values"), Asked("values", None, "name"), Asked("timedata", since=T - 5000)):
+            question = Question.parse(
+                asked.kind, [(key, str(value)) for key, value in asked.parameters.items()], by=asked.by, now=0
+            )
+            chunks = list(archive.ask(question))
+            assert len(chunks) > 1
+            assert all(len(chunk) >= CHUNK_BYTES for chunk in chunks[:-1])
+            assert all(len(chunk) < 2 * CHUNK_BYTES for chunk in chunks)
+            assert by_python(archive, asked) == by_json(archive, asked)
+
+
+def test_many_batches() -> None:
+    """Names that go on from one batch of rows to the next stand once."""
+    samples = [(name, 0.5, T + second) for name in ("a", "b", "c") for second in range(BATCH_ROWS * 2 - 1)]
+    recomputation = Recomputation(samples, 1)
+    with archives(1) as archive:
+        archive.record(samples)
+        for form in FORMS:
+            for asked in matrix(kind=("values",), aggregate=(None, "count"), by=("time", "name")):
+                check(archive, asked, recomputation.rows(asked), form)
+
+
+def long_answer(archive: Archive, timeout_s: float | None = None) -> Answer:
+    """Return an answer that takes SQLite many steps and has many chunks."""
+    archive.commit({second: dict.fromkeys("abc", (1, 0.5, 0.5, 0.5)) for second in range(LONG_S)}, now=0)
+    return archive.ask(Question.parse("values", [("moving", "1000")], now=0), timeout_s=timeout_s)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Give an empty archive of one second."""
+    return Catalog(tmp_path).create("x", resolution=1, retention=0)
+
+
+def beside(archive: Archive) -> list[str]:
+    """Return what stands in the archive's directory."""
+    return sorted(path.name for path in archive.path.parent.iterdir())
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 2])
+def test_close(archive: Archive, chunks: int) -> None:
+    """A closed answer gives no more, and lets go of the file, whose log the last one tidies away."""
+    with long_answer(archive) as found:
+        for _ in range(chunks):
+            assert next(found)
+        assert ["x.db", "x.db-shm", "x.db-wal"] == beside(archive)
+    assert ["x.db"] == beside(archive)
+    assert [] == list(found)
+    found.close()
+
+
+def test_an_answer_that_is_run_out_is_closed(archive: Archive) -> None:
+    """Nothing stays open when the last chunk was taken, or the last row."""
+    found = long_answer(archive)
+    assert list(found)
+    assert ["x.db"] == beside(archive)
+    rows = archive.ask(Question.parse("values", [], now=0)).rows()
+    assert 3 * LONG_S == len(list(rows))
+    assert ["x.db"] == beside(archive)
+
+
+def test_a_forgotten_answer_is_closed(archive: Archive) -> None:
+    """An answer that nobody holds any more does not hold the file."""
+    found = long_answer(archive)
+    next(found)
+    del found
+    assert ["x.db"] == beside(archive)
+
+
+def test_rows_that_are_left_close(archive: Archive) -> None:
+    """Who stops in the middle of the rows lets go of the file by closing them."""
+    rows = long_answer(archive).rows()
+    next(iter(rows))
+    assert beside(archive) != ["x.db"]
+    rows.close()  # type: ignore[attr-defined]
+    assert ["x.db"] == beside(archive)
+
+
+def test_close_from_another_thread(archive: Archive) -> None:
+    """A query that is at work for one thread is stopped by another, and gives nothing."""
+    found = long_answer(archive)
+    taken: list[bytes] = []
+    is_taking = threading.Event()
+
+    def take() -> None:
+        is_taking.set()
+        with suppress(QueryTimeout):
+            taken.extend(found)
+
+    with patch.object(answer, "CHUNK_BYTES", 2**40):
+        taking = threading.Thread(target=take)
+        taking.start()
+        is_taking.wait()
+        found.close()
+        taking.join(30)
+    assert not taking.is_alive()
+    assert [] == taken
+    assert ["x.db"] == beside(archive)
+
+
+def test_timeout(archive: Archive) -> None:
+    """A query that takes longer than it may is stopped, and lets go of the file."""
+    assert CHECK_STEPS < 3 * LONG_S
+    with pytest.raises(QueryTimeout, match="TALLY_QUERY_TIMEOUT"):
+        list(long_answer(archive, timeout_s=0.001))
+    assert ["x.db"] == beside(archive)
+    with pytest.raises(QueryTimeout):
+        list(archive.ask(Question.parse("timedata", [("since", "0")], now=0), timeout_s=0).rows())
+    assert LONG_S == sum(1 for _ in archive.ask(Question.parse("timedata", [], now=0), timeout_s=60).rows())
+
+
+def test_a_very_long_gap_is_stopped(archive: Archive) -> None:
+    """The time of a question counts too where SQLite has nothing to do any more, as in a very long gap."""
+    archive.record([("a", 1, T)])
+    began = time.monotonic()
+    far = str(BUCKETS_MAX - 1)
+    for parameters in ([("until", far)], [("since", "0"), ("until", far), ("q", "none")]):
+        with pytest.raises(QueryTimeout):
+            for _ in archive.ask(Question.parse("timedata", parameters, now=0), timeout_s=0.05):
+                pass
+        with pytest.raises(QueryTimeout):
+            for _ in archive.ask(Question.parse("timedata", parameters, now=0), timeout_s=0.05).rows():
+                pass
+    assert time.monotonic() - began < 5
+
+
+AHEAD = T + 86_400
+
+
+@pytest.mark.parametrize(
+    ("newest", "asked", "expected"),
+    [
+        (AHEAD, {}, 8641),
+        (AHEAD + 10, {}, 3),
+        (4_102_444_800, {}, 3),
+        (4_102_444_800, {"q": "a"}, 3),
+        (4_102_444_800, {"since": T + 10}, 2),
+        (4_102_444_800, {"until": T + 40}, 5),
+        (4_102_444_800, {"since": 4_102_444_790}, 2),
+        (4_102_444_800, {"step": 20}, 2),
+    ],
+)
+def test_a_series_without_an_end_does_not_reach_a_bucket_of_the_future(
+    tmp_path: Path, newest: int, asked: dict[str, Any], expected: int
+) -> None:
+    """It ends with the newest bucket that is no more than a day ahead of the clock, unless more is asked for."""
+    archive = Catalog(tmp_path, clock=lambda: T).create("x", resolution=10, retention=0)
+    archive.record([("a", 1, T), ("a", 1, T + 20), ("b", 1, newest)])
+    assert expected == len(archive.timedata("count", **asked))
+    answer = archive.ask(Question.parse("timedata", [(key, str(each)) for key, each in asked.items()], now=T))
+    assert expected == len(json.loads(b"".join(answer)))
+
+
+@pytest.mark.parametrize(
+    ("most", "too_many"),
+    [
+        ({"since": 0, "until": BUCKETS_MAX - 1}, {"since": 0, "until": BUCKETS_MAX}),
+        ({"since": 0, "until": 10 * BUCKETS_MAX - 1, "step": 10}, {"since": 0, "until": 10 * BUCKETS_MAX, "step": 10}),
+        ({"until": FAR + BUCKETS_MAX - 1}, {"until": FAR + BUCKETS_MAX}),
+        ({"since": FAR - BUCKETS_MAX + 1}, {"since": FAR - BUCKETS_MAX}),
+        ({}, {"since": 0, "until": 2**53}),
+    ],
+)
+def test_a_series_has_a_bounded_number_of_buckets(
+    archive: Archive, most: dict[str, int], too_many: dict[str, int]
+) -> None:
+    """As many buckets as may be are shown one by one; of more the question is refused, and says how many there are."""
+    archive.record([("a", 1, FAR)])
+    texts = [(name, str(value)) for name, value in most.items()]
+    archive.ask(Question.parse("timedata", texts, now=0)).close()
+    with pytest.raises(InvalidQuestion, match=f"the range has [0-9]+ buckets, more than {BUCKETS_MAX}"):
+        archive.timedata("count", **too_many)
+
+
+def test_an_empty_archive_has_no_range(archive: Archive) -> None:
+    """Where there is no data an open range has no buckets, and a closed one those that were asked for."""
+    assert [] == archive.timedata("count", since=0)
+    assert [] == archive.timedata("count", until=2**53)
+    assert [[0, None], [1, None]] == archive.timedata("count", since=0, until=1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("step", 15), ("moving", 15), ("step", 5), ("moving", 5)])
+def test_what_does_not_fit_the_resolution(tmp_path: Path, name: str, value: int) -> None:
+    """A question that does not fit the archive is refused before anything is read, and nothing stays open."""
+    archive = Catalog(tmp_path).create("x", resolution=10, retention=0)
+    archive.record([("a", 1, T)])
+    with pytest.raises(InvalidQuestion, match=f"{name} {value} is not a multiple of .* 10"):
+        archive.ask(Question.parse("values", [(name, str(value))], now=0))
+    assert ["x.db"] == beside(archive)
+
+
+def test_no_archive(tmp_path: Path) -> None:
+    """An answer of what is no archive is an error at once."""
+    path = tmp_path / "x.db"
+    question = Question.parse("values", [], now=0)
+    with pytest.raises(UnknownArchive, match="'x'"):
+        Answer(path, question)
+    path.write_bytes(b"not a database at all")
+    with pytest.raises(NotAnArchive, match=r"x\.db"):
+        Answer(path, question)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [("json", "application/json"), ("rows", "application/json"), ("csv", "text/csv; charset=utf-8")],
+)
+def test_media_type(archive: Archive, form: str, expected: str) -> None:
+    """The answer tells what its bytes are."""
+    with archive.ask(Question.parse("values", [("format", form)], now=0)) as found:
+        assert expected == found.media_type

@@ -1,0 +1,132 @@
+"""The text of numbers in answers: as short as can be, and read back exactly."""
+
+import json
+import math
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tally.engine import Archive, Catalog
+from tally.engine.asking import digits
+from tests.engine.forms import text
+from tests.engine.recompute import Asked
+
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:e[+-][0-9]+)?")
+T = 1_700_000_000
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[apsw.Connection]:
+    """Give a connection that knows how many digits a number needs."""
+    made = apsw.Connection(":memory:")
+    digits.register(made)
+    yield made
+    made.close()
+
+
+def written(connection: apsw.Connection, value: float) -> str:
+    """Return what is written for a float."""
+    expression = digits.text([digits.Argument(":x", is_float=True)])
+    bindings = {"x": value, "template": digits.FLOAT, "plain": digits.plain(digits.FLOAT)}
+    return str(connection.execute(f"SELECT {expression}", bindings).get)
+
+
+decimals = st.builds(
+    lambda whole, places: float(f"{whole}e{-places}"), st.integers(-(10**16), 10**16), st.integers(-5, 25)
+)
+bits = st.integers(0, 2**64 - 1).map(lambda number: struct.unpack("<d", struct.pack("<Q", number))[0])
+near_powers = st.builds(
+    lambda exponent, side: math.nextafter(math.ldexp(1.0, exponent), side) if side else math.ldexp(1.0, exponent),
+    st.integers(-1074, 1023),
+    st.sampled_from([0.0, math.inf, -math.inf]),
+)
+quotients = st.builds(lambda total, count: total / count, st.integers(0, 10**6), st.integers(1, 1000))
+floats = st.floats(allow_nan=False, allow_infinity=False) | bits.filter(math.isfinite) | decimals | near_powers
+
+
+@settings(max_examples=3000)
+@given(floats | quotients)
+def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: float) -> None:
+    """A number is JSON, reads back as the same double, and has no more characters than Python's shortest."""
+    found = written(connection, value)
+    assert NUMBER.fullmatch(found), found
+    assert (float, value) == (type(json.loads(found)), json.loads(found))
+    assert len(found) <= len(repr(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.0, "0.0"),
+        (-0.0, "0.0"),
+        (1.0, "1.0"),
+        (-1.5, "-1.5"),
+        (0.1, "0.1"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (9.95, "9.95"),
+        (78.115384615384613, "78.11538461538461"),
+        (1 / 3, "0.3333333333333333"),
+        (999999999.999999, "999999999.999999"),
+        (1234567890.123456, "1234567890.123456"),
+        (-1234567890.123456, "-1234567890.123456"),
+        (1e-4, "0.0001"),
+        (0.99e-4, "9.9e-05"),
+        (1e-5, "1e-05"),
+        (2.0**-24, "5.960464477539063e-08"),
+        (999_999_999_999_999.0, "999999999999999.0"),
+        (1e15, "1000000000000000.0"),
+        (1e22, "1e+22"),
+        (2.0**89, "6.189700196426902e+26"),
+        (-1e100, "-1e+100"),
+        (5e-324, "5e-324"),
+    ],
+)
+def test_numbers_on_either_side_of_each_bound(connection: apsw.Connection, value: float, expected: str) -> None:
+    """What SQLite writes and what Python writes is the same, digit by digit."""
+    assert expected == written(connection, value)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Give an archive whose sums and averages need 16 and 17 digits."""
+    made = Catalog(tmp_path).create("x", resolution=10, retention=0)
+    made.record(
+        [("a", 0.1, T), ("a", 0.2, T), ("b", 1e22, T + 10), ("b", 1e-5, T + 20), ("b", 78.11538461538461, T + 30)]
+    )
+    return made
+
+
+@pytest.mark.parametrize("more", [(), (("pretty", ""),), (("format", "rows"),), (("format", "csv"),)], ids=str)
+@pytest.mark.parametrize("kind", ["values", "aggregate", "timedata"])
+@pytest.mark.parametrize("aggregate", [None, "sum"])
+def test_every_form_has_the_shortest_numbers(
+    archive: Archive, kind: str, aggregate: str | None, more: tuple[tuple[str, str], ...]
+) -> None:
+    """Whatever is asked, in whatever form, a number is written as Python writes it."""
+    found = numbers(text(archive, Asked(kind, aggregate), *more))
+    assert {"0.30000000000000004", "1e+22", "1e-05", "78.11538461538461"} <= found
+    assert {repr(float(each)) for each in found} == found
+
+
+def numbers(answer: str) -> set[str]:
+    """Return the floats in an answer."""
+    return set(re.findall(r"[0-9]\.?[0-9]*e[+-][0-9]+|[0-9]+\.[0-9]+", answer))
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"), [((1, 2), "3"), ((2.5, 2.5), "5"), ((2.5, 1), "3.5"), ((1 / 0.3, 1), "4.333333333333334")]
+)
+def test_a_count_is_whole_wherever_it_is(archive: Archive, counts: tuple[float, float], expected: str) -> None:
+    """Samples with a rate may stand for parts of others, which may add up to whole ones."""
+    for at, count in enumerate(counts):
+        archive.commit({T + 100: {f"c{at}": (count, count, 1.0, 1.0)}}, now=T)
+    asked = Asked("aggregate", "count", since=T + 100)
+    assert f'{{"{T + 100}":{expected}}}' == text(archive, asked)
+    [found] = archive.aggregate("count", since=T + 100).values()
+    assert repr(found) == expected

@@ -1,0 +1,302 @@
+"""How questions reach SQLite: which index they read, in which order, and the ends of ranges."""
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from tally.engine import Archive, Catalog
+from tally.engine.asking import digits, sql
+from tally.engine.asking.question import WHOLE_MAX, Question
+from tally.engine.asking.sql import FOREVER, GLOBS_MAX, Cell, Plan, Span, Statement
+from tally.engine.files import schema
+from tally.engine.storing.watermarks import Marks
+from tally.errors import InvalidQuestion, QueryTimeout
+from tests.engine.recompute import AGGREGATES, matrix
+
+MARKS = Marks(10, 1000, 0, 3)
+IN_RANGE = "SEARCH data USING PRIMARY KEY (bucket>? AND bucket<?)"
+BUCKET = "SEARCH data USING PRIMARY KEY (bucket=?)"
+CELL = "SEARCH data USING PRIMARY KEY (bucket=? AND id=?)"
+TOTALS = "SEARCH totals USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+BLOCKS = "SEARCH blocks USING PRIMARY KEY (block>? AND block<?)"
+BY_NAME = "SEARCH data USING COVERING INDEX data_by_name (id=? AND bucket>? AND bucket<?)"
+ALL_NAMES = "SCAN names USING COVERING INDEX sqlite_autoindex_names_1"
+EACH_ID = "SCAN names"
+PREFIX = "SEARCH names USING COVERING INDEX sqlite_autoindex_names_1 (name>? AND name<?)"
+NAME_OF_ID = "SEARCH names USING INTEGER PRIMARY KEY (rowid=?)"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Give an archive with some samples."""
+    made = Catalog(tmp_path).create("x", resolution=10, retention=0)
+    made.record([(f"name{number}", 1, second) for number in range(20) for second in range(0, 2000, 50)])
+    return made
+
+
+@pytest.fixture
+def connection(archive: Archive) -> Iterator[apsw.Connection]:
+    """Give a connection to it."""
+    with schema.opened(archive.path) as opened:
+        digits.register(opened)
+        yield opened
+
+
+def plan(connection: apsw.Connection, statement: Statement) -> list[str]:
+    """Return SQLite's own words on how it runs a statement."""
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.bindings)]
+
+
+def question(kind: str, by: str = "time", aggregate: str | None = None, **parameters: object) -> Question:
+    """Return a question with these parameters."""
+    texts = [(name, str(value)) for name, value in parameters.items()]
+    return Question.parse(kind, texts, aggregate=aggregate, by=by, now=0)
+
+
+def select(asked: Question, *, few: bool = False, packed: bool = False) -> Statement:
+    """Return the SELECT of a question's text."""
+    keys = {"time": ("name", "bucket"), "name": ("name",)}[asked.by] if asked.kind == "values" else ()
+    return sql.select(asked, Plan(MARKS, few, packed), cell=Cell("%s", (*keys, asked.aggregate or "sum"), ","))
+
+
+@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("packed", [False, True])
+def test_nothing_is_read_that_is_not_needed(connection: apsw.Connection, few: bool, packed: bool) -> None:
+    """Whatever is asked, tables are read by a range of their keys, and the index has all that is needed."""
+    asked = matrix(
+        kind=("values", "aggregate", "timedata"),
+        aggregate=AGGREGATES,
+        by=("time", "name"),
+        q=((), ("name1*",)),
+        step=(None, 20),
+        moving=(None, 40),
+        limit=(None, 2),
+        low=(None, 1),
+    )
+    for each in asked:
+        made = Question.create(each.kind, aggregate=each.aggregate, by=each.by, given=each.parameters)
+        is_packed = packed and each.kind == "values" and not each.moving and not each.step
+        steps = plan(connection, select(made, few=few, packed=is_packed))
+        read = {step for step in steps if re.search(" (data|totals|blocks) ", step)}
+        assert read
+        assert read <= {IN_RANGE, CELL, BUCKET, BY_NAME, TOTALS, BLOCKS}, each
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "parameters", "few", "packed", "reads"),
+    [
+        ("values", "time", {}, False, False, [ALL_NAMES, BY_NAME, ALL_NAMES, TOTALS, CELL]),
+        ("values", "time", {}, False, True, [ALL_NAMES, BY_NAME, TOTALS, CELL]),
+        ("values", "time", {"q": "name1*"}, False, True, [PREFIX, BY_NAME, TOTALS, CELL]),
+        ("values", "name", {}, False, False, [IN_RANGE, NAME_OF_ID]),
+        ("values", "name", {}, False, True, [TOTALS, BUCKET, NAME_OF_ID]),
+        ("values", "name", {"q": "name1*"}, True, False, [PREFIX, BY_NAME, PREFIX, TOTALS, CELL]),
+        ("values", "name", {"q": "name1*"}, True, True, [TOTALS, PREFIX, CELL]),
+        ("aggregate", "time", {}, False, False, [TOTALS]),
+        ("aggregate", "time", {"q": "name1*"}, False, False, [IN_RANGE, PREFIX]),
+        ("aggregate", "time", {"q": "name1*"}, True, False, [BY_NAME, PREFIX, TOTALS, CELL, PREFIX]),
+        ("aggregate", "time", {"q": "*"}, False, False, [TOTALS]),
+        (
+            "aggregate",
+            "name",
+            {"q": "*"},
+            False,
+            False,
+            [BLOCKS, EACH_ID, BY_NAME, EACH_ID, BY_NAME, IN_RANGE, NAME_OF_ID],
+        ),
+        ("aggregate", "name", {}, False, False, [BLOCKS, EACH_ID, BY_NAME, EACH_ID, BY_NAME, IN_RANGE, NAME_OF_ID]),
+        ("aggregate", "name", {"q": "name1"}, True, False, [PREFIX, BY_NAME, PREFIX, TOTALS, CELL]),
+        ("timedata", "time", {}, False, False, [TOTALS]),
+    ],
+)
+def test_plans(
+    connection: apsw.Connection,
+    kind: str,
+    by: str,
+    parameters: dict[str, Any],
+    few: bool,
+    packed: bool,
+    reads: list[str],
+) -> None:
+    """The cheapest source is read: totals, blocks with the two ends of a range, the index, or the table."""
+    asked = question(kind, by, "sum", **parameters)
+    steps = plan(connection, select(asked, few=few, packed=packed))
+    assert reads == [step for step in steps if step.startswith(("SEARCH", "SCAN names"))]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_dump_is_not_sorted(connection: apsw.Connection, packed: bool) -> None:
+    """All values come in the order of the index, or of time, so that the first is there at once."""
+    small = {f"USE TEMP B-TREE FOR {what}" for what in ("LAST TERM OF ORDER BY", "string_agg(ORDER BY)")}
+    for by in ("time", "name"):
+        steps = plan(connection, select(question("values", by), packed=packed))
+        assert {step for step in steps if "TEMP" in step} <= small
+
+
+def test_names_are_read_from_their_index(connection: apsw.Connection) -> None:
+    """Names come from an index in which nothing else is, from a glob's prefix on."""
+    assert [ALL_NAMES] == plan(connection, sql.names(()))
+    assert [PREFIX] == plan(connection, sql.names(("name1*",)))
+    assert PREFIX in plan(connection, sql.planning(question("values", q="name1*"), MARKS))
+
+
+@pytest.mark.parametrize(
+    ("glob", "expected"), [("name[0-3]", True), ("name[0-4]", False), ("none", True), ("*", False)]
+)
+def test_few_names(connection: apsw.Connection, glob: str, expected: bool) -> None:
+    """Few names are less than a quarter."""
+    statement = sql.planning(question("values", q=glob), MARKS)
+    few, _ = connection.execute(statement.text, statement.bindings).get
+    assert expected == bool(few)
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "parameters", "most", "expected"),
+    [
+        ("values", "time", {}, 40, True),
+        ("values", "time", {}, 39, False),
+        ("values", "time", {"since": 1000, "until": 1450}, 10, True),
+        ("values", "time", {"since": 1000, "until": 1500}, 10, False),
+        ("values", "name", {}, 20, True),
+        ("values", "name", {}, 19, False),
+        ("values", "time", {"step": 10}, 40, True),
+        ("values", "time", {"step": 20}, 40, False),
+        ("values", "time", {"moving": 10}, 40, False),
+        ("aggregate", "time", {}, 40, True),
+        ("aggregate", "time", {}, 39, False),
+        ("aggregate", "name", {}, 20, True),
+        ("aggregate", "name", {}, 19, False),
+        ("aggregate", "time", {"step": 20}, 40, True),
+        ("aggregate", "time", {"since": 1000, "until": 1450, "moving": 60}, 11, True),
+        ("aggregate", "time", {"since": 1000, "until": 1450, "moving": 60}, 10, False),
+        ("timedata", "time", {}, 40, False),
+    ],
+)
+def test_packed(
+    connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, by: str, parameters: dict[str, Any],
+    most: int, expected: bool,
+) -> None:  # fmt: skip
+    """Rows are packed that are cells as they are stored, or have one key, where at most PACKED_ROWS come together."""
+    monkeypatch.setattr(sql, "PACKED_ROWS", most)
+    statement = sql.planning(question(kind, by, **parameters), MARKS)
+    _, packed = connection.execute(statement.text, statement.bindings).get
+    assert expected == bool(packed)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "marks", "expected"),
+    [
+        (None, None, Marks(10, 0, 0, 3), (0, 0)),
+        (None, None, Marks(10, 29, 0, 3), (0, 0)),
+        (None, None, Marks(10, 30, 0, 3), (0, 30)),
+        (None, None, Marks(10, 1000, 0, 3), (0, 990)),
+        (None, None, Marks(10, 1000, 60, 3), (60, 990)),
+        (30, None, Marks(10, 1000, 0, 3), (30, 990)),
+        (31, None, Marks(10, 1000, 0, 3), (60, 990)),
+        (31, 70, Marks(10, 1000, 0, 3), (40, 40)),
+        (31, 79, Marks(10, 1000, 0, 3), (40, 40)),
+        (31, 80, Marks(10, 1000, 0, 3), (60, 90)),
+        (31, 80, Marks(10, 89, 0, 3), (40, 40)),
+        (31, 80, Marks(10, 90, 0, 3), (60, 90)),
+        (31, 80, Marks(10, 90, 90, 3), (40, 40)),
+    ],
+)
+def test_blocks(since: int | None, until: int | None, marks: Marks, expected: tuple[int, int]) -> None:
+    """Blocks are read that are whole: within the range, sealed, and not begun to expire."""
+    given: dict[str, Any] = {name: value for name, value in (("since", since), ("until", until)) if value is not None}
+    bindings = sql.select(question("aggregate", "name", **given), Plan(marks, few=False, packed=False)).bindings
+    assert expected == (bindings["blocks_first"], bindings["blocks_end"])
+
+
+@pytest.mark.parametrize(("parameters", "expected"), [
+    ({}, Span(10, 0, FOREVER, 0)),
+    ({"since": 100}, Span(10, 100, FOREVER, 100)),
+    ({"since": 100.1}, Span(10, 110, FOREVER, 110)),
+    ({"since": 109.9}, Span(10, 110, FOREVER, 110)),
+    ({"since": 101, "step": 60}, Span(60, 120, FOREVER, 120)),
+    ({"until": 100}, Span(10, 0, 110, 0)),
+    ({"until": 99.9}, Span(10, 0, 100, 0)),
+    ({"until": 109.9}, Span(10, 0, 110, 0)),
+    ({"until": 119, "step": 60}, Span(60, 0, 120, 0)),
+    ({"until": 0}, Span(10, 0, 10, 0)),
+    ({"since": 100, "until": 100}, Span(10, 100, 110, 100)),
+    ({"since": 101, "until": 109}, Span(10, 110, 110, 110)),
+    ({"since": 100, "moving": 10}, Span(10, 100, FOREVER, 100)),
+    ({"since": 100, "moving": 30}, Span(10, 100, FOREVER, 80)),
+    ({"since": 10, "moving": 30}, Span(10, 10, FOREVER, 0)),
+    ({"since": 120, "moving": 120, "step": 60}, Span(60, 120, FOREVER, 60)),
+    ({"moving": 30}, Span(10, 0, FOREVER, 0)),
+    ({"since": "1969-12-31"}, Span(10, 0, FOREVER, 0)),
+    ({"until": "9999-12-31T23:59:59Z"}, Span(10, 0, 253402300800, 0)),
+    ({"until": WHOLE_MAX}, Span(10, 0, WHOLE_MAX // 10 * 10 + 10, 0)),
+])  # fmt: skip
+def test_span(parameters: dict[str, Any], expected: Span) -> None:
+    """The range has the buckets that begin from `since` to `until`, both included; windows reach back before it."""
+    assert expected == sql.span(question("values", **parameters), 10)
+
+
+EXTREMES = {
+    "since": ["0", str(WHOLE_MAX), "-999999999999w", "0001-01-02", "9999-12-30"],
+    "until": ["0", "-999999999999w", "0001-01-02"],
+    "step": ["10", str(WHOLE_MAX // 10 * 10)],
+    "moving": ["10", str(WHOLE_MAX // 10 * 10)],
+    "limit": ["1", str(WHOLE_MAX)],
+}
+
+
+@pytest.mark.parametrize(("one", "other"), list(itertools.combinations_with_replacement(EXTREMES, 2)))
+def test_extremes(archive: Archive, one: str, other: str) -> None:
+    """The largest and smallest values that are taken give an answer, or say that they do not fit together."""
+    for first, second in itertools.product(EXTREMES[one], EXTREMES[other]):
+        for kind, by in (("values", "time"), ("values", "name"), ("aggregate", "time"), ("aggregate", "name")):
+            given = {one: first, other: second}
+            if "moving" in given and (kind, by) == ("aggregate", "name"):
+                continue
+            if "limit" in given and (kind, by) == ("aggregate", "time"):
+                continue
+            asked = question(kind, by, **given)
+            if (asked.moving or 0) % (asked.step or 1):
+                with pytest.raises(InvalidQuestion, match="is not a multiple"):
+                    archive.ask(asked)
+            else:
+                assert b"".join(archive.ask(asked)).startswith(b"{")
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{"since": "0", "until": "50"}, {"until": "0"}, {"since": str(WHOLE_MAX)}, {"step": WHOLE_MAX // 10 * 10}],
+)
+def test_extremes_of_a_series(archive: Archive, parameters: dict[str, Any]) -> None:
+    """The largest and smallest values give a series too, and a very long one is stopped in time."""
+    moving = {"moving": WHOLE_MAX // 10 * 10}
+    for given in (parameters, {**parameters, **moving}):
+        assert b"".join(archive.ask(question("timedata", **given))).startswith(b"[")
+    with pytest.raises(QueryTimeout):
+        list(archive.ask(question("timedata", until=90_000_000, moving=10), timeout_s=0.02))
+
+
+def test_number_of_globs(archive: Archive) -> None:
+    """Up to GLOBS_MAX globs may be given; one more is an error that says so, and nothing stays open."""
+    globs = [("q", "none")] * (GLOBS_MAX - 1) + [("q", "name0")]
+    answer = archive.ask(Question.parse("aggregate", globs, aggregate="count", by="name", now=0))
+    assert b'{"name0":40}' == b"".join(answer)
+    with pytest.raises(InvalidQuestion, match=f"^q is given {GLOBS_MAX + 1} times: give it up to {GLOBS_MAX} times$"):
+        archive.ask(Question.parse("values", [*globs, ("q", "a")], now=0))
+    with pytest.raises(InvalidQuestion, match="101 times"):
+        archive.names(["a"] * 101)
+    assert [archive.path] == list(archive.path.parent.iterdir())
+
+
+def test_values_are_bound(archive: Archive) -> None:
+    """Nothing that a user gives becomes SQL."""
+    for glob in ("'", "name0' OR 1 --", ":q0", "?", '"', "%s"):
+        asked = question("values", q=glob)
+        statement = select(asked)
+        assert select(question("values", q="a")).text == statement.text
+        assert {"q0": glob}.items() <= statement.bindings.items()
+        assert b"{}" == b"".join(archive.ask(asked))

@@ -1,0 +1,219 @@
+"""Connections and forks: what is open exactly as long as forks know of it, and what a child makes of it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tally import forks
+from tally.engine import Catalog
+from tally.engine.files.connection import Connection
+
+BEGIN = """
+import os, signal, sys
+from pathlib import Path
+from tally import forks
+from tally.engine import Catalog
+from tally.engine.files.connection import UNUSABLE
+from tally.engine.files.schema import opened, transaction
+from tally.errors import ArchiveUnavailable
+
+catalog = Catalog(sys.argv[1])
+daily = catalog["daily"]
+
+def wait(child):
+    assert os.waitpid(child, 0)[1] == 0
+
+def fails(work, text=UNUSABLE):
+    try:
+        work()
+    except ArchiveUnavailable as error:
+        assert text in str(error), error
+    else:
+        raise AssertionError("nothing was raised")
+
+def numbers():
+    paths = (f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd"))
+    return [path for path in paths if sys.argv[1] in os.path.realpath(path)]
+"""
+
+# In a block of the same thread, as a signal handler may fork: the parent's transaction is the parent's alone.
+IN_TRANSACTION = """
+child = None
+def both():
+    global child
+    with opened(daily.path, write=True) as connection, transaction(connection):
+        connection.execute("INSERT INTO meta VALUES ('once', 1)")
+        child = os.fork()
+if (child is None):
+    try:
+        both()
+    except ArchiveUnavailable as error:
+        assert child == 0 and UNUSABLE in str(error)
+        fails(lambda: daily.record([("child", 1, 0)]))
+        sys.exit(0)
+assert child
+wait(child)
+with opened(daily.path) as connection:
+    assert 1 == connection.execute("SELECT count(*) FROM meta WHERE key = 'once'").get
+"""
+
+# What a child that ends in the block raises is what it is, and nothing of SQLite's is in the way.
+EXIT_IN_TRANSACTION = """
+with opened(daily.path, write=True) as connection, transaction(connection):
+    child = os.fork()
+    if child == 0:
+        sys.exit(0)
+    wait(child)
+    connection.execute("INSERT INTO meta VALUES ('once', 1)")
+daily.record([("after", 1, 1700000000)])
+"""
+
+CLEAN = """
+daily.record([("before", 1, 1700000000)])
+child = os.fork()
+if child == 0:
+    assert not numbers(), numbers()
+    assert not forks.is_spoilt()
+    daily.record([("child", 1, 1700000000)])
+    grandchild = os.fork()
+    if grandchild == 0:
+        daily.record([("grandchild", 1, 1700000000)])
+        sys.exit(0)
+    wait(grandchild)
+    sys.exit(0)
+wait(child)
+assert ["before", "child", "grandchild"] == daily.names()
+"""
+
+IN_THREAD = """
+import threading
+def work():
+    child = os.fork()
+    if child == 0:
+        daily.record([("child", 1, 1700000000)])
+        os._exit(0)
+    wait(child)
+daily.record([("before", 1, 1700000000)])
+thread = threading.Thread(target=work)
+thread.start()
+thread.join(30)
+assert ["before", "child"] == daily.names()
+"""
+
+# Locks belong to the process: whatever a child closes or becomes, they hold.
+LOCKS_HOLD = """
+import subprocess
+OTHER = "import apsw, sys; c = apsw.Connection(sys.argv[1]); c.set_busy_timeout(0); c.execute('BEGIN IMMEDIATE')"
+def other():
+    done = subprocess.run([sys.executable, "-c", OTHER, str(daily.path)], capture_output=True, text=True)
+    return done.stderr.splitlines()[-1:]
+with opened(daily.path, write=True) as connection, transaction(connection):
+    connection.execute("INSERT INTO meta VALUES ('once', 1)")
+    assert ["apsw.BusyError: database is locked"] == other()
+    subprocess.run(["true"], close_fds=True, check=True)
+    assert os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)[1] == 0
+    child = os.fork()
+    if child == 0:
+        os.closerange(3, 1024)
+        os._exit(0)
+    wait(child)
+    assert ["apsw.BusyError: database is locked"] == other()
+assert [] == other()
+"""
+
+BACKUP = """
+child = None
+def progress(done, total):
+    global child
+    if child is None:
+        child = os.fork()
+try:
+    daily.backup(Path(sys.argv[1]) / "copy.db", progress=progress)
+except ArchiveUnavailable as error:
+    assert child == 0 and UNUSABLE in str(error), (child, error)
+    sys.exit(0)
+assert child
+wait(child)
+assert not catalog["copy"].check().damage
+"""
+
+RESTORE = BACKUP.replace(
+    'daily.backup(Path(sys.argv[1]) / "copy.db", progress=progress)',
+    'daily.backup(Path(sys.argv[1]) / "copy.db"); catalog.restore(Path(sys.argv[1]) / "copy.db", "daily", '
+    "replace=True, progress=progress)",
+)
+
+DOWNLOAD = """
+from tally.engine.recovery.backup import Download
+daily.record([(f"name.{number}", 1, 1700000000) for number in range(20_000)])
+download = Download(daily.path)
+begin = next(download)
+child = os.fork()
+if child == 0:
+    fails(lambda: next(download), "begun by the parent")
+    download.close()
+    os.kill(os.getppid(), signal.SIGCONT)
+    signal.pause()
+content = begin + b"".join(download)
+assert content.startswith(b"SQLite format 3") and len(content) == daily.summary().bytes
+assert b"".join(Download(daily.path)) == content  # The child holds no lock.
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.parametrize(
+    "script",
+    [IN_TRANSACTION, EXIT_IN_TRANSACTION, CLEAN, IN_THREAD, LOCKS_HOLD, BACKUP, RESTORE, DOWNLOAD],
+    ids=[
+        "in a transaction",
+        "exit in a transaction",
+        "clean",
+        "in a thread",
+        "locks hold",
+        "backup",
+        "restore",
+        "download",
+    ],
+)
+def test_forks(script: str, tmp_path: Path) -> None:
+    """A child uses archives as its parent does, or is told that it cannot; what the parent does is not disturbed."""
+    Catalog(tmp_path).create("daily", retention=0)
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BEGIN + script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (0, "", "") == (done.returncode, done.stdout, done.stderr)
+    assert ((), "") == (Catalog(tmp_path)["daily"].check().damage, Catalog(tmp_path)["daily"].check().unavailable)
+    assert not [*tmp_path.glob("*-wal"), *tmp_path.glob(".*")]
+
+
+@pytest.mark.parametrize("way", ["closed", "forgotten", "failed"])
+def test_forks_know_what_is_open(way: str, tmp_path: Path) -> None:
+    """A connection counts until its file is closed, whether by `close` or because nobody has it any more."""
+    before = len(forks._process.work)
+    path = tmp_path / "any.db"
+    if way == "failed":
+        with pytest.raises(apsw.CantOpenError):
+            Connection(str(tmp_path / "nowhere" / "any.db"))
+    else:
+        connection = Connection(str(path))
+        assert before + 1 == len(forks._process.work)
+        connection.execute("CREATE TABLE any (value)")
+        if way == "closed":
+            connection.close()
+        else:
+            del connection
+
+    assert before == len(forks._process.work)
+
+
+def test_an_unknown_collation_is_unknown(tmp_path: Path) -> None:
+    """What marks a connection as open knows of no collation."""
+    connection = Connection(str(tmp_path / "any.db"))
+
+    with pytest.raises(apsw.SQLError, match="no such collation sequence: klingon"):
+        connection.execute("SELECT 1 ORDER BY 1 COLLATE klingon")
+    connection.close()

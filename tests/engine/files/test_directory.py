@@ -1,0 +1,115 @@
+"""What stands in a data directory under the names of archives."""
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Catalog
+from tally.engine.files.directory import is_plain, read
+from tally.errors import ArchiveUnavailable, UnknownArchive
+
+
+def symbolic(path: Path, name: Path) -> None:
+    """Make a symbolic link."""
+    name.symlink_to(path)
+
+
+def hard(path: Path, name: Path) -> None:
+    """Make a hard link."""
+    name.hardlink_to(path)
+
+
+@pytest.mark.parametrize("link", [symbolic, hard])
+@pytest.mark.parametrize("slug", ["alias", "zzz"])
+def test_one_file_is_one_archive(tmp_path: Path, link: Callable[[Path, Path], None], slug: str) -> None:
+    """A further name is not served, whether it comes first in the order or last; the archive goes on as it was."""
+    catalog = Catalog(tmp_path)
+    link(catalog.create("daily", retention=0).path, tmp_path / f"{slug}.db")
+    assert (["daily"], {slug: "daily"}, {}) == tuple(catalog.listing())
+    assert {"daily"} == catalog.record([("a", 1, 1000)]).keys()
+    assert {"a": 1} == catalog["daily"].aggregate("count", by="name")
+    assert slug not in catalog
+    with pytest.raises(UnknownArchive, match=rf"there is no archive '{slug}': it is another name of 'daily'\Z"):
+        catalog[slug]
+    (tmp_path / f"{slug}.db").unlink()
+    assert (["daily"], {}) == catalog.listing()[:2]
+
+
+def test_of_hard_links_the_first_name_counts_where_none_is_its_own(tmp_path: Path) -> None:
+    """An archive whose file was renamed says nothing of use; then the order decides, the same for every process."""
+    path = Catalog(tmp_path).create("daily").path
+    renamed = path.rename(tmp_path / "b.db")
+    (tmp_path / "a.db").hardlink_to(renamed)
+    assert (["a"], {"b": "a"}, {}) == tuple(read(tmp_path))
+
+
+def test_links_to_other_places_are_archives(tmp_path: Path) -> None:
+    """A symbolic link to a file elsewhere is one, but a second one to the same file is not."""
+    (tmp_path / "data").mkdir()
+    elsewhere = Catalog(tmp_path / "elsewhere").create("big").path
+    for slug in ("b", "a"):
+        (tmp_path / "data" / f"{slug}.db").symlink_to(elsewhere)
+    catalog = Catalog(tmp_path / "data")
+    assert (["a"], {"b": "a"}, {}) == tuple(catalog.listing())
+    assert "big" == catalog["a"].definition().name
+    assert "b" not in catalog
+
+
+def test_a_hard_link_in_another_directory_is_no_matter(tmp_path: Path) -> None:
+    """As copies by hard links make them."""
+    path = Catalog(tmp_path / "data").create("daily").path
+    (tmp_path / "daily.db").hardlink_to(path)
+    assert not is_plain(path)
+    assert (["daily"], {}, {}) == tuple(read(tmp_path / "data"))
+    assert "daily" in Catalog(tmp_path / "data")
+
+
+def fifo(path: Path) -> None:
+    """Make a FIFO, whose opening may wait for ever."""
+    os.mkfifo(path)
+
+
+def bound_socket(path: Path) -> None:
+    """Make a socket."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.bind(str(path))
+
+
+OTHERS: dict[str, Callable[[Path], object]] = {
+    "a directory": Path.mkdir,
+    "a FIFO": fifo,
+    "a socket": bound_socket,
+    "a device": lambda path: path.symlink_to("/dev/null"),
+    "a link that leads nowhere": lambda path: path.symlink_to("nowhere"),
+}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_what_is_no_file_is_told_and_not_opened(tmp_path: Path, what: str) -> None:
+    """It is no archive, the others are, and nothing waits for it."""
+    catalog = Catalog(tmp_path)
+    catalog.create("sound")
+    OTHERS[what](tmp_path / "daily.db")
+    assert (["sound"], {}, {"daily": what}) == tuple(catalog.listing())
+    assert "daily" not in catalog
+    assert {"sound"} == catalog.record([("a", 1, 1000)]).keys()
+
+
+def test_what_cannot_be_followed_is_told_when_it_is_used(tmp_path: Path) -> None:
+    """A link to itself may lead to an archive another time."""
+    (tmp_path / "loop.db").symlink_to(tmp_path / "loop.db")
+    assert (["loop"], {}, {}) == tuple(read(tmp_path))
+    with pytest.raises(ArchiveUnavailable, match="Too many levels"):
+        Catalog(tmp_path)["loop"].definition()
+
+
+def test_other_names_are_left_out(tmp_path: Path) -> None:
+    """What has no slug, or another ending, is nothing of ours; and neither is a directory that is missing."""
+    for name in ("Daily.db", "daily.db-wal", "daily.spill", ".daily.db", "a b.db"):
+        (tmp_path / name).touch()
+    assert ([], {}, {}) == tuple(read(tmp_path)) == tuple(read(tmp_path / "missing"))
+    with pytest.raises(ArchiveUnavailable, match="cannot be read"):
+        read(tmp_path / "daily.spill")

@@ -1,0 +1,72 @@
+"""SQLite's log beside an archive, which a reader may keep from being emptied."""
+
+from contextlib import closing
+from pathlib import Path
+
+import apsw
+import pytest
+
+from tally.engine import Archive, Catalog
+from tally.engine.files import wal
+
+
+def grow(archive: Archive, times: int = 3) -> None:
+    """Commit some pages several times."""
+    for second in range(times):
+        archive.record([(f"name{i}", 1, second) for i in range(500)])
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
+    """An archive, and a small bound."""
+    monkeypatch.setattr(wal, "LOG_MAX_BYTES", 100_000)
+    return Catalog(tmp_path).create("daily", resolution=1, retention=0)
+
+
+def test_a_reader_that_does_not_end_keeps_the_log(archive: Archive) -> None:
+    """While it holds its transaction the log grows and is told; afterwards not, though it may be as long still."""
+    with closing(apsw.Connection(str(archive.path))) as reader:
+        reader.execute("BEGIN")
+        assert 0 == reader.execute("SELECT count(*) FROM data").get
+        grow(archive)
+        size = wal.log_bytes(archive.path)
+        assert size > 100_000
+        assert size == archive.held_log_bytes() == wal.held_bytes(archive.path)
+        grow(archive)
+        assert wal.held_bytes(archive.path) > size
+        reader.execute("COMMIT")
+        assert 0 == archive.held_log_bytes()
+        assert wal.log_bytes(archive.path) > 100_000
+    assert (0, 0) == (archive.held_log_bytes(), wal.log_bytes(archive.path))
+
+
+def test_a_short_log_is_no_matter(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the bound nobody looks at who reads."""
+    with closing(apsw.Connection(str(archive.path))) as reader:
+        reader.execute("BEGIN")
+        assert 0 == reader.execute("SELECT count(*) FROM data").get
+        grow(archive)
+        size = wal.log_bytes(archive.path)
+        monkeypatch.setattr(wal, "LOG_MAX_BYTES", size)
+        assert 0 == wal.held_bytes(archive.path)
+        monkeypatch.setattr(wal, "LOG_MAX_BYTES", size - 1)
+        assert size == wal.held_bytes(archive.path)
+
+
+def test_a_log_is_found_where_a_link_leads(archive: Archive, tmp_path: Path) -> None:
+    """SQLite keeps it beside the file itself."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "daily.db").symlink_to(archive.path)
+    with closing(apsw.Connection(str(archive.path))) as reader:
+        reader.execute("BEGIN")
+        assert 0 == reader.execute("SELECT count(*) FROM data").get
+        grow(archive)
+        assert wal.log_bytes(archive.path) == Catalog(tmp_path / "data")["daily"].held_log_bytes() > 0
+
+
+def test_what_cannot_be_opened_has_no_log(archive: Archive, tmp_path: Path) -> None:
+    """An archive that is gone, or damaged, is told elsewhere."""
+    assert (0, 0) == (wal.log_bytes(tmp_path / "gone.db"), wal.held_bytes(tmp_path / "gone.db"))
+    archive.path.write_bytes(b"garbage" * 1000)
+    (tmp_path / "daily.db-wal").write_bytes(b"x" * 200_000)
+    assert (200_000, 0) == (wal.log_bytes(archive.path), wal.held_bytes(archive.path))

@@ -1,0 +1,43 @@
+"""Many rows by few steps."""
+
+from contextlib import closing
+
+import apsw
+import pytest
+
+from tally.engine.storing.batch import BATCH_ROWS, FEWEST_ROWS, insert
+
+MERGE = "INSERT INTO data VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value || excluded.value"
+
+
+@pytest.fixture
+def connection() -> apsw.Connection:
+    """A database with a table whose values are put together where a key comes again."""
+    made = apsw.Connection(":memory:")
+    made.execute("CREATE TABLE data (key INTEGER PRIMARY KEY, value TEXT)").fetchall()
+    return made
+
+
+@pytest.mark.parametrize(
+    "number",
+    [0, 1, FEWEST_ROWS - 1, FEWEST_ROWS, FEWEST_ROWS // BATCH_ROWS * BATCH_ROWS + BATCH_ROWS, FEWEST_ROWS + BATCH_ROWS],
+)
+def test_every_row_is_there_once(connection: apsw.Connection, number: int) -> None:
+    """Whether or not they make up whole batches, and where one key comes twice it is merged in their order."""
+    with closing(connection):
+        insert(connection, MERGE, [(key, "a") for key in range(number)])
+        insert(connection, MERGE, [(key // 2, "bc"[key % 2]) for key in range(2 * number)])
+        found = connection.execute("SELECT * FROM data").fetchall()
+    assert [(key, "abc") for key in range(number)] == found
+
+
+@pytest.mark.parametrize(
+    ("number", "steps"), [(FEWEST_ROWS - 1, FEWEST_ROWS - 1), (10 * FEWEST_ROWS, 10 * FEWEST_ROWS // BATCH_ROWS)]
+)
+def test_many_rows_take_few_steps(connection: apsw.Connection, number: int, steps: int) -> None:
+    """From FEWEST_ROWS on, a step is one of BATCH_ROWS rows, but for what is left in the end."""
+    taken: list[int] = []
+    with closing(connection):
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, lambda _event: taken.append(1))
+        insert(connection, MERGE, [(key, "a") for key in range(number)])
+    assert steps + number % BATCH_ROWS * (number >= FEWEST_ROWS) == len(taken)

@@ -1,0 +1,167 @@
+"""An archive that a start would empty doubts the clock, until that is confirmed."""
+
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+
+from tally.engine import Archive, Catalog
+from tally.engine.archive import rolled_up
+from tally.engine.storing import clock, commit
+from tally.engine.storing.clock import CONFIRM_S, FORGET_S
+from tests.engine.model import check_file, row_count
+
+T = 1_700_000_000
+HOUR_S = 3600
+YEAR_2100 = 4_102_444_800
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The file of an archive of an hour, that holds the hour before T."""
+    archive = Catalog(tmp_path).create("daily", resolution=10, retention=1)
+    for second in range(T - HOUR_S, T + 1, 600):
+        archive.commit(rolled_up([("a", 1.0, second)]), now=second)
+    assert 7 == row_count(archive)
+    return archive.path
+
+
+def start(path: Path, now: float, *, name: str = "") -> commit.Outcome:
+    """Commit as a process does that has just begun, and look whether the file is as it should be."""
+    archive = Archive(path)
+    outcome = archive.commit(rolled_up([(name, 1.0, now)] if name else []), now=now)
+    check_file(archive)
+    return outcome
+
+
+def count(path: Path) -> int:
+    """Return how many of the buckets before T are there."""
+    return row_count(Archive(path), f"bucket <= {T}")
+
+
+@pytest.mark.parametrize(("now", "is_doubted", "left"), [(T + HOUR_S + 9, False, 1), (T + HOUR_S + 10, True, 7)])
+def test_a_clock_that_would_take_the_newest_bucket_is_doubted(
+    path: Path, now: int, is_doubted: bool, left: int
+) -> None:
+    """One that leaves it lets the others expire; one that does not deletes nothing at all."""
+    assert (is_doubted, left) == (start(path, now).is_doubted, count(path))
+
+
+@pytest.mark.parametrize("now", [T + HOUR_S + 10, T + 2 * 86_400, YEAR_2100])
+def test_a_doubt_outlasts_the_process(path: Path, now: int) -> None:
+    """However often a process begins, and whatever it brings by the wrong clock, nothing goes or is refused."""
+    for later in (0, 5, 3600, CONFIRM_S - 1):
+        outcome = start(path, now + later, name="b")
+        assert (True, 1, 0) == (outcome.is_doubted, outcome.stored, outcome.expired)
+        assert 7 == count(path)
+    assert 1 == Archive(path).commit(rolled_up([("old", 1.0, T - 86_400)]), now=now).stored
+
+
+def test_a_clock_that_is_put_right_is_believed(path: Path) -> None:
+    """What is within the retention by the right clock is there, and what was stored by the wrong one too."""
+    start(path, YEAR_2100, name="b")
+    assert (False, 6) == (start(path, T + 300, name="c").is_doubted, count(path))
+    assert [YEAR_2100] == list(Archive(path).values(q="b")["b"])
+
+
+def test_a_bucket_of_the_future_makes_no_clock_right(path: Path) -> None:
+    """A board that starts in 2100 again and again loses nothing the second time either."""
+    for _ in range(3):
+        assert start(path, YEAR_2100, name="b").is_doubted
+        assert not start(path, T + 5).is_doubted
+    assert 7 == count(path)
+
+
+def test_a_sample_of_the_future_makes_no_clock_right(path: Path) -> None:
+    """Nor does one that came with a time of its own."""
+    Archive(path).commit(rolled_up([("b", 1.0, T + 86_400)]), now=T)
+    assert start(path, T + 86_400).is_doubted
+    assert 7 == count(path)
+
+
+@pytest.mark.parametrize(
+    ("later", "left"), [(CONFIRM_S - 1, 7), (CONFIRM_S, 0), (FORGET_S, 0), (FORGET_S + 1, 7), (-1, 7)]
+)
+def test_a_clock_that_ran_on_is_confirmed(path: Path, later: int, left: int) -> None:
+    """After a day an archive that nobody wrote for long expires; a clock that jumps once more begins anew."""
+    now = T + 10 * HOUR_S
+    start(path, now, name="b")
+    assert (bool(left), left) == (start(path, now + later, name="b").is_doubted, count(path))
+    if later != CONFIRM_S - 1:
+        assert bool(left) == start(path, now + later + 5).is_doubted
+
+
+def test_a_confirmed_clock_stays_believed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expiry that takes several commits is not doubted half way."""
+    monkeypatch.setattr(commit, "EXPIRE_ROWS", 2)
+    now = T + 10 * HOUR_S
+    start(path, now)
+    assert [5, 3, 1, 0] == [start(path, now + CONFIRM_S + each).is_doubted or count(path) for each in range(4)]
+
+
+def test_one_may_say_that_the_clock_is_right(path: Path) -> None:
+    """Then all that is too old goes with the next commit, and a doubt that there was is over."""
+    now = T + 2 * 86_400
+    for _ in range(2):
+        start(path, now)
+        Archive(path, clock=lambda: now).confirm_clock()
+        assert (False, 0) == (start(path, now, name="b").is_doubted, count(path))
+    assert start(path, now + 2 * HOUR_S).is_doubted
+
+
+def test_who_was_there_all_the_while_doubts_nothing(path: Path) -> None:
+    """An archive that gets nothing for longer than its retention expires under a collector as ever."""
+    archive = Archive(path)
+    for now in range(T, T + 2 * HOUR_S, 60):
+        assert not archive.commit({}, now=now).is_doubted
+    assert 0 == count(path)
+
+
+def test_an_idle_commit_writes_a_doubt_once(path: Path) -> None:
+    """Where nothing comes the file stays as it is, in doubt and out of it."""
+    contents = []
+    for now in (T, T + 5, YEAR_2100, YEAR_2100 + 5, YEAR_2100 + 10):
+        start(path, now)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+    assert contents[2] == contents[3] == contents[4]
+
+
+@pytest.mark.parametrize("retention", [0, 1])
+def test_there_is_nothing_to_doubt(tmp_path: Path, retention: int) -> None:
+    """An empty archive has nothing to lose, and one that keeps everything loses nothing."""
+    archive = Catalog(tmp_path).create("new", retention=retention)
+    if not retention:
+        archive.commit(rolled_up([("a", 1.0, T)]), now=T)
+    assert not start(archive.path, YEAR_2100).is_doubted
+
+
+@pytest.mark.parametrize("seal_rows", [1, 1000])
+@pytest.mark.parametrize("resumed", [T, T + 5, T + 30, T + 600])
+def test_what_was_sealed_by_a_wrong_clock_is_unsealed(path: Path, seal_rows: int, resumed: int) -> None:
+    """Later rows enter at the edge again, and not each as one that comes late."""
+    with patch.object(commit, "SEAL_ROWS", seal_rows):
+        for now in range(YEAR_2100, YEAR_2100 + 100, 10):
+            start(path, now, name="b")
+        for now in range(resumed, resumed + 100, 10):
+            start(path, now, name="c")
+    assert {"b": 10, "c": 10} == Archive(path).aggregate("count", by="name", q=["b", "c"])
+    assert 0 == row_count(Archive(path), f"sealed AND bucket >= {resumed + 100}")
+
+
+def test_a_file_without_marks_of_the_clock(path: Path) -> None:
+    """One that an earlier tally wrote is judged by its newest bucket."""
+    from tally.engine.files import schema
+
+    with schema.opened(path, write=True) as connection:
+        connection.execute("DELETE FROM meta WHERE key IN ('clock', 'doubted', 'confirmed')")
+    assert start(path, YEAR_2100, name="b").is_doubted
+    assert start(path, YEAR_2100 + 5).is_doubted
+    assert 7 == count(path)
+
+
+def test_what_is_told() -> None:
+    """It says which archive it is, and what ends the doubt."""
+    assert "archive daily: " in clock.told("daily")
+    assert "24 hours" in clock.told("daily")
+    assert "--clock-is-right" in clock.told("daily")

@@ -1,0 +1,66 @@
+"""What gauges were set to."""
+
+import pytest
+
+from tally.engine.storing.gauges import Gauges
+from tally.lines.plain import VALUE_MAX, Reason
+from tally.lines.statsd import Gauge
+
+
+def to(value: float) -> Gauge:
+    """Return a step that sets a gauge."""
+    return Gauge(value, is_change=False)
+
+
+def by(value: float) -> Gauge:
+    """Return a step that changes a gauge."""
+    return Gauge(value, is_change=True)
+
+
+def after(gauges: Gauges, name: str, steps: list[Gauge]) -> list[float] | Reason:
+    """Return what a gauge is after each of some steps, and remember it."""
+    values = gauges.values(name, steps)
+    if not isinstance(values, Reason):
+        gauges.remember(name, values)
+    return values
+
+
+def test_changes_go_on_from_what_was_set() -> None:
+    """Each step gives a value, from call to call, and every gauge has its own; one that was never set begins at 0."""
+    gauges = Gauges()
+    assert [5, 8] == after(gauges, "a", [to(5), by(3)])
+    assert [-2] == after(gauges, "b", [by(-2)])
+    assert [7] == after(gauges, "a", [by(-1)])
+    assert [1] == after(gauges, "a", [to(1)])
+    assert [] == after(gauges, "a", [])
+    assert [2] == after(gauges, "a", [by(1)])
+
+
+def test_a_value_beyond_the_bound_changes_nothing() -> None:
+    """What a sample could not hold is refused, with all that came in the same line."""
+    gauges = Gauges()
+    assert [VALUE_MAX] == after(gauges, "a", [to(VALUE_MAX)])
+    assert Reason.VALUE == after(gauges, "a", [to(1), by(VALUE_MAX * 1.1)])
+    assert [0] == after(gauges, "a", [by(-VALUE_MAX)])
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, Reason.CARDINALITY), (2, [2])])
+def test_a_gauge_that_is_not_remembered_can_only_be_set(most: int, expected: object) -> None:
+    """Without room it can still be set, and what cannot be known is not made up."""
+    gauges = Gauges(most=most)
+    assert [1] == after(gauges, "a", [by(1)])
+    assert [1] == after(gauges, "b", [to(1)])
+    assert expected == after(gauges, "b", [by(1)])
+    assert [1, 2] == after(gauges, "b", [to(1), by(1)])
+    assert [2] == after(gauges, "a", [by(1)])
+
+
+def test_nothing_changes_before_it_is_remembered() -> None:
+    """What a gauge would be can be asked for as often as one likes."""
+    gauges = Gauges()
+    assert [1] == gauges.values("a", [by(1)]) == gauges.values("a", [by(1)])
+    assert 0 == len(gauges)
+    gauges.remember("a", [1])
+    gauges.remember("b", [])
+    assert 1 == len(gauges)
+    assert [2] == gauges.values("a", [by(1)])

@@ -1,0 +1,120 @@
+"""The ids of names: who gets one, and when what is remembered still holds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from tally.engine import Archive, Catalog
+from tally.engine.archive import rolled_up
+from tally.engine.files import schema, statements
+from tally.engine.storing.ids import Ids
+from tests.engine.model import check_file, confirm_clock
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
+    """Give a connection to an empty archive, on which names are looked up by hand."""
+    with schema.opened(Catalog(tmp_path).create("x").path, write=True) as opened:
+        yield opened
+
+
+def looked_up(connection: apsw.Connection) -> list[str]:
+    """Note the names that are looked up in the file from now on."""
+    found: list[str] = []
+
+    def note(_: apsw.Cursor, text: str, bindings: Any) -> bool:
+        if text == statements.NAME_IDS:
+            found.append(bindings[0])
+        return True
+
+    connection.exec_trace = note
+    return found
+
+
+@pytest.mark.parametrize(
+    ("max_names", "expected"), [(0, ["a", "b", "c"]), (3, ["a", "b", "c"]), (2, ["a", "b"]), (1, ["a"])]
+)
+def test_new_names_get_ids_while_there_is_room(
+    connection: apsw.Connection, max_names: int, expected: list[str]
+) -> None:
+    """The first names in byte order get the ids that are left; those known already keep theirs."""
+    ids = Ids()
+    first = dict(ids.of(connection, {"a"}, max_names=max_names))
+    found = ids.of(connection, {"c", "b", "a"}, max_names=max_names)
+    assert expected == sorted(found)
+    assert first == {name: found[name] for name in first}
+    assert len(set(found.values())) == len(found)
+
+
+def test_known_names_are_not_looked_up(connection: apsw.Connection) -> None:
+    """Only names that the last commit did not have are looked up, and those it had alone are remembered."""
+    ids = Ids()
+    ids.of(connection, {"a", "b"}, max_names=0)
+    seen = looked_up(connection)
+    ids.of(connection, {"a", "b"}, max_names=0)
+    assert [] == seen
+    ids.of(connection, {"a"}, max_names=0)
+    assert [] == seen
+    ids.of(connection, {"a", "b"}, max_names=0)
+    assert ['["b"]'] == seen
+
+
+@pytest.mark.parametrize(("version", "expected"), [(7, []), (8, ['["a"]'])])
+def test_what_is_remembered_holds_for_one_version(
+    connection: apsw.Connection, version: int, expected: list[str]
+) -> None:
+    """After a commit by somebody else everything is looked up again."""
+    ids = Ids()
+    ids.of(connection, {"a"}, max_names=0)
+    ids.remember(7)
+    seen = looked_up(connection)
+    ids.check(version)
+    ids.of(connection, {"a"}, max_names=0)
+    assert expected == seen
+
+
+def committed(archive: Archive, name: str, second: int) -> None:
+    """Store one sample of 1."""
+    archive.commit(rolled_up([(name, 1, second)]), now=second)
+
+
+def test_another_file_in_its_place(tmp_path: Path) -> None:
+    """An archive that is made anew under the same name has ids of its own."""
+    catalog = Catalog(tmp_path)
+    archive = catalog.create("x", resolution=10)
+    committed(archive, "a", 1000)
+    committed(archive, "b", 1000)
+    catalog.delete("x")
+    other = catalog.create("x", resolution=10)
+    committed(other, "b", 1000)
+    committed(archive, "a", 1000)
+    assert {"a": 1.0, "b": 1.0} == archive.aggregate("sum", by="name")
+    check_file(archive)
+
+
+def test_a_commit_that_failed_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids that were given in a transaction that did not come to its end are given again."""
+    archive = Catalog(tmp_path).create("x", resolution=10)
+    committed(archive, "a", 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr("tally.engine.storing.commit.seal", lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            committed(archive, "b", 1000)
+    committed(Archive(archive.path), "c", 1000)
+    committed(archive, "b", 1000)
+    assert {"a": 1.0, "b": 1.0, "c": 1.0} == archive.aggregate("sum", by="name")
+    check_file(archive)
+
+
+def test_names_that_expire_are_forgotten(tmp_path: Path) -> None:
+    """A name whose last row went gets an id anew."""
+    archive = Catalog(tmp_path).create("x", resolution=10, retention=1)
+    committed(archive, "a", 1000)
+    confirm_clock(archive, 1000 + 3600 + 20)
+    committed(archive, "b", 1000 + 3600 + 20)
+    committed(archive, "a", 1000 + 3600 + 20)
+    assert {"a": 1.0, "b": 1.0} == archive.aggregate("sum", by="name")
+    check_file(archive)

@@ -1,0 +1,445 @@
+"""What the rollup makes of datagrams, beside one line at a time and plain arithmetic."""
+
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from itertools import permutations
+from random import Random
+from unittest.mock import patch
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tally.engine.storing import rollup as module
+from tally.engine.storing.capacity import Room
+from tally.engine.storing.gauges import Gauges
+from tally.engine.storing.rollup import Cell, Cells, Rollup, count, merge
+from tally.lines.grammar import parse_line
+from tally.lines.plain import Reason, Sample, lines
+
+NOW = 1_700_000_003
+FUTURE_S = 30
+Batch = tuple[list[bytes], int]
+Account = tuple[Cells, int, dict[Reason, int], int]
+
+
+def test_contract_example() -> None:
+    """The samples of the documentation, in buckets of ten seconds."""
+    rollup = Rollup(10)
+    lines = b"requests.get.index 0.25 1700000001\nrequests.get.index 0.75 1700000008\n"
+    rollup.add([lines, b"requests.get.about 1.5 1700000012\nrequests.get.index 0.5 1700000013"], 1_700_000_020)
+    assert {
+        1_700_000_000: {"requests.get.index": (2, 1.0, 0.25, 0.75)},
+        1_700_000_010: {"requests.get.about": (1, 1.5, 1.5, 1.5), "requests.get.index": (1, 0.5, 0.5, 0.5)},
+    } == rollup.take()
+    assert (4, {}) == (rollup.accepted, rollup.rejected)
+
+
+def one_at_a_time(batches: Iterable[Batch], resolution: int, max_cells: int) -> Account:
+    """Return what becomes of every line where each is judged alone."""
+    values: dict[tuple[int, str], list[float]] = {}
+    rejected: Counter[Reason] = Counter()
+    for datagrams, now in batches:
+        for line in (line for datagram in datagrams for line in lines(datagram)):
+            found = parse_line(line, now, FUTURE_S)
+            if isinstance(found, Reason):
+                rejected[found] += 1
+                continue
+            assert isinstance(found, Sample)
+            key = (found.timestamp // resolution * resolution, found.name)
+            if key in values or len(values) < max_cells:
+                values.setdefault(key, []).append(found.value)
+            else:
+                rejected[Reason.CARDINALITY] += 1
+    cells: Cells = {}
+    for (bucket, name), found_values in values.items():
+        cells.setdefault(bucket, {})[name] = (
+            len(found_values),
+            sum(found_values),
+            min(found_values),
+            max(found_values),
+        )
+    return cells, sum(map(len, values.values())), dict(rejected), len(values)
+
+
+names = st.sampled_from([b"a", b"b.c", "é".encode(), b"\xff", b"x\xc2\x85", b"a", b"b.c"])
+numbers = st.integers(-80, 80).map(lambda eighths: b"%.3f" % (eighths / 8))
+ages = st.integers(-25, FUTURE_S + 3)
+line_ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"\n\n"])
+
+
+@st.composite
+def batches(draw: st.DrawFn, names: st.SearchStrategy[bytes] = names) -> Batch:
+    """Draw datagrams that come in one second; mostly of one kind, so that they can be taken together."""
+    now = NOW + draw(st.integers(-15, 15))
+    untimed = st.builds(b"%b %b".__mod__, st.tuples(names, numbers))
+    timed = st.builds(b"%b %b %d".__mod__, st.tuples(names, numbers, ages.map(lambda age: now + age)))
+    odd = st.sampled_from([b"a x", b"a", b" ", b"a 1 -1", b"a\t2", b"a 1 x", b"a 1 5 5"])
+    kind = draw(st.sampled_from([untimed, timed, untimed | timed, untimed | odd]))
+    datagram = st.builds(bytes.join, line_ends, st.lists(kind, max_size=8))
+    return draw(st.lists(datagram, max_size=4)), now
+
+
+@settings(max_examples=250, deadline=None)
+@given(st.lists(batches(), max_size=5), st.integers(1, 20), st.just(2**62) | st.integers(0, 6), st.integers(1, 12))
+def test_any_datagrams(parts: list[Batch], resolution: int, max_cells: int, fold_values: int) -> None:
+    """However datagrams come together, each line counts exactly as if it were alone."""
+    rollup = Rollup(resolution, max_future_s=FUTURE_S, room=Room(max_cells, max_cells))
+    with patch.object(module, "FOLD_VALUES", fold_values):
+        for datagrams, now in parts:
+            rollup.add(datagrams, now)
+    size = rollup.size
+    assert one_at_a_time(parts, resolution, max_cells) == (rollup.take(), rollup.accepted, rollup.rejected, size)
+
+
+tagged = st.sampled_from(
+    [b"m;b=1;a=2", b"m;a=2;b=1", b"m;a=2", b"m", b"\xef\xbb\xbfm", "m;é=1;a=2".encode(), b"m;a=1|;b=:"]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(batches(tagged), max_size=4), st.integers(1, 20))
+def test_any_datagrams_with_tags(parts: list[Batch], resolution: int) -> None:
+    """Names that are written in several ways count as if each line were alone."""
+    rollup = Rollup(resolution, max_future_s=FUTURE_S)
+    for datagrams, now in parts:
+        rollup.add(datagrams, now)
+    expected = one_at_a_time(parts, resolution, 2**62)
+    assert expected[:3] == (rollup.take(), rollup.accepted, rollup.rejected)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(batches(), max_size=4), st.integers(0, 4), st.integers(1, 20), st.integers(1, 4))
+def test_any_split(parts: list[Batch], cut: int, resolution: int, factor: int) -> None:
+    """What is taken in between and merged, into coarser buckets too, is the same as what is taken at the end."""
+    rollup, coarse = Rollup(resolution, max_future_s=FUTURE_S), Rollup(resolution * factor, max_future_s=FUTURE_S)
+    merged: Cells = {}
+    for number, (datagrams, now) in enumerate(parts):
+        if number == cut:
+            merge(merged, rollup.take(), resolution * factor)
+        rollup.add(datagrams, now)
+        coarse.add(datagrams, now)
+    merge(merged, rollup.take(), resolution * factor)
+    assert coarse.take() == merged
+    assert coarse.accepted == count(merged) == rollup.accepted
+    assert coarse.rejected == rollup.rejected
+
+
+@pytest.mark.parametrize(("room", "taken"), [(0, []), (1, ["a"]), (2, ["a", "b"]), (3, ["a", "b", "c"])])
+@pytest.mark.parametrize("timestamp", [b"", b" 1699999999", b" 1700000003"])
+def test_room(room: int, taken: list[str], timestamp: bytes) -> None:
+    """The first names have the room that there is; the others' lines are counted, and theirs go on."""
+    rollup = Rollup(10, room=Room(room, room))
+    datagram = b"\n".join(name + b" 1" + timestamp for name in (b"a", b"b", b"c"))
+    for _ in range(2):
+        rollup.add([datagram], NOW)
+    assert len(taken) == rollup.size
+    assert (2 * len(taken), 6 - 2 * len(taken)) == (rollup.accepted, rollup.rejected[Reason.CARDINALITY])
+    assert taken == [name for row in rollup.take().values() for name in row]
+    assert 0 == rollup.size
+    rollup.add([datagram], NOW)
+    assert len(taken) == rollup.size
+
+
+@pytest.mark.parametrize(("max_future_s", "accepted"), [(5, 4), (4, 0)])
+def test_future(max_future_s: int, accepted: int) -> None:
+    """Where all lines are parsed at once the bound of the future holds too."""
+    rollup = Rollup(10, max_future_s=max_future_s)
+    rollup.add([b"\n".join([b"a 1 %d" % (NOW + 5)] * 4)], NOW)
+    assert (accepted, 4 - accepted) == (rollup.accepted, rollup.rejected[Reason.FUTURE])
+
+
+@pytest.mark.parametrize("datagram", [b"", b" ", b"  ", b"\t", b"\n", b"\r\n", b"\n \n", b"\0", b"\xff" * 10])
+def test_datagrams_without_a_sample(datagram: bytes) -> None:
+    """Whatever anybody sends, the rest is taken."""
+    rollup = Rollup(10)
+    rollup.add([datagram], NOW)
+    rollup.add([datagram, datagram], NOW)
+    rollup.add([datagram, b"a 1"], NOW)
+    assert {1_700_000_000: {"a": (1, 1.0, 1.0, 1.0)}} == rollup.take()
+    assert 4 * len(lines(datagram)) == rollup.rejected.total()
+
+
+def test_samples() -> None:
+    """Samples that are parsed already go into their buckets, as many as there is room for."""
+    rollup = Rollup(10, room=Room(2, 2))
+    rollup.add_samples([Sample("a", 1.0, 5), Sample("a", 2.0, 15), Sample("b", 3.0, 5), Sample("a", 4.0, 9)])
+    assert {0: {"a": (2, 5.0, 1.0, 4.0)}, 10: {"a": (1, 2.0, 2.0, 2.0)}} == rollup.take()
+    assert 3 == rollup.accepted
+
+
+def rolled(*sent: bytes, resolution: int = 10) -> tuple[dict[str, Cell], int, dict[Reason, int]]:
+    """Return the cells of the bucket of NOW, and how many of some lines were accepted, and rejected by reason."""
+    rollup = Rollup(resolution, max_future_s=FUTURE_S)
+    rollup.add([b"\n".join(sent)], NOW)
+    cells = rollup.take()
+    return cells.get(NOW // resolution * resolution, {}), rollup.accepted, rollup.rejected
+
+
+def test_a_sampled_line_stands_for_those_that_were_not_sent() -> None:
+    """By its rate count and sum are scaled, minimum and maximum are not; plain lines go into the same cells."""
+    found = rolled(b"a 5", b"a:2|c|@0.5", b"a:1:3|ms|@0.1", b"b:1|c|@0.3", b"c 1", b"d 1")
+    expected = {"a": (23, 49, 1, 5), "b": (1 / 0.3, 1 / 0.3, 1, 1), "c": (1, 1, 1, 1), "d": (1, 1, 1, 1)}
+    assert (expected, 6, {}) == found
+
+
+def test_a_gauge_is_a_sample_of_what_it_is_now() -> None:
+    """Signs change what is remembered, from one rollup to the next."""
+    gauges = Gauges()
+    for line, value in ((b"a:3|g", 3), (b"a:-1|g", 2), (b"a:+5|g|@0.1", 7)):
+        rollup = Rollup(10, gauges=gauges)
+        rollup.add([line], NOW)
+        assert {1_700_000_000: {"a": (1, value, value, value)}} == rollup.take()
+
+
+def test_a_set_is_one_sample_a_flush() -> None:
+    """It is the number of distinct members since the last one, in the second in which the last came."""
+    rollup = Rollup(1)
+    for second, datagram in ((NOW, b"a:x|s\na:y|s"), (NOW + 1, b"a:x|s\nb:x|s|@0.5")):
+        rollup.add([datagram], second)
+    assert {NOW + 1: {"a": (1, 2, 2, 2), "b": (1, 1, 1, 1)}} == rollup.take()
+    assert {} == rollup.take()
+    assert 4 == rollup.accepted
+
+
+def test_what_is_not_taken_of_statsd_is_counted() -> None:
+    """Events, service checks with a colon or without one, and lines that are wrong have their reasons."""
+    sent = (b"_e{1,1}:a|b", b"_sc|a|0", b"_sc|a:b|0", b"a:1|x", b"a:1|c|@2", b"a:x|c", b"a:\xff|s", b"a|b x")
+    assert (
+        {},
+        0,
+        {
+            Reason.EVENT: 1,
+            Reason.CHECK: 2,
+            Reason.TYPE: 1,
+            Reason.RATE: 1,
+            Reason.VALUE: 2,
+            Reason.ENCODING: 1,
+        },
+    ) == rolled(*sent)
+
+
+def test_a_bar_alone_does_not_make_it_statsd() -> None:
+    """A plain line may have a bar in its name, and a colon after it."""
+    expected = {"a|b": (1, 1, 1, 1), "a|b:c": (1, 2, 2, 2), "_sc|a": (1, 3, 3, 3)}
+    assert (expected, 3, {}) == rolled(b"a|b 1", b"a|b:c 2", b"_sc|a 3")
+
+
+PATHS = ["a:1e9|c", "a:1e9|ms|c:x", "a:1e9|c|#b:c", "a:+1e9|g|#b", "a:x|s|#b", "_e{1,1}:a|b"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "after", [" 0.25", f" 0.25 {NOW}", f" 0.25 {NOW + FUTURE_S + 1}", " 1e200", " nan", " -inf", " 0,5"]
+)
+def test_who_chooses_a_name_does_not_choose_values(path: str, after: str) -> None:
+    """A plain line whose name looks like StatsD's is neither, as a name may be what a visitor asks for."""
+    line = f"requests.get.{path}{after}".encode()
+    for sent in ((line,), (b"b 1", line), (line, b"b:1|c"), (line,) * 9):
+        cells, accepted, rejected = rolled(*sent)
+        times = sent.count(line)
+        cells.pop("b", None)
+        assert {} == cells
+        assert (len(sent) - times, {Reason.FIELDS: times}) == (accepted, rejected)
+
+
+def test_a_line_without_a_measurement_is_empty() -> None:
+    """It is neither accepted nor rejected, and no example is kept of it; what else a line measures is taken."""
+    rollup = Rollup(10)
+    sent = [b"a nan", b"a NaN 1700000001", b"a -nan", b"b:nan|g", b"c:nan:3:nan|ms", b"d 1", b"a x"]
+    rollup.add([b"\n".join(sent)], NOW)
+    assert Reason.EMPTY == rollup.add_line(b"e +NAN", NOW)
+    assert (2, 5, {Reason.VALUE: 1}) == (rollup.accepted, rollup.empty, rollup.rejected)
+    assert {Reason.VALUE: b"a x"} == rollup.examples
+    assert {"c": (1, 3, 3, 3), "d": (1, 1, 1, 1)} == rollup.take()[NOW // 10 * 10]
+
+
+def test_a_gauge_stays_what_it_is_where_there_is_no_measurement() -> None:
+    """A gauge that is nan for once is neither set nor changed."""
+    assert ({"a": (2, 7, 3, 4)}, 2, {}) == rolled(b"a:3|g", b"a:nan|g", b"a:+nan|g", b"a:+1|g")
+
+
+ORDERS = [b"m;b=1;a=2", b"m;a=2;b=1", b"m;b=1;a=2;b=1", b"m;;b=1;a=2;", b"\xef\xbb\xbfm;a=2;b=1"]
+
+
+@pytest.mark.parametrize("timestamp", [b"", b" 1700000003", b" 1699999999"])
+@pytest.mark.parametrize("others", [[], [b"x y"], [b"m:1|c|#b:1,a:2"]])
+def test_tags_in_any_order_are_one_series(timestamp: bytes, others: list[bytes]) -> None:
+    """However a name's tags are ordered, and whichever way its lines are parsed, they go into one cell."""
+    rollup = Rollup(10)
+    for _ in range(2):
+        rollup.add([b"\n".join(name + b" 2" + timestamp for name in ORDERS), *others], NOW)
+    cells = rollup.take()
+    assert ["m;a=2;b=1"] * len(cells) == [name for row in cells.values() for name in row]
+    assert 2 * len(ORDERS) + 2 * (b"m:" in b"".join(others)) == count(cells)
+    assert {} == rollup.take()
+
+
+def test_ways_to_write_a_name_are_bounded() -> None:
+    """Each takes up room, so that nobody fills the memory with one name."""
+    rollup = Rollup(10, room=Room(3, 3))
+    for order in permutations((b"a=1", b"b=2", b"c=3", b"d=4")):
+        rollup.add([b";".join((b"m", *order)) + b" 1"], NOW)
+    assert 24 == rollup.accepted
+    assert rollup.size <= 4
+    assert {"m;a=1;b=2;c=3;d=4": (24, 24, 1, 1)} == rollup.take()[NOW // 10 * 10]
+
+
+@given(st.lists(batches(), max_size=4))
+def test_a_line_alone_counts_as_one_among_others(parts: list[Batch]) -> None:
+    """`add_line` takes what `add` takes, and says why it does not take what it does not."""
+    together, alone = Rollup(10, max_future_s=FUTURE_S), Rollup(10, max_future_s=FUTURE_S)
+    for datagrams, now in parts:
+        together.add(datagrams, now)
+        for line in (line for datagram in datagrams for line in lines(datagram)):
+            before = alone.accepted
+            assert (alone.add_line(line, now) is None) == (alone.accepted > before)
+    assert together.take() == alone.take()
+    assert (together.accepted, together.empty, together.rejected) == (alone.accepted, alone.empty, alone.rejected)
+
+
+@pytest.mark.parametrize(("room", "accepted"), [(0, 0), (1, 3), (2, 4)])
+def test_room_for_statsd(room: int, accepted: int) -> None:
+    """A cell that is there needs no room, wherever its first sample came from."""
+    rollup = Rollup(10, room=Room(room, room))
+    for line in (b"a 1", b"a:1|c", b"a 2", b"b:1|c"):
+        rollup.add([line], NOW)
+    assert (min(room, 2), accepted, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
+
+
+statsd_parts = st.sampled_from(
+    [b"a:1|c", b"a:2:3|ms|@0.5", b"b.c:+1|g", b"a:x|s", b"a:1|c:2|h", b"a 1", b"b.c 2", b"a:1|x", b"_sc|a|0", b"a:|c"]
+)
+
+
+@given(st.lists(st.lists(statsd_parts, max_size=6).map(b"\n".join), max_size=8), st.integers(1, 8))
+def test_statsd_comes_out_the_same_however_it_comes_in(datagrams: list[bytes], size: int) -> None:
+    """Lines count the same in few large batches and one at a time."""
+    together, alone = Rollup(10), Rollup(10)
+    for start in range(0, len(datagrams), size):
+        together.add(datagrams[start : start + size], NOW)
+    for line in (line for datagram in datagrams for line in lines(datagram)):
+        alone.add([line], NOW)
+    assert together.size == alone.size
+    assert alone.take() == together.take()
+    assert (alone.accepted, alone.rejected) == (together.accepted, together.rejected)
+
+
+cell_values = st.lists(st.integers(-80, 80).map(lambda eighths: eighths / 8), min_size=1, max_size=5)
+
+
+def cell(values: list[float]) -> Cell:
+    """Return the cell of some values."""
+    return (len(values), sum(values), min(values), max(values))
+
+
+@given(
+    st.lists(st.dictionaries(st.integers(0, 12), st.dictionaries(st.sampled_from("abc"), cell_values)), max_size=4),
+    st.randoms(),
+)
+def test_merge_in_any_order(parts: list[dict[int, dict[str, list[float]]]], chance: Random) -> None:
+    """The order of merges does not matter, and nobody else's cells change."""
+    made: list[Cells] = [
+        {bucket: {name: cell(values) for name, values in row.items()} for bucket, row in part.items()} for part in parts
+    ]
+    kept = [{bucket: row.copy() for bucket, row in part.items()} for part in made]
+    one: Cells = {}
+    other: Cells = {}
+    for part in made:
+        merge(one, part, 4)
+    chance.shuffle(made)
+    for part in made:
+        merge(other, part, 4)
+    assert one == other
+    assert sorted(map(repr, kept)) == sorted(map(repr, made))
+    everything: dict[tuple[int, str], list[float]] = {}
+    for given_part in parts:
+        for bucket, row in given_part.items():
+            for name, values in row.items():
+                everything.setdefault((bucket // 4 * 4, name), []).extend(values)
+    assert {key: cell(values) for key, values in everything.items()} == {
+        (bucket, name): found for bucket, row in one.items() for name, found in row.items()
+    }
+
+
+def test_count() -> None:
+    """The number of samples is that of all cells together."""
+    assert 0 == count({})
+    assert 3 == count({0: {"a": (10 / 3, 0, 0, 0)}})
+    assert 6 == count({0: {"a": (1, 0, 0, 0), "b": (2, 0, 0, 0)}, 10: {"a": (3, 0, 0, 0)}})
+
+
+def test_a_rejected_line_changes_nothing() -> None:
+    """Where one part of a line has no room, its gauge and its members are as they were."""
+    gauges = Gauges()
+    rollup = Rollup(10, room=Room(1, 1), gauges=gauges)
+    rollup.add([b"a 1\nb:1|g\nb:1|s\nb:x|s"], NOW)
+    assert (1, {Reason.CARDINALITY: 3}, 0) == (rollup.accepted, rollup.rejected, len(gauges))
+    assert {1_700_000_000: {"a": (1, 1, 1, 1)}} == rollup.take()
+
+
+@pytest.mark.parametrize(("room", "accepted"), [(2, 2), (3, 3), (4, 4)])
+def test_members_have_the_same_room(room: int, accepted: int) -> None:
+    """A member of a set counts as a cell."""
+    rollup = Rollup(10, room=Room(room, room))
+    rollup.add([b"s:x|s\ns:y|s\ns:x|s\na 1\ns:z|s"], NOW)
+    assert (min(room, 4), accepted + 1, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
+
+
+@pytest.mark.parametrize("form", [b"%b 1", b"%b 1 1699999999", b"%b:1|c", b"%b:x|s"])
+def test_the_last_of_the_room_is_for_those_who_are_admitted(form: bytes) -> None:
+    """Once what is free for all is taken, names that are known already go on, as long as there is any room."""
+    rollup = Rollup(10, room=Room(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
+    for name in (b"k1", b"n1", b"n2", b"k2", b"n3", b"k3", b"k4"):
+        rollup.add([form % name], NOW)
+        rollup.add([form % name], NOW)
+    assert {"k1", "n1", "k2", "k3"} == {name for row in rollup.take().values() for name in row}
+    assert (8, {Reason.CARDINALITY: 6}) == (rollup.accepted, rollup.rejected)
+    rollup = Rollup(10, room=Room(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
+    rollup.add([b"\n".join(form % name for name in (b"k1", b"n1", b"n2", b"k2", b"n3", b"k3", b"k4"))], NOW)
+    assert {"k1", "n1", "k2", "k3"} == {name for row in rollup.take().values() for name in row}
+
+
+OUT_OF_MEMORY = {
+    "plain": b"\n".join(b"name%d 1" % number for number in range(70)),
+    "known": b"a 2\nb 3\na 4",
+    "timed": b"\n".join(b"late%d 1 %d" % (number % 9, NOW - 30 * (number % 2)) for number in range(30)),
+    "mixed": b"a 1\nc 2\na x\nbad\nd:1|c\na:1|ms\ne:1|g\ne:+1|g\nf:x|s\nd:2|c",
+    "later": b"a 1\nb 2\ng 3",
+    "other ways": b"t;b=1;a=2 1\nt;a=2;b=1 1\nu;b=1;a=2 1\nt;b=1;a=2 1",
+}
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="CPython itself crashes when such allocations fail")
+# Where all fail, CPython 3.11 does not leave a `try` with a `finally`, and where some do, it may tell another error.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("failures", [1, 3])
+@pytest.mark.parametrize("kind", OUT_OF_MEMORY)
+def test_without_memory_what_was_added_is_what_was_counted(kind: str, failures: int) -> None:
+    """Whichever allocations fail, no sample is half in, twice in, or in and not counted."""
+    memory = pytest.importorskip("_testcapi")
+    second = NOW + 10 if kind == "later" else NOW
+    datagrams, first = [OUT_OF_MEMORY[kind]], [b"a 1\nb 1\nb:1|c\nh:1|c"]
+    for fails in range(100_000):
+        rollup = Rollup(10, max_future_s=FUTURE_S)
+        rollup.add(first, NOW)
+        has_failed = False
+        tracer = sys.gettrace()  # Coverage's own allocations shall not fail.
+        sys.settrace(None)
+        try:
+            memory.set_nomemory(fails, fails + failures)
+            rollup.add(datagrams, second)
+        except (MemoryError, SystemError):
+            has_failed = True
+        finally:
+            memory.remove_mem_hooks()
+            sys.settrace(tracer)
+        size, accepted, sets = rollup.size, rollup.accepted, len(list(rollup._members.counts()))
+        cells = rollup.take()
+        assert count(cells) == accepted, fails
+        assert size >= sum(map(len, cells.values())) >= sets, fails
+        if not has_failed:
+            assert len(lines(datagrams[0])) + 4 == accepted + rollup.rejected.total()
+            return
+    raise AssertionError("no end of allocations")

@@ -1,0 +1,328 @@
+"""Spill files: what is put into one comes out once, whoever is killed when."""
+
+import os
+import random
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Archive, Catalog
+from tally.engine.storing import spill
+from tally.engine.storing.idempotency import Delivery
+from tally.engine.storing.rollup import Cells
+from tally.engine.storing.spill import (
+    HEADER,
+    SPILL_MAX_BYTES,
+    Batch,
+    Waiting,
+    append,
+    delete,
+    patience,
+    spill_path,
+    take_up,
+    waiting,
+)
+from tally.errors import ArchiveUnavailable, SpillUnusable
+
+NOW = 1_700_000_000
+CELL = (1.0, 2.5, 2.5, 2.5)
+NO_WAIT = patience(0.0)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Archive:
+    """Return an archive in buckets of ten seconds."""
+    return Catalog(tmp_path, clock=lambda: NOW).create("daily", resolution=10, retention=1)
+
+
+def cells(*names: str, bucket: int = NOW) -> Cells:
+    """Return a cell for each name."""
+    return {bucket: dict.fromkeys(names, CELL)}
+
+
+def counts(archive: Archive) -> dict[str, int]:
+    """Return what an archive holds: samples by name."""
+    return dict(archive.aggregate("count", by="name"))
+
+
+def take_all(archive: Archive, *, max_names: int = 0) -> list[spill.Taken]:
+    """Take up all that was spilled."""
+    return list(take_up(archive, now=NOW, max_names=max_names))
+
+
+def test_what_is_spilled_is_taken_up_once(archive: Archive) -> None:
+    """Cells come back as they were, with names of any script and floats of any digits; then the file is gone."""
+    exact: Cells = {NOW: {"é\u2028;tag=x": (3, 0.1 + 0.2, -1e100, 1e100)}, NOW - 20: {"b": (2, 1.0, 0.5, 0.5)}}
+    append(archive.path, Batch(exact, 10))
+    append(archive.path, Batch(cells("a"), 5))
+    assert Waiting(6, 0) == waiting(archive.path)
+    assert [5, 1] == [taken.samples for taken in take_all(archive)]
+    cell = archive.values()["é\u2028;tag=x"][NOW]
+    assert (3, 0.1 + 0.2, -1e100, 1e100) == tuple(cell[key] for key in ("count", "sum", "min", "max"))
+    assert {"a": 1, "b": 2, "é\u2028;tag=x": 3} == counts(archive)
+    assert not spill_path(archive.path).exists()
+    assert [] == take_all(archive)
+    assert set() == archive.taken_up()
+
+
+@pytest.mark.parametrize("after", range(3))
+def test_an_interrupted_take_up_goes_on_without_counting_twice(archive: Archive, after: int) -> None:
+    """Records that were committed before somebody was killed are not committed again by the next."""
+    for name in "abc":
+        append(archive.path, Batch(cells(name), 10))
+    before = spill_path(archive.path).read_bytes()
+    for _, _taken in zip(range(after), take_up(archive, now=NOW), strict=False):
+        pass
+    assert before == spill_path(archive.path).read_bytes()
+    assert 3 - after == len(take_all(archive))
+    assert dict.fromkeys("abc", 1) == counts(archive)
+
+
+def test_a_kill_between_commit_and_removal_counts_nothing_twice(archive: Archive) -> None:
+    """All records are committed, and the file is still there: the next one only removes it."""
+    append(archive.path, Batch(cells("a"), 10))
+    content = spill_path(archive.path).read_bytes()
+    key = f"spilled {content.split()[4].decode()}"
+    archive.commit(cells("a"), now=NOW, delivery=Delivery(key, b"", NOW))
+    assert [] == take_all(archive)
+    assert {"a": 1} == counts(archive)
+    assert not spill_path(archive.path).exists()
+
+
+def test_the_ids_of_spilled_records_outlive_other_deliveries(archive: Archive) -> None:
+    """However much later other deliveries come, a spilled record is known as long as its file is there."""
+    archive.edit(retention=0)
+    append(archive.path, Batch(cells("a"), 10))
+    append(archive.path, Batch(cells("b"), 7))
+    with pytest.raises(SpillUnusable):
+        take_all(archive)
+    for number in range(3):
+        second = NOW + number * 10**6
+        archive.commit({}, now=second, delivery=Delivery(f"key{number}", b"x", second))
+    assert 1 == len(archive.taken_up())
+    with pytest.raises(SpillUnusable):
+        take_all(archive)
+    assert {"a": 1} == counts(archive)
+
+
+@pytest.mark.parametrize("cut", [2, 10, 50, 75])
+def test_a_torn_last_record_is_told_and_the_others_are_taken(archive: Archive, cut: int) -> None:
+    """What a killed process had begun to write is counted as broken, and what comes after it is not harmed."""
+    append(archive.path, Batch(cells("a"), 10))
+    append(archive.path, Batch(cells("b", "c"), 10))
+    path = spill_path(archive.path)
+    path.write_bytes(path.read_bytes()[:-cut])
+    append(archive.path, Batch(cells("d"), 10))
+    assert Waiting(2, 1) == waiting(archive.path)
+    taken = take_all(archive)
+    assert [False, False, True] == [each.outcome is None for each in taken]
+    assert (2 if cut < 60 else 0) == taken[-1].samples
+    assert {"a": 1, "d": 1} == counts(archive)
+    assert not path.exists()
+
+
+def test_no_damage_is_taken_for_samples(archive: Archive) -> None:
+    """Whatever byte of a file is flipped, a record is committed as it was spilled, or is told as broken."""
+    chances = random.Random("spill-1")
+    path = spill_path(archive.path)
+    for _ in range(20):
+        for name in "abc":
+            append(archive.path, Batch(cells(name), 10))
+        content = bytearray(path.read_bytes())
+        at = chances.randrange(len(spill.HEADER), len(content))
+        content[at] ^= 1 << chances.randrange(8)
+        path.write_bytes(content)
+        before = counts(archive)
+        taken = take_all(archive)
+        stored = sum(each.outcome.stored for each in taken if each.outcome)
+        broken = sum(each.outcome is None for each in taken)
+        added = {name: counts(archive).get(name, 0) - before.get(name, 0) for name in "abc"}
+        assert (2, {"a", "b", "c"}) >= (stored, set(counts(archive))), f"byte {at}"
+        assert 1 <= broken <= 2, f"byte {at}"
+        assert stored == sum(added.values()), f"byte {at}"
+
+
+def test_retention_and_names_hold_for_what_is_taken_up(archive: Archive) -> None:
+    """Samples that are too old by now, and new names beyond the limit, are counted as in any other commit."""
+    append(archive.path, Batch(cells("a", "b"), 10))
+    append(archive.path, Batch(cells("old", bucket=NOW - 7200), 10))
+    first, second = (each.outcome for each in take_all(archive, max_names=1))
+    assert first is not None
+    assert second is not None
+    assert (1, 1, 1) == (first.stored, first.cardinality, second.expired)
+
+
+def test_what_does_not_fit_stays_and_is_told(archive: Archive) -> None:
+    """Records of buckets that do not make up the archive's stay in the file; the others are taken up, once."""
+    append(archive.path, Batch(cells("a"), 10))
+    append(archive.path, Batch(cells("b"), 7))
+    for _ in range(2):
+        with pytest.raises(SpillUnusable, match="1 samples stay in it"):
+            take_all(archive)
+    assert {"a": 1} == counts(archive)
+    archive.edit(resolution=70)
+    assert 1 == len(take_all(archive))
+    assert {"a": 1, "b": 1} == counts(archive)
+
+
+@pytest.mark.parametrize("begun", [0, 1, len(HEADER) - 1])
+def test_a_file_that_was_only_begun_holds_nothing(archive: Archive, begun: int) -> None:
+    """A writer that is killed before its header is complete leaves no samples, and nothing in the way of others."""
+    spilled = spill_path(archive.path)
+    spilled.write_bytes(HEADER[:begun])
+    assert Waiting(0, 0) == waiting(archive.path)
+    take_all(archive)
+    assert not spilled.exists()
+    spilled.write_bytes(HEADER[:begun])
+    append(archive.path, Batch(cells("a"), 10))
+    assert Waiting(1, 0) == waiting(archive.path)
+    take_all(archive)
+    assert {"a": 1} == counts(archive)
+
+
+@pytest.mark.parametrize("content", [b"something else\n", b"tally spill 2\n"])
+def test_another_file_is_left_alone(archive: Archive, content: bytes) -> None:
+    """A file of that name that is none of tally's, or of a newer one, is neither written nor removed."""
+    path = spill_path(archive.path)
+    path.write_bytes(content)
+    with pytest.raises(SpillUnusable, match="no spill file"):
+        append(archive.path, Batch(cells("a"), 10))
+    with pytest.raises(SpillUnusable, match="no spill file"):
+        take_all(archive)
+    assert content == path.read_bytes()
+
+
+def test_what_is_no_file_is_left_alone(archive: Archive, tmp_path: Path) -> None:
+    """A directory, a FIFO or a link in the place of the file is an error, and nobody waits."""
+    path = spill_path(archive.path)
+    made: list[Callable[[], None]] = [
+        path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to(tmp_path / "elsewhere")
+    ]  # fmt: skip
+    for make in made:
+        make()
+        with pytest.raises(ArchiveUnavailable):
+            append(archive.path, Batch(cells("a"), 10))
+        with pytest.raises(ArchiveUnavailable):
+            take_all(archive)
+        path.rmdir() if path.is_dir() else path.unlink()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("records", [0, 1])
+def test_a_record_that_finds_no_space_leaves_the_file_as_it_was(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch, records: int
+) -> None:
+    """When the disk is full in the middle of a record nothing of it stays, and no empty file either."""
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    for _ in range(records):
+        append(archive.path, Batch(cells("a"), 10))
+    path = spill_path(archive.path)
+    before = path.read_bytes() if records else None
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(ArchiveUnavailable, match="No space left"):
+            append(archive.path, Batch(cells("b"), 10))
+    assert before == (path.read_bytes() if path.exists() else None)
+    append(archive.path, Batch(cells("b"), 10))
+    take_all(archive)
+    assert {"a": records, "b": 1} == {"a": 0, **counts(archive)}
+
+
+@pytest.mark.parametrize(("room", "fits"), [(1000, True), (150, False)])
+def test_a_file_is_bounded(archive: Archive, monkeypatch: pytest.MonkeyPatch, room: int, fits: bool) -> None:
+    """A record that would make the file larger than the bound is refused."""
+    assert SPILL_MAX_BYTES == 2**30
+    monkeypatch.setattr(spill, "SPILL_MAX_BYTES", room)
+    append(archive.path, Batch(cells("a"), 10))
+    if fits:
+        append(archive.path, Batch(cells("b"), 10))
+        return
+    with pytest.raises(ArchiveUnavailable, match="is full"):
+        append(archive.path, Batch(cells("b"), 10))
+
+
+def test_what_came_under_a_key_is_known_under_it_once_it_is_taken_up(archive: Archive) -> None:
+    """A body that was spilled twice counts once, and a retry under its key finds it, whichever came first."""
+    first, second = (Delivery(f"key{number}", b"digest", NOW) for number in range(2))
+    for delivery in (first, first, second):
+        append(archive.path, Batch(cells(delivery.key), 10, delivery))
+    archive.commit(cells(second.key), now=NOW, delivery=second)
+    take_all(archive)
+    archive.commit(cells(first.key), now=NOW, delivery=first)
+    assert {"key0": 1, "key1": 1} == counts(archive)
+    receipt = archive.receipt(first)
+    assert receipt is not None
+    assert 1 == receipt.outcome.stored
+
+
+def test_a_key_that_was_given_out_again_loses_nothing(archive: Archive) -> None:
+    """Samples whose key has come with others since are taken up all the same."""
+    append(archive.path, Batch(cells("a"), 10, Delivery("key", b"one", NOW)))
+    archive.commit(cells("b"), now=NOW, delivery=Delivery("key", b"other", NOW))
+    take_all(archive)
+    assert {"a": 1, "b": 1} == counts(archive)
+
+
+def test_a_pattern_that_was_not_known_is_applied_when_it_is(archive: Archive) -> None:
+    """Of samples that were spilled as they came the archive takes those that match its pattern."""
+    archive.edit(pattern="a*")
+    append(archive.path, Batch(cells("a1", "b"), 1, is_selected=False))
+    append(archive.path, Batch(cells("b"), 10))
+    take_all(archive)
+    assert {"a1": 1, "b": 1} == counts(archive)
+
+
+def test_one_at_a_time(archive: Archive) -> None:
+    """While records are taken up nobody adds one, and who waited adds it to a new file when the old one is gone."""
+    append(archive.path, Batch(cells("a"), 10))
+    taking = take_up(archive, now=NOW)
+    next(taking)
+    with pytest.raises(ArchiveUnavailable, match="is locked by another process"):
+        append(archive.path, Batch(cells("b"), 10), wait=NO_WAIT)
+    waiter = threading.Thread(target=append, args=(archive.path, Batch(cells("b"), 10)))
+    waiter.start()
+    assert [] == list(taking)
+    waiter.join()
+    assert Waiting(1, 0) == waiting(archive.path)
+    take_all(archive)
+    assert {"a": 1, "b": 1} == counts(archive)
+
+
+def test_many_add_and_many_take_up_at_once(archive: Archive) -> None:
+    """Threads that spill and threads that take up meanwhile lose nothing and count nothing twice."""
+    records, writers = 15, 3
+    done = threading.Event()
+
+    def write(writer: int) -> None:
+        for number in range(records):
+            append(archive.path, Batch(cells(f"w{writer}.{number}"), 10))
+
+    def take() -> None:
+        while not done.is_set() or spill_path(archive.path).exists():
+            for _taken in take_up(archive, now=NOW):
+                pass
+
+    writing = [threading.Thread(target=write, args=(writer,)) for writer in range(writers)]
+    taking = [threading.Thread(target=take) for _ in range(2)]
+    for thread in (*writing, *taking):
+        thread.start()
+    for thread in writing:
+        thread.join()
+    done.set()
+    for thread in taking:
+        thread.join()
+    assert {f"w{writer}.{number}": 1 for writer in range(writers) for number in range(records)} == counts(archive)
+
+
+def test_a_deleted_archive_takes_its_spill_with_it(archive: Archive, tmp_path: Path) -> None:
+    """What waited for an archive that is deleted does not go into the next one of that name."""
+    append(archive.path, Batch(cells("a"), 10))
+    Catalog(tmp_path).delete("daily")
+    assert not spill_path(archive.path).exists()
+    delete(archive.path)
+    assert waiting(archive.path) is None
