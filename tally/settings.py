@@ -212,7 +212,7 @@ SETTINGS = (
             "or any where `TALLY_READ_TOKEN` is set; `*`: any; Django: its own `ALLOWED_HOSTS` instead"),
     Setting("TALLY_ALLOW", "", _NETWORKS, "networks whose samples are taken; empty: all"),
     Setting("TALLY_MAX_NAMES", "100000", _COUNT, "names that an archive takes", "names", "no limit"),
-    Setting("TALLY_MAX_CELLS", "300000", _CELLS, "cells, one name in one bucket each, that a collector keeps in memory",
+    Setting("TALLY_MAX_CELLS", "200000", _CELLS, "cells, one name in one bucket each, that a collector keeps in memory",
             "cells"),
     Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS, "how far a timestamp may be ahead of the clock", "seconds",
             "not at all"),

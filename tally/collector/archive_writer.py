@@ -7,16 +7,16 @@ is tried again at the next flush; what there is no room for is counted as droppe
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from itertools import islice
 from typing import Any
 
 from tally.engine import glob
 from tally.engine.archive import Archive
+from tally.engine.asking.names import each_name
 from tally.engine.definition import Definition
 from tally.engine.storing import clock, rollup, spill
-from tally.engine.storing.capacity import UNBOUNDED
+from tally.engine.storing.capacity import UNBOUNDED, place, places
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.rollup import Cells
 from tally.engine.storing.spill import Batch
@@ -316,25 +316,28 @@ class Keeper:
 
     @property
     def waiting_cells(self) -> int:
-        """How many cells wait for the next flush."""
-        return sum(map(len, self._pending.values()))
+        """As how many the cells count that wait for the next flush."""
+        return sum(map(places, self._pending.values()))
 
-    def names(self) -> list[str] | None:
-        """Return the names that the archive has, None where they cannot be told."""
-        try:
-            return self._archive.names()
-        except TallyError:
-            return None
+    def names(self) -> Iterator[str]:
+        """Yield the names that the archive has.
+
+        :raises TallyError: when they cannot be told.
+        """
+        return each_name(self._archive.path)
 
     def _bound(self) -> None:
         """Keep as many cells as there is room for: the oldest buckets are dropped, and of the last its newest names."""
-        while len(self._pending) > 1 and self.waiting_cells > self.room:
-            self._drop([min(self._pending)])
-        for row in self._pending.values():
-            surplus = dict(islice(row.items(), self.room, None))
-            self.account.dropped += rollup.count({0: surplus})
-            for name in surplus:
-                del row[name]
+        surplus = self.waiting_cells - self.room
+        *older, last = sorted(self._pending) or [0]
+        for bucket in older:
+            if surplus > 0:
+                surplus -= places(self._pending[bucket])
+                self._drop([bucket])
+        while surplus > 0:
+            name, cell = self._pending[last].popitem()
+            surplus -= place(name)
+            self.account.dropped += rollup.count({last: {name: cell}})
         self._count_pending()
 
     def _drop(self, buckets: list[int]) -> None:

@@ -14,7 +14,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -51,6 +51,9 @@ HANDED_DRAIN_S = 1.0
 REPORT_S = 1.0
 # Address space that is given back when there is no more, so that the end has room. It takes no memory.
 RESERVE_BYTES = 64 * 2**20
+NO_THREAD = "can't start new thread"
+
+Result = TypeVar("Result")
 
 
 class Collector:
@@ -94,7 +97,7 @@ class Collector:
 
     def _room(self, in_flight: int = 0) -> Room:
         """Return how many cells a rollup may have, beside those in flight, and what waits and is remembered."""
-        left = self._settings.max_cells - in_flight - self._store.waiting_cells - len(self._gauges)
+        left = self._settings.max_cells - in_flight - self._store.waiting_cells - self._gauges.size
         most = max(0, min(self._settings.max_cells // ROLLUP_PART, left))
         return Room(most, min(self._settings.max_cells // FREE_PART, most), self._store.admits)
 
@@ -131,7 +134,7 @@ class Collector:
         `failure` says then whether samples are lost. When there is no memory left, it sets `stop`.
         """
         with self._share(), contextlib.closing(self._sockets):
-            await to_thread.run_sync(self._begin)
+            await _aside(self._begin)
             self._rollup = self._new_rollup()
             if self._store.has_spills():
                 self._full.set()  # The first flush takes them up.
@@ -181,7 +184,7 @@ class Collector:
         with anyio.CancelScope(shield=True):  # A stop between the swap and the thread would lose the batch.
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._report)
-                await to_thread.run_sync(self._commit, batch, is_last)
+                await _aside(lambda: self._commit(batch, is_last))
                 tasks.cancel_scope.cancel()
         self._rollup.room = self._room()
 
@@ -189,7 +192,7 @@ class Collector:
         """Write the status now and then while a flush takes long, so that other processes know what waits."""
         while True:
             await anyio.sleep(max(self._settings.flush_time, REPORT_S))
-            await to_thread.run_sync(lambda: self._status.write(self.status()))
+            await _aside(lambda: self._status.write(self.status()))
 
     def _commit(self, batch: Rollup, is_last: bool) -> None:
         began = time.monotonic()
@@ -218,7 +221,7 @@ class Collector:
             await self._flush(is_last=True)
         except* MemoryError:
             self._run_out()
-        lost = await to_thread.run_sync(self._store.give_up)
+        lost = await _aside(self._store.give_up)
         self._complaint.note(math.inf, self._books(), {})
         logger.info(
             "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams; %s samples matched no archive; "
@@ -300,3 +303,13 @@ class Collector:
         ages = [now - since for since in (self._begun, self._flushing) if since is not None]
         ages += [account["waiting"] for account in accounts.values() if account["waiting"] is not None]
         return {"waiting": max(ages, default=None), "archives": accounts}
+
+
+async def _aside(work: Callable[[], Result]) -> Result:
+    """Do some work in a thread while receiving goes on or, where there is no memory for a thread, at once."""
+    try:
+        return await to_thread.run_sync(work)
+    except RuntimeError as error:
+        if NO_THREAD not in str(error):
+            raise
+        return work()

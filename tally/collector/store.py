@@ -8,6 +8,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 from tally.collector.admission import Door
@@ -16,7 +17,7 @@ from tally.engine import glob
 from tally.engine.catalog import Catalog
 from tally.engine.storing.capacity import UNBOUNDED
 from tally.engine.storing.retention import Retention
-from tally.engine.storing.rollup import Rollup
+from tally.engine.storing.rollup import Cells, Rollup
 from tally.errors import TallyError
 
 logger = logging.getLogger("tally.collector")
@@ -127,39 +128,46 @@ class Store:
         is_crowded = batch.size >= batch.room.free
         now = self._retention.now(now, began)
         self.look()
-        if is_crowded and self._door is None:
-            self._door = self._new_door()
         while self._left:
             resolution, cells = self._left[0].resolution, self._left[0].take()
             del self._left[0]
+            if is_crowded and self._door is None:
+                self._door = self._new_door(cells)
             left = cells
             for keeper in self._keepers.values():
                 taken = keeper.keep(cells, resolution, now, since=came, is_last=is_last)
                 left = glob.without(left, taken)
                 keeper.note(began)
             batch.leave(left)
-        self._door = self._new_door() if is_crowded else None
+        self._door = self._new_door({}) if is_crowded else None
 
     def admits(self, name: str) -> bool:
         """Return whether a name may have a cell though there are too many; may be called while a flush is under way."""
         door = self._door
         return door is None or door.admits(name)
 
-    def _new_door(self) -> Door | None:
-        """Return what admits names that archives have, or have places for; None where that cannot be told."""
+    def _new_door(self, in_flight: Cells) -> Door | None:
+        """Return what admits names that archives have, or have places for beside the names of cells in flight.
+
+        None where that cannot be told.
+        """
+        if not self._max_names:
+            return None
         door = Door(self._max_names)
         for keeper in self._keepers.values():
             if keeper.definition is None or not keeper.definition.enabled:
                 continue
-            names = keeper.names() if self._max_names else None
-            if names is None:
+            try:
+                door.add(keeper.definition.pattern, keeper.names())
+            except (TallyError, MemoryError):
                 return None
-            door.add(keeper.definition.pattern, names)
+        for name in chain.from_iterable(in_flight.values()):
+            door.admits(name)
         return door
 
     @property
     def waiting_cells(self) -> int:
-        """How many cells wait for the next flush."""
+        """As how many the cells count that wait for the next flush."""
         return sum(keeper.waiting_cells for keeper in self._keepers.values())
 
     def has_spills(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from anyio import to_thread
 
 from tally.collector import Collector, Sockets
 from tally.collector.collector import FREE_PART, ROLLUP_PART
@@ -206,6 +207,24 @@ async def test_known_names_go_on_in_a_flood(tmp_path: Path) -> None:
     refused = status["rejected"]["cardinality"] + status["archives"]["daily"]["cardinality"]
     assert (10_000, 13_000) == (refused, status["accepted"] + status["rejected"]["cardinality"])
     assert status["rejected"]["cardinality"] > 0
+
+
+async def test_without_memory_for_a_thread_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A flush then keeps receiving waiting, and no sample is lost; any other error of that kind ends the collector."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    bench = Bench(tmp_path, flush_time=0.05)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(bench.collector.run, bench.stop)
+        bench.send(b"a 1")
+        await bench.until(lambda: bench.stored == 1)
+        monkeypatch.setattr(to_thread, "run_sync", fail)
+        bench.send(b"b 1")
+        await bench.until(lambda: bench.stored == 2)
+        bench.stop.set()
+    assert {"a": 1, "b": 1} == bench.archive.aggregate("count", by="name")
 
 
 @pytest.mark.parametrize(("max_future", "accepted"), [(60, 1), (59, 0)])

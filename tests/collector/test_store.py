@@ -246,6 +246,16 @@ def test_after_a_flood_archives_tell_whom_there_is_room_for(
     assert collecting.store.admits("newer")
 
 
+def test_names_in_flight_have_their_places(tmp_path: Path) -> None:
+    """While the first flood is committed its names go on, and there are as many places for others as will be left."""
+    collecting = Collecting(tmp_path, max_names=3)
+    collecting.catalog.create("all", resolution=10)
+    collecting.begin()
+    door = collecting.store._new_door({NOW: {"a": (1, 1, 1, 1)}, NOW + 10: {"a": (1, 1, 1, 1), "b": (1, 1, 1, 1)}})
+    assert door
+    assert ["a", "b", "new"] == [name for name in ("a", "b", "new", "newer") if door.admits(name)]
+
+
 def test_a_large_flush_is_no_failure(tmp_path: Path) -> None:
     """The bound is of what waits from one flush to the next: what can be written is, however much it is."""
     collecting = Collecting(tmp_path, max_cells=WAITING_PART * 2)

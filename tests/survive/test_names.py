@@ -21,22 +21,23 @@ SECONDS = scaled(3, 300)
 MEMORY_BYTES = 512 * 2**20
 SENDER = """
 import itertools, socket, sys, time
-prefix, port, lines, seconds = sys.argv[1], *map(int, sys.argv[2:])
-end = time.monotonic() + seconds
+line, port, lines, seconds = sys.argv[1], *map(int, sys.argv[2:])
+now, end = int(time.time()), time.monotonic() + seconds
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
     sock.connect(("127.0.0.1", port))
     for first in itertools.count(step=lines):
         if time.monotonic() >= end:
             break
-        sock.send("\\n".join([f"{prefix}{number:09} 1" for number in range(first, first + lines)]).encode())
+        names = range(10**9 + first, 10**9 + first + lines)
+        sock.send("\\n".join([line.format(name, now - name % 80_000) for name in names]).encode())
 print(first)
 """
 
 
-def send(running: Running, *prefixes: str) -> int:
-    """Send from a process for each of some prefixes, all at once; return how many lines they sent."""
+def send(running: Running, *lines: str) -> int:
+    """Send from a process for each of some kinds of lines, all at once; return how many lines they sent."""
     numbers = [str(number) for number in (running.udp_port, LINES, SECONDS)]
-    commands = [[sys.executable, "-c", SENDER, prefix, *numbers] for prefix in prefixes]
+    commands = [[sys.executable, "-c", SENDER, line, *numbers] for line in lines]
     senders = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands]
     return sum(int(sender.communicate()[0]) for sender in senders)
 
@@ -47,13 +48,22 @@ def peaks(running: Running) -> dict[str, int]:
     return {name: int(kib) * 1024 // 10**6 for name, kib in re.findall(r"(VmHWM|VmPeak):\s+(\d+)", status)}
 
 
-@pytest.mark.parametrize("name_bytes", [30, 250])
-def test_names_without_end_are_survived(tmp_path: Path, name_bytes: int) -> None:
+# A single character that needs four bytes lets each of a text take as much.
+LINE = {
+    "short": "x" * 20 + "{} 1",
+    "long": "x" * 240 + "{} 1",
+    "wide": "\U0001f600" + "x" * 236 + "{} 1",
+    "scattered": "x" * 240 + "{} 1 {}",
+}
+
+
+@pytest.mark.parametrize("kind", LINE)
+def test_names_without_end_are_survived(tmp_path: Path, kind: str) -> None:
     """With the default settings it lives, and each line is stored, rejected or dropped by the kernel."""
     with started(tmp_path, "serve", TALLY_FLUSH_TIME=5) as running:
         assert running.url
         resource.prlimit(running.process.pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-        sent = send(running, *(letter * (name_bytes - 9) for letter in "ab"))
+        sent = send(running, LINE[kind], LINE[kind].replace("x", "y"))
         needed = peaks(running)
         assert 0 == running.end(signal.SIGTERM)
     told = running.said(r"accepted (\d+) lines, rejected (\d+) lines; the kernel dropped (\d+) datagrams")

@@ -8,7 +8,7 @@ from pathlib import Path
 from tally.engine.asking import sql
 from tally.engine.asking.answer import Limit, Query
 from tally.engine.asking.shape import Row
-from tally.engine.files import failure, schema
+from tally.engine.files import failure, schema, statements
 from tally.engine.files.damage_marks import Noted
 
 PATTERN_DEPTH = 3
@@ -60,6 +60,16 @@ class Names:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def each_name(path: Path) -> Iterator[str]:
+    """Yield all names of the archive at `path`, in no order; to be read without a pause, and without a thread beside.
+
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.opened` tells.
+    """
+    with schema.opened(path) as connection:
+        for (name,) in connection.execute(statements.EACH_NAME):
+            yield name
 
 
 def patterns(names: Iterable[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from itertools import islice
 
-from tally.engine.storing.capacity import Room
+from tally.engine.storing.capacity import Room, place, places
 from tally.engine.storing.gauges import Gauges
 from tally.engine.storing.sets import Members
 from tally.lines import grammar
@@ -40,9 +40,9 @@ class Rollup:
     """Samples in buckets of `resolution` seconds, as many as there is `room` for, a cell a bucket and name.
 
     `empty` counts the lines that hold no measurement, and `rejected` those that were not taken, by reason, of each of
-    which `examples` has the first; `size` is how many cells and members of sets there are, and other ways in which
-    their names were written. `gauges` remembers from one rollup to the next. Where a call ends in MemoryError, what was
-    added and what was counted are the same. Not safe to use from several threads at once.
+    which `examples` has the first. `size` is as how many cells all that there is counts: cells, members of sets, and
+    other ways in which names were written. `gauges` remembers from one rollup to the next. Where a call ends in
+    MemoryError, what was added and what was counted are the same. Not safe to use from several threads at once.
     """
 
     def __init__(
@@ -145,15 +145,16 @@ class Rollup:
             return False
         known = self._cells.get(self._open, {})
         cells = [text for text in texts if text not in known]
-        if not self._has_room(cells, len(cells)):
+        size = places(cells)
+        if not self._has_room(cells, size):
             return False
-        self.size += len(cells)
+        self.size += size
         self._values.update([(name, []) for name in new])
         self._share(new, texts)
         return True
 
     def _has_room(self, names: Iterable[str], cells: int) -> bool:
-        """Return whether there is room for so many more cells, which are of these names."""
+        """Return whether there is room for cells of these names, which count as so many."""
         size = self.size + cells
         return size <= self.room.free or (size <= self.room.most and all(map(self.room.admits, names)))
 
@@ -169,12 +170,11 @@ class Rollup:
                 self._values[name] = self._values.setdefault(own, [])
 
     def _add_timed(self, columns: Columns, now: int) -> bool:
-        is_ahead = max(columns.timestamps) > now + self._max_future_s
-        if is_ahead or self.size + len(columns.names) > self.room.free:
+        if max(columns.timestamps) > now + self._max_future_s:
             return False
         names = [*set(columns.names)]
         found = decode_names(names)
-        if found is None:
+        if found is None or self.size + len(columns.names) * max(map(place, found)) > self.room.free:
             return False
         texts = dict(zip(names, found, strict=True))
         for name, value, timestamp in zip(*columns, strict=True):
@@ -213,7 +213,7 @@ class Rollup:
         observed = [*measures.observed, *(Observed(value, 1) for value in values)]
         bucket = found.timestamp // self.resolution * self.resolution
         is_new = bool(observed) and not self._has_cell(bucket, name)
-        cells = is_new + self._members.new(name, measures.members)
+        cells = is_new * place(name) + self._members.new(name, measures.members)
         if cells and not self._has_room([name], cells):
             return Reason.CARDINALITY
         cell = self._with(bucket, name, observed) if observed else None
@@ -257,9 +257,10 @@ class Rollup:
         series = self._values.get(name)
         if series is None:
             if not self._has_cell(self._open, sample.name):
-                if not self._has_room([sample.name], 1):
+                cells = place(sample.name)
+                if not self._has_room([sample.name], cells):
                     return False
-                self.size += 1
+                self.size += cells
             series = self._values[name] = []
         series.append(sample.value)
         self._pending += 1
@@ -273,8 +274,8 @@ class Rollup:
         if row is not None and cell is not None:
             count, total, low, high = cell
             row[name] = (count + 1, total + value, value if value < low else low, value if value > high else high)
-        elif self._has_room((name,), 1):
-            size = self.size + 1
+        elif self._has_room((name,), cells := place(name)):
+            size = self.size + cells
             self._put(bucket, name, (1, value, value, value))
             self.size = size
         else:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
+from tally.engine.storing.capacity import places
+
 
 class Members:
     """Sets by name, each with the second in which it was last added to."""
@@ -11,9 +13,9 @@ class Members:
         self._sets: dict[str, tuple[int, set[str]]] = {}
 
     def new(self, name: str, members: AbstractSet[str]) -> int:
-        """Return how many of some members a set does not have."""
+        """Return as how many cells those members count that a set does not have."""
         present = self._sets.get(name)
-        return len(members) if present is None else len(members - present[1])
+        return places(members if present is None else members - present[1])
 
     def add(self, name: str, members: AbstractSet[str], second: int) -> None:
         """Add members to a set, all of them or, when there is no memory, none."""

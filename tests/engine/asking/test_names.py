@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
-from tally.engine.asking.names import BATCH_NAMES, PATTERN_DEPTH, Names, patterns
+from tally.engine.asking.names import BATCH_NAMES, PATTERN_DEPTH, Names, each_name, patterns
 from tally.errors import InvalidQuestion, QueryTimeout, UnknownArchive
 
 NAMES = sorted(f"name.{number}" for number in range(BATCH_NAMES + 1))
@@ -20,6 +20,11 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     archive = Catalog(tmp_path_factory.mktemp("many")).create("many", retention=0)
     archive.record((name, 1, 100) for name in NAMES)
     return archive
+
+
+def test_each_name_comes_once(many: Archive) -> None:
+    """In any order."""
+    assert NAMES == sorted(each_name(many.path))
 
 
 def test_names_come_in_batches(many: Archive) -> None:

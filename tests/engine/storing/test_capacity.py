@@ -1,6 +1,8 @@
 """How many cells a rollup may have."""
 
-from tally.engine.storing.capacity import Room
+import pytest
+
+from tally.engine.storing.capacity import Room, place, places
 
 
 def test_without_a_bound_there_is_room_for_all() -> None:
@@ -8,3 +10,19 @@ def test_without_a_bound_there_is_room_for_all() -> None:
     room = Room()
     assert room.free == room.most > 2**60
     assert room.admits("a")
+
+
+@pytest.mark.parametrize(
+    ("name", "cells"),
+    [("a" * 255, 1), ("é" * 127, 1), ("a" * 121 + "я", 1), ("a" * 122 + "я", 2), ("a" * 253 + "я", 2),
+     ("a" * 59 + "😀", 1), ("a" * 60 + "😀", 2), ("a" * 251 + "😀", 4)],
+)  # fmt: skip
+def test_names_that_take_more_memory_count_as_more_cells(name: str, cells: int) -> None:
+    """What counts is not how long a name is but what Python needs for it."""
+    assert cells == place(name) == places([name])
+    assert 2 * cells + 1 == places([name, "b", name])
+
+
+def test_no_names_need_no_room() -> None:
+    """There may be no new one among others."""
+    assert 0 == places([])

@@ -55,12 +55,21 @@ def test_a_gauge_that_is_not_remembered_can_only_be_set(most: int, expected: obj
     assert [2] == after(gauges, "a", [by(1)])
 
 
+@pytest.mark.parametrize(("most", "size"), [(3, 0), (4, 4), (7, 4), (8, 8)])
+def test_wide_names_need_more_room(most: int, size: int) -> None:
+    """A name that takes a kilobyte counts as four."""
+    gauges = Gauges(most=most)
+    for letter in "abb":
+        after(gauges, letter * 251 + "😀", [to(1)])
+    assert size == gauges.size
+
+
 def test_nothing_changes_before_it_is_remembered() -> None:
     """What a gauge would be can be asked for as often as one likes."""
     gauges = Gauges()
     assert [1] == gauges.values("a", [by(1)]) == gauges.values("a", [by(1)])
-    assert 0 == len(gauges)
+    assert 0 == gauges.size
     gauges.remember("a", [1])
     gauges.remember("b", [])
-    assert 1 == len(gauges)
+    assert 1 == gauges.size
     assert [2] == gauges.values("a", [by(1)])

@@ -375,7 +375,7 @@ def test_a_rejected_line_changes_nothing() -> None:
     gauges = Gauges()
     rollup = Rollup(10, room=Room(1, 1), gauges=gauges)
     rollup.add([b"a 1\nb:1|g\nb:1|s\nb:x|s"], NOW)
-    assert (1, {Reason.CARDINALITY: 3}, 0) == (rollup.accepted, rollup.rejected, len(gauges))
+    assert (1, {Reason.CARDINALITY: 3}, 0) == (rollup.accepted, rollup.rejected, gauges.size)
     assert {1_700_000_000: {"a": (1, 1, 1, 1)}} == rollup.take()
 
 
@@ -385,6 +385,16 @@ def test_members_have_the_same_room(room: int, accepted: int) -> None:
     rollup = Rollup(10, room=Room(room, room))
     rollup.add([b"s:x|s\ns:y|s\ns:x|s\na 1\ns:z|s"], NOW)
     assert (min(room, 4), accepted + 1, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
+
+
+@pytest.mark.parametrize("form", ["{} 1", "{} 1 1699999999", "s:{}|s", "bad\n{} 1"])
+@pytest.mark.parametrize(("room", "size", "accepted"), [(3, 0, 0), (4, 4, 1), (7, 4, 1), (8, 8, 3)])
+def test_wide_names_need_more_room(form: str, room: int, size: int, accepted: int) -> None:
+    """The cell of a name that takes a kilobyte counts as four, in whichever form it comes."""
+    rollup = Rollup(10, room=Room(room, room))
+    for letter in "abb":
+        rollup.add([form.format(letter * 251 + "😀").encode()], NOW)
+    assert (size, accepted) == (rollup.size, rollup.accepted)
 
 
 @pytest.mark.parametrize("form", [b"%b 1", b"%b 1 1699999999", b"%b:1|c", b"%b:x|s"])
