@@ -28,6 +28,11 @@ NOT_RUN = {
     "docker build -f examples/docker/Dockerfile -t tally .": "as above",
     "docker run -d --name tally -p 8900:8900/udp -p 127.0.0.1:8900:8900 -v tally:/data tally": "as above",
     "docker exec tally tally archives list": "as above",
+    "python3 -m venv .venv && .venv/bin/pip install -U pip": "it makes another environment, in the checkout",
+    ".venv/bin/pip install -e '.[django]' --group test --group lint --group types": "as above",
+    ".venv/bin/python -m pytest tests/lines": "a run of all tests includes these",
+    ".venv/bin/ruff format && .venv/bin/ruff check && .venv/bin/mypy": "nox runs the same",
+    ".venv/bin/python -m pytest tests/tidy tests/docs/test_docs.py": "as above",
 }
 # Blocks that a test of the page runs by itself.
 ELSEWHERE = {
