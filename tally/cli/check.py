@@ -155,7 +155,7 @@ def _clocks(checkups: Sequence[Checkup]) -> Iterator[str]:
     """Yield what a clock that is or was wrong has to do with archives."""
     for slug, has in ((checkup.slug, checkup.contents) for checkup in checkups):
         if has and has.doubted is not None:
-            yield clock.told(slug)
+            yield clock.describe_doubt(slug)
         if has and has.future:
             found = f"{slug}: {counted(has.future.buckets, 'bucket')} in the future"
             first, last = utc(has.future.first), utc(has.future.last)

@@ -125,7 +125,7 @@ def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:
                     outcome, unmatched = _stored(target, cells, settings)
                     rows.append((target.archive.slug, outcome.stored, outcome.expired, unmatched, outcome.cardinality))
                     if outcome.is_doubted:
-                        progress.report(f"tally: {clock.told(target.archive.slug)}")
+                        progress.report(f"tally: {clock.describe_doubt(target.archive.slug)}")
                 except TallyError as error:
                     progress.report(f"tally: {error}")
     finally:

@@ -10,7 +10,7 @@ from tally.errors import TallyError
 def waiting(archive: Archive) -> str:
     """Return how many samples wait for an archive and where, nothing where none do."""
     try:
-        found = spill.waiting(archive.path)
+        found = spill.count_waiting(archive.path)
     except TallyError as error:
         return str(error)
     if found is None:

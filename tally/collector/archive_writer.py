@@ -16,7 +16,7 @@ from tally.engine.archive import Archive
 from tally.engine.asking.names import each_name
 from tally.engine.definition import Definition
 from tally.engine.storing import clock, rollup, spill
-from tally.engine.storing.capacity import UNBOUNDED, place, places
+from tally.engine.storing.capacity import UNBOUNDED, weigh, weigh_all
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.rollup import Cells
 from tally.engine.storing.spill import Batch
@@ -25,7 +25,7 @@ from tally.errors import ArchiveDamaged, SpillUnusable, TallyError, UnknownArchi
 logger = logging.getLogger("tally.collector")
 
 # A flush takes up spilled samples for so long; the rest is for the next one.
-TAKE_UP_S = 5.0
+REPLAY_S = 5.0
 BUSY_WAIT_S = 10.0
 END_WAIT_S = 5.0
 PAUSE_MAX_S = 0.05
@@ -243,7 +243,7 @@ class Keeper:
         self._count_pending()
 
     def _spill_some(self, resolution: int) -> None:
-        cells = rollup.cut(self._pending, spill.RECORD_CELLS)
+        cells = rollup.split_off(self._pending, spill.RECORD_CELLS)
         try:
             spill.append(self._archive.path, Batch(cells, resolution, is_selected=not self.is_unread), wait=self._wait)
         except BaseException:
@@ -252,17 +252,17 @@ class Keeper:
         self.account.spilled += rollup.count(cells)
 
     def _take_up(self, now: float) -> None:
-        """Commit what was spilled, for TAKE_UP_S; what cannot be now is tried again, or stays where it never will."""
+        """Commit what was spilled, for REPLAY_S; what cannot be now is tried again, or stays where it never will."""
         assert self.definition is not None
-        identity = spill.identity(self._archive.path)
+        identity = spill.fingerprint(self._archive.path)
         if identity is not None and (identity, self.definition.resolution) == self._stuck:
             return
         if identity is None:
             self.account.error = self._stays = ""
             return
-        before, deadline = self.account.taken_up, time.monotonic() + TAKE_UP_S
+        before, deadline = self.account.taken_up, time.monotonic() + REPLAY_S
         try:
-            for taken in spill.take_up(self._archive, now=now, max_names=self._max_names, wait=self._wait):
+            for taken in spill.replay(self._archive, now=now, max_names=self._max_names, wait=self._wait):
                 self._taken_up(taken)
                 if time.monotonic() > deadline:
                     break
@@ -277,7 +277,7 @@ class Keeper:
         if count := self.account.taken_up - before:
             logger.info("archive %s took up %s samples that were spilled", self._archive.slug, count)
 
-    def _taken_up(self, taken: spill.Taken) -> None:
+    def _taken_up(self, taken: spill.Replayed) -> None:
         self.account.taken_up += taken.samples
         if taken.outcome is not None:
             self.account.add(taken.outcome)
@@ -288,7 +288,7 @@ class Keeper:
 
     def has_spill(self) -> bool:
         """Return whether there is a spill file of the archive."""
-        return spill.identity(self._archive.path) is not None
+        return spill.fingerprint(self._archive.path) is not None
 
     def leave(self) -> None:
         """Drop what waits for an archive that was deleted; it may come again."""
@@ -317,7 +317,7 @@ class Keeper:
     @property
     def waiting_cells(self) -> int:
         """As how many the cells count that wait for the next flush."""
-        return sum(map(places, self._pending.values()))
+        return sum(map(weigh_all, self._pending.values()))
 
     def names(self) -> Iterator[str]:
         """Yield the names that the archive has.
@@ -332,11 +332,11 @@ class Keeper:
         *older, last = sorted(self._pending) or [0]
         for bucket in older:
             if surplus > 0:
-                surplus -= places(self._pending[bucket])
+                surplus -= weigh_all(self._pending[bucket])
                 self._drop([bucket])
         while surplus > 0:
             name, cell = self._pending[last].popitem()
-            surplus -= place(name)
+            surplus -= weigh(name)
             self.account.dropped += rollup.count({last: {name: cell}})
         self._count_pending()
 
@@ -352,7 +352,7 @@ class Keeper:
     def _tell_doubt(self, *, is_doubted: bool) -> None:
         """Say once that the archive doubts the clock, and that it does so no more."""
         if is_doubted and not self._is_doubted:
-            logger.warning("%s", clock.told(self._archive.slug))
+            logger.warning("%s", clock.describe_doubt(self._archive.slug))
         elif self._is_doubted and not is_doubted:
             logger.info("archive %s: the clock is believed again", self._archive.slug)
         self._is_doubted = is_doubted

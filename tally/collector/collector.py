@@ -29,9 +29,9 @@ from tally.collector.store import Store
 from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import StatusFile, process, remove_stale
-from tally.engine.storing.capacity import Room
-from tally.engine.storing.gauges import GAUGES_MAX, Gauges
+from tally.engine.storing.capacity import Capacity
 from tally.engine.storing.rollup import Rollup
+from tally.engine.storing.statsd import GAUGES_MAX, Gauges
 from tally.errors import OutOfMemory, SamplesLost, TallyError
 from tally.lines.plain import Reason
 from tally.settings import Settings
@@ -95,17 +95,17 @@ class Collector:
         self._gauges = Gauges(most=min(GAUGES_MAX, settings.max_cells // GAUGES_PART))
         self._rollup = self._new_rollup()
 
-    def _room(self, in_flight: int = 0) -> Room:
+    def _capacity(self, in_flight: int = 0) -> Capacity:
         """Return how many cells a rollup may have, beside those in flight, and what waits and is remembered."""
         left = self._settings.max_cells - in_flight - self._store.waiting_cells - self._gauges.size
         most = max(0, min(self._settings.max_cells // ROLLUP_PART, left))
-        return Room(most, min(self._settings.max_cells // FREE_PART, most), self._store.admits)
+        return Capacity(most, min(self._settings.max_cells // FREE_PART, most), self._store.admits)
 
     def _new_rollup(self, in_flight: int = 0) -> Rollup:
         return Rollup(
             self._store.resolution(),
             max_future_s=self._settings.max_future,
-            room=self._room(in_flight),
+            capacity=self._capacity(in_flight),
             gauges=self._gauges,
         )
 
@@ -116,7 +116,7 @@ class Collector:
         if self._begun is None:
             self._begun = time.monotonic()
         self._rollup.add(datagrams, second)
-        if self._rollup.size >= self._rollup.room.free:
+        if self._rollup.size >= self._rollup.capacity.free:
             self._full.set()
 
     def _reject(self, line: bytes, reason: Reason) -> None:
@@ -186,7 +186,7 @@ class Collector:
                 tasks.start_soon(self._report)
                 await _aside(lambda: self._commit(batch, is_last))
                 tasks.cancel_scope.cancel()
-        self._rollup.room = self._room()
+        self._rollup.capacity = self._capacity()
 
     async def _report(self) -> None:
         """Write the status now and then while a flush takes long, so that other processes know what waits."""

@@ -16,7 +16,7 @@ PROC_NET = Path("/proc/net")
 # The time at which the kernel received a datagram, in seconds and nanoseconds: see socket(7). Python does not name it.
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")
-# Room for the time and nothing else: in more a sender could put open files.
+# Capacity for the time and nothing else: in more a sender could put open files.
 TIME_BYTES = socket.CMSG_SPACE(TIMESPEC.size)
 
 

@@ -16,7 +16,7 @@ from tally.collector.archive_writer import Keeper, Patience
 from tally.engine import glob
 from tally.engine.catalog import Catalog
 from tally.engine.storing.capacity import UNBOUNDED
-from tally.engine.storing.retention import Retention
+from tally.engine.storing.clock import RetentionClock
 from tally.engine.storing.rollup import Cells, Rollup
 from tally.errors import TallyError
 
@@ -43,7 +43,7 @@ class Store:
         self._max_cells = max_cells
         self._door: Door | None = None
         self._steady = steady
-        self._retention = Retention()
+        self._retention = RetentionClock()
         self._patience = Patience(steady)
         self._max_names = max_names
         self._left: list[Rollup] = []
@@ -125,7 +125,7 @@ class Store:
         began = self._steady()
         came = began if since is None else since
         self._left.append(batch)
-        is_crowded = batch.size >= batch.room.free
+        is_crowded = batch.size >= batch.capacity.free
         now = self._retention.now(now, began)
         self.look()
         while self._left:
@@ -138,7 +138,7 @@ class Store:
                 taken = keeper.keep(cells, resolution, now, since=came, is_last=is_last)
                 left = glob.without(left, taken)
                 keeper.note(began)
-            batch.leave(left)
+            batch.reject_unmatched(left)
         self._door = self._new_door({}) if is_crowded else None
 
     def admits(self, name: str) -> bool:

@@ -26,13 +26,13 @@ from tally.engine.files.wal import held_bytes
 from tally.engine.recovery.backup import Download, Progress, backup
 from tally.engine.recovery.check import Checkup, check
 from tally.engine.recovery.salvage import Salvaged, salvage
-from tally.engine.storing.cells import checked
-from tally.engine.storing.clock import confirm
-from tally.engine.storing.commit import Outcome, Rules, commit, edit, stored
-from tally.engine.storing.idempotency import Delivery, Receipt, find, forget, keep, spilled
-from tally.engine.storing.ids import Ids
-from tally.engine.storing.removal import Removed, removable, remove
-from tally.engine.storing.retention import Retention
+from tally.engine.storing import idempotency
+from tally.engine.storing.cells import validate_cells
+from tally.engine.storing.clock import RetentionClock, confirm
+from tally.engine.storing.commit import Outcome, Rules, commit, edit, read_watermarks
+from tally.engine.storing.idempotency import Delivery, Receipt
+from tally.engine.storing.ids import NameIds
+from tally.engine.storing.removal import Removed, count_removable, remove
 from tally.engine.storing.rollup import Cells, Rollup
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
 from tally.lines.plain import Sample, check_timestamp, check_value, stored_name
@@ -76,10 +76,10 @@ class Archive:
         self._clock = clock
         self._steady = steady
         self._damages = damages
-        self._ids = Ids()
-        self._retention = Retention()
-        # When the clock was last believed; see `clock`.
-        self._believed = 0.0
+        self._ids = NameIds()
+        self._retention = RetentionClock()
+        # The time of the last commit with a trusted clock.
+        self._trusted_at = 0.0
 
     def __enter__(self) -> "Archive":
         return self
@@ -180,7 +180,7 @@ class Archive:
         :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
         :raises KeyReused: when another delivery came under the same key; then nothing is stored.
         """
-        return self.merge(checked(cells), Rules(now, max_names), delivery=delivery)
+        return self.merge(validate_cells(cells), Rules(now, max_names), delivery=delivery)
 
     def receipt(self, delivery: Delivery) -> Receipt | None:
         """Return what became of a delivery, or None where it has not come yet.
@@ -188,17 +188,17 @@ class Archive:
         :raises KeyReused: when another one came under the same key.
         """
         with self._opened() as connection:
-            return find(connection, delivery)
+            return idempotency.find_receipt(connection, delivery)
 
-    def taken_up(self) -> set[str]:
+    def replayed_keys(self) -> set[str]:
         """Return the keys under which spilled records came (see `spill`)."""
         with self._opened() as connection:
-            return spilled(connection)
+            return idempotency.find_replayed(connection)
 
-    def forget(self, keys: list[str]) -> None:
+    def forget_keys(self, keys: list[str]) -> None:
         """Forget that deliveries came under these keys."""
         with self._opened(write=True) as connection, schema.transaction(connection):
-            forget(connection, keys)
+            idempotency.delete_receipts(connection, keys)
 
     def merge(
         self,
@@ -223,15 +223,15 @@ class Archive:
         definition = schema.read_definition(connection, self.path)
         if not definition.enabled:
             raise ArchiveUnavailable(f"archive {self.slug!r} is not enabled: it takes no samples")
-        if delivery is not None and (known := find(connection, delivery)):
+        if delivery is not None and (known := idempotency.find_receipt(connection, delivery)):
             return known.outcome
-        rules = rules._replace(believed=self._believed)
+        rules = rules._replace(trusted_at=self._trusted_at)
         outcome = commit(connection, cells, definition=definition, rules=rules, ids=self._ids)
         if not outcome.is_doubted:
-            self._believed = rules.now
+            self._trusted_at = rules.now
         if delivery is not None:
             # A clock that is doubted makes no key too old.
-            keep(connection, delivery, outcome, now=0 if outcome.is_doubted else rules.now)
+            idempotency.store_receipt(connection, delivery, outcome, now=0 if outcome.is_doubted else rules.now)
         return outcome
 
     def remove(self, q: str, *, dry_run: bool = False, **bounds: Any) -> Removed:
@@ -247,9 +247,9 @@ class Archive:
         question = Question.parse("values", list(texts({"q": q, **bounds})), now=self._clock())
         with self._opened(write=not dry_run) as connection:
             if dry_run:
-                return removable(connection, q, self._span(connection, question))
+                return count_removable(connection, q, self._span(connection, question))
             with schema.transaction(connection):
-                return remove(connection, q, self._span(connection, question), stored(connection))
+                return remove(connection, q, self._span(connection, question), read_watermarks(connection))
 
     def _span(self, connection: apsw.Connection, question: Question) -> sql.Span:
         return sql.span(question, schema.read_definition(connection, self.path).resolution)

@@ -15,10 +15,10 @@ from tally.engine.files.directory import SUFFIX, Listing
 from tally.engine.recovery.backup import Progress, backup
 from tally.engine.recovery.restore import restore
 from tally.engine.storing import spill
+from tally.engine.storing.clock import RetentionClock
 from tally.engine.storing.commit import Outcome
 from tally.engine.storing.distribution import Distribution, distribute
 from tally.engine.storing.ledger import Ledger
-from tally.engine.storing.retention import Retention
 from tally.errors import ArchiveExists, ArchiveUnavailable, UnknownArchive
 
 
@@ -39,7 +39,7 @@ class Catalog:
         self.directory = Path(directory)
         self._clock = clock
         self._steady = steady
-        self._retention = Retention()
+        self._retention = RetentionClock()
         self._damages = Damages()
         self.ledger = Ledger(self.directory)
         self.now()

@@ -12,7 +12,7 @@ import pytest
 from tally.api.samples import MAX_LINES, REASONS, judge
 from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks
-from tally.engine.storing.spill import spill_path, take_up
+from tally.engine.storing.spill import replay, spill_path
 from tally.errors import ArchiveUnavailable, UnknownArchive
 from tests.api.asking import Got, ask, service
 from tests.api.cases import NOT_A_DATABASE, bearer
@@ -533,7 +533,7 @@ def test_samples_for_a_damaged_archive_are_spilled_and_counted_once(
     catalog.restore(copy, "index", replace=True)
     if key:
         assert 200 == send(catalog, key=key).status
-    taken = list(take_up(catalog["index"], now=NOW))
+    taken = list(replay(catalog["index"], now=NOW))
     assert 1 == len(taken)
     assert {"requests.get.index": 1} == counts(catalog, "index")
     assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)

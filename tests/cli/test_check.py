@@ -80,7 +80,7 @@ def test_what_a_wrong_clock_left_is_noted(data: Path) -> None:
     archive.commit({4_102_444_800: {"b": (1, 1, 1, 1)}, 4_102_444_810: {"b": (1, 1, 1, 1)}}, now=4_102_444_800)
     result = invoke(data, "check")
     doubt, future = [line for line in result.stdout.splitlines() if line.startswith("note: ")]
-    assert "archive daily: by the clock all that it holds is past its retention" in doubt
+    assert "archive daily: by the system clock all data is past the retention" in doubt
     span = "from 2100-01-01T00:00:00Z to 2100-01-01T00:00:10Z"
     assert f"note: daily: 2 buckets in the future, {span}; if a wrong clock left them, remove them: " in future
     command = shlex.split(future.rpartition(": ")[2].removeprefix("tally "))

@@ -31,7 +31,7 @@ def test_what_waits_is_told(data: Path) -> None:
         file.write(b"torn")
     assert f"{HOLDS}, and 1 lines with a wrong checksum" == waiting(archive)
     spill_path(archive.path).write_bytes(b"something else")
-    assert "no spill file that this tally knows" in waiting(archive)
+    assert "not a spill file of this version of tally" in waiting(archive)
     spill_path(archive.path).unlink()
     assert "" == waiting(archive)
 

@@ -15,7 +15,7 @@ from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks
 from tally.engine.storing import rollup, spill
 from tally.engine.storing.rollup import Cells, Rollup
-from tally.engine.storing.spill import Batch, Waiting, spill_path, waiting
+from tally.engine.storing.spill import Batch, WaitingCounts, count_waiting, spill_path
 from tests.collector.test_store import Collecting
 
 NOW = 1_700_000_000
@@ -73,7 +73,7 @@ def test_a_locked_archive_spills_and_takes_up(collecting: Collecting, caplog: py
         collecting.flush("a 1", "b 1")
         assert (2, 0, 0) == account(collecting, "spilled", "pending", "stored")
         collecting.flush("a 1")
-        assert Waiting(3, 0) == waiting(archive.path)
+        assert WaitingCounts(3, 0) == count_waiting(archive.path)
     collecting.flush("c 1")
     assert {"a": 2, "b": 1, "c": 1} == collecting.counts("daily")
     assert (3, 3, 4, 0, "") == account(collecting, "spilled", "taken_up", "stored", "dropped", "error")
@@ -162,7 +162,7 @@ def test_what_is_kept_in_memory_is_spilled_at_the_end_where_it_can_be(collecting
         collecting.flush("a 1", "b 1")
         spill_path(archive.path).rmdir()
         assert {} == collecting.store.give_up()
-    assert Waiting(2, 0) == waiting(archive.path)
+    assert WaitingCounts(2, 0) == count_waiting(archive.path)
 
 
 def test_a_part_of_what_waits_is_spilled_where_there_is_space_for_no_more(
@@ -174,7 +174,7 @@ def test_a_part_of_what_waits_is_spilled_where_there_is_space_for_no_more(
     with locked(collecting.catalog["daily"]):
         collecting.flush(*[f"name{number} 1" for number in range(7)])
     spilled, pending = account(collecting, "spilled", "pending")
-    found = waiting(collecting.catalog["daily"].path)
+    found = count_waiting(collecting.catalog["daily"].path)
     assert found is not None
     assert (7, spilled) == (int(str(spilled)) + int(str(pending)), found.samples)
     assert 0 < found.samples < 7
@@ -191,8 +191,8 @@ def test_a_spill_that_does_not_fit_is_told_once_and_stays(
     for _ in range(3):
         collecting.flush("b 1")
     assert {"b": 3} == collecting.counts("daily")
-    assert 1 == sum("stay in it" in text for text in caplog.messages)
-    assert "stay in it" in str(account(collecting, "error")[0])
+    assert 1 == sum("stay in the file" in text for text in caplog.messages)
+    assert "stay in the file" in str(account(collecting, "error")[0])
     spill.delete(archive.path)
     collecting.flush()
     assert ("",) == account(collecting, "error")

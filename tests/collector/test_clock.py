@@ -34,7 +34,7 @@ def test_a_start_that_says_so_expires_at_once(archive: Archive, command: str) ->
     """Without --clock-is-right what is too old stays for a day, and the log says how it goes earlier."""
     directory = archive.path.parent
     with started(directory, command, TALLY_FLUSH_TIME=0.05) as running:
-        running.said("archive daily: .* past its retention.*--clock-is-right")
+        running.said("archive daily: .* past the retention.*--clock-is-right")
         assert {"a": 1} == archive.aggregate("count", by="name")
     with started(directory, command, "--clock-is-right", TALLY_FLUSH_TIME=0.05) as running:
         running.said("the clock is right")

@@ -175,14 +175,14 @@ async def test_what_is_in_flight_and_remembered_counts(tmp_path: Path) -> None:
     bench = Bench(tmp_path, max_cells=6000)
     collector = bench.collector
     with bench.sock:
-        assert (3000, 1000) == collector._room()[:2]
-        assert (3000, 1000) == collector._room(in_flight=3000)[:2]
-        assert (1000, 1000) == collector._room(in_flight=5000)[:2]
-        assert (999, 999) == collector._room(in_flight=5001)[:2]
-        assert (0, 0) == collector._room(in_flight=7000)[:2]
+        assert (3000, 1000) == collector._capacity()[:2]
+        assert (3000, 1000) == collector._capacity(in_flight=3000)[:2]
+        assert (1000, 1000) == collector._capacity(in_flight=5000)[:2]
+        assert (999, 999) == collector._capacity(in_flight=5001)[:2]
+        assert (0, 0) == collector._capacity(in_flight=7000)[:2]
         for number in range(10):
-            collector._gauges.remember(f"gauge{number}", [1])
-        assert (990, 990) == collector._room(in_flight=5000)[:2]
+            collector._gauges.store(f"gauge{number}", [1])
+        assert (990, 990) == collector._capacity(in_flight=5000)[:2]
 
 
 async def test_known_names_go_on_in_a_flood(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from tally.collector.store import WAITING_PART, Store
 from tally.engine import Catalog
-from tally.engine.storing.capacity import UNBOUNDED, Room
+from tally.engine.storing.capacity import UNBOUNDED, Capacity
 from tally.engine.storing.rollup import Rollup
 from tally.engine.storing.spill import spill_path
 from tally.lines.plain import Reason
@@ -65,7 +65,7 @@ def test_a_start_by_a_wrong_clock_deletes_nothing_and_says_so(
     assert {"a": 1, "b": 4} == collecting.counts("daily")
     told = [text for text in caplog.messages if "clock" in text]
     assert 2 == len(told)
-    assert "archive daily: by the clock all that it holds is past its retention" in told[0]
+    assert "archive daily: by the system clock all data is past the retention" in told[0]
     assert "archive daily: the clock is believed again" == told[1]
 
 
@@ -238,7 +238,7 @@ def test_after_a_flood_archives_tell_whom_there_is_room_for(
     collecting = Collecting(tmp_path, max_names=max_names)
     collecting.catalog.create("all", resolution=10)
     collecting.begin()
-    collecting.rollup.room = Room(100, free)
+    collecting.rollup.capacity = Capacity(100, free)
     collecting.flush("a 1", "b 1", "c 1")
     names = ["a", "b", "c", "new", "newer"]
     assert (names if admitted == "all" else admitted) == [name for name in names if collecting.store.admits(name)]

@@ -168,7 +168,7 @@ def test_samples_that_cannot_even_be_spilled_are_told_and_counted(tmp_path: Path
     assert 5 * SENDERS == sum(books["archives"]["daily"]["dropped"] for books in left)
     assert all(books["ended"] for books in left)
     # A worker that has waited for the one archive has no patience left for the other, where another worker is at it.
-    waits = spill.waiting(tmp_path / "weekly.db")
+    waits = spill.count_waiting(tmp_path / "weekly.db")
     assert 5 * SENDERS == stored(tmp_path, "weekly") + (waits.samples if waits else 0)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from tally.collector.store import Store
 from tally.engine import Catalog
-from tally.engine.storing.capacity import Room
+from tally.engine.storing.capacity import Capacity
 from tally.engine.storing.rollup import Cells, Rollup, count
 from tally.lines import grammar, plain, statsd
 
@@ -184,7 +184,7 @@ class Books:
         self._rollup = self._new()
 
     def _new(self) -> Weighing:
-        return Weighing(self._store.resolution(), max_future_s=MAX_FUTURE_S, room=Room(MAX_CELLS, MAX_CELLS))
+        return Weighing(self._store.resolution(), max_future_s=MAX_FUTURE_S, capacity=Capacity(MAX_CELLS, MAX_CELLS))
 
     def add(self, datagrams: list[bytes]) -> None:
         """Take datagrams as the receiver would hand them over, many at a time."""
@@ -222,7 +222,7 @@ def guided(seconds: int) -> None:
         books = Books(Path(directory))
 
         def one(data: bytes) -> None:
-            rollup = Rollup(10, max_future_s=MAX_FUTURE_S, room=Room(MAX_CELLS, MAX_CELLS))
+            rollup = Rollup(10, max_future_s=MAX_FUTURE_S, capacity=Capacity(MAX_CELLS, MAX_CELLS))
             datagrams = data.split(b"\xff\xff\xff")
             rollup.add(datagrams, NOW)
             assert count_lines(datagrams) == rollup.accepted + rollup.rejected.total() + rollup.empty

@@ -25,7 +25,7 @@ from tally.engine.files.connection import Connection, check, is_lost
 from tally.engine.files.damage_marks import Noted
 from tally.engine.files.immutable import Frozen, steady
 from tally.engine.files.temporary import beside
-from tally.engine.storing.watermarks import Marks
+from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion, QueryTimeout
 
 CHUNK_BYTES = 65_536
@@ -194,7 +194,7 @@ class Query:
         return replace(question, until=latest) if newest is not None and newest > latest else question
 
     def _plan(self, question: Question) -> sql.Plan:
-        marks = Marks.read(dict(self._connection.execute(statements.META)))
+        marks = Watermarks.read(dict(self._connection.execute(statements.META)))
         planning = sql.planning(question, marks)
         few, packed = self._connection.execute(planning.text, planning.bindings).get
         return sql.Plan(marks, bool(few), bool(packed))

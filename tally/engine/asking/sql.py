@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from tally.engine.asking import digits
 from tally.engine.asking.question import AGGREGATES, Question
-from tally.engine.storing.watermarks import Marks
+from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion
 
 FOREVER = 2**60
@@ -52,7 +52,7 @@ class Cell(NamedTuple):
 class Plan(NamedTuple):
     """What decides how a question is answered: the file's marks, whether few names match, whether rows are packed."""
 
-    marks: Marks
+    marks: Watermarks
     few: bool
     packed: bool
 
@@ -104,7 +104,7 @@ def names(q: tuple[str, ...]) -> Statement:
     return Statement(f"SELECT name FROM names WHERE {condition or 'TRUE'} ORDER BY name", bindings)
 
 
-def planning(question: Question, marks: Marks) -> Statement:
+def planning(question: Question, marks: Watermarks) -> Statement:
     """Return the SELECT of the rest of a Plan.
 
     Few names match when reading name by name is cheaper. Raises InvalidQuestion as `Question.resolution`.
@@ -133,7 +133,7 @@ def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> State
     return Statement(source.limit + _rows(question, source, plan, cell), bindings)
 
 
-def _bindings(question: Question, marks: Marks, reach: Span, cell: Cell | None) -> Bindings:
+def _bindings(question: Question, marks: Watermarks, reach: Span, cell: Cell | None) -> Bindings:
     """Return what a SELECT binds; it may use only some of it."""
     return {
         **matching(question.q)[1],
@@ -151,7 +151,7 @@ def _bindings(question: Question, marks: Marks, reach: Span, cell: Cell | None) 
     }
 
 
-def _blocks(marks: Marks, reach: Span) -> Bindings:
+def _blocks(marks: Watermarks, reach: Span) -> Bindings:
     """Return which blocks are wholly within the range and hold all of their rows; none where both ends are the same."""
     first = max(marks.block(reach.first + marks.block_s - 1), marks.blocks_from)
     end = marks.block(min(reach.end, marks.sealed_before))

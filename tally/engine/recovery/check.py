@@ -10,7 +10,7 @@ from tally.engine.definition import Definition
 from tally.engine.files import failure, schema, statements
 from tally.engine.files.damage_marks import Noted
 from tally.engine.files.temporary import beside
-from tally.engine.storing.clock import Clock
+from tally.engine.storing.clock import ClockState
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, TallyError, UnknownArchive
 
 # So many steps of SQLite's machine are run before an interruption is seen.
@@ -97,6 +97,6 @@ def _contents(connection: apsw.Connection, path: Path, now: float, max_future_s:
         connection.execute(statements.ROWS_BEFORE, (definition.cutoff(now),)).get,
         connection.pragma("page_count") * connection.pragma("page_size"),
         schema.file_size(beside(Path(connection.filename), "-wal")) or 0,
-        Clock.read(meta).doubted,
+        ClockState.read(meta).doubted,
         Future(buckets, *ends) if buckets else None,
     )

@@ -31,7 +31,7 @@ from tally.engine.recovery.proof import Candidate, Total, judged
 from tally.engine.recovery.trees import Trees
 from tally.engine.storing import watermarks
 from tally.engine.storing.batch import insert
-from tally.engine.storing.commit import add_blocks, stored
+from tally.engine.storing.commit import add_blocks, read_watermarks
 from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidDefinition, NotAnArchive
 
 # The image, the evidence and the new archive.
@@ -213,7 +213,7 @@ class _Writer:
             connection, "INSERT INTO names VALUES (?, ?)", sorted((each, self._names[each].text) for each in self._used)
         )
         connection.execute(statements.TOTALS, (0, FOREVER))
-        add_blocks(connection, stored(connection), since=0, before=self._sealed_before)
+        add_blocks(connection, read_watermarks(connection), since=0, before=self._sealed_before)
         schema.write_meta(connection, "sealed_before", self._sealed_before)
         connection.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", self._evidence.receipts())
         connection.execute(statements.NEW_VERSION).fetchall()

@@ -18,10 +18,10 @@ from typing import Any, NamedTuple
 from tally.engine.definition import PROPERTIES
 from tally.engine.recovery.pages import Cell, Page, Pages, Row
 from tally.engine.storing import watermarks
-from tally.engine.storing.clock import Clock
+from tally.engine.storing.clock import ClockState
 
 TRACE, SURE = 0, 1
-META = frozenset((*PROPERTIES, *watermarks.FIRST, *Clock._fields, "slug"))
+META = frozenset((*PROPERTIES, *watermarks.FIRST, *ClockState._fields, "slug"))
 # Before and behind all keys.
 FIRST: "Key" = ()
 LAST: "Key" = (math.inf,)

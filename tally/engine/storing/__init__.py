@@ -1,1 +1,1 @@
-"""Samples on their way into an archive: aggregated in memory, committed once, expired and sealed."""
+"""Writing: aggregates samples in memory, commits them to archives, and expires and seals buckets."""

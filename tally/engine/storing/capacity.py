@@ -1,10 +1,10 @@
-"""How many cells a rollup may have, and whose they may be once most of the room is taken.
+"""Limits the memory of a rollup.
 
-A flood of names must not keep out the names that archives have already. So a part of the room is free for all, and the
-rest is for those that `admits` takes.
+A flood of new names must not crowd out the names that archives already have. So the first part of the capacity is for
+any name, and the rest for names that `admits` accepts.
 
-A name takes at most 255 bytes as UTF-8, but four times as much in memory where one of its characters is beyond U+FFFF.
-So the cell of a name counts as two if that takes PLACE_BYTES, as three if it takes twice as many, and so on.
+A name has at most 255 bytes in UTF-8, but Python needs four bytes for each of its characters if one is beyond U+FFFF.
+So the cell of a name weighs 1, or 2 if the name takes STEP_BYTES of memory, 3 for twice as much, and so on.
 """
 
 from collections.abc import Callable, Collection
@@ -12,30 +12,25 @@ from sys import getsizeof
 from typing import NamedTuple
 
 UNBOUNDED = 2**62
-# What a name of the longest takes that is ASCII, and some more.
-PLACE_BYTES = 320
+# A little more than the longest ASCII name takes.
+STEP_BYTES = 320
 
 
-def place(name: str) -> int:
-    """Return as how many the cell of a name counts."""
-    return 1 + getsizeof(name) // PLACE_BYTES
+def weigh(name: str) -> int:
+    """Return the weight of a name's cell."""
+    return 1 + getsizeof(name) // STEP_BYTES
 
 
-def places(names: Collection[str]) -> int:
-    """Return as how many the cells of some names count."""
-    if max(map(getsizeof, names), default=0) < PLACE_BYTES:
+def weigh_all(names: Collection[str]) -> int:
+    """Return the weight of the cells of several names."""
+    if max(map(getsizeof, names), default=0) < STEP_BYTES:
         return len(names)
-    return sum(map(place, names))
+    return sum(map(weigh, names))
 
 
-def everybody(_name: str) -> bool:
-    """Admit any name."""
-    return True
-
-
-class Room(NamedTuple):
-    """Room for `most` cells, of which `free` may be of any name; members of sets count as cells do."""
+class Capacity(NamedTuple):
+    """Capacity for cells and set members of weight `most`: up to `free` for any name, then if `admits(name)`."""
 
     most: int = UNBOUNDED
     free: int = UNBOUNDED
-    admits: Callable[[str], bool] = everybody
+    admits: Callable[[str], bool] = lambda _name: True

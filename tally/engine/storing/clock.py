@@ -1,18 +1,23 @@
-"""Whether the clock may be believed when it would have an archive lose all that it holds.
+"""Decides whether the system clock is plausible before buckets expire by it.
 
-A machine whose clock is wrong at its start, such as a board without a battery, shows 2100: by that every bucket is too
-old. So where a commit would find even the newest bucket past the retention, it deletes nothing, and the archive doubts
-the clock. The doubt stands in the file, as the next process knows no more, and ends
+Within a process, `RetentionClock` delays a sudden step of the clock. A clock that is a day ahead for a minute would
+otherwise expire a day of buckets.
 
-    when the clock shows again what fits the buckets
-    when it has run on for CONFIRM_S since the doubt began, as a commit finds within FORGET_S
-    when somebody says that the clock is right: see `Archive.confirm_clock`
+Across processes, each archive keeps a `ClockState`. A machine whose clock is wrong at startup, such as a board without
+a battery, may show the year 2100, and every bucket is then too old. If a commit finds even the newest bucket past the
+retention, it deletes nothing and the archive doubts the clock. The doubt ends
 
-An archive that nobody wrote for longer than its retention looks the same, and expires that much later.
+    when the clock fits the buckets again
+    when a commit finds that the clock has run for CONFIRM_S since the doubt began, but at most FORGET_S
+    when `Archive.confirm_clock` is called
 
-    meta      clock        the latest commit that was believed       these are unix seconds, and each is missing
-              doubted      when the doubt began                      where there is none
-              confirmed    when a doubt ended though the buckets did not fit
+An archive that was not written for longer than its retention looks the same, and expires that much later.
+
+    meta      clock        time of the latest commit with a trusted clock
+              doubted      time when the doubt began
+              confirmed    time when a doubt ended although the buckets did not fit
+
+These are unix seconds; a missing row means none.
 """
 
 from collections.abc import Mapping
@@ -25,61 +30,88 @@ from tally.engine.files import statements
 from tally.engine.files.schema import write_meta
 
 CONFIRM_S = 86_400
-# Who comes again after longer than this does not confirm the clock: it begins anew to run on.
+# A commit later than this does not confirm the clock: the doubt starts again.
 FORGET_S = 32 * 86_400
 
+STEP_S = 600.0
+BELIEVE_S = 86_400.0
 
-class Clock(NamedTuple):
-    """What an archive knows of the clock, in unix seconds; see `meta` above."""
+
+class RetentionClock:
+    """Checks the system clock against a monotonic one. Thread-safe.
+
+    A step of more than STEP_S is trusted once it has lasted for BELIEVE_S. Until then expiry uses the earlier of the
+    system time and the time without the step. Sample timestamps always use the system time.
+    """
+
+    def __init__(self) -> None:
+        # The trusted offset of the system clock, and the monotonic time when a doubt began. One tuple, so that every
+        # thread sees a matching pair.
+        self._state: tuple[float | None, float | None] = (None, None)
+
+    def now(self, shown: float, steady: float) -> float:
+        """Return the time to expire by, given the system time `shown` and the monotonic time `steady` in seconds."""
+        trusted, doubted_since = self._state
+        offset = shown - steady
+        doubted_since = steady if doubted_since is None else doubted_since
+        if trusted is None or abs(offset - trusted) <= STEP_S or steady - doubted_since >= BELIEVE_S:
+            self._state = (offset, None)
+            return shown
+        self._state = (trusted, doubted_since)
+        return min(shown, steady + trusted)
+
+
+class ClockState(NamedTuple):
+    """An archive's record of the clock in unix seconds; see `meta` above."""
 
     clock: float | None = None
     doubted: float | None = None
     confirmed: float | None = None
 
     @classmethod
-    def read(cls, meta: Mapping[str, Any]) -> "Clock":
-        """Return what `meta` says."""
+    def read(cls, meta: Mapping[str, Any]) -> "ClockState":
+        """Return the state in `meta`."""
         return cls(*(meta.get(field) for field in cls._fields))
 
-    def write(self, connection: apsw.Connection, before: "Clock") -> None:
-        """Store what is another than `before`."""
+    def write(self, connection: apsw.Connection, before: "ClockState") -> None:
+        """Store the fields that differ from `before`."""
         for key, value, stored in zip(self._fields, self, before, strict=True):
             if value is None and stored is not None:
                 connection.execute("DELETE FROM meta WHERE key = ?", (key,))
             elif value is not None and value != stored:
                 write_meta(connection, key, value)
 
-    def at(self, now: float, newest: int | None, definition: Definition) -> "Clock":
-        """Return what is known after a commit at `now` to an archive whose newest bucket is `newest`."""
-        fits_from = definition.cutoff(now)
-        if newest is None or not fits_from or self._known(newest) >= fits_from:
-            return self.believed(now)
+    def advanced(self, now: float, newest: int | None, definition: Definition) -> "ClockState":
+        """Return the state after a commit at `now` to an archive whose newest bucket is `newest`."""
+        cutoff = definition.cutoff(now)
+        if newest is None or not cutoff or self._latest_certain(newest) >= cutoff:
+            return self.trusted(now)
         if self.doubted is None:
-            return self._replace(clock=self._known(newest), doubted=now)
+            return self._replace(clock=self._latest_certain(newest), doubted=now)
         if not 0 <= now - self.doubted <= FORGET_S:
             return self._replace(doubted=now)
         if now - self.doubted >= CONFIRM_S:
-            return self.believed(now)._replace(confirmed=now)
+            return self.trusted(now)._replace(confirmed=now)
         return self
 
-    def believed(self, now: float) -> "Clock":
-        """Return what is known once the clock is believed at `now`."""
+    def trusted(self, now: float) -> "ClockState":
+        """Return the state after the clock is trusted at `now`."""
         return self._replace(clock=now, doubted=None)
 
-    def _known(self, newest: int) -> float:
-        """Return the latest moment that surely was: buckets may be of the future, as samples have their own times."""
+    def _latest_certain(self, newest: int) -> float:
+        """Return the latest time that has certainly passed. Samples with timestamps may put buckets in the future."""
         return max(newest if self.clock is None else min(newest, self.clock), self.confirmed or 0)
 
 
 def confirm(connection: apsw.Connection, now: float) -> None:
-    """Let the clock be believed that shows `now`, within the caller's transaction."""
-    clock = Clock.read(dict(connection.execute(statements.META)))
-    clock.believed(now)._replace(confirmed=now).write(connection, clock)
+    """Trust a clock that shows `now`, within the caller's transaction."""
+    clock = ClockState.read(dict(connection.execute(statements.META)))
+    clock.trusted(now)._replace(confirmed=now).write(connection, clock)
 
 
-def told(slug: str) -> str:
-    """Return what is said of an archive that doubts the clock."""
+def describe_doubt(slug: str) -> str:
+    """Return the message about an archive that doubts the clock."""
     return (
-        f"archive {slug}: by the clock all that it holds is past its retention. Nothing expires until the clock has "
-        f"run on for {CONFIRM_S // 3600} hours, or until tally is started with --clock-is-right"
+        f"archive {slug}: by the system clock all data is past the retention. Nothing expires until the clock has "
+        f"run for {CONFIRM_S // 3600} hours, or until tally is started with --clock-is-right"
     )

@@ -1,18 +1,17 @@
-"""The one way into an archive: cells are merged, old buckets expire and full ones are sealed, in one transaction.
+"""Commits samples to an archive in one transaction: merges cells, expires old buckets and seals full ones.
 
-New rows of the open bucket are neighbours in the table, but each would land on a page of its own in an index by name.
-So rows enter unsealed and outside the index; once SEAL_ROWS of them stand in SEAL_BUCKETS closed buckets, or in
-FULL_BUCKETS however few there are, one UPDATE seals them and `sealed_before` moves past them. A late row for a sealed
-bucket enters sealed, and SQLite keeps the index in step.
+Sealing. New rows of a bucket are adjacent in the table, but in an index by name each would touch a different page. So
+new rows are unsealed and not indexed. Once closed buckets contain SEAL_ROWS unsealed rows in at least SEAL_BUCKETS
+buckets, or reach FULL_BUCKETS buckets, one UPDATE seals their rows and advances `sealed_before`. A late row for a
+sealed bucket is inserted sealed, and SQLite updates the index.
 
-Two tables of what is merged already are kept true in the same transaction. `totals` takes what every commit brings.
-`blocks` takes rows when they are sealed, so that a flush does not write each twice. What was merged cannot be taken out
-again: where a part of a bucket expires its total is made anew, and a block goes with the first of its rows, past which
-`blocks_from` moves.
+Preaggregates. The same transaction updates two tables: `totals` on every commit, and `blocks` when rows are sealed, so
+that a flush does not write each row twice. Rows cannot be subtracted from either. When part of a bucket expires, its
+total is recomputed. When the first row of a block expires, the block is deleted and `blocks_from` moves past it.
 
-Retention goes by the clock, never by the newest sample: one from the future must not empty an archive. A commit deletes
-at most EXPIRE_ROWS rows, or twice as many as it brings where that is more, so that a large expiry never holds up
-collecting, and deletion never falls behind. A name goes with its last row.
+Retention. Expiry uses the clock, never the newest sample: a sample from the future must not empty an archive. A commit
+deletes at most EXPIRE_ROWS rows, or twice the rows it inserts if that is more, so a large expiry never delays
+collecting and deletion never falls behind. A name is deleted with its last row.
 """
 
 import json
@@ -27,30 +26,29 @@ from tally.engine.definition import Definition
 from tally.engine.files import statements
 from tally.engine.files.schema import write_definition, write_meta
 from tally.engine.storing.batch import insert
-from tally.engine.storing.clock import Clock
-from tally.engine.storing.ids import Ids
+from tally.engine.storing.clock import ClockState
+from tally.engine.storing.ids import NameIds
 from tally.engine.storing.rollup import Cells, count, merge
-from tally.engine.storing.watermarks import Marks
+from tally.engine.storing.watermarks import Watermarks
 
 Row = tuple[int, int, float, float, float, float, bool]
 _id = itemgetter(1)
 
 SEAL_ROWS = 32_768
-# With many names each has pages of its own in the index: so many rows of each at least are put there at a time.
+# With many names, each has its own pages in the index. This is the least number of rows added per name at a time.
 SEAL_BUCKETS = 16
-# So many fill the pages of each name. They are sealed however few rows they have: a sealed row stands in the file
-# twice, so that `salvage` can prove it.
+# This many rows fill a name's page. Buckets are sealed then even if they have few rows: a sealed row is in the file
+# twice, which lets `salvage` verify it.
 FULL_BUCKETS = 64
 EXPIRE_ROWS = 50_000
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the samples of one commit: `stored`, too old (`expired`), or of one name too many.
+    """The result of a commit as sample counts: `stored`, `expired` (too old), `cardinality` (over the name limit).
 
-    `empty` counts those whose value is NaN: there was no measurement, so none is stored and none is lost. `spilled`
-    counts those that wait in a file beside the archive, as that is damaged. While the archive doubts the clock, which
-    `is_doubted` tells, nothing is too old.
+    `empty` counts NaN values, which hold no measurement. `spilled` counts samples written to the spill file because the
+    archive is damaged. If `is_doubted`, the archive does not trust the clock, and nothing expires.
     """
 
     stored: int = 0
@@ -61,37 +59,37 @@ class Outcome:
     is_doubted: bool = field(default=False, repr=False, compare=False)
 
     def counts(self) -> dict[str, int]:
-        """Return how many samples came to the archive, by what became of them; `spilled` only where there are any."""
+        """Return the counts that JSON answers report; `spilled` only if it is not 0."""
         counts = {"stored": self.stored, "expired": self.expired, "cardinality": self.cardinality}
         return {**counts, "spilled": self.spilled} if self.spilled else counts
 
 
 class Rules(NamedTuple):
-    """What a commit goes by: the clock, the most names (0: no limit), and whether samples past the retention enter.
+    """Options of a commit: the time, the name limit (0: none), and whether to store samples past the retention.
 
-    `believed` is when the same hand last committed to the archive by a clock that it believed, or 0.
+    `trusted_at` is the time of the same writer's last commit with a trusted clock, or 0.
     """
 
     now: float
     max_names: int = 0
     take_expired: bool = False
-    believed: float = 0
+    trusted_at: float = 0
 
 
-def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition, rules: Rules, ids: Ids) -> Outcome:
-    """Merge `cells` into the archive, within the caller's transaction, and expire and seal what is due.
+def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition, rules: Rules, ids: NameIds) -> Outcome:
+    """Merge `cells` into the archive, expire old buckets and seal closed ones, within the caller's transaction.
 
-    `cells` may be of any resolution that divides the archive's, and `ids` have served earlier commits to it. Where
-    there is nothing to do the file stays as it is, and answers keep their tags.
+    The resolution of `cells` must divide the archive's. `ids` is the cache from earlier commits. A commit that changes
+    nothing does not write to the file, so ETags stay valid.
     """
     before = connection.total_changes()
     meta = dict(connection.execute(statements.META))
-    known = Clock.read(meta)
-    clock = _judged(connection, known, definition=definition, rules=rules)
-    marks = Marks.read(meta)
+    known = ClockState.read(meta)
+    clock = _check_clock(connection, known, definition=definition, rules=rules)
+    marks = Watermarks.read(meta)
     if known.doubted is not None and clock.doubted is None:
         marks = unseal(connection, marks, now=rules.now)
-    ids.check(marks.version)
+    ids.validate(marks.version)
     due: Cells = {}
     merge(due, cells, definition.resolution)
     outcome = Outcome(is_doubted=clock.doubted is not None)
@@ -99,29 +97,27 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     marks = expire(connection, cutoff, marks, ids=ids, most=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
-    entered = _enter_all(
-        connection, due, marks, ids.of(connection, set().union(*due.values()), max_names=rules.max_names)
-    )
-    outcome.stored = round(entered)
+    known_ids = ids.resolve(connection, set().union(*due.values()), max_names=rules.max_names)
+    outcome.stored = round(_merge_due(connection, due, marks, known_ids))
     outcome.cardinality = count(due) - outcome.stored
     seal(connection, marks, now=rules.now)
     has_changed = connection.total_changes() != before
-    ids.remember(connection.execute(statements.NEW_VERSION).get if has_changed else marks.version)
+    ids.set_version(connection.execute(statements.NEW_VERSION).get if has_changed else marks.version)
     if has_changed or clock[1:] != known[1:]:
         clock.write(connection, known)
     return outcome
 
 
-def _judged(connection: apsw.Connection, known: Clock, *, definition: Definition, rules: Rules) -> Clock:
-    """Return what the archive knows of the clock after this commit; who has committed all the while need not ask it."""
-    if definition.cutoff(rules.now) <= rules.believed:
-        return known.believed(rules.now)
-    return known.at(rules.now, connection.execute(statements.FIRST_LAST).get[1], definition)
+def _check_clock(connection: apsw.Connection, known: ClockState, *, definition: Definition, rules: Rules) -> ClockState:
+    """Return the clock state after this commit. A writer that commits regularly need not read the newest bucket."""
+    if definition.cutoff(rules.now) <= rules.trusted_at:
+        return known.trusted(rules.now)
+    return known.advanced(rules.now, connection.execute(statements.FIRST_LAST).get[1], definition)
 
 
-def _enter_all(connection: apsw.Connection, due: Cells, marks: Marks, known: dict[str, int]) -> float:
-    """Merge cells whose names are among the `known` ids into the archive, and return how many samples they are of."""
-    entered = 0.0
+def _merge_due(connection: apsw.Connection, due: Cells, marks: Watermarks, known: dict[str, int]) -> float:
+    """Merge the cells whose names have `known` ids into the archive, and return their number of samples."""
+    merged = 0.0
     for bucket, row in due.items():
         is_sealed = bucket < marks.sealed_before
         rows = [
@@ -129,18 +125,18 @@ def _enter_all(connection: apsw.Connection, due: Cells, marks: Marks, known: dic
             for name, (samples, total, low, high) in row.items()
             if name in known
         ]
-        rows.sort(key=_id)  # In the order of their key they are stored in a third of the time.
-        entered += enter(connection, rows, marks) if rows else 0
-    return entered
+        rows.sort(key=_id)  # Inserting in key order takes a third of the time.
+        merged += merge_rows(connection, rows, marks) if rows else 0
+    return merged
 
 
-def stored(connection: apsw.Connection) -> Marks:
-    """Return the marks of the archive."""
-    return Marks.read(dict(connection.execute(statements.META)))
+def read_watermarks(connection: apsw.Connection) -> Watermarks:
+    """Return the watermarks of the archive."""
+    return Watermarks.read(dict(connection.execute(statements.META)))
 
 
-def enter(connection: apsw.Connection, rows: list[Row], marks: Marks) -> float:
-    """Merge rows of one bucket into the archive, and return how many samples they are of."""
+def merge_rows(connection: apsw.Connection, rows: list[Row], marks: Watermarks) -> float:
+    """Merge the rows of one bucket into the archive, and return their number of samples."""
     insert(connection, statements.UPSERT, rows)
     bucket, *_, is_sealed = rows[0]
     counts, sums, lows, highs = (map(itemgetter(column), rows) for column in range(2, 6))
@@ -152,17 +148,14 @@ def enter(connection: apsw.Connection, rows: list[Row], marks: Marks) -> float:
     return total
 
 
-def expire(connection: apsw.Connection, cutoff: int, marks: Marks, *, ids: Ids, most: int) -> Marks:
-    """Delete the oldest rows whose bucket is before `cutoff`, `most` of them, and the names that have none left.
-
-    Return the marks as they are then.
-    """
+def expire(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: NameIds, most: int) -> Watermarks:
+    """Delete up to `most` of the oldest rows before `cutoff` and the names without rows. Return the new watermarks."""
     edge = connection.execute(statements.EXPIRED_EDGE, (cutoff, most)).get or (cutoff, 0)
     deleted = connection.execute("DELETE FROM data WHERE (bucket, id) < (?, ?) RETURNING id", edge)
     gone = {row[0] for row in deleted}
     if not gone:
         return marks
-    ids.forget()
+    ids.clear()
     connection.execute(statements.FORGET_NAMES, {"ids": json.dumps(list(gone)), "sealed_before": marks.sealed_before})
     bucket, first_id = edge
     connection.execute("DELETE FROM totals WHERE bucket <= ?", (bucket,))
@@ -174,11 +167,8 @@ def expire(connection: apsw.Connection, cutoff: int, marks: Marks, *, ids: Ids, 
     return marks._replace(blocks_from=blocks_from)
 
 
-def seal(connection: apsw.Connection, marks: Marks, *, now: float) -> None:
-    """Seal the buckets that are closed at `now`, once there are enough of them.
-
-    That is FULL_BUCKETS, or SEAL_BUCKETS with SEAL_ROWS unsealed rows.
-    """
+def seal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> None:
+    """Seal the buckets closed at `now` if there are FULL_BUCKETS, or SEAL_BUCKETS with SEAL_ROWS unsealed rows."""
     closed_before = int(now // marks.resolution) * marks.resolution
     since = marks.sealed_before
     buckets = connection.execute(statements.CLOSED_BUCKETS, (since, closed_before)).get
@@ -193,10 +183,10 @@ def seal(connection: apsw.Connection, marks: Marks, *, now: float) -> None:
     write_meta(connection, "sealed_before", last + marks.resolution)
 
 
-def unseal(connection: apsw.Connection, marks: Marks, *, now: float) -> Marks:
-    """Let the rows that were sealed ahead of `now`, by a clock that is believed no more, be unsealed again.
+def unseal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Watermarks:
+    """Unseal rows at or after `now` that a wrong clock sealed, and return the new watermarks.
 
-    Else every row to come would be one that comes late. Return the marks as they are then.
+    Otherwise every later row would be inserted as a late one.
     """
     bucket = int(now // marks.resolution) * marks.resolution
     if marks.sealed_before <= bucket:
@@ -209,18 +199,18 @@ def unseal(connection: apsw.Connection, marks: Marks, *, now: float) -> Marks:
     return marks._replace(sealed_before=bucket)
 
 
-def add_blocks(connection: apsw.Connection, marks: Marks, *, since: int, before: int) -> None:
-    """Merge the rows of buckets from `since` on and before `before` into their blocks."""
+def add_blocks(connection: apsw.Connection, marks: Watermarks, *, since: int, before: int) -> None:
+    """Merge the rows with `since` <= bucket < `before` into their blocks."""
     connection.execute(statements.BLOCKS, {"since": since, "before": before, "block_s": marks.block_s})
 
 
 def edit(connection: apsw.Connection, definition: Definition, changed: Definition) -> None:
-    """Store a changed definition and, where its resolution is coarser, merge all that is stored into its buckets."""
+    """Store a changed definition. A coarser resolution merges all rows into the new buckets."""
     write_definition(connection, changed)
     connection.execute(statements.NEW_VERSION).fetchall()
     if changed.resolution == definition.resolution:
         return
-    marks = stored(connection)
+    marks = read_watermarks(connection)
     sealed_before = marks.sealed_before // changed.resolution * changed.resolution
     connection.execute(statements.COARSEN, {"resolution": changed.resolution})
     connection.execute(statements.EMPTY).fetchall()

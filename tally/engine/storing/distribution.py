@@ -1,4 +1,4 @@
-"""The same samples for several archives: each enabled one gets those that match its pattern, in one transaction."""
+"""Distributes samples to archives: commits to each enabled archive the samples that match its pattern."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -12,10 +12,10 @@ from tally.errors import TallyError, UnknownArchive
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """What became of samples, by slug, and of those that went nowhere.
+    """The outcome of each commit by slug, and the samples that were not committed.
 
-    `errors` are those of archives that could not be read or written, `failed` samples for which there was an archive
-    that could not be written, `unmatched` samples whose name no enabled archive keeps.
+    `errors` has the errors of archives that could not be read or written. `failed` counts their samples, and
+    `unmatched` counts samples whose name no enabled archive keeps.
     """
 
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class Distribution:
 
 
 def distribute(archives: Iterable[Archive], cells: Cells, *, now: float, max_names: int) -> Distribution:
-    """Commit cells, whose buckets have one second, to the archives; an error of one does not keep the others."""
+    """Commit cells in buckets of one second to the archives. An error in one archive does not stop the others."""
     outcomes: dict[str, Outcome] = {}
     errors: list[TallyError] = []
     taken: list[Cells] = []
@@ -39,7 +39,7 @@ def distribute(archives: Iterable[Archive], cells: Cells, *, now: float, max_nam
                 taken.append(matching)
                 outcomes[archive.slug] = archive.merge(matching, Rules(now, max_names))
         except UnknownArchive:
-            continue  # It was deleted since the directory was read.
+            continue  # Deleted since the directory was read.
         except TallyError as error:
             errors.append(error)
             failed += count(matching)

@@ -1,18 +1,19 @@
-"""The ledger of a data directory: under which key which delivery came first, decided once for all archives.
+"""The ledger of idempotency keys of a data directory.
 
-    TALLY_DATA_DIR/deliveries.ledger        an SQLite file, beside the archives and none of them
+    TALLY_DATA_DIR/deliveries.ledger        an SQLite file
 
     keys (key id, oldest first)
     +----+-----+--------+--------+------------+----------+--------+
     | id | key | digest | second | max_future | archives | answer |
     +----+-----+--------+--------+------------+----------+--------+
 
-No transaction spans several archives. So the ledger commits first what all of them go by: which body has the key, the
-second of its receipt, how far ahead its timestamps may be, and the slugs of the archives that take it. Only then is an
-archive written, which keeps a row of its own in the same transaction (see `delivery`). After a crash a retry does again
-what the ledger says, and each archive takes it once. `answer` is set when all archives have the delivery.
+A transaction cannot span several archives. So the ledger first commits a decision that applies to all of them: the
+digest of the request's body, the second of receipt, how far ahead its timestamps may be, and the slugs of the archives
+to write. Then each archive is written, and stores its own row in the same transaction (see `idempotency`). After a
+crash, a retry follows the decision, and each archive takes the samples once. `answer` is set once all archives have
+them.
 
-The ledger knows the KEPT_MAX newest keys of the last KEPT_S seconds. A new one is made where it is missing.
+The ledger keeps the KEPT_MAX newest keys of the last KEPT_S seconds. A missing ledger is created.
 """
 
 import json
@@ -27,7 +28,7 @@ from tally.engine.files import ddl, schema, statements
 from tally.engine.files.connection import Connection
 from tally.engine.files.failure import integrity, translated
 from tally.engine.files.temporary import aside, publish
-from tally.engine.storing.idempotency import KEPT_MAX, KEPT_S, Delivery, reused
+from tally.engine.storing.idempotency import KEPT_MAX, KEPT_S, Delivery, key_reused
 from tally.errors import ArchiveUnavailable, NotAnArchive
 
 FILE = "deliveries.ledger"
@@ -36,9 +37,9 @@ USER_VERSION = 1
 
 
 class Decision(NamedTuple):
-    """What a delivery is taken by, whenever it comes again, and the `answer` once all `archives` have it.
+    """How to process a delivery each time it is received, and the `answer` once all `archives` have it.
 
-    `second` is the unix second of its first receipt, and `max_future_s` how far ahead of that a timestamp may be.
+    `second` is the unix second of first receipt; timestamps may be up to `max_future_s` after it.
     """
 
     second: int
@@ -48,54 +49,54 @@ class Decision(NamedTuple):
 
 
 class Ledger:
-    """The ledger of the archives in `directory`.
+    """The ledger in `directory`. No file stays open between operations.
 
-    No file stays open between operations, each of which raises ArchiveUnavailable when the ledger cannot be used: it is
-    locked, read-only or damaged, or the disk is full.
+    Every method but `damage` raises ArchiveUnavailable if the ledger is locked, read-only or damaged, or the disk is
+    full.
     """
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / FILE
 
     def find(self, delivery: Delivery, *, now: float) -> Decision | None:
-        """Return what was decided of a delivery, or None where its key is new.
+        """Return the decision about a delivery, or None if its key is new.
 
-        :raises KeyReused: when the key was given to another one.
+        :raises KeyReused: when the key was used for another body.
         """
         if schema.file_size(self.path) is None:
             return None
-        with self._opened() as connection:
+        with self._open() as connection:
             return _find(connection, delivery, now)
 
     def decide(self, delivery: Delivery, decision: Decision, *, now: float) -> Decision:
-        """Give a key to a delivery, durably, and return `decision`, or what was decided of it before.
+        """Store a decision durably and return it. If the delivery has one, return that instead.
 
-        :raises KeyReused: when the key was given to another one.
+        :raises KeyReused: when the key was used for another body.
         """
-        with self._opened() as connection, schema.transaction(connection):
+        with self._open() as connection, schema.transaction(connection):
             known = _find(connection, delivery, now)
             if known is None:
-                _keep(connection, delivery, decision)
+                _store(connection, delivery, decision)
             return known or decision
 
     def complete(self, delivery: Delivery, answer: Mapping[str, Any]) -> bool:
-        """Keep the answer to a delivery that all archives have; return whether it had none before."""
-        with self._opened() as connection, schema.transaction(connection):
+        """Store the answer to a delivery that all archives have. Return False if it has one."""
+        with self._open() as connection, schema.transaction(connection):
             text = json.dumps(answer)
             return connection.execute(statements.NEW_ANSWER, (text, delivery.key, delivery.digest)).get is not None
 
     def damage(self) -> str:
-        """Return what is wrong with the file, nothing where it is sound or there is none."""
+        """Return a description of the file's damage; empty if there is none or no file."""
         if schema.file_size(self.path) is None:
             return ""
         try:
-            with self._opened() as connection:
+            with self._open() as connection:
                 return "".join(f"{self.path}: is damaged: {text}" for text in integrity(connection)[:1])
         except ArchiveUnavailable as error:
             return str(error)
 
     @contextmanager
-    def _opened(self) -> Iterator[apsw.Connection]:
+    def _open(self) -> Iterator[apsw.Connection]:
         try:
             if schema.file_size(self.path) is None:
                 self._create()
@@ -107,7 +108,7 @@ class Ledger:
                 finally:
                     schema.close(connection)
         except NotAnArchive as error:
-            advice = "move it away, and a new one is made; each archive knows the keys of its own samples"
+            advice = "move the file away and a new one is created; each archive keeps the keys of its own samples"
             raise ArchiveUnavailable(f"the ledger of keys cannot be used: {error}: {advice}") from error
 
     def _create(self) -> None:
@@ -117,7 +118,7 @@ class Ledger:
                     _build(built)
                 publish(built, self.path)
         except FileExistsError:
-            pass  # Another process was quicker.
+            pass  # Another process created it first.
         except OSError as error:
             raise ArchiveUnavailable(f"{self.path}: cannot be created: {error.strerror}") from error
 
@@ -136,9 +137,9 @@ def _build(path: Path) -> None:
 
 def _check(connection: apsw.Connection, path: Path) -> None:
     if connection.pragma("application_id") != APPLICATION_ID:
-        raise NotAnArchive(f"{path}: is not a ledger of tally's")
+        raise NotAnArchive(f"{path}: is not a tally ledger")
     if (version := connection.pragma("user_version")) != USER_VERSION:
-        raise NotAnArchive(f"{path}: has format {version}, and this tally knows {USER_VERSION}")
+        raise NotAnArchive(f"{path}: has format {version}; this version of tally reads format {USER_VERSION}")
 
 
 def _find(connection: apsw.Connection, delivery: Delivery, now: float) -> Decision | None:
@@ -147,7 +148,7 @@ def _find(connection: apsw.Connection, delivery: Delivery, now: float) -> Decisi
         return None
     digest, second, max_future_s, archives, answer = row
     if digest != delivery.digest:
-        raise reused(delivery)
+        raise key_reused(delivery)
     try:
         return Decision(second, max_future_s, tuple(json.loads(archives)), answer and json.loads(answer))
     except ValueError as error:
@@ -155,10 +156,10 @@ def _find(connection: apsw.Connection, delivery: Delivery, now: float) -> Decisi
         raise NotAnArchive(text) from None
 
 
-def _keep(connection: apsw.Connection, delivery: Delivery, decision: Decision) -> None:
-    """Keep what is decided of a new key, in place of an older one of its own, and let go of those past the bound.
+def _store(connection: apsw.Connection, delivery: Delivery, decision: Decision) -> None:
+    """Store the decision about a new or expired key, and delete all but the KEPT_MAX newest.
 
-    Keys that are too old are not found, and go in time: a clock that is wrong for a while shall not take them away.
+    Old keys are ignored but not deleted by age, so that a clock that is wrong for a while does not delete them.
     """
     row = (delivery.key, delivery.digest, decision.second, decision.max_future_s, json.dumps(decision.archives))
     connection.execute("DELETE FROM keys WHERE key = ?", (delivery.key,))

@@ -1,6 +1,6 @@
-"""Removes names from an archive, or a range of their buckets, in the caller's transaction.
+"""Removes names from an archive, or a time range of names, in the caller's transaction.
 
-What is merged already, `totals` and `blocks`, is made anew for the buckets and names that lose something.
+Recomputes `totals` and `blocks` for the buckets and names that lose rows.
 """
 
 from typing import NamedTuple
@@ -9,26 +9,26 @@ import apsw
 
 from tally.engine.asking import sql
 from tally.engine.files import statements
-from tally.engine.storing.watermarks import Marks
+from tally.engine.storing.watermarks import Watermarks
 
 
 class Removed(NamedTuple):
-    """What was removed, or would be: how many names lose cells, how many cells that is, and of how many samples."""
+    """What was removed, or would be with a dry run: names that lose cells, cells, and their samples."""
 
     names: int
     cells: int
     samples: int
 
 
-def removable(connection: apsw.Connection, glob: str, span: sql.Span) -> Removed:
+def count_removable(connection: apsw.Connection, glob: str, span: sql.Span) -> Removed:
     """Return what `remove` would remove."""
     names, cells, samples = connection.execute(statements.REMOVABLE, _bindings(glob, span)).get
     return Removed(names, cells, round(samples))
 
 
-def remove(connection: apsw.Connection, glob: str, span: sql.Span, marks: Marks) -> Removed:
-    """Remove the cells of names that match, in the buckets of `span`, and the names that have none left."""
-    removed = removable(connection, glob, span)
+def remove(connection: apsw.Connection, glob: str, span: sql.Span, marks: Watermarks) -> Removed:
+    """Remove the cells of matching names in the buckets of `span`, and names that have no cells left."""
+    removed = count_removable(connection, glob, span)
     if not removed.cells:
         return removed
     bindings = _bindings(glob, span)

@@ -1,10 +1,10 @@
-"""Count, sum, min and max of samples in memory, before they are committed.
+"""Aggregates samples in memory before they are committed: count, sum, min and max per bucket and name.
 
-A sample without timestamp belongs to the second of its receipt, so those of one bucket come together: the values of the
-open bucket are kept as they are, a list a name, until it is over or FOLD_VALUES have come, and are then folded by
-`sum`, `min` and `max`. A sample of another bucket is merged at once into its cell, as is one that StatsD clients sent.
+Most samples have no timestamp and belong to the second of receipt, so they arrive in the open bucket. Its values are
+collected in one list per name and folded with `sum`, `min` and `max` when the bucket closes or FOLD_VALUES have
+arrived. Samples for other buckets, and all StatsD samples, are merged into their cells immediately.
 
-    values   {name: [value, ...]}            of the open bucket
+    values   {name: [value, ...]}            open bucket only
     cells    {bucket: {name: (count, sum, min, max)}}
 """
 
@@ -12,9 +12,8 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from itertools import islice
 
-from tally.engine.storing.capacity import Room, place, places
-from tally.engine.storing.gauges import Gauges
-from tally.engine.storing.sets import Members
+from tally.engine.storing.capacity import Capacity, weigh, weigh_all
+from tally.engine.storing.statsd import Gauges, Sets
 from tally.lines import grammar
 from tally.lines.plain import (
     COLUMNS_MAX_BYTES,
@@ -30,26 +29,25 @@ from tally.lines.plain import (
 from tally.lines.statsd import Line, Observed
 
 FOLD_VALUES = 100_000
-NO_BOUND = Room()
+NO_LIMIT = Capacity()
 
 Cell = tuple[float, float, float, float]
 Cells = dict[int, dict[str, Cell]]
 
 
 class Rollup:
-    """Samples in buckets of `resolution` seconds, as many as there is `room` for, a cell a bucket and name.
+    """Aggregates samples into buckets of `resolution` seconds, up to `capacity`. Not thread-safe.
 
-    `empty` counts the lines that hold no measurement, and `rejected` those that were not taken, by reason, of each of
-    which `examples` has the first. `size` is as how many cells all that there is counts: cells, members of sets, and
-    other ways in which names were written. `gauges` remembers from one rollup to the next. Where a call ends in
-    MemoryError, what was added and what was counted are the same. Not safe to use from several threads at once.
+    `rejected` counts rejected lines by reason, and `examples` has the first line of each reason; `empty` counts lines
+    without a measurement. `size` is the weight of all cells, set members and name aliases. Pass the same `gauges` to
+    successive rollups. After a MemoryError the counters still agree with the cells.
     """
 
     def __init__(
-        self, resolution: int, *, max_future_s: int = 0, room: Room = NO_BOUND, gauges: Gauges | None = None
+        self, resolution: int, *, max_future_s: int = 0, capacity: Capacity = NO_LIMIT, gauges: Gauges | None = None
     ) -> None:
         self.resolution = resolution
-        self.room = room
+        self.capacity = capacity
         self.empty = 0
         self.rejected: Counter[Reason] = Counter()
         self.examples: dict[str, bytes] = {}
@@ -59,21 +57,21 @@ class Rollup:
         self._cells: Cells = {}
         self._open = -1
         self._values: dict[bytes, list[float]] = {}
-        # Names as they came, that share the list of the name as it is stored.
+        # Spellings of names that share the list of the stored name.
         self._aliases: list[bytes] = []
         self._pending = 0
         self._gauges = Gauges() if gauges is None else gauges
-        self._members = Members()
+        self._sets = Sets()
 
     @property
     def accepted(self) -> int:
-        """How many samples and lines were taken."""
+        """The number of accepted samples and lines."""
         aliases = set(self._aliases)
         return self._counted + sum(len(values) for name, values in self._values.items() if name not in aliases)
 
     def add(self, datagrams: list[bytes], now: int) -> None:
-        """Take the lines of one or more datagrams that came in the second `now`; every line is counted."""
-        self._turn(now)
+        """Add the lines of datagrams received in the second `now`. Every line is counted."""
+        self._open_bucket(now)
         if self._add_plain(datagrams, now):
             return
         if len(datagrams) > 1 and sum(map(len, datagrams)) > COLUMNS_MAX_BYTES:
@@ -83,8 +81,8 @@ class Rollup:
             self._add_lines(lines(b"\n".join(datagrams)), now)
 
     def _add_lines(self, found: list[bytes], now: int) -> None:
-        """Add lines one by one, where some are not plain; a plain one of a known name costs 0.7 µs."""
-        refused: list[Reason] = []  # Counting them together takes a quarter of the time.
+        """Add lines one at a time when some are not plain. A plain line of a known name costs 0.7 µs."""
+        rejected: list[Reason] = []  # Counting them together takes a quarter of the time.
         try:
             for line in found:
                 fields = split(line)
@@ -96,70 +94,70 @@ class Rollup:
                     continue
                 parsed = grammar.parse_fields(line, fields, now, self._max_future_s)
                 if (reason := self._add_parsed(parsed)) is not None:
-                    refused.append(reason)
+                    rejected.append(reason)
                     self.examples.setdefault(reason, line)
         finally:
-            self._refuse(refused)
+            self._count_rejected(rejected)
 
     def add_line(self, line: bytes, now: int) -> Reason | None:
-        """Take a line that came in the second `now`, as `add` does, and return the reason why it is not taken."""
+        """Add a line received in the second `now`, as `add` does. Return the reason if it is rejected."""
         reason = self._add_parsed(grammar.parse_line(line, now, self._max_future_s))
         if reason is not None:
             self.reject(line, reason)
         return reason
 
-    def _turn(self, now: int) -> None:
-        """Open the bucket of `now`; fold the values of the one before, or as many as are enough."""
+    def _open_bucket(self, now: int) -> None:
+        """Open the bucket of `now`. Fold the collected values if it is a new bucket or FOLD_VALUES are collected."""
         bucket = now // self.resolution * self.resolution
         if bucket != self._open or self._pending >= FOLD_VALUES:
             self._fold()
             self._open = bucket
 
     def _add_plain(self, datagrams: list[bytes], now: int) -> bool:
-        """Add all lines at once, or none and return False."""
+        """Add all lines at once; if that is not possible, add none and return False."""
         columns = parse_columns(datagrams)
         if columns is None:
             return False
-        if columns.timestamps and not self._are_open(columns.timestamps, now):
+        if columns.timestamps and not self._are_in_open_bucket(columns.timestamps, now):
             return self._add_timed(columns, now)
         try:
             series = list(map(self._values.__getitem__, columns.names))
         except KeyError:
-            if not self._admit(columns.names):
+            if not self._start_series(columns.names):
                 return False
             series = list(map(self._values.__getitem__, columns.names))
-        deque(map(list.append, series, columns.values), maxlen=0)  # A loop that runs in C.
+        deque(map(list.append, series, columns.values), maxlen=0)  # The loop runs in C.
         self._pending += len(series)
         return True
 
-    def _are_open(self, timestamps: list[int], now: int) -> bool:
-        """Return whether all timestamps are in the open bucket, and none is ahead: a third of `_add_timed`'s cost."""
+    def _are_in_open_bucket(self, timestamps: list[int], now: int) -> bool:
+        """Return whether all timestamps are valid and in the open bucket, which costs a third of `_add_timed`."""
         latest = min(self._open + self.resolution - 1, now + self._max_future_s)
         return self._open <= min(timestamps) and max(timestamps) <= latest
 
-    def _admit(self, names: list[bytes]) -> bool:
-        """Begin the lists of new names in the open bucket; of none when one is no name, or there is no room for all."""
+    def _start_series(self, names: list[bytes]) -> bool:
+        """Start a list for each new name in the open bucket. Start none if a name is invalid or capacity is short."""
         new = [name for name in dict.fromkeys(names) if name not in self._values]
         texts = decode_names(new)
         if texts is None:
             return False
         known = self._cells.get(self._open, {})
         cells = [text for text in texts if text not in known]
-        size = places(cells)
-        if not self._has_room(cells, size):
+        size = weigh_all(cells)
+        if not self._has_capacity(cells, size):
             return False
         self.size += size
         self._values.update([(name, []) for name in new])
-        self._share(new, texts)
+        self._add_aliases(new, texts)
         return True
 
-    def _has_room(self, names: Iterable[str], cells: int) -> bool:
-        """Return whether there is room for cells of these names, which count as so many."""
-        size = self.size + cells
-        return size <= self.room.free or (size <= self.room.most and all(map(self.room.admits, names)))
+    def _has_capacity(self, names: Iterable[str], cells: int) -> bool:
+        """Return whether cells of these names fit, whose weight is `cells`."""
+        size, capacity = self.size + cells, self.capacity
+        return size <= capacity.free or (size <= capacity.most and all(map(capacity.admits, names)))
 
-    def _share(self, names: list[bytes], texts: list[str]) -> None:
-        """Let names that came in other ways than they are stored share the lists of these; each takes up room."""
+    def _add_aliases(self, names: list[bytes], texts: list[str]) -> None:
+        """Map other spellings of names to the list of the stored name. Each alias takes capacity."""
         stored = " ".join(texts).encode()
         if stored == b" ".join(names):
             return
@@ -174,7 +172,7 @@ class Rollup:
             return False
         names = [*set(columns.names)]
         found = decode_names(names)
-        if found is None or self.size + len(columns.names) * max(map(place, found)) > self.room.free:
+        if found is None or self.size + len(columns.names) * max(map(weigh, found)) > self.capacity.free:
             return False
         texts = dict(zip(names, found, strict=True))
         for name, value, timestamp in zip(*columns, strict=True):
@@ -182,30 +180,30 @@ class Rollup:
         return True
 
     def _add_parsed(self, found: Sample | Line | Reason) -> Reason | None:
-        """Take what stands in a line, or return the reason why it is not taken."""
+        """Add the content of a parsed line. Return the reason if it is rejected."""
         if isinstance(found, Sample):
             return None if self.add_sample(found) else Reason.CARDINALITY
         return self._add_measures(found) if isinstance(found, Line) else found
 
     def reject(self, line: bytes, reason: Reason) -> None:
-        """Count a line that is not taken."""
+        """Count a rejected line."""
         self.examples.setdefault(reason, line)
-        self._refuse([reason])
+        self._count_rejected([reason])
 
-    def _refuse(self, reasons: list[Reason]) -> None:
+    def _count_rejected(self, reasons: list[Reason]) -> None:
         self.rejected.update(reasons)
         self.empty += self.rejected.pop(Reason.EMPTY, 0)
         self.examples.pop(Reason.EMPTY, None)
 
-    def leave(self, cells: Cells) -> None:
-        """Count the samples of cells that match no archive."""
+    def reject_unmatched(self, cells: Cells) -> None:
+        """Count the samples of cells whose names match no archive."""
         for row in cells.values():
             self.examples.setdefault(Reason.UNMATCHED, next(iter(row)).encode())
         if cells:
             self.rejected[Reason.UNMATCHED] += count(cells)
 
     def _add_measures(self, found: Line) -> Reason | None:
-        """Take all that a line of StatsD measures, or return the reason why nothing of it is taken."""
+        """Add every measurement of a StatsD line, or none and return the reason."""
         name, measures = found.name, found.measures
         values = self._gauges.values(name, measures.gauges)
         if isinstance(values, Reason):
@@ -213,29 +211,29 @@ class Rollup:
         observed = [*measures.observed, *(Observed(value, 1) for value in values)]
         bucket = found.timestamp // self.resolution * self.resolution
         is_new = bool(observed) and not self._has_cell(bucket, name)
-        cells = is_new * place(name) + self._members.new(name, measures.members)
-        if cells and not self._has_room([name], cells):
+        cells = is_new * weigh(name) + self._sets.count_new(name, measures.members)
+        if cells and not self._has_capacity([name], cells):
             return Reason.CARDINALITY
-        cell = self._with(bucket, name, observed) if observed else None
+        cell = self._merge_observed(bucket, name, observed) if observed else None
         size, counted = self.size + cells, self._counted + 1
-        self._members.add(name, measures.members, found.timestamp)
-        self._gauges.remember(name, values)
+        self._sets.add(name, measures.members, found.timestamp)
+        self._gauges.store(name, values)
         if cell is not None:
-            self._put(bucket, name, cell)
+            self._set_cell(bucket, name, cell)
         self.size, self._counted = size, counted
         return None
 
     def _has_cell(self, bucket: int, name: str) -> bool:
         return name in self._cells.get(bucket, ()) or (bucket == self._open and name.encode() in self._values)
 
-    def _with(self, bucket: int, name: str, observed: list[Observed]) -> Cell:
-        """Return the cell of a name with further samples."""
+    def _merge_observed(self, bucket: int, name: str, observed: list[Observed]) -> Cell:
+        """Return the cell of a name merged with further samples."""
         cells = {bucket: {name: self._cells[bucket][name]}} if name in self._cells.get(bucket, ()) else {}
         for value, weight in observed:
             merge(cells, {bucket: {name: (weight, value * weight, value, value)}}, self.resolution)
         return cells[bucket][name]
 
-    def _put(self, bucket: int, name: str, cell: Cell) -> None:
+    def _set_cell(self, bucket: int, name: str, cell: Cell) -> None:
         row = self._cells.get(bucket)
         if row is None:
             self._cells[bucket] = {name: cell}
@@ -243,12 +241,12 @@ class Rollup:
             row[name] = cell
 
     def add_samples(self, samples: Iterable[Sample]) -> None:
-        """Take samples, as many as there is room for."""
+        """Add samples, as far as capacity allows."""
         for sample in samples:
             self.add_sample(sample)
 
     def add_sample(self, sample: Sample) -> bool:
-        """Take a sample unless there is no room for its cell; return whether it was taken."""
+        """Add a sample. Return False if there is no capacity for its cell."""
         bucket = sample.timestamp // self.resolution * self.resolution
         return self._add_open(sample) if bucket == self._open else self._add_cell(bucket, sample)
 
@@ -257,8 +255,8 @@ class Rollup:
         series = self._values.get(name)
         if series is None:
             if not self._has_cell(self._open, sample.name):
-                cells = place(sample.name)
-                if not self._has_room([sample.name], cells):
+                cells = weigh(sample.name)
+                if not self._has_capacity([sample.name], cells):
                     return False
                 self.size += cells
             series = self._values[name] = []
@@ -274,9 +272,9 @@ class Rollup:
         if row is not None and cell is not None:
             count, total, low, high = cell
             row[name] = (count + 1, total + value, value if value < low else low, value if value > high else high)
-        elif self._has_room((name,), cells := place(name)):
+        elif self._has_capacity((name,), cells := weigh(name)):
             size = self.size + cells
-            self._put(bucket, name, (1, value, value, value))
+            self._set_cell(bucket, name, (1, value, value, value))
             self.size = size
         else:
             return False
@@ -284,7 +282,7 @@ class Rollup:
         return True
 
     def _fold(self) -> None:
-        """Merge the values of the open bucket into its cells: all of them or, when there is no memory, none."""
+        """Merge the values of the open bucket into its cells. A MemoryError leaves both unchanged."""
         for alias in self._aliases:
             self._values.pop(alias, None)
         self._aliases.clear()
@@ -307,18 +305,18 @@ class Rollup:
         merge(self._cells, cells, self.resolution)
 
     def take(self) -> Cells:
-        """Return all cells, and begin anew; the counters go on."""
+        """Remove and return all cells. The counters keep their values."""
         self._fold()
-        for name, second, members in self._members.counts():
+        for name, second, members in self._sets.counts():
             self._add_cells({second: {name: (1, members, members, members)}})
-        self._members = Members()
+        self._sets = Sets()
         cells, self._cells = self._cells, {}
         self.size = 0
         return cells
 
 
 def merge(target: Cells, cells: Cells, resolution: int) -> None:
-    """Merge `cells` into those of `target`, whose buckets have `resolution` seconds: a multiple of their own."""
+    """Merge `cells` into `target`, whose `resolution` in seconds is a multiple of theirs."""
     for bucket, row in cells.items():
         bucket = bucket // resolution * resolution
         if bucket not in target:
@@ -339,12 +337,12 @@ def merge(target: Cells, cells: Cells, resolution: int) -> None:
 
 
 def count(cells: Cells) -> int:
-    """Return how many samples are in `cells`; as whole ones, where some stand for a part of one more."""
+    """Return the number of samples in `cells`, rounded because sample rates make fractional counts."""
     return round(sum(cell[0] for row in cells.values() for cell in row.values()))
 
 
-def cut(cells: Cells, most: int) -> Cells:
-    """Take cells out of `cells`, `most` of them or all where there are fewer, and return them."""
+def split_off(cells: Cells, most: int) -> Cells:
+    """Remove up to `most` cells from `cells` and return them."""
     taken: Cells = {}
     while cells and most > 0:
         bucket, row = next(iter(cells.items()))

@@ -1,24 +1,24 @@
-"""Spill files: samples that an archive could not take, kept beside it until it can.
+"""Spill files: hold samples that could not be committed to an archive until they can be.
 
     TALLY_DATA_DIR/<slug>.spill
 
     tally spill 1
-    <checksum> <id> <resolution> <samples> <batch>       a line a record
+    <checksum> <id> <resolution> <samples> <batch>       one line per record
 
-    checksum      8 hex digits: CRC-32 of all that follows it in the line, without the LF
+    checksum      8 hex digits: CRC-32 of the rest of the line, without the LF
     id            32 hex digits, random
-    resolution    seconds of the buckets
-    samples       how many samples the cells are of
-    batch         JSON: {"cells": {bucket: {name: [count, sum, min, max]}}}, beside it "delivery": [key, digest, second]
-                  where it came under a key, and "selected": false where the archive's pattern is still to be applied
+    resolution    seconds in a bucket
+    samples       number of samples in the cells
+    batch         JSON: {"cells": {bucket: {name: [count, sum, min, max]}}}; with "delivery": [key, digest, second] if
+                  it had an idempotency key, and "selected": false if the archive's pattern is still to be applied
 
-Records are only ever added at the end, each durable before `append` returns. A process that is killed meanwhile leaves
-a line whose checksum is wrong, which nobody was told to be saved. Whoever reads or writes the file holds `flock` on it,
-and so is alone with it: whoever has waited for the lock looks whether the file is still the one at that path.
+`append` adds a record at the end and syncs it to disk. If the process is killed before that, the last line has a wrong
+checksum; its samples were never reported as saved. Readers and writers hold an exclusive `flock`. After waiting for the
+lock they check that the file is still the one at its path.
 
-`take_up` commits each record once, however often it is interrupted: the archive keeps the record's id in the same
-transaction, as it does for deliveries, under a key that no sender can give. Once all records are committed the file is
-removed, and then the ids are forgotten.
+`replay` commits each record exactly once, even if interrupted: the archive stores the record's id in the same
+transaction, as an idempotency key that senders cannot use. When all records are committed, the file is removed and then
+the ids are deleted.
 """
 
 import fcntl
@@ -44,21 +44,21 @@ from tally.errors import ArchiveUnavailable, SpillUnusable, TallyError
 
 SUFFIX = ".spill"
 HEADER = b"tally spill 1\n"
-# A record that is read is in memory as a whole.
+# A whole record is read into memory.
 RECORD_CELLS = 10_000
 LINE_MAX_BYTES = 64 * 2**20
-# What an archive that stays broken may take of the disk that the others are on.
+# Limits the disk space that an archive takes if it stays broken.
 SPILL_MAX_BYTES = 2**30
 LOCK_S = 15.0
 
-# Called with how often it was called before, while somebody else has a lock: it waits, or returns False to give up.
+# Called with the number of earlier calls while the lock is held elsewhere: waits, or returns False to give up.
 Wait = Callable[[int], bool]
 
 
 class Batch(NamedTuple):
-    """What a record holds: cells in buckets of `resolution` seconds, and the delivery that they came in, if any.
+    """The content of a record: cells in buckets of `resolution` seconds, and their delivery, if any.
 
-    Where the archive's definition could not be read, so that its pattern was not applied, `is_selected` is false.
+    `is_selected` is false if the archive's definition could not be read and its pattern was not applied.
     """
 
     cells: Cells
@@ -68,7 +68,7 @@ class Batch(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record; without `text` its checksum is wrong, and `samples` are those that it seems to have been of."""
+    """A record. If its checksum is wrong, `text` is None and `samples` is the number that the line seems to give."""
 
     key: str
     resolution: int
@@ -76,25 +76,25 @@ class Record(NamedTuple):
     text: bytes | None
 
     def batch(self) -> Batch:
-        """Return what is in a record that has its text."""
-        told = json.loads(self.text or b"")
+        """Parse the text of a record whose checksum is right."""
+        content = json.loads(self.text or b"")
         cells = {
-            int(bucket): {name: tuple(cell) for name, cell in row.items()} for bucket, row in told["cells"].items()
+            int(bucket): {name: tuple(cell) for name, cell in row.items()} for bucket, row in content["cells"].items()
         }
-        key, digest, second = told.get("delivery") or ("", "", 0)
+        key, digest, second = content.get("delivery") or ("", "", 0)
         delivery = Delivery(key, bytes.fromhex(digest), second) if key else None
-        return Batch(cells, self.resolution, delivery, told.get("selected", True))
+        return Batch(cells, self.resolution, delivery, content.get("selected", True))
 
 
-class Waiting(NamedTuple):
-    """What waits in a spill file: samples, and how many of its lines have a wrong checksum."""
+class WaitingCounts(NamedTuple):
+    """The number of samples in a spill file, and of lines with a wrong checksum."""
 
     samples: int
     broken: int
 
 
-class Taken(NamedTuple):
-    """What became of a record: the outcome of its `samples`, or None where it was broken and they are lost."""
+class Replayed(NamedTuple):
+    """A replayed record: its number of samples, and their outcome, or None if it was broken and they are lost."""
 
     samples: int
     outcome: Outcome | None
@@ -106,35 +106,36 @@ def spill_path(path: Path) -> Path:
 
 
 def append(path: Path, batch: Batch, *, wait: Wait | None = None) -> None:
-    """Add a record of `batch` to the spill file of the archive at `path`: durable when this returns, else not in it.
+    """Append `batch` durably to the spill file of the archive at `path`. On an error nothing is appended.
 
-    :raises ArchiveUnavailable: when it cannot be written, is full, or is locked for longer than `wait` waits.
+    :raises ArchiveUnavailable: when the file cannot be written, is full, or `wait` gives up waiting for the lock.
     """
     line = _line(batch)
     path = spill_path(path)
-    with _told(path, "written"), _locked(path, wait, create=True) as file:
+    with _translate_errors(path, "written"), _locked(path, wait, create=True) as file:
         assert file is not None
         _append(file, path, line)
 
 
-def take_up(archive: Archive, *, now: float, max_names: int = 0, wait: Wait | None = None) -> Iterator[Taken]:
-    """Commit what was spilled for an archive, record by record, and yield what became of each.
+def replay(archive: Archive, *, now: float, max_names: int = 0, wait: Wait | None = None) -> Iterator[Replayed]:
+    """Commit the spilled records of an archive one by one, and yield each result; broken records come last.
 
-    The rest is for another time where the iterator is closed, or an archive's error is raised. `now`, `max_names` and
-    `wait` are as for `Archive.merge`. Broken records come last, when the file is removed.
+    If the iterator is closed or an error is raised, the remaining records stay in the file. `now`, `max_names` and
+    `wait` are as for `Archive.merge`.
 
-    :raises SpillUnusable: when the file is none of tally's, or once all others are taken, has records that do not fit.
+    :raises SpillUnusable: when the file is no spill file; or, after all other records are committed, when the
+        resolution of some records does not divide the archive's.
     :raises ArchiveUnavailable: when the file cannot be used now; and as `Archive.merge`.
     """
     path = spill_path(archive.path)
     keys: list[str] = []
     broken: list[int] = []
     misfits = 0
-    with _told(path, "taken up"), _locked(path, wait) as file:
+    with _translate_errors(path, "taken up"), _locked(path, wait) as file:
         if file is None:
             return
         definition = archive.definition()
-        known = archive.taken_up()
+        known = archive.replayed_keys()
         for record in _records(file, path):
             if record.text is None:
                 broken.append(record.samples)
@@ -147,49 +148,49 @@ def take_up(archive: Archive, *, now: float, max_names: int = 0, wait: Wait | No
                     cells = batch.cells if batch.is_selected else glob.select(batch.cells, definition.pattern)
                     delivery = Delivery(record.key, b"", int(now), batch.delivery)
                     outcome = archive.merge(cells, Rules(now, max_names), delivery=delivery, wait=wait)
-                    yield Taken(record.samples, outcome)
+                    yield Replayed(record.samples, outcome)
         if misfits:
             raise SpillUnusable(
-                f"{path}: {misfits} samples stay in it: their buckets do not make up those of {definition.resolution} "
-                "s that the archive has now; move the file away, or restore the archive that they are of"
+                f"{path}: {misfits} samples stay in the file: their resolution does not divide the archive's current "
+                f"{definition.resolution} s; move the file away, or restore the archive that they belong to"
             )
         path.unlink()
         sync_directory(path.parent)
-    with suppress(TallyError):  # They are in nobody's way.
-        archive.forget(keys)
-    yield from (Taken(samples, None) for samples in broken)
+    with suppress(TallyError):  # Ids that stay do no harm.
+        archive.forget_keys(keys)
+    yield from (Replayed(samples, None) for samples in broken)
 
 
-def waiting(path: Path) -> Waiting | None:
-    """Return what waits in the spill file of the archive at `path`, None where there is none.
+def count_waiting(path: Path) -> WaitingCounts | None:
+    """Count the samples in the spill file of the archive at `path`; None if there is no file.
 
     :raises ArchiveUnavailable: when it cannot be read.
     """
     path = spill_path(path)
-    with _told(path, "read"):
+    with _translate_errors(path, "read"):
         try:
             with path.open("rb", buffering=0) as file:
                 records = list(map(_without_text, _records(file, path)))
         except FileNotFoundError:
             return None
     samples = sum(record.samples for record in records if record.key)
-    return Waiting(samples, sum(not record.key for record in records))
+    return WaitingCounts(samples, sum(not record.key for record in records))
 
 
 def delete(path: Path) -> None:
-    """Remove the spill file of the archive at `path` with all that waits in it, if there is one.
+    """Remove the spill file of the archive at `path` and its samples, if there is one.
 
     :raises ArchiveUnavailable: when it cannot be removed.
     """
     path = spill_path(path)
-    with _told(path, "deleted"), _locked(path, None) as file:
+    with _translate_errors(path, "deleted"), _locked(path, None) as file:
         if file is not None:
             path.unlink()
             sync_directory(path.parent)
 
 
-def identity(path: Path) -> tuple[int, ...] | None:
-    """Return what is another one once the spill file of the archive at `path` has changed, None where there is none."""
+def fingerprint(path: Path) -> tuple[int, ...] | None:
+    """Return a value that changes when the spill file of the archive at `path` does; None if there is no file."""
     with suppress(OSError):
         status = spill_path(path).lstat()
         return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
@@ -201,7 +202,7 @@ def _without_text(record: Record) -> Record:
 
 
 @contextmanager
-def _told(path: Path, what: str) -> Iterator[None]:
+def _translate_errors(path: Path, what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -216,7 +217,7 @@ def _append(file: FileIO, path: Path, line: bytes) -> None:
         file.truncate(end := file.seek(0))
         line = HEADER + line
     if end + len(line) > SPILL_MAX_BYTES:
-        raise ArchiveUnavailable(f"{path}: is full: it has {end} bytes of at most {SPILL_MAX_BYTES}")
+        raise ArchiveUnavailable(f"{path}: is full: {end >> 20} MiB of at most {SPILL_MAX_BYTES >> 20} MiB")
     try:
         rest = memoryview(line)
         while rest:
@@ -232,24 +233,24 @@ def _append(file: FileIO, path: Path, line: bytes) -> None:
 
 
 def _line(batch: Batch) -> bytes:
-    told: dict[str, object] = {"cells": batch.cells}
+    content: dict[str, object] = {"cells": batch.cells}
     if batch.delivery:
-        told["delivery"] = [batch.delivery.key, batch.delivery.digest.hex(), batch.delivery.second]
+        content["delivery"] = [batch.delivery.key, batch.delivery.digest.hex(), batch.delivery.second]
     if not batch.is_selected:
-        told["selected"] = False
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+        content["selected"] = False
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
     line = f"{secrets.token_hex(16)} {batch.resolution} {count(batch.cells)} {text}".encode()
     return b"%08x %s\n" % (zlib.crc32(line), line)
 
 
 def _read(line: bytes) -> Record:
     """Return the record in a line."""
-    told = line[9:].removesuffix(b"\n")
-    fields = told.split(b" ", 3)
-    if line[:9] == b"%08x " % zlib.crc32(told) and len(fields) == 4:
+    content = line[9:].removesuffix(b"\n")
+    fields = content.split(b" ", 3)
+    if line[:9] == b"%08x " % zlib.crc32(content) and len(fields) == 4:
         return Record(SPILLED + fields[0].decode(), int(fields[1]), int(fields[2]), fields[3])
-    seeming = fields[2] if len(fields) > 2 else b""
-    return Record("", 1, int(seeming) if seeming.isdigit() and len(seeming) < 10 else 0, None)
+    samples = fields[2] if len(fields) > 2 else b""
+    return Record("", 1, int(samples) if samples.isdigit() and len(samples) < 10 else 0, None)
 
 
 def _records(file: FileIO, path: Path) -> Iterator[Record]:
@@ -265,16 +266,16 @@ def _records(file: FileIO, path: Path) -> Iterator[Record]:
 
 
 def _has_header(file: FileIO, path: Path) -> bool:
-    """Return whether a header stands in the file: not yet where it was only created, or its writer was killed."""
+    """Return whether the file has its header, which is missing if the writer was killed after creating the file."""
     file.seek(0)
     header = file.read(len(HEADER)) or b""
     if HEADER.startswith(header):
         return header == HEADER
-    raise SpillUnusable(f"{path}: is no spill file that this tally knows: it is left alone")
+    raise SpillUnusable(f"{path}: is not a spill file of this version of tally; it is left unchanged")
 
 
-def patience(limit_s: float = LOCK_S) -> Wait:
-    """Return what waits for a lock for so many seconds."""
+def retry_for(limit_s: float = LOCK_S) -> Wait:
+    """Return a Wait that gives up after `limit_s` seconds."""
     until = time.monotonic() + limit_s
 
     def wait(tries: int) -> bool:
@@ -288,7 +289,7 @@ def patience(limit_s: float = LOCK_S) -> Wait:
 
 @contextmanager
 def _locked(path: Path, wait: Wait | None, *, create: bool = False) -> Iterator[FileIO | None]:
-    """Give the file at `path`, locked; None where there is none, unless it is to be made."""
+    """Open and lock the file at `path`. Yield None if it is missing and not to be created."""
     flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | (os.O_CREAT if create else 0)
     while True:
         try:
@@ -300,14 +301,14 @@ def _locked(path: Path, wait: Wait | None, *, create: bool = False) -> Iterator[
             return
         with file:
             if not S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise SpillUnusable(f"{path}: is no spill file: it is left alone")
-            _lock(file, path, wait or patience())
+                raise SpillUnusable(f"{path}: is not a spill file; it is left unchanged")
+            _lock(file, path, wait or retry_for())
             try:
                 if _is_at(file, path):
                     yield file
                     return
             finally:
-                fcntl.flock(file, fcntl.LOCK_UN)  # A child that was forked meanwhile has the descriptor too.
+                fcntl.flock(file, fcntl.LOCK_UN)  # A child forked meanwhile holds the descriptor too.
 
 
 def _lock(file: FileIO, path: Path, wait: Wait) -> None:

@@ -1,21 +1,21 @@
-"""The writer's marks: the facts in `meta` that tell which rows stand where.
+"""Watermarks of an archive, stored in `meta`.
 
-    sealed_before   rows of earlier buckets are sealed: they stand in `data_by_name` and `blocks`, others in neither
-    blocks_from     blocks are kept from here on; what expired has taken those before with it
-    block_buckets   how many buckets a block has
-    version         another number after each commit
+    sealed_before   rows of earlier buckets are sealed: in `data_by_name` and `blocks`; later rows are in neither
+    blocks_from     first block that is kept; expiry deleted the earlier ones
+    block_buckets   number of buckets in a block
+    version         random number, changed by each commit
 
-Buckets and marks are unix seconds.
+Buckets, `sealed_before` and `blocks_from` are unix seconds.
 """
 
 from typing import Any, NamedTuple
 
-# What a new archive begins with.
+# The watermarks of a new archive.
 FIRST = {"sealed_before": 0, "blocks_from": 0, "block_buckets": 64, "version": 0}
 
 
-class Marks(NamedTuple):
-    """The marks of an archive of `resolution` seconds a bucket."""
+class Watermarks(NamedTuple):
+    """The watermarks of an archive with buckets of `resolution` seconds."""
 
     resolution: int
     sealed_before: int
@@ -24,15 +24,15 @@ class Marks(NamedTuple):
     version: int = 0
 
     @classmethod
-    def read(cls, meta: dict[str, Any]) -> "Marks":
-        """Return what `meta` says."""
+    def read(cls, meta: dict[str, Any]) -> "Watermarks":
+        """Return the watermarks in `meta`."""
         return cls(*(meta[field] for field in cls._fields))
 
     @property
     def block_s(self) -> int:
-        """The seconds of a block."""
+        """The duration of a block in seconds."""
         return self.resolution * self.block_buckets
 
     def block(self, second: int) -> int:
-        """Return the first second of the block that a second is in."""
+        """Return the first second of the block that contains `second`."""
         return second // self.block_s * self.block_s

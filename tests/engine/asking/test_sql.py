@@ -14,11 +14,11 @@ from tally.engine.asking import digits, sql
 from tally.engine.asking.question import WHOLE_MAX, Question
 from tally.engine.asking.sql import FOREVER, GLOBS_MAX, Cell, Plan, Span, Statement
 from tally.engine.files import schema
-from tally.engine.storing.watermarks import Marks
+from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion, QueryTimeout
 from tests.engine.recompute import AGGREGATES, matrix
 
-MARKS = Marks(10, 1000, 0, 3)
+MARKS = Watermarks(10, 1000, 0, 3)
 IN_RANGE = "SEARCH data USING PRIMARY KEY (bucket>? AND bucket<?)"
 BUCKET = "SEARCH data USING PRIMARY KEY (bucket=?)"
 CELL = "SEARCH data USING PRIMARY KEY (bucket=? AND id=?)"
@@ -191,22 +191,22 @@ def test_packed(
 @pytest.mark.parametrize(
     ("since", "until", "marks", "expected"),
     [
-        (None, None, Marks(10, 0, 0, 3), (0, 0)),
-        (None, None, Marks(10, 29, 0, 3), (0, 0)),
-        (None, None, Marks(10, 30, 0, 3), (0, 30)),
-        (None, None, Marks(10, 1000, 0, 3), (0, 990)),
-        (None, None, Marks(10, 1000, 60, 3), (60, 990)),
-        (30, None, Marks(10, 1000, 0, 3), (30, 990)),
-        (31, None, Marks(10, 1000, 0, 3), (60, 990)),
-        (31, 70, Marks(10, 1000, 0, 3), (40, 40)),
-        (31, 79, Marks(10, 1000, 0, 3), (40, 40)),
-        (31, 80, Marks(10, 1000, 0, 3), (60, 90)),
-        (31, 80, Marks(10, 89, 0, 3), (40, 40)),
-        (31, 80, Marks(10, 90, 0, 3), (60, 90)),
-        (31, 80, Marks(10, 90, 90, 3), (40, 40)),
+        (None, None, Watermarks(10, 0, 0, 3), (0, 0)),
+        (None, None, Watermarks(10, 29, 0, 3), (0, 0)),
+        (None, None, Watermarks(10, 30, 0, 3), (0, 30)),
+        (None, None, Watermarks(10, 1000, 0, 3), (0, 990)),
+        (None, None, Watermarks(10, 1000, 60, 3), (60, 990)),
+        (30, None, Watermarks(10, 1000, 0, 3), (30, 990)),
+        (31, None, Watermarks(10, 1000, 0, 3), (60, 990)),
+        (31, 70, Watermarks(10, 1000, 0, 3), (40, 40)),
+        (31, 79, Watermarks(10, 1000, 0, 3), (40, 40)),
+        (31, 80, Watermarks(10, 1000, 0, 3), (60, 90)),
+        (31, 80, Watermarks(10, 89, 0, 3), (40, 40)),
+        (31, 80, Watermarks(10, 90, 0, 3), (60, 90)),
+        (31, 80, Watermarks(10, 90, 90, 3), (40, 40)),
     ],
 )
-def test_blocks(since: int | None, until: int | None, marks: Marks, expected: tuple[int, int]) -> None:
+def test_blocks(since: int | None, until: int | None, marks: Watermarks, expected: tuple[int, int]) -> None:
     """Blocks are read that are whole: within the range, sealed, and not begun to expire."""
     given: dict[str, Any] = {name: value for name, value in (("since", since), ("until", until)) if value is not None}
     bindings = sql.select(question("aggregate", "name", **given), Plan(marks, few=False, packed=False)).bindings

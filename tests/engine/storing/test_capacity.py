@@ -2,14 +2,14 @@
 
 import pytest
 
-from tally.engine.storing.capacity import Room, place, places
+from tally.engine.storing.capacity import Capacity, weigh, weigh_all
 
 
 def test_without_a_bound_there_is_room_for_all() -> None:
     """A rollup that is not told otherwise takes what comes."""
-    room = Room()
-    assert room.free == room.most > 2**60
-    assert room.admits("a")
+    capacity = Capacity()
+    assert capacity.free == capacity.most > 2**60
+    assert capacity.admits("a")
 
 
 @pytest.mark.parametrize(
@@ -19,10 +19,10 @@ def test_without_a_bound_there_is_room_for_all() -> None:
 )  # fmt: skip
 def test_names_that_take_more_memory_count_as_more_cells(name: str, cells: int) -> None:
     """What counts is not how long a name is but what Python needs for it."""
-    assert cells == place(name) == places([name])
-    assert 2 * cells + 1 == places([name, "b", name])
+    assert cells == weigh(name) == weigh_all([name])
+    assert 2 * cells + 1 == weigh_all([name, "b", name])
 
 
 def test_no_names_need_no_room() -> None:
     """There may be no new one among others."""
-    assert 0 == places([])
+    assert 0 == weigh_all([])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
-from tally.engine.storing.cells import checked
+from tally.engine.storing.cells import validate_cells
 from tally.errors import InvalidSample
 from tally.lines.plain import TIMESTAMP_END
 from tests.engine.model import check_file
@@ -142,7 +142,7 @@ def test_whatever_is_committed_can_be_restored(batches: list[Any]) -> None:
                 archive.commit(cells, now=T)
             except InvalidSample:
                 continue
-            assert checked(cells) == cells
+            assert validate_cells(cells) == cells
         assert () == archive.check().damage
         archive.backup(Path(directory) / "copy")
         assert archive.values() == catalog.restore(Path(directory) / "copy", "again").values()

@@ -8,12 +8,13 @@ import pytest
 from tally.engine import Archive, Catalog
 from tally.engine.archive import rolled_up
 from tally.engine.storing import clock, commit
-from tally.engine.storing.clock import CONFIRM_S, FORGET_S
+from tally.engine.storing.clock import BELIEVE_S, CONFIRM_S, FORGET_S, STEP_S, RetentionClock
 from tests.engine.model import check_file, row_count
 
 T = 1_700_000_000
 HOUR_S = 3600
 YEAR_2100 = 4_102_444_800
+START = 1_700_000_000.0
 
 
 @pytest.fixture
@@ -162,6 +163,34 @@ def test_a_file_without_marks_of_the_clock(path: Path) -> None:
 
 def test_what_is_told() -> None:
     """It says which archive it is, and what ends the doubt."""
-    assert "archive daily: " in clock.told("daily")
-    assert "24 hours" in clock.told("daily")
-    assert "--clock-is-right" in clock.told("daily")
+    assert "archive daily: " in clock.describe_doubt("daily")
+    assert "24 hours" in clock.describe_doubt("daily")
+    assert "--clock-is-right" in clock.describe_doubt("daily")
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [(STEP_S, STEP_S), (STEP_S + 1, 0), (-STEP_S, -STEP_S), (-STEP_S - 1, -STEP_S - 1), (4e9, 0), (-START, -START)],
+)
+def test_a_step(step: float, expected: float) -> None:
+    """A step ahead is not believed, unless it is small; one back is, since it deletes nothing."""
+    retention = RetentionClock()
+    assert START == retention.now(START, 0)
+    assert START + 5 + expected == retention.now(START + 5 + step, 5)
+    assert START + 10 == retention.now(START + 10, 10)
+
+
+@pytest.mark.parametrize(("lasted", "expected"), [(BELIEVE_S - 1, 0), (BELIEVE_S, 86_400)])
+def test_a_step_that_lasts_is_believed(lasted: float, expected: float) -> None:
+    """A clock that was put right, and one that nobody puts right, is believed after a day."""
+    retention = RetentionClock()
+    retention.now(START, 0)
+    retention.now(START + 86_401, 1)
+    assert START + 1 + lasted + expected == retention.now(START + 86_401 + lasted, 1 + lasted)
+
+
+def test_a_slow_drift_is_no_step() -> None:
+    """A clock that is corrected little by little is believed all the time."""
+    retention = RetentionClock()
+    for number in range(100):
+        assert START + number * STEP_S == retention.now(START + number * STEP_S, 0)

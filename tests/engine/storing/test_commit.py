@@ -81,7 +81,7 @@ def test_expired_samples(create: Create) -> None:
 
 
 def test_future_sample(create: Create) -> None:
-    """Retention goes by the clock: a sample from the future expires nothing."""
+    """Expiry uses the clock: a sample from the future expires nothing."""
     archive = create(retention=1)
     fill(archive, range(NOW - HOUR_S, NOW, 10))
     fill(archive, range(NOW + 10**9, NOW + 10**9 + 1, 10), now=NOW)

@@ -10,7 +10,7 @@ import pytest
 from tally.engine import Archive, Catalog
 from tally.engine.archive import rolled_up
 from tally.engine.files import schema, statements
-from tally.engine.storing.ids import Ids
+from tally.engine.storing.ids import NameIds
 from tests.engine.model import check_file, confirm_clock
 
 
@@ -41,9 +41,9 @@ def test_new_names_get_ids_while_there_is_room(
     connection: apsw.Connection, max_names: int, expected: list[str]
 ) -> None:
     """The first names in byte order get the ids that are left; those known already keep theirs."""
-    ids = Ids()
-    first = dict(ids.of(connection, {"a"}, max_names=max_names))
-    found = ids.of(connection, {"c", "b", "a"}, max_names=max_names)
+    ids = NameIds()
+    first = dict(ids.resolve(connection, {"a"}, max_names=max_names))
+    found = ids.resolve(connection, {"c", "b", "a"}, max_names=max_names)
     assert expected == sorted(found)
     assert first == {name: found[name] for name in first}
     assert len(set(found.values())) == len(found)
@@ -51,14 +51,14 @@ def test_new_names_get_ids_while_there_is_room(
 
 def test_known_names_are_not_looked_up(connection: apsw.Connection) -> None:
     """Only names that the last commit did not have are looked up, and those it had alone are remembered."""
-    ids = Ids()
-    ids.of(connection, {"a", "b"}, max_names=0)
+    ids = NameIds()
+    ids.resolve(connection, {"a", "b"}, max_names=0)
     seen = looked_up(connection)
-    ids.of(connection, {"a", "b"}, max_names=0)
+    ids.resolve(connection, {"a", "b"}, max_names=0)
     assert [] == seen
-    ids.of(connection, {"a"}, max_names=0)
+    ids.resolve(connection, {"a"}, max_names=0)
     assert [] == seen
-    ids.of(connection, {"a", "b"}, max_names=0)
+    ids.resolve(connection, {"a", "b"}, max_names=0)
     assert ['["b"]'] == seen
 
 
@@ -67,12 +67,12 @@ def test_what_is_remembered_holds_for_one_version(
     connection: apsw.Connection, version: int, expected: list[str]
 ) -> None:
     """After a commit by somebody else everything is looked up again."""
-    ids = Ids()
-    ids.of(connection, {"a"}, max_names=0)
-    ids.remember(7)
+    ids = NameIds()
+    ids.resolve(connection, {"a"}, max_names=0)
+    ids.set_version(7)
     seen = looked_up(connection)
-    ids.check(version)
-    ids.of(connection, {"a"}, max_names=0)
+    ids.validate(version)
+    ids.resolve(connection, {"a"}, max_names=0)
     assert expected == seen
 
 
@@ -96,7 +96,7 @@ def test_another_file_in_its_place(tmp_path: Path) -> None:
 
 
 def test_a_commit_that_failed_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids that were given in a transaction that did not come to its end are given again."""
+    """NameIds that were given in a transaction that did not come to its end are given again."""
     archive = Catalog(tmp_path).create("x", resolution=10)
     committed(archive, "a", 1000)
     with monkeypatch.context() as patch:

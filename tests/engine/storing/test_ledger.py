@@ -18,7 +18,7 @@ from tally.errors import ArchiveUnavailable, KeyReused
 from tests.engine.rights import open_directory, unprivileged
 
 T = 1_700_000_000
-TOLD = r"deliveries\.ledger.*move it away"
+TOLD = r"deliveries\.ledger.*move the file away"
 ANSWER = {"unmatched": 0, "archives": {"daily": {"stored": 1}}}
 
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine.storing import rollup as module
-from tally.engine.storing.capacity import Room
-from tally.engine.storing.gauges import Gauges
+from tally.engine.storing.capacity import Capacity
 from tally.engine.storing.rollup import Cell, Cells, Rollup, count, merge
+from tally.engine.storing.statsd import Gauges
 from tally.lines.grammar import parse_line
 from tally.lines.plain import Reason, Sample, lines
 
@@ -85,7 +85,7 @@ def batches(draw: st.DrawFn, names: st.SearchStrategy[bytes] = names) -> Batch:
 @given(st.lists(batches(), max_size=5), st.integers(1, 20), st.just(2**62) | st.integers(0, 6), st.integers(1, 12))
 def test_any_datagrams(parts: list[Batch], resolution: int, max_cells: int, fold_values: int) -> None:
     """However datagrams come together, each line counts exactly as if it were alone."""
-    rollup = Rollup(resolution, max_future_s=FUTURE_S, room=Room(max_cells, max_cells))
+    rollup = Rollup(resolution, max_future_s=FUTURE_S, capacity=Capacity(max_cells, max_cells))
     with patch.object(module, "FOLD_VALUES", fold_values):
         for datagrams, now in parts:
             rollup.add(datagrams, now)
@@ -130,7 +130,7 @@ def test_any_split(parts: list[Batch], cut: int, resolution: int, factor: int) -
 @pytest.mark.parametrize("timestamp", [b"", b" 1699999999", b" 1700000003"])
 def test_room(room: int, taken: list[str], timestamp: bytes) -> None:
     """The first names have the room that there is; the others' lines are counted, and theirs go on."""
-    rollup = Rollup(10, room=Room(room, room))
+    rollup = Rollup(10, capacity=Capacity(room, room))
     datagram = b"\n".join(name + b" 1" + timestamp for name in (b"a", b"b", b"c"))
     for _ in range(2):
         rollup.add([datagram], NOW)
@@ -163,7 +163,7 @@ def test_datagrams_without_a_sample(datagram: bytes) -> None:
 
 def test_samples() -> None:
     """Samples that are parsed already go into their buckets, as many as there is room for."""
-    rollup = Rollup(10, room=Room(2, 2))
+    rollup = Rollup(10, capacity=Capacity(2, 2))
     rollup.add_samples([Sample("a", 1.0, 5), Sample("a", 2.0, 15), Sample("b", 3.0, 5), Sample("a", 4.0, 9)])
     assert {0: {"a": (2, 5.0, 1.0, 4.0)}, 10: {"a": (1, 2.0, 2.0, 2.0)}} == rollup.take()
     assert 3 == rollup.accepted
@@ -278,7 +278,7 @@ def test_tags_in_any_order_are_one_series(timestamp: bytes, others: list[bytes])
 
 def test_ways_to_write_a_name_are_bounded() -> None:
     """Each takes up room, so that nobody fills the memory with one name."""
-    rollup = Rollup(10, room=Room(3, 3))
+    rollup = Rollup(10, capacity=Capacity(3, 3))
     for order in permutations((b"a=1", b"b=2", b"c=3", b"d=4")):
         rollup.add([b";".join((b"m", *order)) + b" 1"], NOW)
     assert 24 == rollup.accepted
@@ -302,7 +302,7 @@ def test_a_line_alone_counts_as_one_among_others(parts: list[Batch]) -> None:
 @pytest.mark.parametrize(("room", "accepted"), [(0, 0), (1, 3), (2, 4)])
 def test_room_for_statsd(room: int, accepted: int) -> None:
     """A cell that is there needs no room, wherever its first sample came from."""
-    rollup = Rollup(10, room=Room(room, room))
+    rollup = Rollup(10, capacity=Capacity(room, room))
     for line in (b"a 1", b"a:1|c", b"a 2", b"b:1|c"):
         rollup.add([line], NOW)
     assert (min(room, 2), accepted, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
@@ -373,7 +373,7 @@ def test_count() -> None:
 def test_a_rejected_line_changes_nothing() -> None:
     """Where one part of a line has no room, its gauge and its members are as they were."""
     gauges = Gauges()
-    rollup = Rollup(10, room=Room(1, 1), gauges=gauges)
+    rollup = Rollup(10, capacity=Capacity(1, 1), gauges=gauges)
     rollup.add([b"a 1\nb:1|g\nb:1|s\nb:x|s"], NOW)
     assert (1, {Reason.CARDINALITY: 3}, 0) == (rollup.accepted, rollup.rejected, gauges.size)
     assert {1_700_000_000: {"a": (1, 1, 1, 1)}} == rollup.take()
@@ -382,7 +382,7 @@ def test_a_rejected_line_changes_nothing() -> None:
 @pytest.mark.parametrize(("room", "accepted"), [(2, 2), (3, 3), (4, 4)])
 def test_members_have_the_same_room(room: int, accepted: int) -> None:
     """A member of a set counts as a cell."""
-    rollup = Rollup(10, room=Room(room, room))
+    rollup = Rollup(10, capacity=Capacity(room, room))
     rollup.add([b"s:x|s\ns:y|s\ns:x|s\na 1\ns:z|s"], NOW)
     assert (min(room, 4), accepted + 1, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
 
@@ -391,7 +391,7 @@ def test_members_have_the_same_room(room: int, accepted: int) -> None:
 @pytest.mark.parametrize(("room", "size", "accepted"), [(3, 0, 0), (4, 4, 1), (7, 4, 1), (8, 8, 3)])
 def test_wide_names_need_more_room(form: str, room: int, size: int, accepted: int) -> None:
     """The cell of a name that takes a kilobyte counts as four, in whichever form it comes."""
-    rollup = Rollup(10, room=Room(room, room))
+    rollup = Rollup(10, capacity=Capacity(room, room))
     for letter in "abb":
         rollup.add([form.format(letter * 251 + "😀").encode()], NOW)
     assert (size, accepted) == (rollup.size, rollup.accepted)
@@ -400,13 +400,13 @@ def test_wide_names_need_more_room(form: str, room: int, size: int, accepted: in
 @pytest.mark.parametrize("form", [b"%b 1", b"%b 1 1699999999", b"%b:1|c", b"%b:x|s"])
 def test_the_last_of_the_room_is_for_those_who_are_admitted(form: bytes) -> None:
     """Once what is free for all is taken, names that are known already go on, as long as there is any room."""
-    rollup = Rollup(10, room=Room(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
+    rollup = Rollup(10, capacity=Capacity(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
     for name in (b"k1", b"n1", b"n2", b"k2", b"n3", b"k3", b"k4"):
         rollup.add([form % name], NOW)
         rollup.add([form % name], NOW)
     assert {"k1", "n1", "k2", "k3"} == {name for row in rollup.take().values() for name in row}
     assert (8, {Reason.CARDINALITY: 6}) == (rollup.accepted, rollup.rejected)
-    rollup = Rollup(10, room=Room(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
+    rollup = Rollup(10, capacity=Capacity(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
     rollup.add([b"\n".join(form % name for name in (b"k1", b"n1", b"n2", b"k2", b"n3", b"k3", b"k4"))], NOW)
     assert {"k1", "n1", "k2", "k3"} == {name for row in rollup.take().values() for name in row}
 
@@ -445,7 +445,7 @@ def test_without_memory_what_was_added_is_what_was_counted(kind: str, failures: 
         finally:
             memory.remove_mem_hooks()
             sys.settrace(tracer)
-        size, accepted, sets = rollup.size, rollup.accepted, len(list(rollup._members.counts()))
+        size, accepted, sets = rollup.size, rollup.accepted, len(list(rollup._sets.counts()))
         cells = rollup.take()
         assert count(cells) == accepted, fails
         assert size >= sum(map(len, cells.values())) >= sets, fails

@@ -16,19 +16,19 @@ from tally.engine.storing.spill import (
     HEADER,
     SPILL_MAX_BYTES,
     Batch,
-    Waiting,
+    WaitingCounts,
     append,
+    count_waiting,
     delete,
-    patience,
+    replay,
+    retry_for,
     spill_path,
-    take_up,
-    waiting,
 )
 from tally.errors import ArchiveUnavailable, SpillUnusable
 
 NOW = 1_700_000_000
 CELL = (1.0, 2.5, 2.5, 2.5)
-NO_WAIT = patience(0.0)
+NO_WAIT = retry_for(0.0)
 
 
 @pytest.fixture
@@ -47,9 +47,9 @@ def counts(archive: Archive) -> dict[str, int]:
     return dict(archive.aggregate("count", by="name"))
 
 
-def take_all(archive: Archive, *, max_names: int = 0) -> list[spill.Taken]:
+def take_all(archive: Archive, *, max_names: int = 0) -> list[spill.Replayed]:
     """Take up all that was spilled."""
-    return list(take_up(archive, now=NOW, max_names=max_names))
+    return list(replay(archive, now=NOW, max_names=max_names))
 
 
 def test_what_is_spilled_is_taken_up_once(archive: Archive) -> None:
@@ -57,14 +57,14 @@ def test_what_is_spilled_is_taken_up_once(archive: Archive) -> None:
     exact: Cells = {NOW: {"é\u2028;tag=x": (3, 0.1 + 0.2, -1e100, 1e100)}, NOW - 20: {"b": (2, 1.0, 0.5, 0.5)}}
     append(archive.path, Batch(exact, 10))
     append(archive.path, Batch(cells("a"), 5))
-    assert Waiting(6, 0) == waiting(archive.path)
+    assert WaitingCounts(6, 0) == count_waiting(archive.path)
     assert [5, 1] == [taken.samples for taken in take_all(archive)]
     cell = archive.values()["é\u2028;tag=x"][NOW]
     assert (3, 0.1 + 0.2, -1e100, 1e100) == tuple(cell[key] for key in ("count", "sum", "min", "max"))
     assert {"a": 1, "b": 2, "é\u2028;tag=x": 3} == counts(archive)
     assert not spill_path(archive.path).exists()
     assert [] == take_all(archive)
-    assert set() == archive.taken_up()
+    assert set() == archive.replayed_keys()
 
 
 @pytest.mark.parametrize("after", range(3))
@@ -73,7 +73,7 @@ def test_an_interrupted_take_up_goes_on_without_counting_twice(archive: Archive,
     for name in "abc":
         append(archive.path, Batch(cells(name), 10))
     before = spill_path(archive.path).read_bytes()
-    for _, _taken in zip(range(after), take_up(archive, now=NOW), strict=False):
+    for _, _taken in zip(range(after), replay(archive, now=NOW), strict=False):
         pass
     assert before == spill_path(archive.path).read_bytes()
     assert 3 - after == len(take_all(archive))
@@ -101,7 +101,7 @@ def test_the_ids_of_spilled_records_outlive_other_deliveries(archive: Archive) -
     for number in range(3):
         second = NOW + number * 10**6
         archive.commit({}, now=second, delivery=Delivery(f"key{number}", b"x", second))
-    assert 1 == len(archive.taken_up())
+    assert 1 == len(archive.replayed_keys())
     with pytest.raises(SpillUnusable):
         take_all(archive)
     assert {"a": 1} == counts(archive)
@@ -115,7 +115,7 @@ def test_a_torn_last_record_is_told_and_the_others_are_taken(archive: Archive, c
     path = spill_path(archive.path)
     path.write_bytes(path.read_bytes()[:-cut])
     append(archive.path, Batch(cells("d"), 10))
-    assert Waiting(2, 1) == waiting(archive.path)
+    assert WaitingCounts(2, 1) == count_waiting(archive.path)
     taken = take_all(archive)
     assert [False, False, True] == [each.outcome is None for each in taken]
     assert (2 if cut < 60 else 0) == taken[-1].samples
@@ -159,7 +159,7 @@ def test_what_does_not_fit_stays_and_is_told(archive: Archive) -> None:
     append(archive.path, Batch(cells("a"), 10))
     append(archive.path, Batch(cells("b"), 7))
     for _ in range(2):
-        with pytest.raises(SpillUnusable, match="1 samples stay in it"):
+        with pytest.raises(SpillUnusable, match="1 samples stay in the file"):
             take_all(archive)
     assert {"a": 1} == counts(archive)
     archive.edit(resolution=70)
@@ -172,12 +172,12 @@ def test_a_file_that_was_only_begun_holds_nothing(archive: Archive, begun: int) 
     """A writer that is killed before its header is complete leaves no samples, and nothing in the way of others."""
     spilled = spill_path(archive.path)
     spilled.write_bytes(HEADER[:begun])
-    assert Waiting(0, 0) == waiting(archive.path)
+    assert WaitingCounts(0, 0) == count_waiting(archive.path)
     take_all(archive)
     assert not spilled.exists()
     spilled.write_bytes(HEADER[:begun])
     append(archive.path, Batch(cells("a"), 10))
-    assert Waiting(1, 0) == waiting(archive.path)
+    assert WaitingCounts(1, 0) == count_waiting(archive.path)
     take_all(archive)
     assert {"a": 1} == counts(archive)
 
@@ -187,9 +187,9 @@ def test_another_file_is_left_alone(archive: Archive, content: bytes) -> None:
     """A file of that name that is none of tally's, or of a newer one, is neither written nor removed."""
     path = spill_path(archive.path)
     path.write_bytes(content)
-    with pytest.raises(SpillUnusable, match="no spill file"):
+    with pytest.raises(SpillUnusable, match="not a spill file"):
         append(archive.path, Batch(cells("a"), 10))
-    with pytest.raises(SpillUnusable, match="no spill file"):
+    with pytest.raises(SpillUnusable, match="not a spill file"):
         take_all(archive)
     assert content == path.read_bytes()
 
@@ -280,7 +280,7 @@ def test_a_pattern_that_was_not_known_is_applied_when_it_is(archive: Archive) ->
 def test_one_at_a_time(archive: Archive) -> None:
     """While records are taken up nobody adds one, and who waited adds it to a new file when the old one is gone."""
     append(archive.path, Batch(cells("a"), 10))
-    taking = take_up(archive, now=NOW)
+    taking = replay(archive, now=NOW)
     next(taking)
     with pytest.raises(ArchiveUnavailable, match="is locked by another process"):
         append(archive.path, Batch(cells("b"), 10), wait=NO_WAIT)
@@ -288,7 +288,7 @@ def test_one_at_a_time(archive: Archive) -> None:
     waiter.start()
     assert [] == list(taking)
     waiter.join()
-    assert Waiting(1, 0) == waiting(archive.path)
+    assert WaitingCounts(1, 0) == count_waiting(archive.path)
     take_all(archive)
     assert {"a": 1, "b": 1} == counts(archive)
 
@@ -304,7 +304,7 @@ def test_many_add_and_many_take_up_at_once(archive: Archive) -> None:
 
     def take() -> None:
         while not done.is_set() or spill_path(archive.path).exists():
-            for _taken in take_up(archive, now=NOW):
+            for _taken in replay(archive, now=NOW):
                 pass
 
     writing = [threading.Thread(target=write, args=(writer,)) for writer in range(writers)]
@@ -325,4 +325,4 @@ def test_a_deleted_archive_takes_its_spill_with_it(archive: Archive, tmp_path: P
     Catalog(tmp_path).delete("daily")
     assert not spill_path(archive.path).exists()
     delete(archive.path)
-    assert waiting(archive.path) is None
+    assert count_waiting(archive.path) is None

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tally.engine.storing.watermarks import Marks
+from tally.engine.storing.watermarks import Watermarks
 
 
 @pytest.mark.parametrize(
@@ -10,8 +10,8 @@ from tally.engine.storing.watermarks import Marks
 )
 def test_block(second: int, expected: int) -> None:
     """A block begins at a multiple of its seconds."""
-    marks = Marks.read(
+    marks = Watermarks.read(
         {"resolution": 10, "sealed_before": 50, "blocks_from": 30, "block_buckets": 3, "version": 9, "name": "x"}
     )
-    assert Marks(10, 50, 30, 3, 9) == marks
+    assert Watermarks(10, 50, 30, 3, 9) == marks
     assert expected == marks.block(second)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tally.engine.storing.gauges import Gauges
+from tally.engine.storing.statsd import Gauges, Sets
 from tally.lines.plain import VALUE_MAX, Reason
 from tally.lines.statsd import Gauge
 
@@ -21,7 +21,7 @@ def after(gauges: Gauges, name: str, steps: list[Gauge]) -> list[float] | Reason
     """Return what a gauge is after each of some steps, and remember it."""
     values = gauges.values(name, steps)
     if not isinstance(values, Reason):
-        gauges.remember(name, values)
+        gauges.store(name, values)
     return values
 
 
@@ -69,7 +69,29 @@ def test_nothing_changes_before_it_is_remembered() -> None:
     gauges = Gauges()
     assert [1] == gauges.values("a", [by(1)]) == gauges.values("a", [by(1)])
     assert 0 == gauges.size
-    gauges.remember("a", [1])
-    gauges.remember("b", [])
+    gauges.store("a", [1])
+    gauges.store("b", [])
     assert 1 == gauges.size
     assert [2] == gauges.values("a", [by(1)])
+
+
+def test_each_member_counts_once() -> None:
+    """A set counts its own members, as of the second in which it was last added to."""
+    members = Sets()
+    members.add("a", {"x", "y"}, 5)
+    members.add("b", {"x"}, 6)
+    members.add("a", {"y", "z"}, 7)
+    members.add("c", set(), 8)
+    assert {("a", 7, 3), ("b", 6, 1)} == set(members.counts())
+
+
+def test_only_new_members_are_counted() -> None:
+    """What is there already needs no room."""
+    members = Sets()
+    assert 2 == members.count_new("a", {"x", "y"})
+    members.add("a", {"x", "y"}, 5)
+    assert [0, 1, 1] == [
+        members.count_new("a", {"x"}),
+        members.count_new("a", {"x", "z"}),
+        members.count_new("b", {"x"}),
+    ]
