@@ -1,4 +1,4 @@
-"""Graphite's words for tally's archives: paths, targets, functions and times, translated into questions to the engine.
+"""Graphite's query language for tally's archives: paths, targets, functions and times.
 
-Nothing here knows HTTP: `tally.api.graphite` hands on what was asked, and what is answered.
+This package does not know HTTP. `tally.api.graphite` reads requests and sends the answers.
 """

@@ -1,4 +1,4 @@
-"""Times as Graphite writes them, in UTC: `1700000000`, `-1h`, `now-30min`, `midnight+1d`, `12:30_20231114`, `monday`.
+"""Parses Graphite's times, in UTC: `1700000000`, `-1h`, `now-30min`, `midnight+1d`, `12:30_20231114`, `monday`.
 
     time   : unix seconds | [reference] [offset]
     reference : now | [clock] [day]
@@ -6,7 +6,7 @@
     day    : today | yesterday | tomorrow | 20231114 | 11/14/23 | november14 | monday
     offset : (+ | -) number unit …        s, min, h, d, w, mon of 30 days, y of 365 days, and longer words
 
-Case, underscores, commas and spaces do not count.
+Case, underscores, commas and spaces are ignored.
 """
 
 import re
@@ -17,7 +17,7 @@ from tally.errors import InvalidQuestion
 UNITS_S = (
     ("s", 1), ("min", 60), ("h", 3600), ("d", 86_400), ("w", 7 * 86_400), ("mon", 30 * 86_400), ("y", 365 * 86_400),
 )  # fmt: skip
-# A thousand years are more than any archive holds.
+# A thousand years: no archive holds more.
 OFFSET_MAX_S = 1000 * 365 * 86_400
 TIME_MAX_S = 253_402_300_799
 
@@ -35,11 +35,11 @@ _MONTH_DAY = re.compile(rf"({'|'.join(_MONTHS)})[a-z]*?(\d{{1,2}})")
 def parse_time(text: str, now: float) -> float:
     """Return a time as unix seconds.
 
-    :raises InvalidQuestion: when it is none, or before 1970 or after 9999.
+    :raises InvalidQuestion: when `text` is not a time, or is before 1970 or after 9999.
     """
     given = re.sub(r"[_, ]", "", text.strip().lower())
     try:
-        seconds = float(given) if _is_number(given) else _relative(given, now)
+        seconds = float(given) if _is_number(given) else _parse_relative(given, now)
     except (ValueError, OverflowError):
         seconds = -1.0
     if not 0 <= seconds <= TIME_MAX_S:
@@ -50,9 +50,9 @@ def parse_time(text: str, now: float) -> float:
 
 
 def parse_offset(text: str) -> int:
-    """Return `1h`, `-1d12h` or the like as seconds, with its sign.
+    """Return a signed span such as `1h` or `-1d12h` in seconds.
 
-    :raises InvalidQuestion: when it is none, or longer than a thousand years.
+    :raises InvalidQuestion: when `text` is not a span, or is longer than a thousand years.
     """
     given = text.strip().lower()
     sign = -1 if given.startswith("-") else 1
@@ -61,15 +61,18 @@ def parse_offset(text: str) -> int:
     seconds = sum(count * (size or 0) for count, size in found)
     is_whole = parts == "".join(count + unit for count, unit in _OFFSET.findall(parts))
     if not parts or not is_whole or any(size is None for _, size in found) or seconds > OFFSET_MAX_S:
-        raise InvalidQuestion(f"{text!r:.100} is not a span of time: use for example 10s, 5min, 1h, 1d, 1w, 1mon or 1y")
+        raise InvalidQuestion(f"{text!r:.100} is not a time span: use for example 10s, 5min, 1h, 1d, 1w, 1mon or 1y")
     return sign * seconds
 
 
 def parse_span(text: str) -> int:
-    """Return an offset as seconds without its sign, at least one; raises as `parse_offset`."""
+    """Return a span in seconds without its sign.
+
+    :raises InvalidQuestion: as `parse_offset`, and when the span is shorter than one second.
+    """
     seconds = abs(parse_offset(text))
     if not seconds:
-        raise InvalidQuestion(f"{text!r:.100} is no time at all: use a span of at least 1s")
+        raise InvalidQuestion(f"{text!r:.100} is too short: use a time span of at least 1s")
     return seconds
 
 
@@ -81,28 +84,28 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"\d{1,12}(\.\d+)?", text, re.ASCII) is not None and not _COMPACT.fullmatch(text)
 
 
-def _relative(text: str, now: float) -> float:
+def _parse_relative(text: str, now: float) -> float:
     reference, sign, offset = re.fullmatch(r"([^+-]*)([+-]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     moved = parse_offset(sign + offset) if sign else 0
-    return (now if reference in ("", "now") and text else _reference(reference, now)) + moved
+    return (now if reference in ("", "now") and text else _parse_reference(reference, now)) + moved
 
 
-def _reference(text: str, now: float) -> float:
+def _parse_reference(text: str, now: float) -> float:
     clock = _CLOCK.fullmatch(text)
     if not text or not clock:
         raise ValueError(text)
-    day = _day(clock[7], datetime.fromtimestamp(now, UTC))
+    day = _parse_day(clock[7], datetime.fromtimestamp(now, UTC))
     hour = _NAMED_HOURS[clock[6]] if clock[6] else int(clock[1] or clock[4] or 0)
     if "pm" in (clock[3], clock[5]):
         hour = (hour + 12) % 24
     return day.replace(hour=hour, minute=int(clock[2] or 0), second=0, microsecond=0).timestamp()
 
 
-def _day(text: str, now: datetime) -> datetime:
+def _parse_day(text: str, now: datetime) -> datetime:
     if text in _NAMED_DAYS:
         return now + timedelta(days=_NAMED_DAYS[text])
     if found := _SLASHED.fullmatch(text):
-        return now.replace(year=_year(int(found[3])), month=int(found[1]), day=int(found[2]))
+        return now.replace(year=_full_year(int(found[3])), month=int(found[1]), day=int(found[2]))
     if found := _COMPACT.fullmatch(text):
         return now.replace(year=int(found[1]), month=int(found[2]), day=int(found[3]))
     if found := _MONTH_DAY.fullmatch(text):
@@ -112,7 +115,7 @@ def _day(text: str, now: datetime) -> datetime:
     raise ValueError(text)
 
 
-def _year(given: int) -> int:
+def _full_year(given: int) -> int:
     if given >= 100:
         return given
     return given + (1900 if given >= 70 else 2000)

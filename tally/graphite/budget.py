@@ -1,4 +1,4 @@
-"""What one request may cost: time, series and points. It is stopped from any thread."""
+"""Limits of one Graphite request: time, series and points."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -7,37 +7,37 @@ from typing import TypeVar
 from tally.errors import InvalidQuestion, QueryTimeout
 
 SERIES_MAX = 10_000
-# Values that are read for a request or made by one function, those that are missing included.
+# Values that one request reads or one function makes, missing values included.
 POINTS_MAX = 1_000_000
-# So many items are made before the time is looked at.
+# The deadline is checked once for this many items.
 CHECKED_ITEMS = 1000
 
 Item = TypeVar("Item")
 
 
 def check_points(points: int) -> None:
-    """Let so many values pass.
+    """Check a number of points.
 
-    :raises InvalidQuestion: when they are too many.
+    :raises InvalidQuestion: when there are more than POINTS_MAX.
     """
     if points > POINTS_MAX:
         raise InvalidQuestion(
-            f"the targets are about more than {POINTS_MAX} values: ask for fewer series, less time, or an archive of a "
-            "coarser resolution"
+            f"the targets need more than {POINTS_MAX} values: request fewer series, a shorter range, "
+            "or an archive with a coarser resolution"
         )
 
 
 def check_series(series: int) -> None:
-    """Let so many series pass.
+    """Check a number of series.
 
-    :raises InvalidQuestion: when they are too many.
+    :raises InvalidQuestion: when there are more than SERIES_MAX.
     """
     if series > SERIES_MAX:
-        raise InvalidQuestion(f"the targets are about more than {SERIES_MAX} series: use narrower patterns")
+        raise InvalidQuestion(f"the targets need more than {SERIES_MAX} series: use narrower patterns")
 
 
 class Budget:
-    """What is left of a request that may take `timeout_s` from now."""
+    """The remaining time, series and points of a request that may take `timeout_s` from now."""
 
     def __init__(self, timeout_s: float) -> None:
         self._deadline = time.monotonic() + timeout_s
@@ -47,40 +47,43 @@ class Budget:
         self._interrupt: Callable[[], None] | None = None
 
     def left_s(self) -> float:
-        """Return the seconds that are left.
+        """Return the remaining seconds.
 
-        :raises QueryTimeout: when none are, or the request was stopped.
+        :raises QueryTimeout: when the time is over, or the request was stopped.
         """
         left_s = self._deadline - time.monotonic()
         if self._is_stopped or left_s <= 0:
-            raise QueryTimeout("the targets took longer than TALLY_QUERY_TIMEOUT: ask for fewer series or less time")
+            raise QueryTimeout("the targets took longer than TALLY_QUERY_TIMEOUT: request fewer series, or less time")
         return left_s
 
     def checked(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield items while there is time; raises as `left_s`."""
+        """Yield the items; raises as `left_s` while it does."""
         for number, item in enumerate(items):
             if number % CHECKED_ITEMS == 0:
                 self.left_s()
             yield item
 
     def spend(self, series: int, points: int) -> None:
-        """Take so many series of `points` values each into account.
+        """Subtract `series` series of `points` values each from what remains.
 
-        :raises InvalidQuestion: when that is more than is left.
+        :raises InvalidQuestion: when less remains.
         """
         self._series -= series
         self._points -= series * points
         check_series(SERIES_MAX - self._series)
         check_points(POINTS_MAX - self._points)
 
-    def interruptible(self, interrupt: Callable[[], None] | None) -> None:
-        """Have `stop` call `interrupt`, until another or None is given; one raises as `left_s`."""
+    def set_interrupt(self, interrupt: Callable[[], None] | None) -> None:
+        """Set the function that `stop` calls, or None for no function.
+
+        :raises QueryTimeout: when a function is given, and the time is over or the request was stopped.
+        """
         self._interrupt = interrupt
         if interrupt is not None:
             self.left_s()
 
     def stop(self) -> None:
-        """End the request as soon as may be; further calls do nothing."""
+        """Stop the request as soon as possible. May be called from any thread, and more than once."""
         self._is_stopped = True
         interrupt = self._interrupt
         if interrupt is not None:

@@ -1,4 +1,4 @@
-"""What a target is: its functions applied to the series of its paths."""
+"""Evaluates targets: reads the series of their paths and applies their functions."""
 
 from typing import Any
 
@@ -13,8 +13,7 @@ from tally.graphite.target import Call, Path
 def evaluate(target: Path | Call, source: Source, window: Window) -> list[Series]:
     """Return the series of a target.
 
-    :raises InvalidQuestion: when it calls a function that there is not, or with arguments that it does not take, or is
-        about more than the source's budget allows.
+    :raises InvalidQuestion: when it calls an unknown function, passes wrong arguments, or exceeds the source's budget.
     :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Source.fetch`.
     """
     source.budget.left_s()
@@ -22,30 +21,30 @@ def evaluate(target: Path | Call, source: Source, window: Window) -> list[Series
         return source.fetch(target.text, window)
     function = FUNCTIONS.get(target.name)
     if function is None:
-        raise InvalidQuestion(f"there is no function {target.name!r:.100}: see /functions for those that there are")
+        raise InvalidQuestion(f"there is no function {target.name!r:.100}: /functions lists all functions")
     bound = function.bind(target)
-    if function.timed:
-        return _apply_timed(function, bound, source, window)
+    if function.takes_window:
+        return _apply_with_window(function, bound, source, window)
     arguments = zip(function.parameters, bound, strict=True)
     return function.apply(*(_argument(parameter, given, source, window) for parameter, given in arguments))
 
 
-def _apply_timed(function: Function, bound: list[Any], source: Source, window: Window) -> list[Series]:
-    """Apply a function that asks for its series itself; its arguments have None in their place."""
+def _apply_with_window(function: Function, bound: list[Any], source: Source, window: Window) -> list[Series]:
+    """Apply a function that fetches its series itself; it gets None in place of each argument that is a series."""
 
-    def ask(asked: Window) -> list[Series]:
-        series: list[Series] = _argument(function.parameters[0], bound[0], source, asked)
+    def fetch(other: Window) -> list[Series]:
+        series: list[Series] = _argument(function.parameters[0], bound[0], source, other)
         return series
 
     arguments = [
         None if parameter.type in SERIES_TYPES else _argument(parameter, given, source, window)
         for parameter, given in zip(function.parameters, bound, strict=True)
     ]
-    return function.apply(ask, window, *arguments)
+    return function.apply(fetch, window, *arguments)
 
 
 def _argument(parameter: Parameter, given: Any, source: Source, window: Window) -> Any:
-    """Return what a function is given for a parameter: series of all targets of a list, or values."""
+    """Return the value that a function gets for a parameter."""
     if parameter.multiple and parameter.type == "seriesList":
         return [series for each in given for series in _series(parameter, each, source, window)]
     if parameter.multiple:

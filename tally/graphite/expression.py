@@ -1,7 +1,7 @@
-"""Regular expressions that a target gives, matched by RE2: in a time that grows with what is matched, and no faster.
+"""Regular expressions in targets, matched by RE2.
 
-Python's own can take for ever over a short name. RE2 has nearly all that they have, but no look-around and no
-references within an expression, and to it `\\w` and `\\d` are of ASCII.
+RE2 takes time linear in the length of the text, while Python's `re` can take exponential time. RE2 has no look-around
+and no back-references, and its `\\w` and `\\d` match ASCII only.
 """
 
 import time
@@ -10,18 +10,18 @@ from tally.errors import InvalidQuestion
 
 EXPRESSION_MAX = 1024
 MEMORY_MAX_BYTES = 2**20
-# For all the names that one function looks at.
+# For all names that one call of a function matches.
 TIME_MS = 2000
 NAME_MAX = 4096
 
 
 class Expression:
-    """One expression in one call of a function; every method raises InvalidQuestion where it has taken too long."""
+    """The regular expression of one call of a function. Its methods raise InvalidQuestion after TIME_MS."""
 
     def __init__(self, text: str) -> None:
-        """Read it.
+        """Compile the expression.
 
-        :raises InvalidQuestion: when it is too long or needs too much memory, or is none.
+        :raises InvalidQuestion: when it is malformed, is too long, or needs too much memory.
         """
         import re2  # type: ignore[import-untyped]
 
@@ -36,23 +36,23 @@ class Expression:
             self._pattern = re2.compile(text, options)
         except re2.error as error:
             reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
-            raise InvalidQuestion(f"{text!r:.100} is not a regular expression of RE2's: {reason}") from None
+            raise InvalidQuestion(f"{text!r:.100} is not a regular expression for RE2: {reason}") from None
 
     def is_in(self, name: str) -> bool:
-        """Return whether it matches somewhere in a name."""
+        """Return whether the expression matches anywhere in a name."""
         self._check()
         return self._pattern.search(name[:NAME_MAX]) is not None
 
     def sub(self, replacement: str, name: str) -> str:
-        r"""Return a name with each match replaced, in which `\\1` is the first group.
+        r"""Return a name with each match replaced; `\1` in `replacement` is the first group.
 
-        :raises InvalidQuestion: also when `replacement` names a group that there is not.
+        :raises InvalidQuestion: also when `replacement` refers to a group that does not exist.
         """
         self._check()
         try:
             return str(self._pattern.sub(replacement, name[:NAME_MAX]))[:NAME_MAX]
         except (IndexError, ValueError) as error:
-            raise InvalidQuestion(f"{replacement!r:.100} cannot be put for {self._text!r:.100}: {error}") from None
+            raise InvalidQuestion(f"{replacement!r:.100} cannot replace {self._text!r:.100}: {error}") from None
 
     def _check(self) -> None:
         if time.monotonic() > self._deadline:

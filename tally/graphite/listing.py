@@ -1,4 +1,4 @@
-"""The answers about the tree: what is found, in Graphite's shapes, and all of it."""
+"""Answers of Graphite's find, expand and index routes, in Graphite's formats."""
 
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring
@@ -8,7 +8,7 @@ from tally.engine import Catalog
 from tally.engine.asking.question import AGGREGATES
 from tally.graphite import tree
 from tally.graphite.budget import Budget
-from tally.graphite.tree import Found
+from tally.graphite.tree import TreeNode
 
 CHUNK_CHARACTERS = 65_536
 
@@ -17,20 +17,20 @@ _LEAF = {"allowChildren": 0, "expandable": 0, "leaf": 1}
 
 
 def treejson(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> Iterator[dict[str, Any]]:
-    """Yield what a pattern matches, branches first and each text once, with ids below the pattern's beginning.
+    """Yield the nodes that a pattern matches, branches first and each text once.
 
-    Raises as `tree.find`.
+    The ids begin with the pattern up to its last dot. Raises as `tree.find`.
     """
     branches: set[str] = set()
     leaves: set[str] = set()
-    first, are_several = None, False
+    first, has_several = None, False
     for each in tree.walk(catalog, pattern, budget):
         (leaves if each.is_leaf else branches).add(each.text)
         tree.check_nodes(len(branches) + len(leaves))
         first = first or each
-        are_several = are_several or each != first
+        has_several = has_several or each != first
     beginning = pattern[: pattern.rfind(".") + 1]
-    if wildcards and are_several:
+    if wildcards and has_several:
         yield _node("*", beginning, is_leaf=not branches)
     yield from budget.checked(_node(text, beginning, is_leaf=False) for text in sorted(branches))
     yield from budget.checked(_node(text, beginning, is_leaf=True) for text in sorted(leaves - branches))
@@ -41,18 +41,18 @@ def _node(text: str, beginning: str, *, is_leaf: bool) -> dict[str, Any]:
 
 
 def completer(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> Iterator[dict[str, str]]:
-    """Yield what begins as a pattern does; the paths of branches end with a dot. Raises as `tree.find`."""
+    """Yield the nodes whose paths begin with a pattern; paths of branches end with a dot. Raises as `tree.find`."""
     wide = pattern.replace("..", "*.")
     found = tree.find(catalog, wide if wide.endswith("*") else f"{wide}*", budget)
-    are_several = len(found) > 1
+    has_several = len(found) > 1
     found.sort(key=lambda each: each.text)
-    yield from budget.checked(map(_completed, found))
-    if wildcards and are_several:
+    yield from budget.checked(map(_completion, found))
+    if wildcards and has_several:
         yield {"name": "*"}
 
 
 def expand(catalog: Catalog, patterns: Iterable[str], budget: Budget, *, leaves_only: bool) -> Iterator[str]:
-    """Yield the paths that any of the patterns matches, in order; raises as `tree.find`."""
+    """Yield the paths that match any of the patterns, sorted; raises as `tree.find`."""
     paths: set[str] = set()
     for pattern in patterns:
         for each in tree.walk(catalog, pattern, budget):
@@ -78,6 +78,6 @@ def index(catalog: Catalog, budget: Budget) -> Iterator[bytes]:
     yield "".join(parts).encode("utf-8", "backslashreplace")
 
 
-def _completed(found: Found) -> dict[str, str]:
-    path = found.path if found.is_leaf else f"{found.path}."
-    return {"path": path, "name": found.text, "is_leaf": str(int(found.is_leaf))}
+def _completion(node: TreeNode) -> dict[str, str]:
+    path = node.path if node.is_leaf else f"{node.path}."
+    return {"path": path, "name": node.text, "is_leaf": str(int(node.is_leaf))}

@@ -1,7 +1,4 @@
-"""How many values become one: the aggregate functions that Graphite names, over values of which some may be missing.
-
-All give None where every value is missing.
-"""
+"""Graphite's aggregate functions, from several values to one. Values may be missing; if all are, the result is None."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -48,20 +45,20 @@ ALIASES = {"avg": "average", "current": "last", "rangeOf": "range", "total": "su
 NAMES = (*REDUCERS, *ALIASES)
 
 
-def named(name: str) -> str:
-    """Return the name in REDUCERS of an aggregate function, which may also be called by a function of series.
+def resolve_name(name: str) -> str:
+    """Return the name in REDUCERS of an aggregate function such as `avg` or `sumSeries`.
 
-    :raises InvalidQuestion: when there is none of that name.
+    :raises InvalidQuestion: when the function is unknown.
     """
     word = name.removesuffix("Series")
     word = ALIASES.get(word, word)
     if word not in REDUCERS:
-        raise InvalidQuestion(f"{name!r:.100} is no function to aggregate with: use one of {', '.join(sorted(NAMES))}")
+        raise InvalidQuestion(f"{name!r:.100} is not an aggregate function: use one of {', '.join(sorted(NAMES))}")
     return word
 
 
 def reduce(name: str, values: Values) -> float | None:
-    """Return one value for several, by a name in REDUCERS; a product is none where a factor is missing."""
+    """Apply a function of REDUCERS to the values that are not missing; a product needs all values."""
     known = [value for value in values if value is not None]
     if not known or (name == "multiply" and len(known) < len(values)):
         return None
@@ -69,7 +66,7 @@ def reduce(name: str, values: Values) -> float | None:
 
 
 def weighted_mean(values: Values, weights: Sequence[float]) -> float | None:
-    """Return the mean in which each value counts as often as its weight says; without any weight the plain mean."""
+    """Return the weighted mean, or the plain mean if all weights are 0."""
     known = [(value, weight) for value, weight in zip(values, weights, strict=True) if value is not None]
     total = sum(weight for _, weight in known)
     if not total:

@@ -1,4 +1,4 @@
-"""The answer to `/render`: chunks of JSON or CSV, a series after the other, computed as they are taken."""
+"""The answer of `/render`: chunks of JSON or CSV, one series after another, computed while they are read."""
 
 import csv
 import io
@@ -21,37 +21,37 @@ Point = tuple[float | None, int]
 
 
 class Rendering:
-    """Chunks of one answer; `close` may come from any thread, and stops the query behind it."""
+    """Yields the chunks of one answer. `close` stops the query, and may be called from any thread."""
 
     def __init__(self, catalog: Catalog, render: Render, *, timeout_s: float) -> None:
-        """Begin; the time runs from now, and the archives are looked at when the first chunk is taken."""
+        """Start the timeout. The archives are read when the first chunk is requested."""
         self.media_type = "text/csv; charset=utf-8" if render.format == "csv" else "application/json"
         self._budget = Budget(timeout_s)
         self._render = render
         self._source = Source(catalog, self._budget)
         self._is_closed = False
-        self._chunks = self._chunked()
+        self._chunks = self._join()
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
-        """Return the next chunk; after `close` there is none.
+        """Return the next chunk; none follows after `close`.
 
-        :raises InvalidQuestion: when a function or its arguments are unknown, or there is more than may be asked.
+        :raises InvalidQuestion: when a function or an argument is wrong, or the targets exceed the budget.
         :raises NotAnArchive, ArchiveUnavailable: when an archive cannot be read.
-        :raises QueryTimeout: when the time is over, or `close` came meanwhile.
+        :raises QueryTimeout: when the time is over, or `close` was called meanwhile.
         """
         if self._is_closed:
             raise StopIteration
         return next(self._chunks)
 
     def close(self) -> None:
-        """Stop; further calls do nothing."""
+        """Stop the query; further calls do nothing."""
         self._is_closed = True
         self._budget.stop()
 
-    def _chunked(self) -> Iterator[bytes]:
+    def _join(self) -> Iterator[bytes]:
         texts = _csv(self._series()) if self._render.format == "csv" else self._json()
         parts: list[str] = []
         size = 0
@@ -65,20 +65,20 @@ class Rendering:
         yield "".join(parts).encode("utf-8", "backslashreplace")
 
     def _json(self) -> Iterator[str]:
-        before = "["
+        separator = "["
         for series in self._series():
             points_max = self._render.points_max
-            points = _points(series if points_max is None else series.fitted(points_max))
-            if self._render.leaves_out_nulls:
+            points = _points(series if points_max is None else series.fit(points_max))
+            if self._render.skips_nulls:
                 points = [point for point in points if point[0] is not None]
                 if not points:
                     continue
-            yield before + _item(series, points)
-            before = ","
-        yield "[]" if before == "[" else "]"
+            yield separator + _item(series, points)
+            separator = ","
+        yield "[]" if separator == "[" else "]"
 
     def _series(self) -> Iterator[Series]:
-        """Yield the series of all targets, all of which are known before the first is."""
+        """Evaluate all targets, then yield their series."""
         found = [evaluate(target, self._source, self._render.window) for target in self._render.targets]
         for group in found:
             yield from group
@@ -95,7 +95,7 @@ def _item(series: Series, points: list[Point]) -> str:
 
 def _csv(series: Iterator[Series]) -> Iterator[str]:
     for each in series:
-        # A spreadsheet would take such a name for a formula.
+        # A spreadsheet would interpret such a name as a formula.
         name = f"'{each.name}" if each.name.startswith(("=", "+", "-", "@")) else each.name
         text = io.StringIO()
         writer = csv.writer(text)

@@ -1,4 +1,4 @@
-"""What Graphite's routes are asked, read from the fields of a query or a form; others are ignored."""
+"""The parameters of Graphite's routes, read from the fields of a query string or form. Other fields are ignored."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ FIND_FORMATS = ("treejson", "completer")
 
 
 class Meaning(NamedTuple):
-    """What a parameter means, and the schema of its value."""
+    """The description of a parameter, and the JSON schema of its value."""
 
     text: str
     schema: dict[str, object]
@@ -28,22 +28,22 @@ _TEXTS: dict[str, object] = {"type": "array", "items": _TEXT}
 _FLAG: dict[str, object] = {"enum": [0, 1], "default": 0}
 _TIME = "unix seconds, now, or relative such as -1h"
 RENDER = {
-    "target": Meaning("a path or a function; given several times, one after the other", _TEXTS),
-    "from": Meaning(f"the range begins after it: {_TIME}; default: -24h", _TEXT),
-    "until": Meaning("the range ends with it: as from; default: now", _TEXT),
-    "format": Meaning("the shape of the answer", {"enum": list(RENDER_FORMATS), "default": "json"}),
+    "target": Meaning("a path or a function; may be given several times", _TEXTS),
+    "from": Meaning(f"start of the range, exclusive: {_TIME}; default: -24h", _TEXT),
+    "until": Meaning("end of the range, inclusive: as from; default: now", _TEXT),
+    "format": Meaning("the format of the answer", {"enum": list(RENDER_FORMATS), "default": "json"}),
     "maxDataPoints": Meaning(
-        "in JSON, consolidate each series to at most so many values; ignored where it is no whole number",
+        "in JSON, consolidate each series to at most this many values; ignored if it is not a whole number",
         {"type": "integer"},
     ),
     "noNullPoints": Meaning(
-        "in JSON, leave out points without a value, and series without any; whatever its value", _TEXT
+        "in JSON, leave out points without a value, and series without any value; its own value is ignored", _TEXT
     ),
 }
 FIND = {
     "query": Meaning("a pattern of metrics", _TEXT),
-    "format": Meaning("the shape of the answer", {"enum": list(FIND_FORMATS), "default": "treejson"}),
-    "wildcards": Meaning("where several are found, put one beside them that stands for all", _FLAG),
+    "format": Meaning("the format of the answer", {"enum": list(FIND_FORMATS), "default": "treejson"}),
+    "wildcards": Meaning("if several nodes are found, add one that stands for all of them", _FLAG),
 }
 EXPAND = {
     "query": Meaning("a pattern of metrics; given several times, any may match", _TEXTS),
@@ -56,30 +56,30 @@ NOTHING: dict[str, Meaning] = {}
 
 @dataclass(frozen=True)
 class Render:
-    """What `/render` is asked: targets as they are written and read, a range, and how it shall be answered."""
+    """A request to `/render`: parsed targets, a range, and options of the answer."""
 
     targets: tuple[Path | Call, ...]
     window: Window
     format: str = "json"
     points_max: int | None = None
-    leaves_out_nulls: bool = False
+    skips_nulls: bool = False
 
     @classmethod
     def read(cls, fields: Fields, now: float) -> "Render":
-        """Return what is asked.
+        """Parse the fields of a request.
 
         :raises InvalidQuestion: when a target, a time or another parameter is malformed, or the range is empty.
         """
         start, end = sorted((_time(fields, "from", "-24h", now), _time(fields, "until", "now", now)))
         if start == end:
-            raise InvalidQuestion("from and until are the same time: give a range")
+            raise InvalidQuestion("from and until are the same time: give two different times")
         targets = tuple(parse(text.strip()) for text in fields.get("target", ()) if text.strip())
         chosen = choice(fields, "format", RENDER_FORMATS)
         return cls(targets, Window(start, end, now), chosen, _points_max(fields), "noNullPoints" in fields)
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    """Return the values of each field, in their order."""
+    """Return the values of each field by name."""
     fields: dict[str, list[str]] = {}
     for name, value in pairs:
         fields.setdefault(name, []).append(value)
@@ -87,7 +87,7 @@ def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def flag(fields: Fields, name: str) -> bool:
-    """Return whether a flag is 1.
+    """Return whether a flag is 1; it is 0 by default.
 
     :raises InvalidQuestion: when it is neither 0 nor 1.
     """
@@ -98,20 +98,20 @@ def flag(fields: Fields, name: str) -> bool:
 
 
 def choice(fields: Fields, name: str, choices: tuple[str, ...]) -> str:
-    """Return a word of several, the first where none is given.
+    """Return which of the choices a field selects; the first is the default.
 
-    :raises InvalidQuestion: when it is another.
+    :raises InvalidQuestion: when the value is not one of the choices.
     """
     text = _last(fields, name, choices[0])
     if text not in choices:
-        raise InvalidQuestion(f"{name} {text!r:.100} is not known: use {' or '.join(choices)}")
+        raise InvalidQuestion(f"{name} {text!r:.100} is unknown: use {' or '.join(choices)}")
     return text
 
 
 def queries(fields: Fields) -> list[str]:
-    """Return the patterns that are asked for, at least one.
+    """Return the patterns in `query`.
 
-    :raises InvalidQuestion: when there is none.
+    :raises InvalidQuestion: when there is no pattern.
     """
     texts = [text for text in fields.get("query", ()) if text]
     if not texts:

@@ -1,7 +1,7 @@
-"""One series: values at even distances, and how several of its values become one.
+"""Series: values at regular times, and their consolidation into fewer values.
 
-Consolidation follows the aggregate that a series is of: sums and counts add up, the least and the greatest stay what
-they are, and an average is weighted by the samples that it is of, so that a view of any width shows the same totals.
+The aggregate of a series decides how its values are consolidated: sums and counts are added, minima and maxima stay
+exact, and averages are weighted by their numbers of samples. So a chart shows the same totals at any width.
 """
 
 import math
@@ -13,16 +13,16 @@ from tally.graphite.budget import check_points
 from tally.graphite.reducers import reduce, weighted_mean
 
 Value = float | None
-# Names grow with the functions around them; what is beyond is cut off.
+# Each function makes a name longer. Longer names are cut off.
 NAME_MAX = 4096
 
 
 @dataclass(frozen=True)
 class Series:
-    """`values` from `start` on, `step` seconds each, in unix seconds; None where there is no data.
+    """One value for every `step` seconds from `start`, in unix seconds; None where there is no data.
 
-    `name` is what is shown, `expression` what names of functions are made of. `consolidation` is a name in REDUCERS;
-    where it is the average, `weights` has how many samples each value is of, or is None where nobody knows.
+    `name` is shown to users; `expression` becomes part of the names that functions give. `consolidation` is a name in
+    REDUCERS. For averages, `weights` are the numbers of samples of the values, or None if unknown.
     """
 
     name: str
@@ -40,32 +40,32 @@ class Series:
 
     @property
     def end(self) -> int:
-        """The first second after the last value."""
+        """The time at which the last value ends."""
         return self.start + len(self.values) * self.step
 
     def reduce(self, name: str, *, begin: int = 0, end: int | None = None) -> Value:
-        """Return one value for those from `begin` before `end`; averages weigh."""
+        """Aggregate the values from index `begin` to before `end`; an average is weighted."""
         if name == "average" and self.weights is not None:
             return weighted_mean(self.values[begin:end], self.weights[begin:end])
         return reduce(name, self.values[begin:end])
 
-    def named(self, name: str) -> "Series":
-        """Return the same values under a name that functions around it are called by, too."""
+    def rename(self, name: str) -> "Series":
+        """Return the series with another name and expression."""
         return replace(self, name=name, expression=name)
 
-    def mapped(self, name: str, change: Callable[[float], Value]) -> "Series":
-        """Return the series with each value changed that there is; the weights stay."""
+    def map(self, name: str, change: Callable[[float], Value]) -> "Series":
+        """Return a series with `change` applied to each value that is not missing, and the same weights."""
         values = [None if value is None else change(value) for value in self.values]
         return replace(self, name=name, expression=name, values=values)
 
-    def changed(self, name: str, values: Sequence[Value]) -> "Series":
-        """Return a series of other values at the same times, which have no weights."""
+    def with_values(self, name: str, values: Sequence[Value]) -> "Series":
+        """Return a series with other values at the same times, without weights."""
         return replace(self, name=name, expression=name, values=values, weights=None)
 
-    def coarser(self, step: int) -> "Series":
-        """Return the series consolidated to a multiple of its step; the bands begin at multiples of `step`.
+    def coarsen(self, step: int) -> "Series":
+        """Consolidate the series to a larger step, a multiple of its own.
 
-        The first and the last band may have fewer values than the others, but none is left out.
+        The new values begin at multiples of `step`. The first and the last may be of fewer old values than the others.
         """
         if step == self.step or not self.values:
             return self
@@ -77,15 +77,15 @@ class Series:
         weights = None if self.weights is None else [sum(self.weights[begin:end]) for begin, end in bands]
         return replace(self, start=self.start - self.start % step, step=step, values=values, weights=weights)
 
-    def fitted(self, points_max: int) -> "Series":
-        """Return the series with at most so many values, consolidated where it has more."""
+    def fit(self, points_max: int) -> "Series":
+        """Consolidate the series to at most `points_max` values."""
         count = len(self.values)
         if count <= points_max:
             return self
         if points_max == 1:
             return replace(self, step=self.step * count, values=[self.reduce(self.consolidation)], weights=None)
         for divisor in (points_max, points_max - 1):
-            fitted = self.coarser(math.ceil(count / divisor) * self.step)
+            fitted = self.coarsen(math.ceil(count / divisor) * self.step)
             if len(fitted.values) <= points_max:
                 break
         return fitted
@@ -93,7 +93,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Grid:
-    """Several series at the same times: `rows` has the values of each time."""
+    """Several series with the same step and start; `rows` has the values of all series at each time."""
 
     series: list[Series]
     start: int
@@ -101,29 +101,29 @@ class Grid:
 
     @classmethod
     def of(cls, series: Iterable[Series]) -> "Grid":
-        """Consolidate series, at least one, to the least step that all have, from the earliest of them."""
+        """Consolidate one or more series to the least common multiple of their steps."""
         given = list(series)
         step = math.lcm(*(each.step for each in given))
-        aligned = [each.coarser(step) for each in given]
+        aligned = [each.coarsen(step) for each in given]
         return cls(aligned, min(each.start for each in aligned), step)
 
     @property
     def rows(self) -> list[tuple[Value, ...]]:
-        """The values of each time, one of each series.
+        """The values of all series at each time.
 
-        :raises InvalidQuestion: when there are more than POINTS_MAX in all.
+        :raises InvalidQuestion: when there are more than POINTS_MAX values.
         """
         count = max(_index(self, each.end) for each in self.series)
         check_points(count * len(self.series))
-        return list(zip(*(self._padded(each, count) for each in self.series), strict=True))
+        return list(zip(*(self._pad(each, count) for each in self.series), strict=True))
 
     @property
     def consolidation(self) -> str:
-        """The consolidation that all series have, else the average."""
+        """The consolidation that all series have in common, or else the average."""
         words = {each.consolidation for each in self.series}
         return words.pop() if len(words) == 1 else "average"
 
-    def _padded(self, series: Series, count: int) -> list[Value]:
+    def _pad(self, series: Series, count: int) -> list[Value]:
         before = _index(self, series.start)
         return [*[None] * before, *series.values, *[None] * (count - before - len(series.values))]
 

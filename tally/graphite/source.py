@@ -1,7 +1,7 @@
-"""Where series come from: the metrics that a pattern matches, read from their archives.
+"""Reads series: finds the metrics that match a pattern and queries their archives.
 
-As Graphite has it, a range begins after its first moment and ends with its last, and is cut to what an archive can
-hold: not before its retention, nor after now.
+As in Graphite, a range excludes its start and includes its end. It is clipped to the retention of the archive and to
+the current time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from tally.engine.asking.sql import GLOBS_MAX
 from tally.errors import UnknownArchive
 from tally.graphite import tree
 from tally.graphite.budget import Budget
-from tally.graphite.pattern import literal
+from tally.graphite.pattern import escape
 from tally.graphite.series import Series
 from tally.graphite.tree import Metric
 
@@ -24,71 +24,71 @@ CONSOLIDATIONS = {"count": "sum", "sum": "sum", "avg": "average", "min": "min", 
 
 @dataclass(frozen=True)
 class Window:
-    """A range of time in unix seconds: after `start`, until `end`, as seen at `now`."""
+    """A time range in unix seconds, `start` excluded and `end` included, requested at the time `now`."""
 
     start: float
     end: float
     now: float
 
     def first(self, step: int) -> int:
-        """Return the first bucket of `step` seconds."""
+        """Return the first bucket of `step` seconds in the range."""
         return int(self.start // step) * step + step
 
     def buckets(self, step: int, *, oldest: float) -> range:
-        """Return the buckets of `step` seconds, those before `oldest` and after now left out."""
+        """Return the buckets of `step` seconds in the range, from `oldest` to the current time."""
         start, end = max(self.start, oldest), min(self.end, self.now)
         first = int(start // step) * step + step
         return range(first, max(int(end // step) * step + step, first + step if start <= end else 0), step)
 
-    def moved(self, seconds: float) -> "Window":
-        """Return the range so much later, as seen at the same time."""
+    def shift(self, seconds: float) -> "Window":
+        """Return the range moved to `seconds` later."""
         return replace(self, start=self.start + seconds, end=self.end + seconds)
 
-    def widened(self, seconds: float) -> "Window":
-        """Return the range with so much before it."""
+    def extend(self, seconds: float) -> "Window":
+        """Return the range with a start that is `seconds` earlier."""
         return replace(self, start=self.start - seconds)
 
 
 class Source:
-    """Reads series for one request; what was read once is not read again."""
+    """Reads series for one request, and caches them."""
 
     def __init__(self, catalog: Catalog, budget: Budget) -> None:
         self._catalog = catalog
         self.budget = budget
-        self._read: dict[tuple[str, Window], list[Series]] = {}
+        self._cache: dict[tuple[str, Window], list[Series]] = {}
 
     def fetch(self, pattern: str, window: Window) -> list[Series]:
-        """Return the series of the metrics that a pattern matches, by path, with or without data in the window.
+        """Return the series of all metrics that match a pattern, sorted by path, including those without data.
 
-        :raises InvalidQuestion: when it is no pattern, or there is more than the budget allows.
+        :raises InvalidQuestion: when the pattern is malformed, or the series exceed the budget.
         :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Archive.ask`.
         """
         key = (pattern, window)
-        if key in self._read:
-            self.budget.spend(1, sum(len(each.values) for each in self._read[key]))
+        if key in self._cache:
+            self.budget.spend(1, sum(len(each.values) for each in self._cache[key]))
         else:
             found = tree.metrics(self._catalog, pattern, self.budget)
             by_slug = groupby(found, key=lambda metric: metric.slug)
-            series = [each for slug, group in by_slug for each in self._of_archive(slug, list(group), window)]
-            self._read[key] = [replace(each, expression=pattern) for each in sorted(series, key=lambda s: s.name)]
-        return self._read[key]
+            series = [each for slug, group in by_slug for each in self._read_archive(slug, list(group), window)]
+            self._cache[key] = [replace(each, expression=pattern) for each in sorted(series, key=lambda s: s.name)]
+        return self._cache[key]
 
-    def _of_archive(self, slug: str, metrics: list[Metric], window: Window) -> Iterator[Series]:
+    def _read_archive(self, slug: str, metrics: list[Metric], window: Window) -> Iterator[Series]:
         try:
             archive = self._catalog[slug]
             definition = archive.definition()
             first = archive.summary().first if not definition.retention else None
         except UnknownArchive:
-            return  # It was deleted since the directory was read.
+            return  # It was deleted after the directory was read.
         oldest = first - definition.resolution if first is not None else window.now - definition.retention * 3600
         buckets = window.buckets(definition.resolution, oldest=oldest)
         self.budget.spend(len(metrics), len(buckets))
         if buckets:
-            yield from _Reading(archive, buckets, now=window.now, budget=self.budget).series(metrics)
+            yield from _ArchiveReader(archive, buckets, now=window.now, budget=self.budget).read(metrics)
 
 
-class _Reading:
-    """Reads metrics of one archive at `buckets`, as seen at `now`."""
+class _ArchiveReader:
+    """Reads the metrics of one archive in `buckets`, at the time `now`."""
 
     def __init__(self, archive: Archive, buckets: range, *, now: float, budget: Budget) -> None:
         self._archive = archive
@@ -96,47 +96,47 @@ class _Reading:
         self._now = now
         self._budget = budget
 
-    def series(self, metrics: Sequence[Metric]) -> Iterator[Series]:
-        """Yield the series of metrics, with or without data."""
+    def read(self, metrics: Sequence[Metric]) -> Iterator[Series]:
+        """Yield the series of metrics, including those without data."""
         names = [(name, list(group)) for name, group in groupby(metrics, key=lambda metric: metric.name)]
         for begin in range(0, len(names), GLOBS_MAX):
-            yield from self._of_names(dict(names[begin : begin + GLOBS_MAX]))
+            yield from self._read_names(dict(names[begin : begin + GLOBS_MAX]))
 
-    def _of_names(self, names: dict[str, list[Metric]]) -> Iterator[Series]:
-        """Yield the series of a question's names, one name after the other as their rows come."""
-        given = {"q": tuple(map(literal, names)), "since": self._buckets[0], "until": self._buckets[-1]}
+    def _read_names(self, names: dict[str, list[Metric]]) -> Iterator[Series]:
+        """Yield the series of at most GLOBS_MAX names, read with one question."""
+        given = {"q": tuple(map(escape, names)), "since": self._buckets[0], "until": self._buckets[-1]}
         question = Question.create("values", aggregate=None, by="time", given=given)
-        left = dict(names)
+        without_data = dict(names)
         with self._archive.ask(question, timeout_s=self._budget.left_s()) as answer:
-            self._budget.interruptible(answer.close)
+            self._budget.set_interrupt(answer.close)
             try:
                 for name, rows in groupby(answer.rows(), key=lambda row: str(row[0])):
-                    yield from self._of_name(left.pop(name), list(rows))
+                    yield from self._build(without_data.pop(name), list(rows))
             finally:
-                self._budget.interruptible(None)
-        for metrics in left.values():
-            yield from self._of_name(metrics, [])
+                self._budget.set_interrupt(None)
+        for metrics in without_data.values():
+            yield from self._build(metrics, [])
 
-    def _of_name(self, metrics: list[Metric], rows: list[Any]) -> Iterator[Series]:
-        """Yield the series of a name's metrics; a row is name, bucket, and the aggregates in their order.
+    def _build(self, metrics: list[Metric], rows: list[Any]) -> Iterator[Series]:
+        """Yield the series of the metrics of one name; a row is name, bucket, and the values of AGGREGATES.
 
-        A bucket has no value until it is over, as in Graphite: otherwise a chart would end in a drop.
+        As in Graphite, a bucket has no value until it is over. Otherwise every chart would end in a drop.
         """
         first, step = self._buckets.start, self._buckets.step
         rows = [row for row in rows if row[1] + step <= self._now]
-        at = [(bucket - first) // step for _, bucket, *_ in rows]
+        indexes = [(bucket - first) // step for _, bucket, *_ in rows]
         for metric in metrics:
             values: list[float | None] = [None] * len(self._buckets)
             column = 2 + AGGREGATES.index(metric.aggregate)
-            for index, row in zip(at, rows, strict=True):
+            for index, row in zip(indexes, rows, strict=True):
                 values[index] = row[column]
             path, consolidation = metric.path, CONSOLIDATIONS[metric.aggregate]
-            weights = self._weights(at, rows) if metric.aggregate == "avg" else None
+            weights = self._weights(indexes, rows) if metric.aggregate == "avg" else None
             yield Series(path, path, first, step, values, consolidation, weights, metric.tags)
 
-    def _weights(self, at: list[int], rows: list[Any]) -> list[float]:
-        """Return how many samples each bucket has."""
+    def _weights(self, indexes: list[int], rows: list[Any]) -> list[float]:
+        """Return the number of samples of each bucket."""
         weights: list[float] = [0] * len(self._buckets)
-        for index, row in zip(at, rows, strict=True):
+        for index, row in zip(indexes, rows, strict=True):
             weights[index] = row[2 + AGGREGATES.index("count")]
         return weights

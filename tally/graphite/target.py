@@ -1,10 +1,10 @@
-"""Targets as Graphite writes them, parsed: `alias(scale(daily.requests.*.count, 0.1), "requests")`.
+"""Parses Graphite's targets, such as `alias(scale(daily.requests.*.count, 0.1), "requests")`.
 
     target    : call | PATH
     call      : NAME "(" [argument ("," argument)*] ")"
     argument  : [NAME "="] (target | number | string | true | false | None)
 
-A path may hold globs and braces, and any character after a backslash.
+A path may contain globs and braces, and any character after a backslash.
 """
 
 import functools
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 DEPTH_MAX = 32
 ARGUMENTS_MAX = 1000
-# Longer ones are cut off in errors.
+# Error messages show at most this much of a target.
 SHOWN_CHARACTERS = 100
 
-# What is no path is told from one by what follows it: `10` is a number, and `10.count` a path.
+# The text that follows decides whether a word is a path: `10` is a number, and `10.count` a path.
 PATH = r"""(?:[^\s(){},'"\\]|\\.|\{[^{}]*\})+"""
 _GRAMMAR = r"""
 ?target: call | path
@@ -49,14 +49,14 @@ _CONSTANTS = {"true": True, "false": False, "none": None, "inf": float("inf"), "
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A pattern of metrics, as it was written."""
+    """A pattern of metrics, as written in the target."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function with its arguments: paths, calls, and values."""
+    """A function call; its arguments are paths, calls, and values."""
 
     name: str
     arguments: tuple[Any, ...]
@@ -71,10 +71,10 @@ class _Keyword:
 
 
 def parse(text: str) -> Path | Call:
-    """Return what a target says.
+    """Parse a target.
 
-    :raises InvalidQuestion: when it is none, is nested deeper than DEPTH_MAX, or a function in it has more than
-        ARGUMENTS_MAX arguments.
+    :raises InvalidQuestion: when it is malformed, is nested deeper than DEPTH_MAX, or passes more than ARGUMENTS_MAX
+        arguments to a function.
     """
     from lark import UnexpectedInput
 
@@ -82,12 +82,12 @@ def parse(text: str) -> Path | Call:
         parsed: Path | Call = _parser().parse(text)  # type: ignore[assignment]
     except UnexpectedInput as error:
         rest = text[getattr(error, "pos_in_stream", None) or 0 :]
-        raise InvalidQuestion(f"target {shown(text)} is not one: see what is around {rest!r:.40}") from None
+        raise InvalidQuestion(f"target {shorten(text)} is not valid near {rest!r:.40}") from None
     return parsed
 
 
-def shown(text: str) -> str:
-    """Return a target as an error shows it."""
+def shorten(text: str) -> str:
+    """Return a target as error messages show it."""
     return repr(text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…")
 
 
@@ -100,7 +100,7 @@ def _number(children: list[str]) -> float:
 
 
 def _string(children: list[str]) -> str:
-    return str(children[0])[1:-1]  # A quote after a backslash keeps the backslash, as in Graphite.
+    return str(children[0])[1:-1]  # As in Graphite, a backslash before a quote stays in the text.
 
 
 def _constant(children: list[str]) -> Any:
@@ -118,17 +118,17 @@ def _call(children: list[Any]) -> Call:
     arguments = tuple(each for each in given if not isinstance(each, _Keyword))
     keywords = {each.name: each.value for each in given if isinstance(each, _Keyword)}
     if len(arguments) + len(keywords) < len(given) or any(isinstance(e, _Keyword) for e in given[: len(arguments)]):
-        raise InvalidQuestion(f"target: {name} has a named argument twice, or before one without a name")
+        raise InvalidQuestion(f"target: {name} has a named argument twice, or before an unnamed argument")
     inner = (each.depth for each in (*arguments, *keywords.values()) if isinstance(each, Call))
     depth = 1 + max(inner, default=0)
     if depth > DEPTH_MAX:
-        raise InvalidQuestion(f"target has more than {DEPTH_MAX} functions in each other: use fewer")
+        raise InvalidQuestion(f"target nests functions deeper than {DEPTH_MAX}: use fewer")
     return Call(str(name), arguments, keywords, depth)
 
 
 @functools.cache
 def _parser() -> "Lark":
-    """Return the parser; its tables are made when the first target comes."""
+    """Return the parser, which is built for the first target."""
     from lark import Lark, Transformer
 
     rules = {

@@ -1,11 +1,11 @@
-"""The archives as Graphite's tree: a metric is `<slug>.<name>.<aggregate>`, and a name's nodes stand between its dots.
+"""The archives as Graphite's tree of metrics, with paths of the form `<slug>.<name>.<aggregate>`.
 
-    daily                     branch: the archive
-      requests.get            branches: what names begin with
-        index                 branch: a name, whose metrics are
-          count sum avg min max    the leaves
+    daily                     branch: an archive
+      requests.get            branches: the first parts of names, split at the dots
+        index                 branch: the last part of a name
+          count sum avg min max    leaves: the metrics of the name
 
-Where a name is the beginning of another, the same path is both a branch and, with its aggregate, a leaf.
+If one name is the beginning of another, the same path may be both a branch and a leaf.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,12 +17,12 @@ from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
 from tally.graphite.pattern import Node, parse
 
-# So many nodes may a pattern match. They are put in order, and while a million are, no other thread runs.
+# Bounds how long the nodes take to sort: no other thread runs meanwhile.
 NODES_MAX = 100_000
 
 
 class Metric(NamedTuple):
-    """A leaf of the tree."""
+    """A leaf of the tree: one aggregate of one name."""
 
     slug: str
     name: str
@@ -30,64 +30,64 @@ class Metric(NamedTuple):
 
     @property
     def path(self) -> str:
-        """How Graphite calls it."""
+        """The path in the tree."""
         return f"{self.slug}.{self.name}.{self.aggregate}"
 
     @property
     def tags(self) -> dict[str, str]:
-        """What stands in a name of the form `name;tag=value;…`, and under `name` the path without it."""
+        """The tags of a name such as `name;tag=value`, and as `name` the path without them."""
         name, *tags = self.name.split(";")
         pairs = (tag.partition("=") for tag in tags)
         return {"name": self._replace(name=name).path, **{key: value for key, _, value in pairs}}
 
 
-class Found(NamedTuple):
-    """A node of the tree; branches stand before leaves of the same path."""
+class TreeNode(NamedTuple):
+    """A branch or leaf of the tree; a branch sorts before a leaf with the same path."""
 
     path: str
     is_leaf: bool
 
     @property
     def text(self) -> str:
-        """The last part of the path."""
+        """The text after the last dot of the path."""
         return self.path.rpartition(".")[2]
 
 
-def find(catalog: Catalog, pattern: str, budget: Budget) -> list[Found]:
-    """Return the nodes that a pattern matches, by path.
+def find(catalog: Catalog, pattern: str, budget: Budget) -> list[TreeNode]:
+    """Return the nodes that match a pattern, sorted by path.
 
-    :raises InvalidQuestion: when it is no pattern, or matches more than NODES_MAX.
+    :raises InvalidQuestion: when the pattern is malformed or matches more than NODES_MAX nodes.
     :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Archive.names`.
     """
-    found: set[Found] = set()
+    found: set[TreeNode] = set()
     for each in walk(catalog, pattern, budget):
         found.add(each)
         check_nodes(len(found))
     return sorted(found)
 
 
-def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[Found]:
-    """Yield the nodes that a pattern matches, some of them several times; raises as `find`."""
+def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[TreeNode]:
+    """Yield the nodes that match a pattern, some of them more than once; raises as `find`."""
     first, *inner = parse(pattern)
     for slug in filter(first.matches, catalog.slugs()):
         if not inner:
-            yield Found(slug, is_leaf=False)
+            yield TreeNode(slug, is_leaf=False)
             continue
-        names = _names(catalog, slug, _globs(inner), budget)
-        yield from (Found(f"{slug}.{path}", is_leaf) for path, is_leaf in _matching(names, inner))
+        names = _read_names(catalog, slug, _globs(inner), budget)
+        yield from (TreeNode(f"{slug}.{path}", is_leaf) for path, is_leaf in _match_names(names, inner))
 
 
 def check_nodes(count: int) -> None:
-    """Let so many nodes pass.
+    """Check a number of nodes.
 
-    :raises InvalidQuestion: when they are too many.
+    :raises InvalidQuestion: when there are more than NODES_MAX.
     """
     if count > NODES_MAX:
         raise InvalidQuestion(f"more than {NODES_MAX} nodes match: use a narrower pattern")
 
 
 def metrics(catalog: Catalog, pattern: str, budget: Budget) -> list[Metric]:
-    """Return the metrics that a pattern matches, by path; raises as `find`."""
+    """Return the metrics that match a pattern, sorted by path; raises as `find`."""
     first, *inner = parse(pattern)
     if len(inner) < 2:
         return []
@@ -96,7 +96,7 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget) -> list[Metric]:
     slugs = filter(first.matches, catalog.slugs()) if aggregates else ()
     found: list[Metric] = []
     for slug in slugs:
-        for name in _names(catalog, slug, (_glob(nodes),), budget):
+        for name in _read_names(catalog, slug, (_glob(nodes),), budget):
             if _matches(name.split("."), nodes):
                 found += [Metric(slug, name, aggregate) for aggregate in aggregates]
                 check_series(len(found))
@@ -104,29 +104,29 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget) -> list[Metric]:
 
 
 def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, Iterator[str]]]:
-    """Yield the slug of each archive and its names, which have to be taken before the next one; raises as `find`."""
+    """Yield each archive's slug and names. Read the names before the next archive. Raises as `find`."""
     for slug in catalog.slugs():
-        yield slug, _names(catalog, slug, (), budget)
+        yield slug, _read_names(catalog, slug, (), budget)
 
 
-def _names(catalog: Catalog, slug: str, globs: tuple[str, ...], budget: Budget) -> Iterator[str]:
-    """Yield an archive's names, none where it was deleted since the directory was read."""
+def _read_names(catalog: Catalog, slug: str, globs: tuple[str, ...], budget: Budget) -> Iterator[str]:
+    """Yield an archive's names; none if it was deleted after the directory was read."""
     try:
         names = catalog[slug].read_names(globs, timeout_s=budget.left_s())
     except UnknownArchive:
         return
     with names:
-        budget.interruptible(names.close)
+        budget.set_interrupt(names.close)
         try:
             for batch in names.batches():
                 yield from batch
                 budget.left_s()
         finally:
-            budget.interruptible(None)
+            budget.set_interrupt(None)
 
 
 def _globs(inner: Sequence[Node]) -> tuple[str, ...]:
-    """Return globs for names that begin with the nodes, are made of them, or of all but the last, an aggregate."""
+    """Return globs for names that consist of the nodes, begin with them, or lack the last one, an aggregate."""
     globs = (_glob(inner), _glob(inner) + ".*")
     return (*globs, _glob(inner[:-1])) if len(inner) > 1 else globs
 
@@ -135,16 +135,13 @@ def _glob(nodes: Iterable[Node]) -> str:
     return ".".join(node.glob for node in nodes)
 
 
-def _matching(names: Iterable[str], inner: Sequence[Node]) -> Iterator[tuple[str, bool]]:
-    """Yield what the nodes match of the branches and leaves of names in byte order.
-
-    That is what is below the slug, and whether it is a leaf.
-    """
+def _match_names(names: Iterable[str], inner: Sequence[Node]) -> Iterator[tuple[str, bool]]:
+    """Yield the path below the slug of each match, and whether it is a leaf. The names come in byte order."""
     depth = len(inner)
     seen = "\n"  # No name begins with it.
     for name in names:
         if name.startswith(seen):
-            continue  # Its first nodes are those of the name before, and it has too many to be a leaf.
+            continue  # It has the same branch as the name before, and too many parts for a leaf.
         parts = name.split(".", depth)
         branch = parts[:depth]
         if len(parts) > depth:
@@ -159,7 +156,7 @@ def _matching(names: Iterable[str], inner: Sequence[Node]) -> Iterator[tuple[str
 def _matches(parts: Sequence[str], nodes: Sequence[Node]) -> bool:
     if len(parts) != len(nodes):
         return False
-    # One by one, as this is done for each name.
+    # A loop is faster than `all`, and this runs for every name.
     for node, part in zip(nodes, parts, strict=True):  # noqa: SIM110
         if not node.matches(part):
             return False

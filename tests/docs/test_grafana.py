@@ -25,45 +25,45 @@ PAGES = ("requests.get.index", "requests.get.about", "requests.post.index")
 
 
 def filled(text: str) -> str:
-    """Return a target or a pattern with what Grafana puts for variables, all methods chosen."""
+    """Return a target or pattern with values for Grafana's variables, all methods selected."""
     return text.replace("$archive", "daily").replace("$method", "{get,post}")
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """Return archives of requests that a Django site has sent."""
+    """Return a data directory with the page timings of a Django site."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
     archive.record((name, 0.25, NOW - second) for name in PAGES for second in range(0, 172_800, 3600))
     return tmp_path
 
 
 def test_every_function_is_documented() -> None:
-    """The table has the functions of the code in its order, how they are called, and what they do."""
+    """The table lists the functions of the code in their order, with usage and description."""
     expected = [(function.usage, function.description) for function in FUNCTIONS.values()]
     assert expected == re.findall(r"^\| `(\w+\(.*\))` \| (.+) \|$", TEXT, re.MULTILINE)
 
 
 def test_every_aggregate_function_is_documented() -> None:
-    """Each name is told."""
-    listed = TEXT.partition("Functions to aggregate with")[2].partition("and each of them")[0]
+    """The page lists the names of all aggregate functions."""
+    listed = TEXT.partition("Aggregate functions (")[2].partition("; each also")[0]
     assert sorted(NAMES) == sorted(set(re.findall(r"`(\w+)`", listed)) - {"callback", "func", "consolidationFunc"})
 
 
 def test_every_time_is_one() -> None:
-    """The times that are shown can be asked for."""
+    """All times on the page are valid."""
     shown = re.findall(r"`([\w:/-]+)`", TEXT.partition("## Times")[2].partition("##")[0])
     times = [text for text in shown if text not in ("from", "until")]
     assert len(times) > 15
     assert all(parse_time(text, NOW) >= 0 for text in times)
 
 
-def test_bounds_are_those_of_the_code() -> None:
-    """The page says how much may be asked for."""
-    assert f"at most {SERIES_MAX:,} series with {POINTS_MAX:,} values" in TEXT
+def test_limits_are_those_of_the_code() -> None:
+    """The page states the limits of a request."""
+    assert f"{SERIES_MAX:,} series, and {POINTS_MAX:,} values" in TEXT
 
 
 def test_the_data_source_is_tally() -> None:
-    """It is a Graphite of the version that `/version` tells, at the address that tally has unless told otherwise."""
+    """The provisioned data source is a Graphite of version 1.1 at tally's default address."""
     text = (EXAMPLES / "provisioning" / "datasources" / "tally.yaml").read_text(encoding="utf-8")
     for line in ("type: graphite", "uid: tally", "url: http://127.0.0.1:8900", 'graphiteVersion: "1.1"'):
         assert line in text
@@ -73,7 +73,7 @@ def test_the_data_source_is_tally() -> None:
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_dashboard_has_something_to_show(target: str, directory: Path) -> None:
-    """Each target of it gives series with values, as Grafana asks for them."""
+    """Every target of the dashboard returns series with values."""
     body = urlencode(
         {"target": filled(target), "from": "-1d", "until": "now", "format": "json", "maxDataPoints": "100"}
     )
@@ -85,7 +85,7 @@ def test_the_dashboard_has_something_to_show(target: str, directory: Path) -> No
 
 
 @pytest.mark.parametrize(("variable", "expected"), [("archive", ["daily"]), ("method", ["get", "post"])])
-def test_the_dashboard_s_variables_find_something(variable: str, expected: list[str], directory: Path) -> None:
-    """Archives and methods can be chosen."""
+def test_the_dashboard_s_variables_have_values(variable: str, expected: list[str], directory: Path) -> None:
+    """The variables list the archives and the methods."""
     found = ask(service(directory), f"/metrics/find?{urlencode({'query': filled(VARIABLES[variable])})}").json
     assert expected == [each["text"] for each in found]

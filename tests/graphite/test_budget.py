@@ -34,11 +34,11 @@ def test_time_is_bounded() -> None:
 def test_a_stopped_request_interrupts_what_it_waits_for() -> None:
     """Whatever runs is told, once it has said how, and nothing begins any more."""
     budget, told = Budget(60), list[str]()
-    budget.interruptible(lambda: told.append("first"))
-    budget.interruptible(None)
+    budget.set_interrupt(lambda: told.append("first"))
+    budget.set_interrupt(None)
     budget.stop()
     assert [] == told
     with pytest.raises(QueryTimeout):
-        budget.interruptible(lambda: told.append("second"))
+        budget.set_interrupt(lambda: told.append("second"))
     budget.stop()
     assert ["second"] == told

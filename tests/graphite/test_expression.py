@@ -44,7 +44,7 @@ def test_what_is_no_expression_is_told(text: str) -> None:
 @pytest.mark.parametrize("replacement", [r"\2", r"\g<x>", "\\"])
 def test_what_cannot_be_put_is_told(replacement: str) -> None:
     """A group that there is not is an error of who asked."""
-    with pytest.raises(InvalidQuestion, match="cannot be put"):
+    with pytest.raises(InvalidQuestion, match="cannot replace"):
         Expression("(a)").sub(replacement, "a")
 
 

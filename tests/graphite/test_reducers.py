@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tally.errors import InvalidQuestion
-from tally.graphite.reducers import NAMES, REDUCERS, named, reduce, weighted_mean
+from tally.graphite.reducers import NAMES, REDUCERS, reduce, resolve_name, weighted_mean
 
 
 @pytest.mark.parametrize(
@@ -32,15 +32,15 @@ def test_of_nothing_there_is_nothing(name: str) -> None:
 def test_names_have_aliases() -> None:
     """A function may be called as Graphite calls it in several places."""
     words = ("avg", "average", "averageSeries", "sumSeries", "total", "current", "rangeOf")
-    assert ["average", "average", "average", "sum", "sum", "last", "range"] == [named(word) for word in words]
-    assert all(named(name) in REDUCERS for name in NAMES)
+    assert ["average", "average", "average", "sum", "sum", "last", "range"] == [resolve_name(word) for word in words]
+    assert all(resolve_name(name) in REDUCERS for name in NAMES)
 
 
 @pytest.mark.parametrize("word", ["", "Series", "mean", "Sum", "p95"])
 def test_an_unknown_function_is_told(word: str) -> None:
     """The error says what there is."""
     with pytest.raises(InvalidQuestion, match="average, avg, count"):
-        named(word)
+        resolve_name(word)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_targets_one_after_the_other(made: Catalog) -> None:
 def test_points_without_a_value_can_be_left_out(points_max: int | None, made: Catalog) -> None:
     """With noNullPoints there are none, nor series without any value."""
     targets = (parse("daily.*.sum"), parse("removeAboveValue(daily.a.sum,0)"))
-    answer = Rendering(made, Render(targets, WINDOW, "json", points_max, leaves_out_nulls=True), timeout_s=60)
+    answer = Rendering(made, Render(targets, WINDOW, "json", points_max, skips_nulls=True), timeout_s=60)
     assert [[[1.0, START], [2.5, START + 10], [4.0, START + 30]], [[3.0, START + 10]]] == [
         series["datapoints"] for series in json.loads(b"".join(answer))
     ]

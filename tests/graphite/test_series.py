@@ -22,22 +22,22 @@ VALUES = st.lists(st.none() | WHOLE, min_size=1, max_size=60)
 )  # fmt: skip
 def test_consolidation_follows_the_aggregate(consolidation: str, expected: list[float]) -> None:
     """Each band becomes one value in the way of the series; the last may be shorter."""
-    coarse = series(1.0, 2.0, 3.0, 4.0, 5.0, consolidation=consolidation).coarser(20)
+    coarse = series(1.0, 2.0, 3.0, 4.0, 5.0, consolidation=consolidation).coarsen(20)
     assert (START, 20, expected) == (coarse.start, coarse.step, coarse.values)
 
 
 def test_bands_begin_at_multiples_of_their_step() -> None:
     """However a range begins, the same buckets stand together; none is left out."""
-    coarse = series(1.0, 2.0, 3.0, 4.0, start=START + 10, consolidation="sum").coarser(20)
+    coarse = series(1.0, 2.0, 3.0, 4.0, start=START + 10, consolidation="sum").coarsen(20)
     assert (START, [1.0, 5.0, 4.0]) == (coarse.start, coarse.values)
 
 
 def test_averages_weigh() -> None:
     """The mean of several means is that of all their samples, and can be consolidated again."""
     fine = series(1.0, 5.0, None, 2.0, weights=[3, 1, 0, 4])
-    coarse = fine.coarser(20)
+    coarse = fine.coarsen(20)
     assert ([2.0, 2.0], [4, 4]) == (coarse.values, coarse.weights)
-    assert [2.0] == fine.coarser(40).values == coarse.coarser(40).values
+    assert [2.0] == fine.coarsen(40).values == coarse.coarsen(40).values
 
 
 @given(VALUES, st.integers(1, 70), st.integers(0, 7), st.sampled_from(["sum", "min", "max"]))
@@ -46,7 +46,7 @@ def test_totals_do_not_change_with_the_width(
 ) -> None:
     """Whatever the width and wherever the range begins, there are few enough values, and their total is the same."""
     fine = series(*values, start=START + skipped * 10, consolidation=consolidation)
-    fitted = fine.fitted(points_max)
+    fitted = fine.fit(points_max)
     assert len(fitted.values) <= max(1, points_max)
     assert fine.reduce(consolidation) == fitted.reduce(consolidation)
     assert fitted.start <= fine.start
@@ -58,7 +58,7 @@ def test_weighted_means_do_not_change_with_the_width(values: list[int | None], p
     """The mean over the range is that of all samples at every width."""
     weights = [0 if value is None else 1 + index % 5 for index, value in enumerate(values)]
     fine = series(*values, weights=weights)
-    fitted = fine.fitted(points_max)
+    fitted = fine.fit(points_max)
     if points_max > 1:
         assert sum(weights) == sum(fitted.weights or ())
     assert fine.reduce("average") == pytest.approx(fitted.reduce("average"))
@@ -67,18 +67,18 @@ def test_weighted_means_do_not_change_with_the_width(values: list[int | None], p
 def test_what_fits_is_left_as_it_is() -> None:
     """A series with few enough values is not touched."""
     fine = series(1.0, 2.0)
-    assert (fine, fine, fine) == (fine.fitted(2), fine.fitted(100), fine.coarser(10))
-    assert () == series().fitted(1).values
+    assert (fine, fine, fine) == (fine.fit(2), fine.fit(100), fine.coarsen(10))
+    assert () == series().fit(1).values
 
 
 def test_changes_make_new_series() -> None:
     """Values are changed one by one, or all at once, and names are what the functions say."""
     fine = series(1.0, None, -3.0, weights=[1, 0, 1])
-    mapped, changed = fine.mapped("abs", abs), fine.changed("other", [7.0])
+    mapped, changed = fine.map("abs", abs), fine.with_values("other", [7.0])
     assert ([1.0, None, 3.0], [1, 0, 1], "abs", "abs") == (
         mapped.values, mapped.weights, mapped.name, mapped.expression)  # fmt: skip
     assert ([7.0], None, "other") == (changed.values, changed.weights, changed.name)
-    assert ("x", (1.0, None, -3.0)) == (fine.named("x").expression, fine.named("x").values)
+    assert ("x", (1.0, None, -3.0)) == (fine.rename("x").expression, fine.rename("x").values)
 
 
 def test_names_are_bounded() -> None:

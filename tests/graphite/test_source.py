@@ -147,5 +147,5 @@ def test_a_stopped_request_reads_no_further(made: Catalog) -> None:
 def test_windows_move_and_widen() -> None:
     """Each is another window as seen at the same time."""
     window = Window(100, 200, 1000)
-    assert (Window(40, 140, 1000), Window(40, 200, 1000)) == (window.moved(-60), window.widened(60))
+    assert (Window(40, 140, 1000), Window(40, 200, 1000)) == (window.shift(-60), window.extend(60))
     assert (110, 180) == (window.first(10), window.first(60) + 60)

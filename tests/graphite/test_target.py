@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tally.errors import InvalidQuestion
-from tally.graphite.target import ARGUMENTS_MAX, DEPTH_MAX, Call, Path, parse, shown
+from tally.graphite.target import ARGUMENTS_MAX, DEPTH_MAX, Call, Path, parse, shorten
 
 
 def call(name: str, *arguments: Any, depth: int = 1, **keywords: Any) -> Call:
@@ -86,4 +86,4 @@ def test_arguments_are_bounded(count: int, is_one: bool) -> None:
 
 def test_a_long_target_is_cut_off_in_errors() -> None:
     """An error does not repeat all that was sent."""
-    assert (repr("a" * 100), 103) == (shown("a" * 100), len(shown("a" * 5000)))
+    assert (repr("a" * 100), 103) == (shorten("a" * 100), len(shorten("a" * 5000)))

@@ -9,7 +9,7 @@ from tally.engine.asking.names import BATCH_NAMES
 from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout
 from tally.graphite import budget, tree
 from tally.graphite.budget import Budget
-from tally.graphite.tree import Found, Metric, find, index, metrics
+from tally.graphite.tree import Metric, TreeNode, find, index, metrics
 from tests.graphite.made import catalog
 
 NAMES = ("requests.get.index", "requests.get", "requests.post.index", "load", "a..b", "http;method=get;region=eu")
@@ -92,7 +92,7 @@ def test_tags_stand_in_names() -> None:
 
 def test_the_text_of_a_node_is_its_last_part() -> None:
     """What is below something is shown without it."""
-    assert ("b", "a") == (Found("a.b", is_leaf=True).text, Found("a", is_leaf=False).text)
+    assert ("b", "a") == (TreeNode("a.b", is_leaf=True).text, TreeNode("a", is_leaf=False).text)
 
 
 def test_no_archives(tmp_path: Path) -> None:

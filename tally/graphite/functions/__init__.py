@@ -1,4 +1,4 @@
-"""The one table of functions: what targets may call, and what `/functions` and docs/grafana.md tell."""
+"""The table of all functions that targets may call. `/functions` and docs/grafana.md list the same functions."""
 
 from tally.graphite.functions import choosing, combining, naming, transforming, windows
 from tally.graphite.functions.signature import Function

@@ -1,4 +1,4 @@
-"""What a function takes: its parameters, and how a target's arguments become them."""
+"""Signatures of functions: their parameters, and the binding of a target's arguments to them."""
 
 import math
 from collections.abc import Callable
@@ -7,19 +7,19 @@ from typing import Any
 
 from tally.errors import InvalidQuestion
 from tally.graphite.attime import parse_offset
-from tally.graphite.reducers import NAMES, named
+from tally.graphite.reducers import NAMES, resolve_name
 from tally.graphite.series import Series
 from tally.graphite.source import Window
 from tally.graphite.target import Call, Path
 
-Ask = Callable[[Window], list[Series]]
-# The types of which an argument may be another target.
+Fetch = Callable[[Window], list[Series]]
+# Types of parameters whose argument may be another target.
 SERIES_TYPES = ("seriesList", "any")
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter, in the words of `/functions`; one that is `multiple` takes all arguments that are left."""
+    """One parameter, as `/functions` describes it; a `multiple` parameter takes all remaining arguments."""
 
     name: str
     type: str
@@ -29,22 +29,22 @@ class Parameter:
     suggestions: tuple[Any, ...] = ()
 
     def value(self, given: Any) -> Any:
-        """Return an argument that is no target as what the function takes.
+        """Convert an argument that is not a target to the parameter's type.
 
-        :raises InvalidQuestion: when it is of another type.
+        :raises InvalidQuestion: when it has another type.
         """
         if given is None and not self.required:
             return self.default
-        read = _READ[self.type]
+        convert = _CONVERTERS[self.type]
         try:
-            return read(given)
+            return convert(given)
         except InvalidQuestion as error:
             raise InvalidQuestion(f"{self.name}: {error}") from None
         except (TypeError, ValueError, OverflowError):
             raise InvalidQuestion(f"{self.name} {given!r:.100} is not of the type {self.type}") from None
 
     def described(self) -> dict[str, Any]:
-        """Return the parameter as `/functions` tells it."""
+        """Return the description of the parameter for `/functions`."""
         described: dict[str, Any] = {"name": self.name, "type": self.type}
         if self.type == "aggFunc":
             described["options"] = sorted(NAMES)
@@ -58,9 +58,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Function:
-    """One function: `apply` takes the values of its parameters in their order and gives series.
+    """One function: `apply` takes the values of all parameters, and returns series.
 
-    Of one that is `timed` it takes before them how to ask for its first argument in another window, and the window.
+    If the function `takes_window`, `apply` gets two arguments before these: a function that fetches the first argument
+    for another window, and the window of the target.
     """
 
     name: str
@@ -68,12 +69,12 @@ class Function:
     description: str
     parameters: tuple[Parameter, ...]
     apply: Callable[..., list[Series]]
-    timed: bool = False
+    takes_window: bool = False
 
     def bind(self, call: Call) -> list[Any]:
-        """Return what a call gives for each parameter, in their order; a tuple for one that is `multiple`.
+        """Return a call's argument for each parameter; a tuple for a `multiple` parameter.
 
-        :raises InvalidQuestion: when there are too many arguments or too few, or one of a name that there is not.
+        :raises InvalidQuestion: when there are too many or too few arguments, or one has an unknown name.
         """
         given, keywords = list(call.arguments), dict(call.keywords)
         bound: list[Any] = []
@@ -84,18 +85,18 @@ class Function:
             else:
                 bound.append(given.pop(0) if given else keywords.pop(parameter.name, None))
             if parameter.required and bound[-1] in (None, ()):
-                raise InvalidQuestion(f"{self.name}: {parameter.name} is missing: it is {self.usage}")
+                raise InvalidQuestion(f"{self.name}: {parameter.name} is missing: use {self.usage}")
         if given or keywords:
-            raise InvalidQuestion(f"{self.name} has more arguments than it takes: it is {self.usage}")
+            raise InvalidQuestion(f"{self.name} has too many arguments: use {self.usage}")
         return bound
 
     @property
     def usage(self) -> str:
-        """How it is called."""
+        """How to call the function."""
         return f"{self.name}({', '.join(_usage(each) for each in self.parameters)})"
 
     def described(self) -> dict[str, Any]:
-        """Return the function as `/functions` tells it."""
+        """Return the description of the function for `/functions`."""
         return {
             "name": self.name,
             "function": self.usage,
@@ -153,21 +154,17 @@ def _node_or_tag(given: Any) -> int | str:
 
 
 def _reducer(given: Any) -> str:
-    named(_text(given))
+    resolve_name(_text(given))
     return str(given)
 
 
 def _no_series(given: Any) -> Any:
-    raise InvalidQuestion(f"{given!r:.100} is no series: use a path or a function")
+    raise InvalidQuestion(f"{given!r:.100} is not a series: use a path or a function")
 
 
-def _any(given: Any) -> float:
-    return _number(given)
-
-
-_READ: dict[str, Callable[[Any], Any]] = {
+_CONVERTERS: dict[str, Callable[[Any], Any]] = {
     "aggFunc": _reducer,
-    "any": _any,
+    "any": _number,
     "boolean": _flag,
     "float": lambda given: float(_number(given)),
     "integer": _whole,
@@ -182,5 +179,5 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 def is_target(given: Any) -> bool:
-    """Return whether an argument has to be evaluated."""
+    """Return whether an argument is a target."""
     return isinstance(given, Path | Call)

@@ -1,4 +1,4 @@
-"""Functions that change the values of each series by themselves."""
+"""Functions that transform the values of each series."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,69 +9,71 @@ from tally.graphite.attime import parse_span
 from tally.graphite.budget import check_points
 from tally.graphite.functions.naming import SERIES_LIST
 from tally.graphite.functions.signature import Function, Parameter
-from tally.graphite.reducers import named
+from tally.graphite.reducers import resolve_name
 from tally.graphite.series import Series, Value
 
 
 def scale(series: list[Series], factor: float) -> list[Series]:
     """Multiply each value."""
-    return [each.mapped(f"scale({each.name},{factor:g})", lambda value: value * factor) for each in series]
+    return [each.map(f"scale({each.name},{factor:g})", lambda value: value * factor) for each in series]
 
 
 def offset(series: list[Series], amount: float) -> list[Series]:
     """Add to each value."""
-    return [each.mapped(f"offset({each.name},{amount:g})", lambda value: value + amount) for each in series]
+    return [each.map(f"offset({each.name},{amount:g})", lambda value: value + amount) for each in series]
 
 
 def absolute(series: list[Series]) -> list[Series]:
-    """Take the sign off each value."""
-    return [each.mapped(f"absolute({each.name})", abs) for each in series]
+    """Return the absolute values."""
+    return [each.map(f"absolute({each.name})", abs) for each in series]
 
 
 def derivative(series: list[Series]) -> list[Series]:
-    """Return by how much each value differs from the one before it."""
-    return [each.changed(f"derivative({each.name})", _differences(each.values)) for each in series]
+    """Return the difference of each value from the value before."""
+    return [each.with_values(f"derivative({each.name})", _differences(each.values)) for each in series]
 
 
 def non_negative_derivative(series: list[Series], most: float | None, least: float | None) -> list[Series]:
-    """Return by how much a counter grew since the value before; where it wrapped at `most`, over that."""
-    return [each.changed(f"nonNegativeDerivative({each.name})", _growth(each.values, most, least)) for each in series]
+    """Return the growth of a counter since the value before; a counter that becomes less has wrapped at `most`."""
+    return [
+        each.with_values(f"nonNegativeDerivative({each.name})", _growth(each.values, most, least)) for each in series
+    ]
 
 
 def per_second(series: list[Series], most: float | None, least: float | None) -> list[Series]:
-    """Return by how much a counter grew in each second since the value before."""
+    """Return the growth of a counter per second since the value before."""
     found = []
     for each in series:
         values = [None if value is None else _rounded(value / each.step) for value in _growth(each.values, most, least)]
-        found.append(replace(each.changed(f"perSecond({each.name})", values), consolidation="average"))
+        found.append(replace(each.with_values(f"perSecond({each.name})", values), consolidation="average"))
     return found
 
 
 def integral(series: list[Series]) -> list[Series]:
-    """Return the sum of all values up to each."""
+    """Return the running total of the values."""
     found = []
     for each in series:
         total, values = 0.0, list[Value]()
         for value in each.values:
             total += value or 0.0
             values.append(None if value is None else total)
-        found.append(replace(each.changed(f"integral({each.name})", values), consolidation="last"))
+        found.append(replace(each.with_values(f"integral({each.name})", values), consolidation="last"))
     return found
 
 
 def keep_last_value(series: list[Series], limit: float) -> list[Series]:
-    """Fill gaps of at most `limit` values with the value before them."""
-    return [each.changed(f"keepLastValue({each.name})", _kept(each.values, limit)) for each in series]
+    """Fill gaps of at most `limit` values with the value before."""
+    return [each.with_values(f"keepLastValue({each.name})", _fill_gaps(each.values, limit)) for each in series]
 
 
 def transform_null(series: list[Series], default: float, reference: list[Series] | None) -> list[Series]:
-    """Put a number where there is no value; with `reference` only at times at which one of its series has one."""
+    """Replace missing values by `default`; with `reference`, only where one of its series has a value."""
     suffix = ",referenceSeries" if reference else ""
     named_by = ((each, f"transformNull({each.name},{default:g}{suffix})") for each in series)
-    return [each.changed(name, _filled(each, default, reference)) for each, name in named_by]
+    return [each.with_values(name, _fill_nulls(each, default, reference)) for each, name in named_by]
 
 
-def _filled(series: Series, default: float, reference: list[Series] | None) -> list[Value]:
+def _fill_nulls(series: Series, default: float, reference: list[Series] | None) -> list[Value]:
     times = range(series.start, series.end, series.step)
     return [
         default if value is None and (not reference or any(map(has_value, reference, repeat(time)))) else value
@@ -86,34 +88,34 @@ def has_value(series: Series, time: int) -> bool:
 
 
 def consolidate_by(series: list[Series], function: str) -> list[Series]:
-    """Choose how several values become one where there is no room for all."""
-    reducer = named(function)
-    return [replace(each.named(f'consolidateBy({each.name},"{function}")'), consolidation=reducer) for each in series]
+    """Set the aggregate function by which values are consolidated."""
+    reducer = resolve_name(function)
+    return [replace(each.rename(f'consolidateBy({each.name},"{function}")'), consolidation=reducer) for each in series]
 
 
 def summarize(series: list[Series], interval: str, function: str, align_to_from: bool) -> list[Series]:
-    """Make one value of those in each interval."""
-    seconds, reducer = parse_span(interval), named(function)
+    """Aggregate the values of each interval into one."""
+    seconds, reducer = parse_span(interval), resolve_name(function)
     suffix = ", true" if align_to_from else ""
     check_points(sum(each.end - each.start for each in series) // seconds + 2 * len(series))
     found = []
     for each in series:
         start = each.start if align_to_from else each.start - each.start % seconds
         end = each.end if align_to_from else each.end - each.end % seconds + seconds
-        values = [_between(each, reducer, begin, begin + seconds) for begin in range(start, end, seconds)]
-        name = f'summarize({each.name}, "{interval}", "{function}"{suffix})'
-        found.append(replace(each.changed(name, values), start=start, step=seconds, consolidation=_of(reducer)))
+        values = [_reduce_between(each, reducer, begin, begin + seconds) for begin in range(start, end, seconds)]
+        summary = each.with_values(f'summarize({each.name}, "{interval}", "{function}"{suffix})', values)
+        found.append(replace(summary, start=start, step=seconds, consolidation=_consolidation(reducer)))
     return found
 
 
-def _between(series: Series, reducer: str, begin: int, end: int) -> Value:
-    """Return one value for those that begin within two times."""
+def _reduce_between(series: Series, reducer: str, begin: int, end: int) -> Value:
+    """Aggregate the values from the time `begin` to before `end`."""
     first, last = (max(0, math.ceil((time - series.start) / series.step)) for time in (begin, end))
     return series.reduce(reducer, begin=first, end=last)
 
 
-def _of(reducer: str) -> str:
-    """Return how values that a reducer made are consolidated: as it made them, where that is right for parts."""
+def _consolidation(reducer: str) -> str:
+    """Return how to consolidate values that a reducer returned: by the same reducer, if that is right for parts."""
     return reducer if reducer in ("sum", "min", "max", "first", "last") else "sum" if reducer == "count" else "average"
 
 
@@ -145,7 +147,7 @@ def _rounded(value: float) -> Value:
     return round(value, 6) if math.isfinite(value) else value
 
 
-def _kept(values: Sequence[Value], limit: float) -> list[Value]:
+def _fill_gaps(values: Sequence[Value], limit: float) -> list[Value]:
     found = list(values)
     gap, last = 0, None
     for index, value in enumerate((*values, math.nan)):
@@ -158,28 +160,28 @@ def _kept(values: Sequence[Value], limit: float) -> list[Value]:
     return found
 
 
-def _one(name: str, description: str, apply: Callable[..., list[Series]], *parameters: Parameter) -> Function:
+def _per_series(name: str, description: str, apply: Callable[..., list[Series]], *parameters: Parameter) -> Function:
     return Function(name, "Transform", description, (SERIES_LIST, *parameters), apply)
 
 
 _BOUNDS = (Parameter("maxValue", "float", required=False), Parameter("minValue", "float", required=False))
 FUNCTIONS = (
-    _one("scale", "Multiplies each value.", scale, Parameter("factor", "float")),
-    _one("offset", "Adds to each value.", offset, Parameter("factor", "float")),
-    _one("absolute", "Takes the sign off each value.", absolute),
-    _one("perSecond", "Returns by how much a counter grew in each second.", per_second, *_BOUNDS),
-    _one("derivative", "Returns by how much each value differs from the one before.", derivative),
-    _one("nonNegativeDerivative", "Returns by how much a counter grew.", non_negative_derivative, *_BOUNDS),
-    _one("integral", "Returns the sum of all values up to each.", integral),
-    _one("summarize", "Makes one value of those in each interval.", summarize,
-         Parameter("intervalString", "interval", suggestions=("10min", "1h", "1d")),
-         Parameter("func", "aggFunc", required=False, default="sum"),
-         Parameter("alignToFrom", "boolean", required=False, default=False)),
-    _one("keepLastValue", "Fills gaps of at most so many values with the value before.", keep_last_value,
-         Parameter("limit", "intOrInf", required=False, default=math.inf)),
-    _one("transformNull", "Puts a number where there is no value.", transform_null,
-         Parameter("default", "float", required=False, default=0),
-         Parameter("referenceSeries", "seriesList", required=False)),
-    Function("consolidateBy", "Special", "Chooses how several values become one where there is no room for all.",
+    _per_series("scale", "Multiplies each value.", scale, Parameter("factor", "float")),
+    _per_series("offset", "Adds to each value.", offset, Parameter("factor", "float")),
+    _per_series("absolute", "Returns the absolute values.", absolute),
+    _per_series("perSecond", "Returns the growth of a counter per second.", per_second, *_BOUNDS),
+    _per_series("derivative", "Returns the difference of each value from the value before.", derivative),
+    _per_series("nonNegativeDerivative", "Returns the growth of a counter.", non_negative_derivative, *_BOUNDS),
+    _per_series("integral", "Returns the running total of the values.", integral),
+    _per_series("summarize", "Aggregates the values of each interval into one.", summarize,
+                Parameter("intervalString", "interval", suggestions=("10min", "1h", "1d")),
+                Parameter("func", "aggFunc", required=False, default="sum"),
+                Parameter("alignToFrom", "boolean", required=False, default=False)),
+    _per_series("keepLastValue", "Fills gaps of at most limit values with the value before.", keep_last_value,
+                Parameter("limit", "intOrInf", required=False, default=math.inf)),
+    _per_series("transformNull", "Replaces missing values by a number.", transform_null,
+                Parameter("default", "float", required=False, default=0),
+                Parameter("referenceSeries", "seriesList", required=False)),
+    Function("consolidateBy", "Special", "Sets the aggregate function for maxDataPoints and for coarser steps.",
              (SERIES_LIST, Parameter("consolidationFunc", "aggFunc")), consolidate_by),
 )  # fmt: skip

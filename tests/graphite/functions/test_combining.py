@@ -3,7 +3,7 @@
 import pytest
 
 from tally.errors import InvalidQuestion
-from tally.graphite.functions.combining import as_percent, combine, divide, group_by_node, listed
+from tally.graphite.functions.combining import as_percent, combine, divide, group_by_node, join_expressions
 from tests.graphite.made import START, names, series, values
 
 A = series(
@@ -113,4 +113,4 @@ def test_a_total_of_nothing() -> None:
 
 def test_expressions_are_listed_once() -> None:
     """In the order in which they come."""
-    assert "d.*.sum,d.c.max" == listed([A, C, B])
+    assert "d.*.sum,d.c.max" == join_expressions([A, C, B])

@@ -69,9 +69,9 @@ def test_arguments_are_bound_in_order_and_by_name() -> None:
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [("scale(a.b)", "factor is missing"), ("scale()", "seriesList is missing"), ("scale(a.b,1,2)", "more arguments"),
-     ("scale(a.b,1,x=2)", "more arguments"), ("aliasByNode(a.b)", "nodes is missing"),
-     ("scale(a.b,1,factor=2)", "more arguments")],
+    [("scale(a.b)", "factor is missing"), ("scale()", "seriesList is missing"),
+     ("scale(a.b,1,2)", "too many arguments"), ("scale(a.b,1,x=2)", "too many arguments"),
+     ("aliasByNode(a.b)", "nodes is missing"), ("scale(a.b,1,factor=2)", "too many arguments")],
 )  # fmt: skip
 def test_too_few_and_too_many_arguments(text: str, says: str) -> None:
     """The error says how the function is called."""
@@ -85,7 +85,7 @@ def test_functions_are_told_in_graphite_s_words() -> None:
     assert {
         "name": "summarize",
         "function": "summarize(seriesList, intervalString, func=sum, alignToFrom=False)",
-        "description": "Makes one value of those in each interval.",
+        "description": "Aggregates the values of each interval into one.",
         "module": "graphite.render.functions",
         "group": "Transform",
         "params": [

@@ -94,8 +94,8 @@ def test_consolidation_is_chosen() -> None:
     """By any name of a function that Graphite knows."""
     found = applied("consolidateBy", series(1.0, 3.0, weights=[3, 1]), "avg")
     assert ('consolidateBy(a.b.sum,"avg")', "average", 1.5) == (
-        found.name, found.consolidation, found.fitted(1).values[0])  # fmt: skip
-    assert 3.0 == applied("consolidateBy", series(1.0, 3.0), "max").fitted(1).values[0]
+        found.name, found.consolidation, found.fit(1).values[0])  # fmt: skip
+    assert 3.0 == applied("consolidateBy", series(1.0, 3.0), "max").fit(1).values[0]
 
 
 @pytest.mark.parametrize(

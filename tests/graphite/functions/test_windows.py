@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tally.engine import Catalog
 from tally.errors import InvalidQuestion
 from tally.graphite.evaluation import evaluate
-from tally.graphite.functions.windows import Moved, moving
+from tally.graphite.functions.windows import Aggregation, moving
 from tally.graphite.series import Series
 from tally.graphite.source import Window
 from tally.graphite.target import parse
@@ -64,7 +64,7 @@ def test_a_window_of_nothing_is_told(made: Catalog) -> None:
 @given(st.lists(st.none() | st.integers(-100, 100), min_size=1, max_size=30), st.integers(1, 35))
 def test_windows_are_what_they_say(values: list[int | None], size: int) -> None:
     """Whatever the size, each value is the sum of what is known in its window."""
-    (found,) = moving(lambda _window: [series(*values)], Window(START - 1, START, NOW), size, Moved("sum", 0))
+    (found,) = moving(lambda _window: [series(*values)], Window(START - 1, START, NOW), size, Aggregation("sum", 0))
     for index, value in enumerate(found.values):
         known = [each for each in values[max(0, index - size + 1) : index + 1] if each is not None]
         assert (sum(known) if known else None) == value
@@ -72,7 +72,9 @@ def test_windows_are_what_they_say(values: list[int | None], size: int) -> None:
 
 def test_a_large_value_leaves_no_error_behind() -> None:
     """When it has left the window, it is as if it had not been."""
-    (found,) = moving(lambda _window: [series(1e16, 1.0, 1.0, 1.0)], Window(START - 1, START, NOW), 2, Moved("sum", 0))
+    (found,) = moving(
+        lambda _window: [series(1e16, 1.0, 1.0, 1.0)], Window(START - 1, START, NOW), 2, Aggregation("sum", 0)
+    )
     assert [2.0, 2.0] == found.values[2:]
 
 
@@ -129,7 +131,7 @@ def test_a_window_of_so_many_values_is_read_once(made: Catalog) -> None:
         return [series(*[1.0] * 10)]
 
     later = Window(START, NOW + 500, NOW)
-    moving(ask, later, 3, Moved("sum", 0))
+    moving(ask, later, 3, Aggregation("sum", 0))
     assert [Window(NOW - 1, NOW + 500, NOW), Window(START - 30, NOW + 500, NOW)] == asked
     found = evaluated(made, "movingSum(daily.a.sum,3)", later)
     assert (START + 10, [1.0, 3.0, 6.0, 9.0]) == (found.start, found.values[:4])
@@ -142,5 +144,5 @@ def test_a_window_of_so_many_values_is_read_once(made: Catalog) -> None:
 def test_a_window_needs_enough_values(factor: float, expected: list[float | None]) -> None:
     """xFilesFactor is the share of a window's values that there must be."""
     given = series(1.0, None, None, 3.0, None, 5.0)
-    (found,) = moving(lambda _window: [given], Window(START + 19, START + 49, NOW), 4, Moved("average", factor))
+    (found,) = moving(lambda _window: [given], Window(START + 19, START + 49, NOW), 4, Aggregation("average", factor))
     assert expected == list(found.values)
