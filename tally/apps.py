@@ -1,4 +1,4 @@
-"""What `INSTALLED_APPS = ["tally"]` finds."""
+"""The module that `INSTALLED_APPS = ["tally"]` loads."""
 
 from tally.integrations.django.apps import TallyConfig
 

@@ -1,4 +1,4 @@
-"""What `MIDDLEWARE = ["tally.middleware.PageTimingMiddleware"]` finds."""
+"""The module that `MIDDLEWARE = ["tally.middleware.PageTimingMiddleware"]` loads."""
 
 from tally.integrations.django.middleware import PageTimingMiddleware
 

@@ -1,4 +1,4 @@
-"""What `include("tally.urls")` finds."""
+"""The module that `include("tally.urls")` loads."""
 
 from tally.integrations.django.urls import urlpatterns
 

@@ -1,1 +1,1 @@
-"""Frameworks that tally fits into, each a translation in a package of its own."""
+"""Integrations with web frameworks: Django, and timing middleware for ASGI and WSGI applications."""

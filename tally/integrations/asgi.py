@@ -1,8 +1,8 @@
-"""The middleware for ASGI apps of Starlette and FastAPI: sends how long each request took.
+"""Timing middleware for ASGI applications such as Starlette and FastAPI: sends the duration of each request.
 
     app.add_middleware(TimingMiddleware)
 
-A response ends with its last chunk; what an app does after that is not timed.
+The duration ends with the last chunk of the response. Background tasks are not included.
 """
 
 import logging
@@ -24,9 +24,9 @@ logger = logging.getLogger("tally.asgi")
 
 @dataclass(slots=True)
 class Request:
-    """A request: its scope, in which the app leaves who answered, the app and root path that stood there before.
+    """A request: its scope, the app and root path that the scope had at first, and the status of the response.
 
-    `status` is that of the response, and 0 until it starts.
+    `status` is 0 until the response starts. Starlette adds the endpoint to the scope.
     """
 
     scope: Scope
@@ -36,11 +36,12 @@ class Request:
 
 
 class TimingMiddleware:
-    """Times an ASGI app. A request is named by its `route` where the app is Starlette's, or else by its `path`.
+    """Times the requests of an ASGI app, and names them by `route` or by `path`.
 
-    WebSockets are not timed, and pages of tally's own app, wherever it is mounted, are left out.
+    Apps other than Starlette's and FastAPI's are always named by path. WebSockets are not timed, nor are the pages of a
+    mounted tally app.
 
-    :raises InvalidSetting: when `names` is neither of these, or a setting of tally's is malformed.
+    :raises InvalidSetting: when `names` is neither `route` nor `path`, or a setting of tally is malformed.
     """
 
     def __init__(self, app: ASGIApp, *, names: str = "route") -> None:
@@ -50,12 +51,12 @@ class TimingMiddleware:
         self._limit = NAME_MAX_BYTES - len(settings.prefix.encode())
         self._ignored = settings.middleware_ignore
         self._sender = Sender(self._name, logger)
-        # Writing into the archives waits for the disk.
-        self._waits = not settings.host
+        # Without a host, samples are written to the archives, which may block.
+        self._blocks = not settings.host
         self._templates: dict[int, Templates] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request; raises what the app raises."""
+        """Run the app and send the duration of the request; raises what the app raises."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -63,26 +64,26 @@ class TimingMiddleware:
         request = Request(scope, scope.get("app"), scope.get("root_path", ""))
         is_over = False
 
-        async def watched(message: Message) -> None:
+        async def send_and_watch(message: Message) -> None:
             nonlocal is_over
             if message["type"] == "http.response.start":
                 request.status = message["status"]
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body") and not is_over:
                 is_over = True
-                await self._end(request, perf_counter() - began)
+                await self._finish(request, perf_counter() - began)
 
         try:
-            await self._app(scope, receive, watched)
+            await self._app(scope, receive, send_and_watch)
         except BaseException:
             if not is_over:
                 self._sender.send(request, perf_counter() - began)
             raise
         if not is_over:
-            await self._end(request, perf_counter() - began)
+            await self._finish(request, perf_counter() - began)
 
-    async def _end(self, request: Request, seconds: float) -> None:
-        if self._waits:
+    async def _finish(self, request: Request, seconds: float) -> None:
+        if self._blocks:
             await to_thread.run_sync(self._sender.send, request, seconds)
         else:
             self._sender.send(request, seconds)
@@ -91,20 +92,20 @@ class TimingMiddleware:
         scope = request.scope
         if "tally" in scope:
             return None
-        name = self._named(request, self._templates_of(request))
+        name = self._full_name(request, self._find_templates(request))
         return None if is_ignored(name, self._ignored) else name
 
-    def _named(self, request: Request, templates: Templates | None) -> str:
+    def _full_name(self, request: Request, templates: Templates | None) -> str:
         scope = request.scope
-        route = templates.of(scope, request.root) if templates else None
+        route = templates.find(scope, request.root) if templates else None
         if route is None and request.status == HTTPStatus.NOT_FOUND:
             return not_found(scope["method"], self._limit)
         if self._is_by_route and templates:
             return by_route(scope["method"], route, self._limit)
         return by_path(scope["method"], scope["path"], self._limit)
 
-    def _templates_of(self, request: Request) -> Templates | None:
-        """Return those of the app that the middleware belongs to or stands before, None where it is not Starlette's."""
+    def _find_templates(self, request: Request) -> Templates | None:
+        """Return the templates of the app that is timed, None if it is not an app of Starlette or FastAPI."""
         app = request.app or (self._app if hasattr(self._app, "routes") else request.scope.get("app"))
         if id(app) not in self._templates and hasattr(app, "routes"):
             self._templates[id(app)] = Templates(app)

@@ -1,8 +1,8 @@
-"""The middleware for WSGI apps, such as those of Flask: sends how long each request took.
+"""Timing middleware for WSGI applications such as Flask: sends the duration of each request.
 
     app.wsgi_app = TimingMiddleware(app.wsgi_app)
 
-A response that streams ends when the server closes it.
+The duration of a streaming response ends when the server closes it.
 """
 
 import logging
@@ -22,9 +22,9 @@ logger = logging.getLogger("tally.wsgi")
 
 
 class Request:
-    """A request as the server gave it: the app has `environ` too, and `script` is what came before its path.
+    """A request: its `environ`, which the app shares, and the script name that this had at first.
 
-    While Flask answers, its own request stands in `environ`; the rule that it matched is noted when the answer starts.
+    While Flask answers a request, `environ` contains Flask's own request. `note` reads the matching rule from it.
     """
 
     __slots__ = ("environ", "is_of_flask", "rule", "script", "status")
@@ -37,21 +37,23 @@ class Request:
         self.status = ""
 
     def note(self, status: str) -> None:
-        """Note the status line and the rule.
+        """Store the status line and Flask's rule.
 
-        An app that is mounted within has a script name of its own, and rules that begin after it.
+        The rules of a mounted app do not include its script name, which is therefore added.
         """
         self.status = status
-        asked: Any = self.environ.get("werkzeug.request")
-        self.is_of_flask = hasattr(asked, "url_rule")
-        if self.is_of_flask and asked.url_rule is not None:
-            self.rule = self.environ.get("SCRIPT_NAME", "")[len(self.script) :] + asked.url_rule.rule
+        flask_request: Any = self.environ.get("werkzeug.request")
+        self.is_of_flask = hasattr(flask_request, "url_rule")
+        if self.is_of_flask and flask_request.url_rule is not None:
+            self.rule = self.environ.get("SCRIPT_NAME", "")[len(self.script) :] + flask_request.url_rule.rule
 
 
 class TimingMiddleware:
-    """Times a WSGI app. A request is named by its `route` where the framework is Flask, or else by its `path`.
+    """Times the requests of a WSGI app, and names them by `route` or by `path`.
 
-    :raises InvalidSetting: when `names` is neither of these, or a setting of tally's is malformed.
+    Apps other than Flask's are always named by path.
+
+    :raises InvalidSetting: when `names` is neither `route` nor `path`, or a setting of tally is malformed.
     """
 
     def __init__(self, app: "WSGIApplication", *, names: str = "route") -> None:
@@ -63,16 +65,16 @@ class TimingMiddleware:
         self._sender = Sender(self._name, logger)
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        """Answer a request; raises what the app raises."""
+        """Run the app and send the duration of the request; raises what the app raises."""
         began = perf_counter()
         request = Request(environ)
 
-        def started(status: str, *arguments: Any) -> Callable[[bytes], object]:
+        def start_and_note(status: str, *arguments: Any) -> Callable[[bytes], object]:
             request.note(status)
             return start_response(status, *arguments)
 
         try:
-            body = self._app(environ, started)
+            body = self._app(environ, start_and_note)
         except BaseException:
             self._sender.send(request, perf_counter() - began)
             raise
@@ -84,18 +86,18 @@ class TimingMiddleware:
             end()
             return body
         if _is_file(body, environ):
-            body.close = closing(getattr(body, "close", None), end)  # type: ignore[attr-defined]
+            body.close = call_after(getattr(body, "close", None), end)  # type: ignore[attr-defined]
             return body
         return Body(body, end)
 
     def _name(self, request: Request) -> str | None:
-        name = self._named(request)
+        name = self._full_name(request)
         return None if is_ignored(name, self._ignored) else name
 
-    def _named(self, request: Request) -> str:
+    def _full_name(self, request: Request) -> str:
         environ = request.environ
         method = environ["REQUEST_METHOD"]
-        # Flask takes its request away in the end, also from an exception that it does not answer.
+        # Flask removes its request from `environ` at the end, also after an unhandled exception.
         is_of_flask = request.is_of_flask or environ.get("werkzeug.request", request) is None
         if request.rule is None and request.status.startswith(NOT_FOUND):
             return not_found(method, self._limit)
@@ -106,32 +108,32 @@ class TimingMiddleware:
 
 
 class Body:
-    """What an app answers, whose end is told when the server closes it."""
+    """The body of a response; calls `end` when the server closes it."""
 
     def __init__(self, body: Iterable[bytes], end: Callable[[], None]) -> None:
         self._body = body
-        self.close = closing(getattr(body, "close", None), end)
+        self.close = call_after(getattr(body, "close", None), end)
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
 
 
-def closing(close: Callable[[], None] | None, end: Callable[[], None]) -> Callable[[], None]:
-    """Return a function that calls `close`, and the first time `end` after it."""
-    left = [end]
+def call_after(close: Callable[[], None] | None, end: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that calls `close`; the first call also calls `end` after it."""
+    pending = [end]
 
-    def closed() -> None:
+    def close_and_end() -> None:
         try:
             if close is not None:
                 close()
         finally:
-            while left:
-                left.pop()()
+            while pending:
+                pending.pop()()
 
-    return closed
+    return close_and_end
 
 
 def _is_file(body: object, environ: "WSGIEnvironment") -> bool:
-    """Return whether the server may send a file by itself, which it does only with an object of its own class."""
+    """Return whether a body is of the server's file wrapper, which the server may send in its own way."""
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper) and hasattr(body, "__dict__")

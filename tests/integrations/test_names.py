@@ -74,7 +74,7 @@ def test_names_by_route(route: str | None, expected: str) -> None:
 def test_ways_of_naming() -> None:
     """There are two ways, and another is told as a mistake."""
     assert ["path", "route"] == [check_way(way) for way in ("path", "route")]
-    with pytest.raises(InvalidSetting, match="names='view' is not a way of naming: use path or route"):
+    with pytest.raises(InvalidSetting, match="names='view' is unknown: use path or route"):
         check_way("view")
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tally.errors import InvalidSetting
 from tally.integrations import sender
-from tally.integrations.sender import COMPLAIN_EVERY_S, Sender
+from tally.integrations.sender import LOG_EVERY_S, Sender
 from tests.receiving import Receiver
 
 logger = logging.getLogger("tally.test")
@@ -36,7 +36,7 @@ def test_what_fails_is_logged_once_in_a_while(
     now = [100.0]
     monkeypatch.setattr(sender, "monotonic", lambda: now[0])
     sent: Sender[str] = Sender(fail, logger)
-    for passed in (0, COMPLAIN_EVERY_S - 0.1, 0.1):
+    for passed in (0, LOG_EVERY_S - 0.1, 0.1):
         now[0] += passed
         sent.send("a", 1)
     assert [f"page timings are lost: {error}"] * 2 == [record.getMessage() for record in caplog.records]

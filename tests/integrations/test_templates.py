@@ -27,7 +27,7 @@ class Asking:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         root = scope.get("root_path", "")
         await self._app(scope, receive, send)
-        self.found = self._templates.of(scope, root)
+        self.found = self._templates.find(scope, root)
 
     def ask(self, path: str, method: str = "GET", *, root_path: str = "") -> str | None:
         """Return the template of a path."""

@@ -1,4 +1,1 @@
-"""tally in a Django site, as `INSTALLED_APPS = ["tally"]`. See docs/django.md.
-
-Translates between Django and the engine, the API's service, the client and the collector, and does nothing by itself.
-"""
+"""The Django integration, installed by `INSTALLED_APPS = ["tally"]`. See docs/django.md."""

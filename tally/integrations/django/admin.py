@@ -1,4 +1,4 @@
-"""The archives in Django's admin: rows and files are brought together whenever a page of theirs is opened."""
+"""The archives in Django's admin. Each page updates the rows from the files before it is shown."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,11 +18,11 @@ from tally.integrations.django.forms import ArchiveForm
 from tally.integrations.django.models import Archive, synchronise
 
 
-@admin.action(permissions=["delete"], description="Delete selected archives with all that they hold")
+@admin.action(permissions=["delete"], description="Delete selected archives with all their data")
 def delete_selected(
     model_admin: "ArchiveAdmin", request: HttpRequest, chosen: QuerySet[Archive]
 ) -> HttpResponse | None:
-    """Ask first, then delete one by one: each is gone with its file, or stays and the page says why."""
+    """Ask for confirmation, then delete the archives one by one, and report each success and failure."""
     if not request.POST.get("post"):
         return actions.delete_selected(model_admin, request, chosen)
     for archive in chosen:
@@ -39,7 +39,7 @@ def delete_selected(
 
 @admin.register(Archive)
 class ArchiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The list with what each archive holds, the form, and the deletion that says what will be lost."""
+    """Lists archives with their content, edits them, and deletes them after a confirmation that shows the loss."""
 
     form = ArchiveForm
     fields = tuple(ArchiveForm.Meta.fields)
@@ -48,51 +48,51 @@ class ArchiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     @admin.display(description="points", empty_value="cannot be read")
     def points(self, archive: Archive) -> int | None:
-        """How many points it holds."""
+        """The number of points."""
         return archive.stored.points
 
     @admin.display(description="size")
     def size(self, archive: Archive) -> str | None:
-        """How large its file is."""
+        """The size of the file."""
         return None if archive.stored.bytes is None else filesizeformat(archive.stored.bytes)
 
     @admin.display(description="first bucket")
     def first(self, archive: Archive) -> str | None:
-        """When its first bucket begins."""
-        return _short(archive.stored.first)
+        """The time of the first bucket."""
+        return _format_time(archive.stored.first)
 
     @admin.display(description="last bucket")
     def last(self, archive: Archive) -> str | None:
-        """When its last bucket begins."""
-        return _short(archive.stored.last)
+        """The time of the last bucket."""
+        return _format_time(archive.stored.last)
 
     def view_on_site(self, obj: Archive) -> str | None:
-        """Return where its dashboard is, None where tally's URLs are not included."""
+        """Return the URL of the archive's dashboard, None if tally's URLs are not included."""
         try:
             return reverse("tally:api", kwargs={"path": f"archive/{obj.slug}/"})
         except NoReverseMatch:
             return None
 
     def get_readonly_fields(self, request: HttpRequest, obj: Archive | None = None) -> list[str]:  # noqa: ARG002
-        """Keep the slug of a file that is there."""
+        """Make the slug of an existing archive read-only."""
         return ["slug"] if obj else []
 
     def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Show the archives that there are, and say which cannot be read."""
+        """Show all archives, with a warning for each that cannot be read."""
         for error in synchronise():
             self.message_user(request, str(error), messages.WARNING)
         return super().changelist_view(request, *args, **kwargs)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """Show an archive as its file is now."""
+        """Show an archive as it is in its file."""
         synchronise()
         return super().changeform_view(request, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Archive, form: Any, change: bool) -> None:
-        """Do nothing: the form has saved it."""
+        """Do nothing: the form has saved the archive."""
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Ask and delete; when the file cannot be deleted, nothing is, and the page says why."""
+        """Delete an archive after confirmation. If its file cannot be deleted, show the error and delete nothing."""
         synchronise()
         try:
             return super().delete_view(request, *args, **kwargs)
@@ -103,16 +103,16 @@ class ArchiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def get_deleted_objects(
         self, objs: Sequence[Archive] | QuerySet[Archive], request: HttpRequest
     ) -> tuple[Any, Any, Any, Any]:
-        """Return what Django wants to know before a deletion, with what will be lost in each archive."""
+        """Return Django's details for the confirmation page, with a description of each archive's data."""
         _, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        return [_loss(archive) for archive in objs], counts, lacking, protected
+        return [_describe(archive) for archive in objs], counts, lacking, protected
 
 
-def _short(moment: datetime | None) -> str | None:
-    return None if moment is None else date_format(moment, "SHORT_DATETIME_FORMAT")
+def _format_time(time: datetime | None) -> str | None:
+    return None if time is None else date_format(time, "SHORT_DATETIME_FORMAT")
 
 
-def _loss(archive: Archive) -> str:
+def _describe(archive: Archive) -> str:
     stored = archive.stored
     if stored.points is None:
         return f"{archive}: a file that cannot be read"

@@ -1,11 +1,11 @@
-"""The app: it is called `tally` in the database and in the admin, wherever its code lives."""
+"""The app configuration. The app's label is `tally`, in the database and in the admin."""
 
 from django.apps import AppConfig
 from django.core.checks import register
 
 
 class TallyConfig(AppConfig):
-    """What Django knows of tally."""
+    """The app configuration of tally."""
 
     name = "tally.integrations.django"
     label = "tally"
@@ -13,10 +13,10 @@ class TallyConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Hand Django's settings to the client, and add tally's checks to the site's."""
+        """Configure the client from Django's settings, and register the system checks."""
         from tally.integrations.django import checks, settings
 
-        settings.follow()
+        settings.configure_client()
         register(checks.check_settings)
         register(checks.check_admin)
         register(checks.check_access, deploy=True)

@@ -1,8 +1,8 @@
-"""What `manage.py check` says about tally; `check --deploy` also looks at who may read.
+"""System checks for `manage.py check`, and with `--deploy` a check of access.
 
 tally.E001  a setting is malformed
-tally.E002  TALLY_INSTALL_ADMIN without the admin
-tally.W001  tally's URLs are open to all (with --deploy)
+tally.E002  TALLY_INSTALL_ADMIN is set, but the admin is not installed
+tally.W001  tally's URLs are open to everyone (with --deploy)
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,12 @@ from tally.errors import InvalidSetting
 from tally.integrations.django.settings import current, given
 from tally.settings import SETTINGS
 
-# With this middleware every view asks for a login, tally's among them.
+# With this middleware every view requires a login, including tally's.
 LOGIN_REQUIRED = "django.contrib.auth.middleware.LoginRequiredMiddleware"
 
 
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """Return an error a setting that is malformed."""
+    """Return an error for each malformed setting."""
     return [Error(str(error), id="tally.E001") for error in _malformed()]
 
 
@@ -36,25 +36,25 @@ def _malformed() -> Iterator[InvalidSetting]:
 
 
 def check_admin(**_: Any) -> list[CheckMessage]:
-    """Return an error when the admin shall be included in tally's URLs and is not there."""
+    """Return an error if TALLY_INSTALL_ADMIN is set, but the admin is not installed."""
     if any(_malformed()) or not current().install_admin or apps.is_installed("django.contrib.admin"):
         return []
-    hint = "Add it with what it needs, or leave TALLY_INSTALL_ADMIN out."
+    hint = "Add it with its requirements, or remove TALLY_INSTALL_ADMIN."
     return [Error("TALLY_INSTALL_ADMIN needs django.contrib.admin in INSTALLED_APPS.", hint, id="tally.E002")]
 
 
 def check_access(**_: Any) -> list[CheckMessage]:
-    """Return a warning when everyone may read the site's metrics."""
+    """Return a warning if everyone may read the site's metrics."""
     if any(_malformed()) or current().read_token or LOGIN_REQUIRED in settings.MIDDLEWARE or not _is_included():
         return []
-    hint = "Set TALLY_READ_TOKEN, or silence this check where something in front of the site protects the URLs."
-    return [Warning("tally's URLs, and with them all metrics, are open to all.", hint, id="tally.W001")]
+    hint = "Set TALLY_READ_TOKEN, or silence this check if something in front of the site protects the URLs."
+    return [Warning("tally's URLs are open to everyone, and with them all metrics.", hint, id="tally.W001")]
 
 
 def _is_included() -> bool:
-    return bool(getattr(settings, "ROOT_URLCONF", None)) and _leads_to_tally(get_resolver())
+    return bool(getattr(settings, "ROOT_URLCONF", None)) and _includes_tally(get_resolver())
 
 
-def _leads_to_tally(resolver: URLResolver) -> bool:
+def _includes_tally(resolver: URLResolver) -> bool:
     inner = [each for each in resolver.url_patterns if isinstance(each, URLResolver)]
-    return any(each.app_name == "tally" or _leads_to_tally(each) for each in inner)
+    return any(each.app_name == "tally" or _includes_tally(each) for each in inner)

@@ -1,4 +1,4 @@
-"""The form of an archive. The engine judges every value, and in the end by doing it: what is valid has been saved."""
+"""The admin's form of an archive. The engine validates every value, and saves the archive as the last validation."""
 
 from typing import Any, ClassVar
 
@@ -12,10 +12,10 @@ LINE = forms.TextInput(attrs={"class": "vTextField"})
 
 
 class ArchiveForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Creates or changes an archive, file and row, as the last step of its validation.
+    """Creates or edits an archive, file and row, as the last step of its validation.
 
-    Whether a file can be written, and whether what is stored can be merged into a new resolution, shows only when it is
-    done; so the saving belongs to what can go wrong with a form, and `save` has nothing left to do.
+    Only the attempt shows whether the file can be written, and whether its buckets can be merged into a new resolution.
+    So validation saves the archive, and reports failures as errors of the form. `save` has nothing left to do.
     """
 
     class Meta:
@@ -23,17 +23,17 @@ class ArchiveForm(forms.ModelForm):  # type: ignore[type-arg]
         fields: ClassVar = ["slug", "name", "description", "pattern", "resolution", "retention", "enabled"]
         widgets: ClassVar = {"name": LINE, "description": LINE, "pattern": LINE}
         help_texts: ClassVar = {
-            "slug": "The file's name without .db, and the archive's name in URLs.",
-            "name": "For people; the slug if left empty.",
-            "description": "For people.",
-            "pattern": "Which metric names it keeps, as a glob: * for all, requests.get.* for a part of them.",
-            "resolution": "Seconds in a bucket. It may change to a multiple, and then what is stored is merged.",
-            "retention": "Hours that buckets are kept; 0 keeps them for ever.",
-            "enabled": "Whether it takes new samples. It can be read either way.",
+            "slug": "The name of the file without .db, and the name of the archive in URLs.",
+            "name": "A name for people; by default the slug.",
+            "description": "A description for people.",
+            "pattern": "A glob: which metric names the archive stores. * is all names; requests.get.* is some of them.",
+            "resolution": "Seconds in a bucket. You can change it to a multiple; then stored buckets are merged.",
+            "retention": "Hours that buckets are kept; 0 keeps them forever.",
+            "enabled": "Whether the archive stores new samples. It can be read either way.",
         }
 
     def clean(self) -> dict[str, Any]:
-        """Have the engine judge each value by itself, so that every error stands at its field."""
+        """Validate each value by itself, so that every error is shown at its field."""
         values = dict(self.cleaned_data)
         for field, value in values.items():
             try:
@@ -43,7 +43,7 @@ class ArchiveForm(forms.ModelForm):  # type: ignore[type-arg]
         return values
 
     def full_clean(self) -> None:
-        """Validate all and save, if nothing is wrong until then."""
+        """Validate the form, and save the archive if it is valid."""
         super().full_clean()
         if not self.is_bound or self.errors:
             return
@@ -52,12 +52,12 @@ class ArchiveForm(forms.ModelForm):  # type: ignore[type-arg]
         except ArchiveExists as error:
             self.add_error("slug", str(error))
         except InvalidDefinition as error:
-            # Each value is valid by itself by now: what is left is that buckets cannot be merged into such ones.
+            # Each value is valid by itself. So the buckets cannot be merged into the new resolution.
             self.add_error("resolution", str(error))
         except TallyError as error:
             self.add_error(None, str(error))
 
     def save(self, commit: bool = True) -> Archive:  # noqa: ARG002
-        """Return the archive that is saved already."""
+        """Return the archive, which validation has already saved."""
         archive: Archive = super().save(commit=False)
         return archive

@@ -1,6 +1,6 @@
-"""The middleware: sends how long each request took, under the name that its path or its URL pattern gives it.
+"""Django's timing middleware: sends the duration of each request, named by its path or its URL pattern.
 
-A response that streams ends when it is closed. What goes wrong with a sample is logged and never reaches a request.
+The duration of a streaming response ends when it is closed. Errors are logged and never affect a request.
 """
 
 import logging
@@ -28,11 +28,11 @@ Handler = Callable[[HttpRequest], Any]
 
 
 class PageTimingMiddleware:
-    """Times what stands after it in MIDDLEWARE, so it belongs to the beginning; for sync and async stacks.
+    """Times the view and all middleware after it in MIDDLEWARE, so put it first. It supports sync and async.
 
-    tally's own pages are left out: its URLs and, with TALLY_INSTALL_ADMIN, the admin.
+    tally's own pages are not timed: its URLs and, with TALLY_INSTALL_ADMIN, the admin.
 
-    :raises ImproperlyConfigured: when a setting of tally's is malformed.
+    :raises ImproperlyConfigured: when a setting of tally is malformed.
     """
 
     sync_capable = True
@@ -76,27 +76,27 @@ class PageTimingMiddleware:
             self._send_at_close(response, request, began)
         elif current().host:
             self._sender.send(request, perf_counter() - began)
-        else:  # Writing into the archives waits for the disk.
+        else:  # Without a host, samples are written to the archives, which may block.
             await to_thread.run_sync(self._sender.send, request, perf_counter() - began)
         return response
 
     def _send_at_close(self, response: HttpResponseBase, request: HttpRequest, began: float) -> None:
         close = response.close
 
-        def closing() -> None:
+        def close_and_send() -> None:
             vars(response).pop("close", None)
             try:
                 close()
             finally:
                 self._sender.send(request, perf_counter() - began)
 
-        response.close = closing  # type: ignore[method-assign]
+        response.close = close_and_send  # type: ignore[method-assign]
 
 
 def _name(request: HttpRequest) -> str | None:
-    """Return the name of the request, None where it is for a page of tally's own or to be ignored."""
+    """Return the name of the request, None if it is for one of tally's own pages or ignored."""
     settings = current()
-    match = request.resolver_match or _resolved(request)
+    match = request.resolver_match or _resolve(request)
     if match is not None and match.app_names and _is_own(match.app_names, settings):
         return None
     limit = NAME_MAX_BYTES - len(settings.prefix.encode())
@@ -113,8 +113,8 @@ def _is_own(app_names: list[str], settings: Settings) -> bool:
     return "tally" in app_names or (settings.install_admin and "admin" in app_names)
 
 
-def _resolved(request: HttpRequest) -> ResolverMatch | None:
-    """Return the match of a request that another middleware answered, None where there is none."""
+def _resolve(request: HttpRequest) -> ResolverMatch | None:
+    """Return the match of a request that another middleware answered, None if no URL pattern matches."""
     try:
         return resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:

@@ -1,7 +1,7 @@
-"""The archives as rows, for the admin. The files are the truth: a row only shows what stands in one.
+"""The model of archives for the admin. The files are the truth; each row mirrors the definition in one file.
 
-Saving a row writes the file first, deleting it deletes the file first, and `synchronise` makes the rows what the files
-are. Bulk operations of a queryset know of no files; the next `synchronise` undoes them.
+Saving a row writes the file first, and deleting a row deletes the file first. `synchronise` updates the rows from the
+files. It also undoes bulk operations on querysets, which do not change files.
 """
 
 from contextlib import suppress
@@ -21,9 +21,9 @@ from tally.integrations.django.settings import current
 
 @dataclass(frozen=True)
 class Stored:
-    """What an archive holds: points, when the first and the last bucket begin, and bytes on disk.
+    """The content of an archive: its points, the times of its first and last bucket, and its bytes on disk.
 
-    Without data `first` and `last` are None; where the archive cannot be read all are.
+    `first` and `last` are None if there is no data; all fields are None if the archive cannot be read.
     """
 
     points: int | None = None
@@ -51,27 +51,26 @@ class Archive(models.Model):
 
     @property
     def file(self) -> engine.Archive:
-        """The archive that this row shows.
+        """The archive in the file.
 
-        :raises UnknownArchive: when there is none.
+        :raises UnknownArchive: when the file does not exist.
         """
         return _catalog()[self.slug]
 
     @cached_property
     def stored(self) -> Stored:
-        """What the archive holds."""
+        """The content of the archive."""
         try:
             summary, points = self.file.summary(), self.file.points()
         except TallyError:
             return Stored()
-        return Stored(points, _moment(summary.first), _moment(summary.last), summary.bytes)
+        return Stored(points, _local_time(summary.first), _local_time(summary.last), summary.bytes)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Write the archive's file, then the row.
+        """Write the archive's file, then the row. Nothing is changed if this raises an error.
 
         :raises InvalidDefinition: when a property is not valid.
-        :raises ArchiveExists, UnknownArchive, NotAnArchive, ArchiveUnavailable: when the file cannot be written; then
-            nothing has changed.
+        :raises ArchiveExists, UnknownArchive, NotAnArchive, ArchiveUnavailable: when the file cannot be written.
         """
         self.name = self.name or self.slug
         fields = {name: getattr(self, name) for name in PROPERTIES}
@@ -82,9 +81,9 @@ class Archive(models.Model):
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
-        """Delete the archive's file, if there still is one, then the row.
+        """Delete the archive's file if it exists, then the row. Nothing is changed if this raises an error.
 
-        :raises NotAnArchive, ArchiveUnavailable: when the file cannot be deleted; then nothing has changed.
+        :raises NotAnArchive, ArchiveUnavailable: when the file cannot be deleted.
         """
         with suppress(UnknownArchive):
             _catalog().delete(self.slug)
@@ -93,7 +92,7 @@ class Archive(models.Model):
 
 @transaction.atomic
 def synchronise() -> list[TallyError]:
-    """Make the rows what the files are. Return the errors of those that cannot be read; their rows stay as they are."""
+    """Update the rows from the files. Return the errors of unreadable files, whose rows stay unchanged."""
     try:
         archives = _catalog().archives()
     except ArchiveUnavailable as error:
@@ -102,7 +101,7 @@ def synchronise() -> list[TallyError]:
     rows = {row.slug: row for row in Archive.objects.all()}
     for archive in archives:
         try:
-            _show(archive.definition().fields(), rows.get(archive.slug))
+            _update(archive.definition().fields(), rows.get(archive.slug))
         except TallyError as error:
             errors.append(error)
     gone = rows.keys() - {archive.slug for archive in archives}
@@ -111,8 +110,8 @@ def synchronise() -> list[TallyError]:
     return errors
 
 
-def _show(fields: dict[str, Any], row: Archive | None) -> None:
-    # Another request may have added the same row by now.
+def _update(fields: dict[str, Any], row: Archive | None) -> None:
+    # Another request may add the same row at the same time.
     if row is None:
         Archive.objects.bulk_create([Archive(**fields)], ignore_conflicts=True)
     elif any(getattr(row, name) != value for name, value in fields.items()):
@@ -123,8 +122,8 @@ def _catalog() -> engine.Catalog:
     return engine.Catalog(current().data_dir)
 
 
-def _moment(timestamp: int | None) -> datetime | None:
-    """Return unix seconds in the site's time zone; what lies beyond the calendar is None."""
+def _local_time(timestamp: int | None) -> datetime | None:
+    """Return unix seconds in the site's time zone, None if that is outside the calendar."""
     try:
         return None if timestamp is None else localtime(datetime.fromtimestamp(timestamp, UTC))
     except (OverflowError, ValueError):

@@ -1,4 +1,4 @@
-"""What a request is called by the URL pattern that it matched, which is made legible first.
+"""Metric names of requests by URL pattern. Regular expressions are simplified first.
 
 ^articles/(?P<pk>[0-9]+)/$    requests.get.articles.<pk>
 """
@@ -28,7 +28,7 @@ def by_route(method: str | None, match: ResolverMatch, limit_bytes: int) -> str:
 
 @lru_cache(ROUTES)
 def _path(route: str) -> str:
-    """Return a route as it looks for people: `^articles/(?P<pk>[0-9]+)/$` is `articles/<pk>/`."""
+    """Return a route in readable form: `^articles/(?P<pk>[0-9]+)/$` becomes `articles/<pk>/`."""
     if not _REGEX.search(route):
         return route
     plain = replace_metacharacters(replace_unnamed_groups(replace_named_groups(remove_non_capturing_groups(route))))

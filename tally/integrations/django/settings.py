@@ -1,6 +1,6 @@
-"""tally's settings as Django's settings have them: under the same names, and the environment is not asked.
+"""Reads tally's settings from Django's settings, under the same names. The environment is not used.
 
-They are read once and again after Django says that one has changed, as `override_settings` does.
+The settings are read once, and again after Django reports a change, as `override_settings` does.
 """
 
 from collections.abc import Mapping
@@ -16,36 +16,36 @@ from tally.settings import ANY_HOST, SETTINGS, Settings
 
 
 def given() -> Mapping[str, object]:
-    """Return those of tally's settings that the site sets, by name."""
+    """Return the tally settings that the site sets, by name."""
     names = [setting.name for setting in SETTINGS]
     return {name: getattr(django_settings, name) for name in names if hasattr(django_settings, name)}
 
 
 @lru_cache(1)
 def current() -> Settings:
-    """Return the site's settings, but for the host names that are allowed: those are Django's own.
+    """Return the site's settings. Any host name is allowed, because Django checks host names itself.
 
-    :raises InvalidSetting: when one is malformed.
+    :raises InvalidSetting: when a setting is malformed.
     """
     return Settings.load(given(), allowed_hosts=ANY_HOST)
 
 
-def follow() -> None:
-    """Have the client send as these settings say, and go on doing so when they change.
+def configure_client() -> None:
+    """Configure the client from the site's settings, now and whenever they change.
 
-    While one is malformed, the client keeps those that it had; the system checks tell.
+    While a setting is malformed, the client keeps its configuration; the system checks report the error.
     """
-    setting_changed.connect(_changed, dispatch_uid="tally")
-    _hand_on()
+    setting_changed.connect(_update, dispatch_uid="tally")
+    _configure()
 
 
-def _changed(*, setting: str, **_: Any) -> None:
+def _update(*, setting: str, **_: Any) -> None:
     if setting.startswith("TALLY_"):
         current.cache_clear()
-        _hand_on()
+        _configure()
 
 
-def _hand_on() -> None:
+def _configure() -> None:
     try:
         configure(current())
     except InvalidSetting:

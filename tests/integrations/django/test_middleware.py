@@ -16,7 +16,7 @@ from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
 from tally.integrations import sender
 from tally.integrations.django import middleware
 from tally.integrations.django.middleware import PageTimingMiddleware
-from tally.integrations.sender import COMPLAIN_EVERY_S
+from tally.integrations.sender import LOG_EVERY_S
 from tests.integrations.django.conftest import Site
 from tests.integrations.doubles import Clock, Unexpected
 
@@ -290,7 +290,7 @@ def test_a_sample_that_fails_hurts_no_request(
     monkeypatch.setattr(sender, "monotonic", now)
     page = timed(lambda _: HttpResponse(b"fine"))
     with caplog.at_level(logging.ERROR, "tally.django"):
-        for passed in (0, COMPLAIN_EVERY_S - 0.1, 0.1):
+        for passed in (0, LOG_EVERY_S - 0.1, 0.1):
             now.seconds += passed
             assert b"fine" == page(RequestFactory().get("/")).content
     assert ["page timings are lost: no way out"] * 2 == [record.getMessage() for record in caplog.records]

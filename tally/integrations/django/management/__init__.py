@@ -1,1 +1,1 @@
-"""`manage.py` commands."""
+"""The commands for `manage.py`."""

@@ -1,4 +1,4 @@
-"""The table of archives."""
+"""Creates the table of archives."""
 
 from typing import ClassVar
 
@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Creates it."""
+    """Creates the table of archives."""
 
     initial = True
     operations: ClassVar = [

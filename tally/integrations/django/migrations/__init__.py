@@ -1,1 +1,1 @@
-"""The history of the table of archives."""
+"""The migrations of the table of archives."""

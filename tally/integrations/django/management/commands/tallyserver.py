@@ -1,4 +1,4 @@
-"""`manage.py tallyserver`: the collector, with the site's settings."""
+"""`manage.py tallyserver`: runs the collector with the site's settings."""
 
 import os
 from argparse import ArgumentParser
@@ -18,20 +18,20 @@ class Command(BaseCommand):
 
     help = (
         "Collects samples into the archives of TALLY_DATA_DIR, until SIGTERM, SIGINT or SIGHUP. "
-        "Exit status: 0 all that came is stored or spilled, 1 samples were lost at the end, or a setting is wrong."
+        "Exit status: 0 if all samples are stored or spilled, 1 if samples were lost at the end or a setting is wrong."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Take what beats a setting."""
-        parser.add_argument("--host", help="address to listen on, instead of TALLY_HOST")
-        parser.add_argument("--port", help="UDP port to listen on, instead of TALLY_PORT; 0: the kernel chooses one")
-        text = "let buckets expire by the clock though archives have had none near it for longer than they keep them"
+        """Add the options, which take precedence over the settings."""
+        parser.add_argument("--host", help="address to listen on (default: TALLY_HOST)")
+        parser.add_argument("--port", help="UDP port to listen on (default: TALLY_PORT); 0: the kernel chooses one")
+        text = "trust the system clock, and expire old buckets, even if all buckets of an archive look too old"
         parser.add_argument("--clock-is-right", action="store_true", help=text)
 
     def handle(self, *_: Any, host: str | None, port: str | None, clock_is_right: bool, **__: Any) -> None:
-        """Collect.
+        """Run the collector.
 
-        :raises CommandError: when an option or the machine does not allow it.
+        :raises CommandError: when an option is wrong, or the collector cannot start or loses samples.
         """
         set_up("text")
         try:
