@@ -107,7 +107,7 @@ def bare(path: Path, sql: str) -> Ask:
 def serving(directory: Path) -> Iterator[Running]:
     """Start tally on archives that are there."""
     with tally(directory, "serve", TALLY_QUERY_TIMEOUT=LONGEST_S) as server:
-        address = server.said(r"answering on http://(\S+)/")
+        address = server.said(r"(?:answering|dashboard and API) on http://(\S+)/")
         server.said("(collecting)")
         server.rest()
         yield Running(server, address, lambda: size_bytes(directory))

@@ -81,7 +81,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as place:
         fill(empty(Path(place)), names=options.names, buckets=options.buckets)
         with tally(Path(place), "serve") as server:
-            url = server.said(r"answering on (http://\S+)/")
+            url = server.said(r"(?:answering|dashboard and API) on (http://\S+)/")
             server.said("(collecting on)")
             for line in lines(url, options.runs):
                 print(line, flush=True)

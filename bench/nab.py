@@ -73,7 +73,7 @@ def main() -> None:
         run(imported, "import", str(file))
         servers = [stack.enter_context(tally(place, "serve")) for place in (imported, sent)]
         send(servers[1], sent, file, len(samples))
-        urls = [server.said(r"answering on (http://\S+)/") for server in servers]
+        urls = [server.said(r"(?:answering|dashboard and API) on (http://\S+)/") for server in servers]
         errors = [error for _, error in compare(urls, samples, most)]
     print(f"{machine()}; {len(samples):,} samples, archives of {' and '.join(map(str, RESOLUTIONS_S))} s\n")
     print(f"{len(errors):,} questions, {2 * len(errors):,} answers; largest relative error {max(errors):.1e}")

@@ -31,6 +31,11 @@ def set_up(log_format: str) -> None:
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
 
 
+def pluralize(count: int, noun: str) -> str:
+    """Return a count with its noun: `1 line`, `2 lines`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class TextFormatter(logging.Formatter):
     """The message alone: whoever keeps the lines knows when they came."""
 

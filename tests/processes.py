@@ -57,7 +57,7 @@ class Running:
     @property
     def url(self) -> str:
         """Where it answers HTTP, once it does."""
-        return self.said(r"answering on (http://\S+)/")[1]
+        return self.said(r"dashboard and API on (http://\S+)/")[1]
 
     def end(self, number: int) -> int:
         """Send a signal, wait for the end and return the exit status."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tally.log import KIND_LINES, KIND_S, KINDS, Handler, JsonFormatter, TextFormatter
+from tally.log import KIND_LINES, KIND_S, KINDS, Handler, JsonFormatter, TextFormatter, pluralize
 
 HOSTILE = "a\nlost: nothing\r\x1b[2J\x00\x85\u2028\ud800é"
 
@@ -131,3 +131,8 @@ def test_kinds_are_bounded(text: Log) -> None:
         text.logger.warning(f"kind {number}")
     assert KINDS + 1 == len(text.lines)
     assert 1 == len(text.handler._kinds)
+
+
+def test_a_count_has_its_noun() -> None:
+    """One line, but no lines and two lines."""
+    assert ["0 lines", "1 line", "2 lines"] == [pluralize(count, "line") for count in range(3)]

@@ -14,7 +14,6 @@ import click
 from tally.api.faults import further_name, held_log
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
-from tally.cli.lines import counted
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
@@ -24,6 +23,7 @@ from tally.engine import Archive, Catalog, Checkup
 from tally.engine.files.disk import FREE_MIN_BYTES, room
 from tally.engine.storing import clock
 from tally.errors import UnknownArchive
+from tally.log import pluralize
 from tally.settings import SETTINGS, Settings
 
 HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal")
@@ -157,7 +157,7 @@ def _clocks(checkups: Sequence[Checkup]) -> Iterator[str]:
         if has and has.doubted is not None:
             yield clock.describe_doubt(slug)
         if has and has.future:
-            found = f"{slug}: {counted(has.future.buckets, 'bucket')} in the future"
+            found = f"{slug}: {pluralize(has.future.buckets, 'bucket')} in the future"
             first, last = utc(has.future.first), utc(has.future.last)
             advice = f"if a wrong clock left them, remove them: tally names delete {slug} '*' --since {first}"
             yield f"{found}, from {first} to {last}; {advice}"

@@ -63,7 +63,7 @@ def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> Non
         catalog = Catalog(settings.data_dir)
         catalog.prepare()
         if not catalog.slugs():
-            logger.warning("there is no archive in %s yet: see `tally archives create`", settings.data_dir)
+            logger.warning("no archive yet, so no sample is stored: create one with `tally archives create daily`")
         if clock_is_right:
             confirm_clock(settings.data_dir)
         run(settings, sockets=sockets, log_format=log_format)

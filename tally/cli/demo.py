@@ -13,12 +13,12 @@ import click
 
 from tally.cli.group import WRONG
 from tally.cli.importing import find_targets, rollup_for, store
-from tally.cli.lines import counted
 from tally.cli.manual import Documented
 from tally.cli.options import SENDING, Command, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
 from tally.lines.plain import Sample, check_name
+from tally.log import pluralize
 from tally.settings import Settings
 
 BUSIEST_HOUR = 15
@@ -103,7 +103,7 @@ def _store_past(random: Random, pages: Sequence[Page], settings: Settings, hours
 def _send(random: Random, pages: Sequence[Page], sender: Sender, total: int, batch: int) -> None:
     with Progress(total) as progress:
         while sender.lines < total:
-            progress.show(counted(sender.lines, "line"), sender.lines)
+            progress.show(pluralize(sender.lines, "line"), sender.lines)
             found = timings(random, pages, time.time(), min(batch, total - sender.lines))
             sender.send(f"{name} {seconds:.6f}".encode() for name, seconds in found)
     sender.check()

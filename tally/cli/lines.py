@@ -16,27 +16,13 @@ import click
 
 from tally.cli import source
 from tally.cli.progress import Progress
-from tally.lines.plain import DATAGRAM_MAX_BYTES, Reason, bare
+from tally.lines.plain import DATAGRAM_MAX_BYTES, EXPLANATIONS, Reason, bare
+from tally.log import pluralize
 
 # So many bad lines show what is wrong; a large file of another kind would fill the screen for minutes.
 TOLD_MAX = 20
 
 FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
-
-MEANINGS: dict[str, str] = {
-    Reason.LENGTH: "longer than a datagram",
-    Reason.ENCODING: "not UTF-8",
-    Reason.FIELDS: "not a name, a value and maybe a timestamp, or a line of StatsD with something else in it",
-    Reason.NAME: "the name is longer than 255 bytes or has white space or control characters",
-    Reason.VALUE: "not a decimal number of a magnitude of at most 1e100",
-    Reason.TIMESTAMP: "not unix seconds",
-    Reason.FUTURE: "further ahead of the clock than TALLY_MAX_FUTURE",
-    Reason.CARDINALITY: "one gauge or member of a set more than are remembered",
-    Reason.TYPE: "a line of StatsD without a type that is known",
-    Reason.RATE: "a line of StatsD with a rate that is not from 0.000000001 to 1",
-    Reason.EVENT: "an event of DogStatsD",
-    Reason.CHECK: "a service check of DogStatsD",
-}
 
 # Takes a line that came in a second, or returns the reason why not.
 Take = Callable[[bytes, int], Reason | None]
@@ -77,7 +63,7 @@ class Lines:
                 for block in blocks(file, self._rules.longest_bytes):
                     yield self._good(path, first, block)
                     first += len(block)
-                    self._progress.show(counted(self.read, "line"), self._bytes + file.taken)
+                    self._progress.show(pluralize(self.read, "line"), self._bytes + file.taken)
                 self._bytes += file.taken
 
     def _good(self, path: str, first: int, block: list[bytes]) -> list[bytes]:
@@ -96,7 +82,7 @@ class Lines:
                 self.empty += 1
             else:
                 self.rejected[reason] += 1
-                self._tell(f"{path}:{number}: {reason}: {MEANINGS[reason]}: {_quoted(stripped)}")
+                self._tell(f"{path}:{number}: {reason}: {EXPLANATIONS[reason]}: {_quoted(stripped)}")
         return good
 
     def _tell(self, text: str) -> None:
@@ -110,7 +96,7 @@ class Lines:
     def account(self) -> str:
         """Return in words how many lines were read, how many rejected for which reasons, and how many are empty."""
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.rejected.items()))
-        told = f"read {counted(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
+        told = f"read {pluralize(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
         return f"{told}, empty {self.empty}" if self.empty else told
 
 
@@ -135,11 +121,6 @@ def blocks(file: Readable, longest_bytes: int) -> Iterator[list[bytes]]:
             yield lines
     if rest:
         yield [rest]
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number with its noun, which gets an s unless there is one."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _quoted(text: bytes) -> str:

@@ -4,9 +4,9 @@ import click
 
 from tally.cli.completion import slugs
 from tally.cli.group import Group
-from tally.cli.lines import counted
 from tally.cli.options import find_archive, with_settings
 from tally.cli.progress import Progress
+from tally.log import pluralize
 from tally.settings import Settings
 
 
@@ -54,5 +54,5 @@ def delete(*, settings: Settings, slug: str, glob: str, dry_run: bool, **bounds:
         progress.show(f"removing from {slug}")
         removed = archive.remove(glob, dry_run=dry_run, **bounds)
     done = "would remove" if dry_run else "removed"
-    cells, of_names = counted(removed.cells, "cell"), counted(removed.names, "name")
-    click.echo(f"{done} {cells} of {of_names}, {counted(removed.samples, 'sample')}")
+    cells, of_names = pluralize(removed.cells, "cell"), pluralize(removed.names, "name")
+    click.echo(f"{done} {cells} of {of_names}, {pluralize(removed.samples, 'sample')}")

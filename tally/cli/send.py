@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tally.cli.group import WRONG
-from tally.cli.lines import FILE, MEANINGS, Lines, Rules, Take
+from tally.cli.lines import FILE, Lines, Rules, Take
 from tally.cli.manual import Documented
 from tally.cli.options import SENDING, with_settings
 from tally.cli.progress import Progress
@@ -16,7 +16,7 @@ from tally.engine.asking.question import parse_time
 from tally.errors import InvalidSample
 from tally.lines.encoder import DATAGRAM_MAX_BYTES, Encoder
 from tally.lines.grammar import parse_line
-from tally.lines.plain import NUMBER, Reason
+from tally.lines.plain import EXPLANATIONS, NUMBER, Reason
 from tally.settings import Settings
 
 DEFAULT_RATE = 10_000
@@ -122,5 +122,5 @@ def _line(settings: Settings, *, name: Any, value: Any, timestamp: str | None) -
     seconds = None if given == NO_TIMESTAMP else parse_time(given, now, "timestamp")
     [line] = Encoder(settings.prefix).datagrams(name, number, seconds)
     if parse_line(line, int(now), settings.max_future) == Reason.FUTURE:
-        raise InvalidSample(f"timestamp {given!r:.100} is not valid: it is {MEANINGS[Reason.FUTURE]}")
+        raise InvalidSample(f"timestamp {given!r:.100} is not valid: {EXPLANATIONS[Reason.FUTURE]}")
     return line

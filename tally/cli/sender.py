@@ -5,9 +5,9 @@ import socket
 import time
 from collections.abc import Iterable
 
-from tally.cli.lines import counted
 from tally.errors import AddressUnavailable
 from tally.lines.encoder import pack
+from tally.log import pluralize
 
 # So far may sending fall behind its rate, when the machine is busy, and still catch up.
 SLACK_S = 0.02
@@ -70,13 +70,13 @@ class Sender:
 
     def account(self) -> str:
         """Return in words what was sent, and where to."""
-        return f"sent {counted(self.lines, 'line')} in {counted(self.datagrams, 'datagram')} to {self.address}"
+        return f"sent {pluralize(self.lines, 'line')} in {pluralize(self.datagrams, 'datagram')} to {self.address}"
 
     def _unavailable(self, error: Exception) -> AddressUnavailable:
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, ConnectionRefusedError):
             reason = "nobody listens there"
-        after = f" (after {counted(self.lines, 'line')})" if self.lines else ""
+        after = f" (after {pluralize(self.lines, 'line')})" if self.lines else ""
         return AddressUnavailable(f"cannot send to {self.address}: {reason}{after}")
 
     def __enter__(self) -> "Sender":

@@ -77,7 +77,7 @@ def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
         for sock in http:
             begin(sock)
             host, port = sock.getsockname()[:2]
-            logger.info("answering on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
+            logger.info("dashboard and API on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
 
         def beside(collector: Collector) -> Beside:
             return Server(create_app(settings, own=collector.present), *http).run_until
@@ -94,4 +94,4 @@ def create_default_archives(catalog: Catalog) -> None:
         return
     for slug, (resolution, retention) in DEFAULT_ARCHIVES.items():
         catalog.create(slug, resolution=resolution, retention=retention)
-        logger.info("created archive %s: %s s buckets, kept for %s h", slug, resolution, retention)
+    logger.info("created %s: `tally demo` sends made-up samples to look at", ", ".join(DEFAULT_ARCHIVES))

@@ -130,7 +130,7 @@ class Keeper:
                 self._tell("it gets no samples until it can be read")
             return
         if self.definition is None:
-            logger.info("archive %s takes %s", definition.slug, definition.pattern)
+            logger.info("%s", _describe(definition))
         elif self.is_unread:
             pending, self._pending = self._pending, {}
             rollup.merge(self._pending, glob.select(pending, definition.pattern), definition.resolution)
@@ -362,6 +362,13 @@ class Keeper:
         if self._told != what:
             logger.error("%s; %s", self.account.error, what)
         self._told = what
+
+
+def _describe(definition: Definition) -> str:
+    kept = f"kept {definition.retention} h" if definition.retention else "kept for ever"
+    metrics = "all metrics" if definition.pattern == "*" else f"metrics matching {definition.pattern}"
+    disabled = "" if definition.enabled else ", disabled"
+    return f"{definition.slug}: {definition.resolution} s buckets, {kept}, {metrics}{disabled}"
 
 
 def _age(since: float | None, now: float) -> float | None:

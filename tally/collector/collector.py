@@ -20,7 +20,7 @@ import anyio
 from anyio import to_thread
 
 from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, refuse_more
-from tally.collector.loss_log import Complaint
+from tally.collector.loss_log import LossLog
 from tally.collector.port_lock import Share
 from tally.collector.receiver import Receiver
 from tally.collector.recent_losses import Recent
@@ -34,6 +34,7 @@ from tally.engine.storing.rollup import Rollup
 from tally.engine.storing.statsd import GAUGES_MAX, Gauges
 from tally.errors import OutOfMemory, SamplesLost, TallyError
 from tally.lines.plain import Reason
+from tally.log import pluralize
 from tally.settings import Settings
 
 logger = logging.getLogger("tally.collector")
@@ -82,7 +83,7 @@ class Collector:
         self._kernel_drops = self._of_udp(kernel_drops)
         self._queued_bytes = self._of_udp(queued_bytes)
         self._recent = Recent(time.monotonic())
-        self._complaint = Complaint()
+        self._loss_log = LossLog()
         self._accepted = 0
         self._rejected: Counter[str] = Counter()
         self._empty = 0
@@ -167,7 +168,7 @@ class Collector:
         self._store.look()
         self._updated = self._clock()
         self._status.write(self.status())
-        self._sockets.tell(asked_bytes=self._settings.receive_buffer)
+        self._sockets.log_addresses(asked_bytes=self._settings.receive_buffer)
 
     async def _flush_regularly(self) -> None:
         due = time.monotonic()
@@ -212,7 +213,7 @@ class Collector:
         self._updated = self._clock()
         books = self._books()
         self._recent.note(time.monotonic(), books)
-        self._complaint.note(time.monotonic(), books, batch.examples)
+        self._loss_log.update(time.monotonic(), books, batch.examples)
         self._status.write(self.status())
 
     async def _end(self) -> None:
@@ -222,23 +223,23 @@ class Collector:
         except* MemoryError:
             self._run_out()
         lost = await _aside(self._store.give_up)
-        self._complaint.note(math.inf, self._books(), {})
+        self._loss_log.update(math.inf, self._books(), {})
+        drops = self._kernel_drops
         logger.info(
-            "accepted %s lines, rejected %s lines; the kernel dropped %s datagrams; %s samples matched no archive; "
-            "%s lines were empty",
-            self._accepted,
+            "accepted %s, rejected %s; the kernel dropped %s; %s matched no archive; %s had no measurement",
+            pluralize(self._accepted, "line"),
             self._rejected.total() - self._rejected[Reason.UNMATCHED],
-            "an unknown number of" if self._kernel_drops is None else self._kernel_drops,
-            self._rejected[Reason.UNMATCHED],
-            self._empty,
+            "an unknown number of datagrams" if drops is None else pluralize(drops, "datagram"),
+            pluralize(self._rejected[Reason.UNMATCHED], "sample"),
+            pluralize(self._empty, "line"),
         )
         self._leave(lost)
 
     def _leave(self, lost: dict[str, tuple[int, str]]) -> None:
         """Say what is lost, and leave the books for others to read; where nothing is, remove them."""
-        texts = [f"{count} samples of {slug} are lost: {why}" for slug, (count, why) in lost.items()]
+        texts = [f"lost {pluralize(count, 'sample')} of {slug}: {why}" for slug, (count, why) in lost.items()]
         if broken := self._store.broken():
-            texts.append(f"{broken} lines are lost: out of memory")
+            texts.append(f"lost {pluralize(broken, 'line')}: out of memory")
         if not texts:
             self._status.remove()
             return

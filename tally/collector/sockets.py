@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tally.collector.listener import granted_bytes
+from tally.engine.files import disk
 from tally.errors import AddressUnavailable
 
 logger = logging.getLogger("tally.collector")
@@ -36,11 +37,14 @@ class Sockets(NamedTuple):
     paths: Sequence[Path] = ()
     are_handed: bool = False
 
-    def tell(self, *, asked_bytes: int) -> None:
-        """Log what is listened on, and which receive buffers the kernel granted of `asked_bytes`."""
+    def log_addresses(self, *, asked_bytes: int) -> None:
+        """Log each address, with the size of its receive buffer, and `asked_bytes` if the kernel granted less."""
+        asked = disk.shown(asked_bytes)
         for sock in self.datagrams:
-            granted = "with a receive buffer of %s bytes of the %s asked for"
-            logger.info(f"collecting on %s, {granted}", _where("UDP", sock), granted_bytes(sock), asked_bytes)
+            granted_size = granted_bytes(sock)
+            less = f" of the {asked} requested" if granted_size < asked_bytes else ""
+            buffer = f"receive buffer: {disk.shown(granted_size)}{less}"
+            logger.info("collecting on %s (%s)", _where("UDP", sock), buffer)
         for sock in self.streams:
             logger.info("collecting on %s", _where("TCP", sock))
 

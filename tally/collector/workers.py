@@ -61,6 +61,7 @@ def run(
         for each in sockets:
             at_the_end.callback(each.close)
         Catalog(settings.data_dir).prepare()
+        logger.info("archives are in %s", settings.data_dir.absolute())
         spawn = multiprocessing.get_context("spawn")
         workers = [spawn.Process(target=_work, args=(settings, each, log_format), daemon=True) for each in sockets[1:]]
         for worker, each in zip(workers, sockets[1:], strict=True):

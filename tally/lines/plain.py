@@ -75,6 +75,24 @@ class Reason(StrEnum):
     UNMATCHED = "unmatched"
 
 
+EXPLANATIONS: dict[str, str] = {
+    Reason.ENCODING: "not valid UTF-8",
+    Reason.FIELDS: "not a name, a value and an optional timestamp",
+    Reason.NAME: f"the name is longer than {NAME_MAX_BYTES} bytes, or contains white space or control characters",
+    Reason.VALUE: "the value is not a number from -1e100 to 1e100",
+    Reason.TIMESTAMP: "the timestamp is not in unix seconds",
+    Reason.FUTURE: "the timestamp is further in the future than TALLY_MAX_FUTURE",
+    Reason.CARDINALITY: "too many names, gauges or members of sets",
+    Reason.TYPE: "unknown StatsD type",
+    Reason.RATE: "the StatsD sample rate is not from 0.000000001 to 1",
+    Reason.EVENT: "events are not supported",
+    Reason.CHECK: "service checks are not supported",
+    Reason.LENGTH: "longer than a datagram",
+    Reason.CUT: "the connection was closed before the end of the line",
+    Reason.UNMATCHED: "no enabled archive has a matching pattern",
+}
+
+
 class Sample(NamedTuple):
     """One measurement; `timestamp` is whole unix seconds."""
 

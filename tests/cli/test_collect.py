@@ -13,10 +13,10 @@ from tests.processes import LIMIT_S, started, wait_for
 def test_without_an_archive_it_says_so_and_takes_the_first_that_comes(tmp_path: Path) -> None:
     """A collector creates no archives, but tells that there is none and how to make one."""
     with started(tmp_path / "data", "collect") as running:
-        running.said(f"there is no archive in {tmp_path / 'data'} yet: see `tally archives create`")
+        running.said("^no archive yet, so no sample is stored: create one with `tally archives create daily`$")
         assert running.udp_port
         archive = Catalog(tmp_path / "data").create("late", resolution=10)
-        running.said("archive late takes *")
+        running.said("^late: 10 s buckets, kept 24 h, all metrics$")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"a 1", ("127.0.0.1", running.udp_port))
         wait_for(archive.names, "the sample")
@@ -30,7 +30,7 @@ def test_with_an_archive_there_is_nothing_to_say(tmp_path: Path) -> None:
     with started(tmp_path, "collect") as running:
         assert running.udp_port
         assert 0 == running.end(signal.SIGINT)
-    assert [] == [line for line in running.lines if "there is no archive" in line]
+    assert [] == [line for line in running.lines if line.startswith("no archive yet")]
 
 
 def test_an_option_beats_the_environment(tmp_path: Path) -> None:
@@ -38,9 +38,7 @@ def test_an_option_beats_the_environment(tmp_path: Path) -> None:
     Catalog(tmp_path / "chosen").create("daily")
     arguments = ("--data-dir", str(tmp_path / "chosen"), "--receive-buffer", "4096", "--host", "127.0.0.2")
     with started(tmp_path / "other", "collect", *arguments, TALLY_HOST="two words") as running:
-        running.said(
-            r"collecting on UDP 127\.0\.0\.2 port \d+, with a receive buffer of \d+ bytes of the 4096 asked for"
-        )
+        running.said(r"collecting on UDP 127\.0\.0\.2 port \d+ \(receive buffer: 4\.0 KiB\)")
     assert not (tmp_path / "other").exists()
 
 

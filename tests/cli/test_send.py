@@ -90,7 +90,7 @@ def test_a_relative_timestamp_counts_from_now(tmp_path: Path, sink: _Sink) -> No
         (("name", "--timestamp", "-2"), "tally: timestamp '-2' is not a time: use unix seconds"),
         (
             ("name", "--timestamp", "2199-01-01"),
-            "tally: timestamp '2199-01-01' is not valid: it is further ahead of the clock than",
+            "tally: timestamp '2199-01-01' is not valid: the timestamp is further in the future than",
         ),
         (("name", "--file", "/dev/null"), "tally send: give either a NAME or --file"),
         (("-", "1"), "tally: cannot send to"),

@@ -42,13 +42,18 @@ def failed(directory: Path, *arguments: str, **settings: object) -> str:
 
 
 def test_in_an_empty_directory_it_creates_three_archives_and_says_so(tmp_path: Path) -> None:
-    """The directory is made with the archives daily, weekly and yearly, a line each."""
+    """The banner says what was created, where the archives and the dashboard are, and what each archive takes."""
     with started(tmp_path / "new" / "data", "serve") as running:
         assert running.udp_port
         listed = get(running, "/archives/")
     assert DEFAULTS == {each["slug"]: (each["resolution"], each["retention"]) for each in listed}
-    told = [f"created archive {slug}: {s} s buckets, kept for {h} h\n" for slug, (s, h) in DEFAULTS.items()]
-    assert told == running.lines[:3]
+    archives = [f"{slug}: {s} s buckets, kept {h} h, all metrics\n" for slug, (s, h) in DEFAULTS.items()]
+    assert [
+        "created daily, weekly, yearly: `tally demo` sends made-up samples to look at\n",
+        f"dashboard and API on {running.url}/\n",
+        f"archives are in {tmp_path / 'new' / 'data'}\n",
+        *archives,
+    ] == running.lines[: 3 + len(archives)]
 
 
 def test_where_there_is_an_archive_it_creates_none(tmp_path: Path) -> None:
@@ -83,7 +88,7 @@ def test_samples_that_are_lost_at_the_end_are_told(tmp_path: Path) -> None:
         send(running, b"a 1\nb 2")
         with locked(tmp_path / "daily.db"):
             assert 1 == running.end(signal.SIGTERM)
-    assert running.lines[-1].startswith("tally: 2 samples of daily are lost: ")
+    assert running.lines[-1].startswith("tally: lost 2 samples of daily: ")
     assert not [line for line in running.lines if "Traceback" in line]
 
 
@@ -117,7 +122,7 @@ def test_it_collects_and_answers(tmp_path: Path) -> None:
 def test_both_protocols_have_addresses_of_their_own(tmp_path: Path) -> None:
     """HTTP is answered, and samples are taken, where the options say; also on IPv6, where brackets tell the host."""
     with started(tmp_path, "serve", "--host", "127.0.0.2", "--http-host", "::1") as running:
-        running.said(r"collecting on UDP 127\.0\.0\.2 port \d+,")
+        running.said(r"collecting on UDP 127\.0\.0\.2 port \d+ ")
         assert re.fullmatch(r"http://\[::1\]:\d+", running.url)
         assert len(DEFAULTS) == len(get(running, "/archives/"))
 
@@ -144,7 +149,7 @@ def test_a_name_is_served_at_each_of_its_addresses(tmp_path: Path) -> None:
                 stream.sendall(b"tcp 1\n")
             with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 sender.sendto(b"udp 1", (host, port))
-        running.said(rf"answering on {url.replace('127.0.0.1', r'.::1.')}/")
+        running.said(rf"dashboard and API on {url.replace('127.0.0.1', r'.::1.')}/")
         wait_for(lambda: get(running, "/aggregate/daily/count/byname/") == {"tcp": 2, "udp": 2}, "the answer")
         assert 200 == httpx.get(url.replace("127.0.0.1", "[::1]") + "/archives/", timeout=LIMIT_S).status_code
 

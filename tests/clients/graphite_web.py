@@ -55,7 +55,7 @@ def serve(root: Path) -> None:
     application = import_module("django.core.wsgi").get_wsgi_application()
     import_module("django.core.management").call_command("migrate", run_syncdb=True, verbosity=0)
     server = make_server("127.0.0.1", 0, application, handler_class=Quiet)
-    sys.stderr.write(f"answering on http://127.0.0.1:{server.server_port}/\n")
+    sys.stderr.write(f"dashboard and API on http://127.0.0.1:{server.server_port}/\n")
     sys.stderr.flush()
     server.serve_forever()
 

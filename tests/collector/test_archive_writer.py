@@ -60,6 +60,26 @@ def collecting(tmp_path: Path) -> Collecting:
     return found
 
 
+@pytest.mark.parametrize(
+    ("properties", "line"),
+    [
+        ({"resolution": 10}, "late: 10 s buckets, kept 24 h, all metrics"),
+        ({"retention": 0}, "late: 5 s buckets, kept for ever, all metrics"),
+        ({"pattern": "requests.*"}, "late: 5 s buckets, kept 24 h, metrics matching requests.*"),
+        ({"enabled": False}, "late: 5 s buckets, kept 24 h, all metrics, disabled"),
+    ],
+)
+def test_an_archive_is_described_when_it_is_first_seen(
+    properties: dict[str, object], line: str, collecting: Collecting, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The log says once what an archive takes, and for how long it keeps it."""
+    caplog.set_level("INFO")
+    collecting.catalog.create("late", **properties)
+    for _ in range(2):
+        collecting.flush("a 1")
+    assert [line] == [message for message in caplog.messages if message.startswith("late")]
+
+
 def account(collecting: Collecting, *keys: str) -> tuple[object, ...]:
     """Return what the books say of the archive."""
     return tuple(collecting.store.accounts()["daily"][key] for key in keys)

@@ -84,7 +84,7 @@ async def test_the_last_word_counts_lines(tmp_path: Path, caplog: pytest.LogCapt
     with caplog.at_level(logging.INFO, "tally"):
         await bench.collector.run(bench.stop)
     assert 1 + 3 + 10 == bench.stored
-    assert caplog.messages[-1].startswith("accepted 3 lines, rejected 1 lines; the kernel dropped ")
+    assert caplog.messages[-1].startswith("accepted 3 lines, rejected 1; the kernel dropped ")
 
 
 async def test_a_cancelled_collector_commits_too(tmp_path: Path) -> None:
@@ -262,5 +262,5 @@ async def test_no_memory_for_the_last_flush_is_told(tmp_path: Path, monkeypatch:
     bench.stop.set()
     monkeypatch.setattr(Rollup, "take", fail)
     await bench.collector.run(bench.stop)
-    assert "2 lines are lost: out of memory" == str(bench.collector.failure)
+    assert "lost 2 lines: out of memory" == str(bench.collector.failure)
     assert bench.collector.status()["accepted"] == 2

@@ -120,7 +120,7 @@ def test_a_collector_takes_all_of_them(tmp_path: Path) -> None:
     paths = (tmp_path / "datagrams", tmp_path / "stream")
     options = ["--tcp-port", "0", "--unix-datagram", str(paths[0]), "--unix-stream", str(paths[1])]
     with started(tmp_path / "data", "collect", *options, TALLY_FLUSH_TIME=3600, TALLY_ALLOW="127.0.0.0/8") as running:
-        running.said(rf"collecting on unix datagrams {paths[0]}, with a receive buffer")
+        running.said(rf"collecting on unix datagrams {paths[0]} \(receive buffer: ")
         tcp_port = int(running.said(r"collecting on TCP 127\.0\.0\.1 port (\d+)")[1])
         running.said(rf"collecting on unix stream {paths[1]}")
         with (

@@ -27,7 +27,7 @@ PLACES = {
 SERVER = re.compile(r"(\w+=\S+ )*(tally (serve|collect)|python manage\.py tallyserver|gunicorn)\b")
 READY = re.compile("collecting on|Listening at")
 # Sizes of files depend on SQLite's release, that of the receive buffer on rights.
-VARYING = re.compile(r"\b\d{5}\b|(?<=buffer of )\d+")
+VARYING = re.compile(r"\b\d{5}\b|(?<=receive buffer: )[^)]+")
 
 
 class Story:
@@ -53,7 +53,7 @@ class Story:
 
     def here(self, text: str) -> str:
         """Return text of the page with the ports, addresses and paths that are used here."""
-        used = {**self._ports, **PLACES}
+        used = {**self._ports, **PLACES, "/home/you": str(self.directory)}
         return re.sub("|".join(map(re.escape, used)), lambda match: used[match[0]], text)
 
     def check(self, command: str, expected: str) -> None:

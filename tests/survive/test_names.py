@@ -66,7 +66,7 @@ def test_names_without_end_are_survived(tmp_path: Path, kind: str) -> None:
         sent = send(running, LINE[kind], LINE[kind].replace("x", "y"))
         needed = peaks(running)
         assert 0 == running.end(signal.SIGTERM)
-    told = running.said(r"accepted (\d+) lines, rejected (\d+) lines; the kernel dropped (\d+) datagrams")
+    told = running.said(r"accepted (\d+) lines, rejected (\d+); the kernel dropped (\d+) datagrams")
     accepted, rejected, dropped = (int(told[number]) for number in (1, 2, 3))
     print({"sent": sent, "accepted": accepted, "rejected": rejected, "dropped": dropped * LINES, **needed})  # noqa: T201
     assert sent == accepted + rejected + dropped * LINES

@@ -110,7 +110,7 @@ def test_the_others_go_on_and_nothing_is_overwritten(tmp_path: Path, kind: str) 
             wait_for(lambda: stored(tmp_path, "good") > now + 1000, "the others")
             assert before == shape(path)
         assert 0 == running.end(signal.SIGTERM)
-        running.said(f"accepted {sender.lines} lines, rejected 0 lines; the kernel dropped 0 datagrams")
+        running.said(f"accepted {sender.lines} lines, rejected 0; the kernel dropped 0 datagrams")
     assert before == shape(path)
     assert sender.lines == check_balance(tmp_path, "good")
 

@@ -18,7 +18,7 @@ from pathlib import Path
 import apsw
 
 from tally import forks
-from tally.engine.files import failure, schema
+from tally.engine.files import disk, failure, schema
 from tally.engine.files.connection import Connection, check, is_lost, leave
 from tally.engine.files.damage_marks import Noted
 from tally.engine.files.temporary import aside, beside, publish
@@ -107,7 +107,7 @@ def check_space(target: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(target.parent).free
     if free_bytes < needed_bytes:
         raise ArchiveUnavailable(
-            f"{target}: cannot be written: it needs {needed_bytes} bytes, and {free_bytes} are free"
+            f"{target}: cannot be written: {disk.shown(free_bytes)} free ({disk.shown(needed_bytes)} required)"
         )
 
 

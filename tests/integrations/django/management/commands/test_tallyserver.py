@@ -63,7 +63,7 @@ def test_samples_that_are_lost_at_the_end_are_an_error(tmp_path: Path) -> None:
         sender.sendto(b"a 1\nb 1", ("127.0.0.1", running.udp_port))
         with locked(archives / "daily.db"):
             assert 1 == running.end(signal.SIGTERM)
-    assert running.lines[-1].startswith("CommandError: 2 samples of daily are lost: ")
+    assert running.lines[-1].startswith("CommandError: lost 2 samples of daily: ")
 
 
 def test_a_name_is_listened_on_at_each_of_its_addresses(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_archives_appear_while_it_runs(tmp_path: Path) -> None:
     with started(tmp_path) as running:
         assert running.udp_port
         weekly = Catalog(tmp_path / "archives").create("weekly", resolution=300)
-        running.said("archive weekly takes")
+        running.said("weekly: ")
         with socket.socket(type=socket.SOCK_DGRAM) as sender:
             sender.sendto(b"a 1", ("127.0.0.1", running.udp_port))
         wait_for(lambda: ["a"] == weekly.names(), "a sample in the new archive")
