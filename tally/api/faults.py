@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
-from tally.engine.files.disk import FREE_MIN_BYTES, room, shown
+from tally.engine.files.disk import FREE_MIN_BYTES, format_free_space, format_size
 from tally.engine.files.status import Status, is_running
 from tally.errors import TallyError, UnknownArchive
 from tally.settings import Settings
@@ -43,7 +43,7 @@ def of_archives(catalog: Catalog, *, read: bool = False) -> Iterator[Fault]:
         yield Fault("archives", None, str(error))
         return
     yield from (Fault("archives", slug, f"{slug}.db is {what}, and no file") for slug, what in listing.others.items())
-    yield from (Fault("names", slug, further_name(slug, first)) for slug, first in listing.further.items())
+    yield from (Fault("names", slug, further_name(slug, first)) for slug, first in listing.aliases.items())
     for archive in catalog.archives():
         unreadable = _unreadable(archive) if read else None
         if damage := archive.damage():
@@ -61,7 +61,7 @@ def further_name(slug: str, first: str) -> str:
 
 def held_log(slug: str, size_bytes: int) -> str:
     """Return what is wrong with a log that cannot be emptied."""
-    log = f"{slug}.db-wal has {shown(size_bytes)} and cannot be emptied"
+    log = f"{slug}.db-wal has {format_size(size_bytes)} and cannot be emptied"
     return f"{log}: a program began to read {slug}.db and does not end that transaction"
 
 
@@ -137,4 +137,4 @@ def of_space(settings: Settings) -> Iterator[Fault]:
         yield Fault("space", None, f"{settings.data_dir}: {error.strerror}")
         return
     if free_bytes < FREE_MIN_BYTES:
-        yield Fault("space", None, room(free_bytes))
+        yield Fault("space", None, format_free_space(free_bytes))

@@ -8,7 +8,7 @@ from tally.api import faults
 from tally.api.faults import Fault, Statuses, is_silent, working
 from tally.api.message import Reply, whole
 from tally.api.route import Call
-from tally.engine.files.disk import room
+from tally.engine.files.disk import format_free_space
 from tally.errors import TallyError
 
 NO_COLLECTOR = "none is needed: TALLY_HOST is empty, and clients write into the archives themselves"
@@ -75,7 +75,7 @@ def _flushes(statuses: Statuses, now: float) -> str:
 
 def _free(call: Call) -> str:
     try:
-        return room(shutil.disk_usage(call.settings.data_dir).free)
+        return format_free_space(shutil.disk_usage(call.settings.data_dir).free)
     except OSError:
         return ""  # That is a fault, which is told.
 

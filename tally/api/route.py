@@ -11,7 +11,7 @@ from tally.api.metrics import Metrics
 from tally.api.redaction import public
 from tally.engine.asking.question import AGGREGATES, PARAMETERS, Question
 from tally.engine.catalog import Catalog
-from tally.engine.files.status import Books
+from tally.engine.files.status import CollectorStatuses
 from tally.errors import InvalidQuestion
 from tally.graphite.request import Meaning
 from tally.settings import Settings
@@ -112,7 +112,7 @@ class Call:
     catalog: Catalog
     metrics: Metrics
     now: float
-    books: Books
+    books: CollectorStatuses
     routes: Sequence[Route] = field(repr=False)
 
     def given(self) -> dict[str, tuple[Any, ...]]:

@@ -24,7 +24,7 @@ from tally.api.route import Call, Route
 from tally.api.routes import ROUTES, find
 from tally.engine.asking.question import parse_flag
 from tally.engine.catalog import Catalog
-from tally.engine.files.status import Books, Status
+from tally.engine.files.status import CollectorStatuses, Status
 from tally.errors import ArchiveDamaged, TallyError
 from tally.settings import Settings
 
@@ -42,7 +42,7 @@ _QUERY_CHARACTERS = _PATH_CHARACTERS + "?%[]"
 class Service:
     """Answers requests about the archives of one data directory, which is not touched before the first of them.
 
-    `own` gives the present status of the collectors in this process, as `Books` wants it.
+    `own` gives the present status of the collectors in this process, as `CollectorStatuses` wants it.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Service:
         own: Callable[[], Mapping[str, Status]] = dict,
     ) -> None:
         self.settings = settings
-        self._books = Books(settings.data_dir, own)
+        self._books = CollectorStatuses(settings.data_dir, own)
         self._catalog = Catalog(settings.data_dir, clock=clock)
         self._clock = clock
         self._outcomes = Outcomes()

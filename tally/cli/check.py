@@ -20,7 +20,7 @@ from tally.cli.progress import Progress
 from tally.cli.spilled import orphans, waiting
 from tally.cli.table import Cell, echo_table, utc
 from tally.engine import Archive, Catalog, Checkup
-from tally.engine.files.disk import FREE_MIN_BYTES, room
+from tally.engine.files.disk import FREE_MIN_BYTES, format_free_space
 from tally.engine.storing import clock
 from tally.errors import UnknownArchive
 from tally.log import pluralize
@@ -125,7 +125,7 @@ def _names(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         listing = Catalog(folder).listing()
         yield from (f"{folder / slug}.db is {what}, and no file" for slug, what in listing.others.items())
-        yield from (f"{folder}: {further_name(slug, first)}" for slug, first in listing.further.items())
+        yield from (f"{folder}: {further_name(slug, first)}" for slug, first in listing.aliases.items())
 
 
 def _spills(archives: Sequence[Archive]) -> Iterator[str]:
@@ -142,7 +142,7 @@ def _tight(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         free_bytes = shutil.disk_usage(folder).free
         if free_bytes < FREE_MIN_BYTES:
-            yield f"{folder}: {room(free_bytes)}"
+            yield f"{folder}: {format_free_space(free_bytes)}"
 
 
 def _exposed(archives: Sequence[Archive]) -> Iterator[str]:

@@ -28,7 +28,7 @@ from tally.collector.sockets import Sockets
 from tally.collector.store import Store
 from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
-from tally.engine.files.status import StatusFile, process, remove_stale
+from tally.engine.files.status import StatusFile, process_identity, remove_stale
 from tally.engine.storing.capacity import Capacity
 from tally.engine.storing.rollup import Rollup
 from tally.engine.storing.statsd import GAUGES_MAX, Gauges
@@ -69,7 +69,7 @@ class Collector:
             Catalog(settings.data_dir, clock=clock), max_names=settings.max_names, max_cells=settings.max_cells
         )
         self._status = StatusFile(settings.data_dir)
-        self._process = process(os.getpid())
+        self._process = process_identity(os.getpid())
         self._updated = self._started
         # When the first sample came that is not committed yet: of the rollup, and of the batch that is being flushed.
         self._begun: float | None = None

@@ -39,11 +39,11 @@ class Sockets(NamedTuple):
 
     def log_addresses(self, *, asked_bytes: int) -> None:
         """Log each address, with the size of its receive buffer, and `asked_bytes` if the kernel granted less."""
-        asked = disk.shown(asked_bytes)
+        asked = disk.format_size(asked_bytes)
         for sock in self.datagrams:
             granted_size = granted_bytes(sock)
             less = f" of the {asked} requested" if granted_size < asked_bytes else ""
-            buffer = f"receive buffer: {disk.shown(granted_size)}{less}"
+            buffer = f"receive buffer: {disk.format_size(granted_size)}{less}"
             logger.info("collecting on %s (%s)", _where("UDP", sock), buffer)
         for sock in self.streams:
             logger.info("collecting on %s", _where("TCP", sock))

@@ -1,6 +1,7 @@
-"""The engine: archives and what can be asked of them, without a collector or a server. See docs/python.md."""
+"""The engine: archives, and questions about them, without a collector or a server. See docs/python.md."""
 
 from tally.engine.archive import Archive, Summary
+from tally.engine.asking.question import Question
 from tally.engine.catalog import Catalog
 from tally.engine.definition import Definition
 from tally.engine.recovery.check import Checkup, Contents
@@ -9,5 +10,6 @@ from tally.engine.storing.commit import Outcome
 from tally.engine.storing.removal import Removed
 
 __all__ = [
-    "Archive", "Catalog", "Checkup", "Contents", "Definition", "Missing", "Outcome", "Removed", "Salvaged", "Summary",
+    "Archive", "Catalog", "Checkup", "Contents", "Definition", "Missing", "Outcome", "Question", "Removed", "Salvaged",
+    "Summary",
 ]  # fmt: skip

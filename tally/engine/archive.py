@@ -19,7 +19,7 @@ import apsw
 from tally.engine.asking import sql
 from tally.engine.asking.answer import Answer
 from tally.engine.asking.names import Names, patterns
-from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, texts
+from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, to_texts
 from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, schema, statements
 from tally.engine.files.wal import held_bytes
@@ -69,7 +69,7 @@ class Archive:
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
-        damages: damage_marks.Damages | None = None,
+        damages: damage_marks.DamageMarks | None = None,
     ) -> None:
         self.path = Path(path)
         self.slug = self.path.name.removesuffix(".db")
@@ -96,7 +96,7 @@ class Archive:
         return held_bytes(self.path)
 
     @contextmanager
-    def _noted(self) -> Iterator[None]:
+    def _marking_damage(self) -> Iterator[None]:
         """Note damage of this archive that is found within."""
         try:
             yield
@@ -109,7 +109,7 @@ class Archive:
     def _opened(self, *, write: bool = False) -> Iterator[apsw.Connection]:
         if write and (found := self.damage()):
             raise ArchiveDamaged(self.path, found)
-        with self._noted(), schema.opened(self.path, write=write) as connection:
+        with self._marking_damage(), schema.open_archive(self.path, write=write) as connection:
             yield connection
 
     def definition(self) -> Definition:
@@ -244,7 +244,7 @@ class Archive:
         """
         for name in bounds.keys() - {"since", "until"}:
             raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: use since and until")
-        question = Question.parse("values", list(texts({"q": q, **bounds})), now=self._clock())
+        question = Question.parse("values", list(to_texts({"q": q, **bounds})), now=self._clock())
         with self._opened(write=not dry_run) as connection:
             if dry_run:
                 return count_removable(connection, q, self._span(connection, question))
@@ -262,7 +262,7 @@ class Archive:
         :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an unused archive.
         :raises ArchiveUnavailable: also when the copy cannot be written.
         """
-        with self._noted():
+        with self._marking_damage():
             backup(self.path, Path(target), replace=replace, progress=progress)
 
     def salvage(
@@ -282,7 +282,7 @@ class Archive:
 
     def download(self) -> Download:
         """Return such a copy as chunks; it is made when the first one is asked for."""
-        return Download(self.path, noted=self._noted)
+        return Download(self.path, mark_damage=self._marking_damage)
 
     def check(self, *, max_future_s: float = MAX_FUTURE_S) -> Checkup:
         """Read all of the file, and return what is wrong with it, which raises nothing but UnknownArchive.
@@ -290,7 +290,7 @@ class Archive:
         One that is found sound is no longer marked as damaged. Buckets more than `max_future_s` ahead of the clock are
         told too.
         """
-        checkup = check(self.path, self._clock(), max_future_s=max_future_s, noted=self._noted)
+        checkup = check(self.path, self._clock(), max_future_s=max_future_s, mark_damage=self._marking_damage)
         if not checkup.damage and not checkup.unavailable:
             (damage_marks if self._damages is None else self._damages).clear(self.path)
         return checkup
@@ -303,9 +303,9 @@ class Archive:
         :raises InvalidQuestion: when the archive's resolution does not fit `step` or `moving`.
         :raises QueryTimeout: here or while the answer is taken, when that lasts longer than `timeout_s`.
         """
-        with self._noted():
+        with self._marking_damage():
             latest = self._clock() + max_future_s
-            return Answer(self.path, question, timeout_s=timeout_s, latest=latest, noted=self._noted)
+            return Answer(self.path, question, timeout_s=timeout_s, latest=latest, mark_damage=self._marking_damage)
 
     def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
         """Return the metric names that match any of the globs `q`, in byte order; without globs all.
@@ -318,9 +318,9 @@ class Archive:
 
     def read_names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> Names:
         """Return the same names to be read a batch at a time, for archives with very many; raises as `names`."""
-        globs = tuple(parse_glob(*each) for each in texts({"q": q}))
-        with self._noted():
-            return Names(self.path, globs, timeout_s=timeout_s, noted=self._noted)
+        globs = tuple(parse_glob(*each) for each in to_texts({"q": q}))
+        with self._marking_damage():
+            return Names(self.path, globs, timeout_s=timeout_s, mark_damage=self._marking_damage)
 
     def count_names(self) -> int:
         """Return how many names there are."""
@@ -362,7 +362,7 @@ class Archive:
     def _rows(self, kind: str, aggregate: str | None, by: str, parameters: dict[str, Any]) -> Iterable[Any]:
         for name in {"format", "pretty"} & parameters.keys():
             raise InvalidQuestion(f"parameter {name!r} has no meaning here: it is for text")
-        given = list(texts(parameters))
+        given = list(to_texts(parameters))
         question = Question.parse(kind, given, aggregate=aggregate, by=by, now=self._clock())
         return self.ask(question).rows()
 

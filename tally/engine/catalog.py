@@ -10,7 +10,7 @@ from typing import Any
 from tally.engine.archive import Archive, Time, Value, roll_up
 from tally.engine.definition import Definition, is_slug
 from tally.engine.files import directory, schema
-from tally.engine.files.damage_marks import Damages
+from tally.engine.files.damage_marks import DamageMarks
 from tally.engine.files.directory import SUFFIX, Listing
 from tally.engine.recovery.backup import Progress, backup
 from tally.engine.recovery.restore import restore
@@ -40,7 +40,7 @@ class Catalog:
         self._clock = clock
         self._steady = steady
         self._retention = RetentionClock()
-        self._damages = Damages()
+        self._damages = DamageMarks()
         self.ledger = Ledger(self.directory)
         self.now()
 
@@ -101,7 +101,7 @@ class Catalog:
         :raises ArchiveUnavailable: when the directory cannot be searched.
         """
         if slug not in self:
-            first = self.listing().further.get(slug)
+            first = self.listing().aliases.get(slug)
             told = f": it is another name of {first!r}" if first else ""
             raise UnknownArchive(f"there is no archive {slug!r:.100}{told}")
         return self._archive(slug)

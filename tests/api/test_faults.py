@@ -11,7 +11,7 @@ import pytest
 
 from tally.engine import Catalog
 from tally.engine.files import damage_marks, wal
-from tally.engine.files.disk import shown
+from tally.engine.files.disk import format_size
 from tests.api.asking import NOW, ask, service
 from tests.api.books import write
 from tests.api.cases import bearer
@@ -201,7 +201,7 @@ def test_a_log_that_a_reader_holds_degrades(tmp_path: Path, monkeypatch: pytest.
         got = ask(service(tmp_path), "/readyz")
         assert (200, "degraded") == (got.status, got.json["status"])
         size = wal.log_bytes(archive.path)
-        assert f"daily.db-wal has {shown(size)} and cannot be emptied" in got.json["checks"]["logs"]["detail"]
+        assert f"daily.db-wal has {format_size(size)} and cannot be emptied" in got.json["checks"]["logs"]["detail"]
         assert ["logs"] == [fault["check"] for fault in ask(service(tmp_path), "/status/").json["faults"]]
         text = ask(service(tmp_path), "/metrics").body.decode()
         assert f'tally_archive_wal_bytes{{archive="daily"}} {float(size)}' in text

@@ -11,7 +11,7 @@ from tally.api.faults import LATE_FLUSHES, LATE_S, SILENT_FLUSHES, SILENT_S
 from tally.api.service import Service
 from tally.engine import Catalog
 from tally.engine.files.disk import FREE_MIN_BYTES
-from tally.engine.files.status import process
+from tally.engine.files.status import process_identity
 from tests.api.asking import NOW, Got, ask, service, settings
 from tests.api.books import ACCOUNT, STATUS, write
 
@@ -168,7 +168,7 @@ def test_it_is_for_those_who_may_read(target: str, sound: Path) -> None:
     assert 200 == ask(service(sound), f"{target}?pretty=1").status
 
 
-RUNNING = process(os.getpid())
+RUNNING = process_identity(os.getpid())
 ELSEWHERE: dict[str, Any] = {"place": "elsewhere", "id": 1, "started": 1}
 
 

@@ -43,13 +43,13 @@ def aggregates(values: list[float]) -> Aggregates:
 
 def row_count(archive: Archive, where: str = "1") -> int:
     """Return how many rows a file has, or how many of some kind."""
-    with schema.opened(archive.path) as connection:
+    with schema.open_archive(archive.path) as connection:
         return int(connection.execute(f"SELECT count(*) FROM data WHERE {where}").get)
 
 
 def check_file(archive: Archive) -> None:
     """Fail unless the archive's file is sound and keeps what `schema` and `commit` promise of it."""
-    with schema.opened(archive.path) as connection:
+    with schema.open_archive(archive.path) as connection:
         meta = dict(connection.execute("SELECT key, value FROM meta"))
         assert "ok" == connection.pragma("integrity_check")
         rows = _rows(connection, "SELECT id, bucket, count, sum, min, max, sealed FROM data NOT INDEXED")

@@ -25,7 +25,7 @@ class Account(NamedTuple):
 
 def cells(path: Path) -> Cells:
     """Return all cells of a sound archive."""
-    with schema.opened(path) as connection:
+    with schema.open_archive(path) as connection:
         rows = connection.execute("SELECT bucket, name, count, sum, min, max FROM data JOIN names USING (id)")
         return {(bucket, name): tuple(values) for bucket, name, *values in rows}
 

@@ -1,6 +1,6 @@
-"""What may be asked of an archive: the kinds of questions and their parameters, validated.
+"""Defines and validates questions and their parameters.
 
-Pure: knows neither SQL nor HTTP. `sql` turns a question into a SELECT, `answer` runs it.
+Independent of SQL and HTTP: `sql` translates a question into a SELECT, and `answer` runs it.
 """
 
 import math
@@ -17,18 +17,18 @@ KINDS = ("values", "aggregate", "timedata")
 UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 RELATIVE = re.compile(r"-(\d{1,12})(s|min|h|d|w)", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
-# A whole number that SQLite still holds with room to add to it.
+# Whole numbers up to this can be added without overflow in SQLite.
 WHOLE_MAX = 2**53
 GLOB_MAX = 1024
-# So far ahead of the clock a bucket may be for a series without `until` to reach it.
+# A series without `until` ends at most this far ahead of the clock.
 MAX_FUTURE_S = 86_400
-# SQLite ends a text at a NUL, and has no lone surrogates.
+# SQLite ends a text at a NUL and cannot store lone surrogates.
 _NOT_IN_GLOB = re.compile(r"[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question; times are unix seconds, `step` and `moving` seconds, None what was not asked for."""
+    """A question. Times are unix seconds, `step` and `moving` are seconds, and None means not given."""
 
     kind: str
     aggregate: str | None = None
@@ -55,10 +55,10 @@ class Question:
         by: str = "time",
         now: float,
     ) -> "Question":
-        """Return the question that text `parameters` ask, as a URL gives them; names that begin with `_` are left out.
+        """Parse text `parameters`, as in a URL. Names that begin with `_` are ignored.
 
-        :raises InvalidQuestion: when one is unknown, malformed, given twice, or stands where it has no meaning.
-        :raises UnknownAggregate: when `aggregate` is none of AGGREGATES.
+        :raises InvalidQuestion: when one is unknown, malformed, given twice, or does not apply to the question.
+        :raises UnknownAggregate: when `aggregate` is not one of AGGREGATES.
         """
         given: dict[str, Any] = {}
         for name, text in parameters:
@@ -77,7 +77,7 @@ class Question:
 
     @classmethod
     def create(cls, kind: str, *, aggregate: str | None, by: str, given: dict[str, Any]) -> "Question":
-        """Return the question that parsed parameters ask; raises as `parse`."""
+        """Return the question with parsed parameters; raises as `parse`."""
         if aggregate is not None and aggregate not in AGGREGATES:
             raise UnknownAggregate(f"aggregate {aggregate!r:.100} is unknown: use one of {', '.join(AGGREGATES)}")
         if kind not in KINDS or by not in ("time", "name") or (kind == "timedata" and by != "time"):
@@ -92,9 +92,9 @@ class Question:
         return question
 
     def resolution(self, stored: int) -> int:
-        """Return the seconds of a bucket of the answer, from an archive of `stored` seconds a bucket.
+        """Return the resolution of the answer in seconds, for an archive with resolution `stored`.
 
-        :raises InvalidQuestion: when `step` is no multiple of `stored`, or `moving` none of the answer's buckets.
+        :raises InvalidQuestion: when `step` is not a multiple of `stored`, or `moving` of the answer's resolution.
         """
         if self.step is not None and self.step % stored:
             raise InvalidQuestion(f"step {self.step} is not a multiple of the archive's resolution, {stored}")
@@ -105,7 +105,7 @@ class Question:
 
 
 class Parameter(NamedTuple):
-    """A row of PARAMETERS: `parse(name, text, now)` gives the value, `applies(question)` whether it has meaning."""
+    """A row of PARAMETERS: `parse(name, text, now)` returns the value, `applies(question)` whether it may be given."""
 
     parse: Callable[[str, str, float], Any]
     meaning: str
@@ -114,7 +114,7 @@ class Parameter(NamedTuple):
 
 
 def parse_time(text: str, now: float, name: str) -> float:
-    """Return `text` as unix seconds: a number, ISO 8601 (UTC where it names no offset), `now`, or `-90s`, `-15min` …
+    """Parse unix seconds, ISO 8601 (UTC if it has no offset), `now`, or a relative time such as `-90s` or `-15min`.
 
     :raises InvalidQuestion: when it is none of these.
     """
@@ -136,7 +136,7 @@ def parse_time(text: str, now: float, name: str) -> float:
 
 
 def parse_flag(name: str, text: str) -> bool:
-    """Return whether a flag is on: given alone, 1 or true; off with 0 or false.
+    """Return whether a flag is on: empty, 1 or true. It is off with 0 or false.
 
     :raises InvalidQuestion: when it is something else.
     """
@@ -166,9 +166,9 @@ def _whole(name: str, text: str, _now: float) -> int:
 
 
 def parse_glob(name: str, text: str) -> str:
-    """Return a glob that can be bound to a statement.
+    """Validate a glob.
 
-    :raises InvalidQuestion: when it is empty, longer than any name's pattern needs, or no text that SQLite takes.
+    :raises InvalidQuestion: when it is empty, longer than GLOB_MAX, or contains characters that SQLite cannot store.
     """
     if not 1 <= len(text) <= GLOB_MAX or _NOT_IN_GLOB.search(text):
         raise InvalidQuestion(
@@ -231,10 +231,10 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-def texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Yield Python values as the text that the same parameters have in a URL, so that one parser judges both.
+def to_texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """Yield parameters with Python values as text, as in a URL, so that one parser validates both.
 
-    :raises InvalidQuestion: when a value is bytes, whose encoding nobody has told.
+    :raises InvalidQuestion: when a value is bytes, whose encoding is unknown.
     """
     for name, value in parameters.items():
         if isinstance(value, bytes | bytearray):
@@ -247,5 +247,5 @@ def texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:
 def _text(value: Any) -> str:
     if not isinstance(value, datetime):
         return str(value)
-    # Subclasses of datetime have an `astimezone` of their own; all of them agree on `timestamp`.
+    # Subclasses of datetime may override `astimezone`, but all agree on `timestamp`.
     return datetime.fromtimestamp(value.timestamp(), UTC).isoformat()

@@ -1,7 +1,6 @@
-"""The shapes of an answer's text: JSON one or two levels deep, rows and CSV, and the series of `timedata`.
+"""Formats answers as text: JSON with one or two levels, rows, CSV, and the series of `timedata`.
 
-SQLite writes the text of each row by a template, which a shape makes together with what stands between the rows. Pure:
-it gets batches of rows and gives parts of text.
+SQLite formats each row with a template. A shape provides that template and turns batches of rows into parts of text.
 """
 
 import json
@@ -17,7 +16,7 @@ from tally.engine.asking.sql import CSV_NAME, FOREVER, JSON_NAME, Cell, Span, Va
 Row = tuple[Value, ...]
 Batches = Iterable[list[Row]]
 
-# The places of fields in a template for SQLite's `format`.
+# The placeholders of fields in a template for SQLite's `format`.
 PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, FLOAT), "time": "%d", "name": "%s", "count": "%s"}
 ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "time": "%d", "count": 0}
 NOTHING: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES), "time": "%d"}
@@ -25,14 +24,14 @@ _QUOTED_PLACE = re.compile(r'"(%[^"]*)"')
 
 
 class Shape(NamedTuple):
-    """What text a row is, which is its last column, and what makes an answer's parts of batches of rows."""
+    """The text of a row, which is its last column, and a function from batches of rows to parts of the answer."""
 
     cell: Cell
     parts: Callable[[Batches], Iterator[str]]
 
 
 class _Brackets(NamedTuple):
-    """What stands before, between and after the items of an answer, and the answer without any."""
+    """The text before, between and after the items of an answer, and the text of an answer without items."""
 
     opening: str
     separator: str
@@ -49,8 +48,8 @@ class _Brackets(NamedTuple):
         yield self.closing if begun else self.empty
 
 
-def shaped(question: Question, span: Span) -> Shape:
-    """Return the shape of the answer to `question`, which is about the buckets of `span`."""
+def make_shape(question: Question, span: Span) -> Shape:
+    """Return the shape of the answer to `question` over the buckets of `span`."""
     if question.kind == "timedata":
         return _series(question, span)
     if question.kind == "values" and question.format == "json":
@@ -64,10 +63,10 @@ def shaped(question: Question, span: Span) -> Shape:
     )
 
 
-def filled(question: Question, rows: Iterable[Row], span: Span) -> Iterator[Row]:
-    """Yield every bucket of the range with its values, of the rows of a `timedata` question."""
+def fill_gaps(question: Question, rows: Iterable[Row], span: Span) -> Iterator[Row]:
+    """Yield a row for every bucket in the range of a `timedata` question."""
     fill = ZEROS if question.fill == "0" else NOTHING
-    return _filled(question, rows, span, tuple(fill[name] for name in _shown(question)))
+    return _fill_gaps(question, rows, span, tuple(fill[name] for name in _shown(question)))
 
 
 def _shown(question: Question) -> tuple[str, ...]:
@@ -80,7 +79,7 @@ def _fields(question: Question) -> tuple[str, ...]:
 
 
 def _brackets(question: Question, *, depth: int = 0) -> _Brackets:
-    """Return the brackets of an answer, or those `depth` levels inside it."""
+    """Return the brackets of an answer at `depth` levels of nesting."""
     if question.format == "csv":
         header = ",".join(_fields(question)) + "\r\n"
         return _Brackets(header, "", "", header)
@@ -95,14 +94,14 @@ def _line(depth: int) -> str:
 
 
 def _json(question: Question, value: Any, depth: int) -> str:
-    """Return JSON with places for `format`, for where it stands `depth` levels deep."""
+    """Return JSON with placeholders for `format`, indented for `depth` levels of nesting."""
     if not question.pretty:
         return _QUOTED_PLACE.sub(r"\1", json.dumps(value, separators=(",", ":")))
     return _QUOTED_PLACE.sub(r"\1", json.dumps(value, indent=2)).replace("\n", _line(depth))
 
 
 def _item(question: Question, values: Mapping[str, Any]) -> str:
-    """Return the text of one item: a record of CSV, a row, a bucket of a series, or a member of an object."""
+    """Return the text of an item: a CSV record, a row, a bucket of a series, or a member of an object."""
     fields = {field: values[field] for field in _fields(question)}
     if question.format == "csv":
         return ",".join("" if value is None else str(value) for value in fields.values()) + "\r\n"
@@ -126,7 +125,7 @@ def _member(question: Question, key: str, value: str) -> str:
 
 
 def _nested(question: Question) -> Shape:
-    """JSON of two levels, whose outer keys are those that stand together."""
+    """Return the shape of JSON with two levels. Rows with the same outer key are adjacent."""
     inner_key, column = ("time", 0) if question.by == "time" else ("name", 1)
     template = _member(question, inner_key, _json(question, _value(question, PLACES), 2))
     inner_column = "bucket" if inner_key == "time" else JSON_NAME
@@ -150,20 +149,20 @@ def _nested(question: Question) -> Shape:
 
 
 def _series(question: Question, span: Span) -> Shape:
-    """Every bucket of the range: SQLite writes what follows the time, or nothing where `fill` tells what follows."""
+    """Return the shape of a series. SQLite formats the text after the time, or NULL if `fill` provides the text."""
     before, template = _item(question, PLACES).split(PLACES["time"], 1)
     _, blank = _item(question, ZEROS if question.fill == "0" else NOTHING).split(PLACES["time"], 1)
     brackets = _brackets(question)
 
     def parts(batches: Batches) -> Iterator[str]:
         rows = (row for batch in batches for row in batch)
-        return brackets.join([f"{before}{time}{text}"] for time, text in _filled(question, rows, span, (blank,)))
+        return brackets.join([f"{before}{time}{text}"] for time, text in _fill_gaps(question, rows, span, (blank,)))
 
     return Shape(Cell(template, _shown(question), brackets.separator), parts)
 
 
-def _filled(question: Question, rows: Iterable[Row], span: Span, blank: Row) -> Iterator[Row]:
-    """Yield every bucket of the range with its values, those of `blank` where it has none."""
+def _fill_gaps(question: Question, rows: Iterable[Row], span: Span, blank: Row) -> Iterator[Row]:
+    """Yield a row for every bucket of the range, with the values of `blank` if it has no data."""
     for bucket, values in _every_bucket(question, rows, span):
         if values is not None and question.fill == "previous":
             blank = values
@@ -171,10 +170,10 @@ def _filled(question: Question, rows: Iterable[Row], span: Span, blank: Row) -> 
 
 
 def _every_bucket(question: Question, rows: Iterable[Row], span: Span) -> Iterator[tuple[int, Row | None]]:
-    """Yield every bucket of the range with its values, None without any.
+    """Yield every bucket of the range with its values, or None.
 
-    The range begins with the first row when there is no `since`, and ends with the last one when there is no `until`.
-    Between rows a moving window stays as it was at the last one, also at one before the range.
+    Without `since` the range begins with the first row, and without `until` it ends with the last one. Between rows a
+    moving window keeps the values of the previous row, which may be before the range.
     """
     at = None if question.since is None else span.first
     held: Row | None = None

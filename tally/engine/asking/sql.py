@@ -1,17 +1,21 @@
-"""Questions become SQL here; SELECTs that are always the same stand in `statements`.
+"""Builds the SELECT of a question. Constant statements are in `statements`.
 
-A question's SELECT is built inside out, each stage around the one before: the stored cells in range, of the names that
-match, merged by bucket or by name where the answer has no other key -> `step`: merged into coarser buckets -> `moving`
-windows -> `low` and `high`, the columns that are shown, and their order. Where cells are shown as they are stored,
-SQLite packs all of a name or of a bucket into one text instead.
+The SELECT is built inside out, each stage around the previous one:
 
-Four sources give the same cells, and the cheapest is read:
+    1. the stored cells in range, of matching names, merged by bucket or by name if that is the answer's only key
+    2. `step`: merged into coarser buckets
+    3. `moving` windows
+    4. `low` and `high`, the shown columns and their order
+
+If cells are shown as stored, SQLite packs all cells of a name or of a bucket into one text instead.
+
+Four sources hold the same cells. The cheapest one is read:
 
     totals     by time, over all names
-    blocks     by name, over what is sealed of a long range; its two ends are read from the index
-    the index  name by name, for few names or in their order. It holds sealed rows only, and those of the unsealed tail
-               are looked up, bucket by bucket of `totals`
-    data       in order of time, for everything else
+    blocks     by name, over the sealed part of a long range, whose two ends are read from the index
+    the index  by name, for few names or in order of name. It has only sealed rows; unsealed ones (the tail) are looked
+               up in `data` for each bucket in `totals`
+    data       by time, for everything else
 """
 
 from typing import NamedTuple
@@ -23,13 +27,13 @@ from tally.errors import InvalidQuestion
 
 FOREVER = 2**60
 BLOCK_ENDS = ("blocks_first", "blocks_end")
-# At most so many rows of a name, of a bucket or of an answer with one key are packed into one text. At each row the GIL
-# is let go and taken again: without that 1,440 rows take a third less, and eight threads answer 2.8 times as often.
+# The most rows packed into one text. apsw releases and reacquires the GIL for each row. Packed, 1,440 rows take a third
+# less time, and eight threads answer 2.8 times as many questions.
 PACKED_ROWS = 20_000
 GLOBS_MAX = 100
 MERGES = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
-# What SQLite's `format` is given for a column. In CSV only these characters of a name need quotes, and a name that a
-# spreadsheet would take for a formula is preceded by what makes it text there.
+# Expressions of a name in JSON and CSV. In CSV a quote or comma needs quotes, and a name that a spreadsheet would take
+# for a formula gets a leading apostrophe.
 JSON_NAME = "json_quote(name)"
 _CSV_TEXT = "iif(name GLOB '[=+@-]*', '''' || name, name)"
 CSV_NAME = f"""iif(name GLOB '*[",]*', '"' || replace({_CSV_TEXT}, '"', '""') || '"', {_CSV_TEXT})"""
@@ -39,9 +43,9 @@ Bindings = dict[str, Value]
 
 
 class Cell(NamedTuple):
-    """How the text of a row is made: a template for SQLite's `format` and its arguments, aggregates or expressions.
+    """The text of a row: a template for SQLite's `format`, and its arguments, which are aggregates or expressions.
 
-    `separator` stands between two cells of a name, or of a bucket.
+    `separator` is the text between two cells of a name or of a bucket.
     """
 
     template: str
@@ -50,7 +54,7 @@ class Cell(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What decides how a question is answered: the file's marks, whether few names match, whether rows are packed."""
+    """How to answer a question: the archive's watermarks, whether few names match, and whether rows are packed."""
 
     marks: Watermarks
     few: bool
@@ -58,7 +62,7 @@ class Plan(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """A SELECT with its bindings; `is_packed` when a row is the text of many cells."""
+    """A SELECT with its bindings; `is_packed` if a row is the text of many cells."""
 
     text: str
     bindings: Bindings
@@ -66,9 +70,9 @@ class Statement(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The buckets that an answer is about: `resolution` seconds each, from `first` before `end`, in unix seconds.
+    """The buckets of an answer: `resolution` seconds each, `first` <= bucket < `end`, in unix seconds.
 
-    `read_from` is where reading begins: before `first` when windows reach back.
+    Reading begins at `read_from`, which is before `first` if moving windows need earlier buckets.
     """
 
     resolution: int
@@ -86,7 +90,7 @@ def span(question: Question, stored: int) -> Span:
 
 
 def matching(q: tuple[str, ...]) -> tuple[str, Bindings]:
-    """Return the condition on `name` that any glob of `q` matches, with its bindings; "" where all names match.
+    """Return the condition that `name` matches any glob of `q`, and its bindings; "" if all names match.
 
     :raises InvalidQuestion: when there are more than GLOBS_MAX.
     """
@@ -99,15 +103,15 @@ def matching(q: tuple[str, ...]) -> tuple[str, Bindings]:
 
 
 def names(q: tuple[str, ...]) -> Statement:
-    """Return the SELECT of the names that match, in byte order."""
+    """Return the SELECT of the matching names in byte order."""
     condition, bindings = matching(q)
     return Statement(f"SELECT name FROM names WHERE {condition or 'TRUE'} ORDER BY name", bindings)
 
 
 def planning(question: Question, marks: Watermarks) -> Statement:
-    """Return the SELECT of the rest of a Plan.
+    """Return the SELECT of a plan's `few` and `packed`. Raises InvalidQuestion as `Question.resolution`.
 
-    Few names match when reading name by name is cheaper. Raises InvalidQuestion as `Question.resolution`.
+    `few` means that reading name by name is cheaper.
     """
     condition, bindings = matching(question.q)
     reach = span(question, marks.resolution)
@@ -121,10 +125,10 @@ def planning(question: Question, marks: Watermarks) -> Statement:
 
 
 def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> Statement:
-    """Return the SELECT of the answer's keys, name before bucket, and its values, or the text that `cell` makes of all.
+    """Return the SELECT of the answer's keys, name before bucket, and of its values, or their text by `cell`.
 
-    Where the plan packs rows, a row's text is that of all that have its one key, NULL without any; the other key is
-    NULL. Of an answer that has one key itself there is one row, and no key.
+    A packed row has the text of all cells with one key, or NULL; its other key is NULL. An answer with only one key is
+    packed into one row without keys.
     """
     source = _source(question, plan)
     bindings = _bindings(question, plan.marks, span(question, plan.marks.resolution), cell)
@@ -134,7 +138,7 @@ def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> State
 
 
 def _bindings(question: Question, marks: Watermarks, reach: Span, cell: Cell | None) -> Bindings:
-    """Return what a SELECT binds; it may use only some of it."""
+    """Return the bindings of a SELECT, which may use only some of them."""
     return {
         **matching(question.q)[1],
         **reach._asdict(),
@@ -152,14 +156,14 @@ def _bindings(question: Question, marks: Watermarks, reach: Span, cell: Cell | N
 
 
 def _blocks(marks: Watermarks, reach: Span) -> Bindings:
-    """Return which blocks are wholly within the range and hold all of their rows; none where both ends are the same."""
+    """Return the range of complete, sealed blocks within `reach`; empty if both ends are equal."""
     first = max(marks.block(reach.first + marks.block_s - 1), marks.blocks_from)
     end = marks.block(min(reach.end, marks.sealed_before))
     return {"blocks_first": first, "blocks_end": end} if first < end else dict.fromkeys(BLOCK_ENDS, reach.first)
 
 
 class _Source(NamedTuple):
-    """Which cells are read: a condition on names or "", columns, whether few match, and a WITH clause or nothing."""
+    """The cells to read: a condition on names or "", the columns, whether few names match, and a WITH clause or ""."""
 
     condition: str
     columns: tuple[str, ...]
@@ -168,20 +172,20 @@ class _Source(NamedTuple):
 
     @property
     def where(self) -> str:
-        """The condition on `name`, as the rest of one."""
+        """The condition on `name`, to append to a WHERE clause."""
         return f" AND {self.condition}" if self.condition else ""
 
     @property
     def members(self) -> str:
-        """The condition on `id`, as the rest of one."""
+        """The condition on `id`, to append to a WHERE clause."""
         return f" AND id IN (SELECT id FROM names WHERE {self.condition})" if self.condition else ""
 
     def by_time(self) -> str:
-        """Return the FROM clause that reads cells in order of time."""
+        """Return the FROM clause that reads cells by time."""
         return f"FROM data CROSS JOIN names USING (id) WHERE bucket >= :read_from AND bucket < :end{self.where}"
 
     def by_name(self) -> tuple[str, str]:
-        """Return the FROM clauses that read cells name by name, of the sealed part and of the tail."""
+        """Return the FROM clauses that read cells by name: the sealed rows and the tail."""
         sealed, tail = _one_name(":read_from")
         return (
             f"FROM names CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE {sealed}{self.where}",
@@ -191,7 +195,7 @@ class _Source(NamedTuple):
 
 
 def _one_name(since: str) -> tuple[str, str]:
-    """Return the condition on the sealed rows in range, and the buckets of the tail that are in it."""
+    """Return the condition on sealed rows in the range, and the tail's buckets in the range."""
     return (
         f"sealed AND {since} < :sealed_before AND bucket >= {since} AND bucket < :end",
         f"(SELECT bucket AS late FROM totals WHERE bucket >= max({since}, :sealed_before) AND bucket < :end)",
@@ -209,7 +213,7 @@ def _source(question: Question, plan: Plan) -> _Source:
 
 
 def _needed(aggregate: str | None) -> tuple[str, ...]:
-    """Return the stored columns that an answer is made from."""
+    """Return the stored columns that an aggregate needs."""
     if aggregate == "avg":
         return ("count", "sum")
     return tuple(MERGES) if aggregate is None else (aggregate,)
@@ -220,7 +224,7 @@ def _merges(columns: tuple[str, ...], over: str = "") -> str:
 
 
 def _merged(question: Question, source: _Source) -> tuple[str, str]:
-    """Return the SELECT of the cells, merged where name or bucket is no key of the answer, and its keys."""
+    """Return the SELECT of the cells, merged if name or bucket is not a key of the answer, and its keys."""
     if question.kind == "aggregate" and question.by == "name":
         return _by_name(source), "name"
     if question.kind != "values":
@@ -249,7 +253,7 @@ def _by_time(source: _Source) -> str:
 def _by_name(source: _Source) -> str:
     """Return the SELECT of each name's merged cells from `first` on.
 
-    Each part is merged before all are, so that only one row a name of each has to be sorted.
+    Each part is merged before they are combined, so that only one row per name and part is sorted.
     """
     merges = _merges(source.columns)
     parts = [f"name, {merges} {part} GROUP BY name" for part in source.by_name()]
@@ -268,7 +272,7 @@ def _by_name(source: _Source) -> str:
 
 
 def _packed(question: Question, source: _Source, plan: Plan, cell: Cell) -> str:
-    """Return the SELECT of the packed rows of each name, of each bucket, or of all; string_agg keeps their order."""
+    """Return the SELECT of packed rows for each name, each bucket, or all cells; string_agg keeps their order."""
     if question.kind == "aggregate":
         return f"SELECT NULL, string_agg(text, :separator) FROM ({_rows(question, source, plan, cell)})"
     kept = _bounds(question)
@@ -296,7 +300,7 @@ def _cells_of_bucket(source: _Source) -> str:
 
 
 def _rows(question: Question, source: _Source, plan: Plan, cell: Cell | None) -> str:
-    """Return the SELECT of all rows, each for itself."""
+    """Return the SELECT of rows that are not packed."""
     text, keys = _merged(question, source)
     if "bucket" in keys and question.resolution(plan.marks.resolution) > plan.marks.resolution:
         text = _coarser(text, keys, source.columns)
@@ -311,9 +315,9 @@ def _coarser(text: str, keys: str, columns: tuple[str, ...]) -> str:
 
 
 def _moving(text: str, keys: str, columns: tuple[str, ...], *, gaps: bool) -> str:
-    """Return the same rows, each merged with those of its window; `gaps` adds where a window loses a row.
+    """Return the rows, each merged with those of its window.
 
-    With these every bucket that is missing has the window of the last one before it.
+    `gaps` adds a bucket wherever a window loses a row, so that each missing bucket has the window of the previous one.
     """
     partition = "PARTITION BY name " if "name" in keys else ""
     if gaps:
@@ -331,7 +335,7 @@ def _moving(text: str, keys: str, columns: tuple[str, ...], *, gaps: bool) -> st
 
 
 def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
-    """Return the rows that are kept, in order; where every bucket is shown, the others have no value instead."""
+    """Return the SELECT of the rows within `low` and `high`, in order. In a series, other rows get NULL instead."""
     shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
     values = [_text(cell)] if cell else [digits.whole(name) if name == "count" else _value(name) for name in shown]
     kept = _bounds(question)
@@ -347,7 +351,7 @@ def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
 
 
 def _bounds(question: Question) -> list[str]:
-    """Return the conditions of `low` and `high`, which are given with an aggregate only."""
+    """Return the conditions of `low` and `high`, which need an aggregate."""
     value = _value(question.aggregate or "count")
     bounds = ((question.low, f"{value} >= :low"), (question.high, f"{value} <= :high"))
     return [condition for bound, condition in bounds if bound is not None]
@@ -362,7 +366,7 @@ def _text(cell: Cell) -> str:
 
 
 def _value(aggregate: str) -> str:
-    """Return the expression of an aggregate over a merged row; any other expression is its own."""
+    """Return the expression of an aggregate over a merged row; other expressions are returned unchanged."""
     return "sum / count" if aggregate == "avg" else aggregate
 
 

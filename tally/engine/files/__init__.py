@@ -1,1 +1,1 @@
-"""The files of a data directory: their format, how they are opened, locked and replaced, and what their errors mean."""
+"""Files of a data directory: their formats, how they are opened, locked and replaced, and their errors."""

@@ -1,15 +1,23 @@
-"""SQLite's connections as tally opens them: one whose process forks is never used nor closed in the child.
+"""SQLite connections that handle forks and files on read-only or full disks.
 
-SQLite keeps locks and descriptors a process. A child that inherits an open connection has its bookkeeping without its
-locks, and so has every other connection to the same file that is opened there: it would read and write where others do
-(https://sqlite.org/howtocorrupt.html, section 2.6). Closing it there would change the log that the parent uses.
+Forks. SQLite keeps its locks and descriptors per process (https://sqlite.org/howtocorrupt.html, section 2.6). A child
+inherits the record of an open connection but not its locks, so every connection to that file in the child would read
+and write alongside the parent. Closing an inherited connection would change the log that the parent uses. Therefore:
 
-So a fork waits for connections of other threads, which are open for milliseconds; for those of answers and copies, that
-may be open for long, only LONG_WAIT_S. In the child of a fork with none open, SQLite knows of no file, and all is as in
-a new process. In any other child each use raises ArchiveUnavailable, and what was inherited stays as it is.
+- A fork waits for connections of other threads, which are open for milliseconds, but only LONG_WAIT_S for those of
+  answers and copies, which may be open for long.
+- If none is open at the fork, the child works like a new process.
+- Otherwise each use in the child raises ArchiveUnavailable, and inherited connections are never closed.
+
+Immutable files. SQLite cannot lock a file in a read-only place, or on a disk too full for its side files. Such a file
+is read as immutable, without locks or log. If it changes while it is open, what was read is invalid.
 """
 
 import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
 from weakref import ref
 
 import apsw
@@ -26,10 +34,10 @@ UNUSABLE = (
 
 
 class _Open(forks.Work):
-    """What forks know of an open connection.
+    """Registers an open connection with `forks`.
 
-    The connection holds it as the callable for unknown collations, which apsw lets go of after it has closed the file,
-    in whichever way that comes: so this lives exactly as long as the file is open.
+    The connection holds this object as its collation callback, which apsw releases after closing the file, however that
+    happens. So this object lives exactly as long as the file is open.
     """
 
     __slots__ = ("_connection", "_cursor")
@@ -41,23 +49,23 @@ class _Open(forks.Work):
         self._cursor: ref[apsw.Cursor] | None = None
 
     def __call__(self, *_: object) -> None:
-        """Know of no collation."""
+        """Provide no collation."""
 
-    def note(self, cursor: apsw.Cursor) -> None:
-        """Know the cursor that is being read from."""
+    def set_cursor(self, cursor: apsw.Cursor) -> None:
+        """Set the cursor that is being read."""
         self._cursor = ref(cursor)
 
     def cut(self) -> None:
-        """Leave the connection as it is for ever: whoever has it gets an error, and nobody closes it."""
+        """Leak the connection in the child: it is never closed, and each use raises an error."""
         for inherited in (self._connection(), self._cursor and self._cursor()):
             if inherited is not None:
-                leave(inherited)
+                leak(inherited)
             if isinstance(inherited, Connection):
-                inherited.__class__ = Lost
+                inherited.__class__ = ForkedConnection
 
 
 class Opening(forks.Work):
-    """A block that has SQLite open a file without a connection.
+    """A block in which SQLite opens a file without a connection.
 
     :raises ArchiveUnavailable: as `Connection`.
     """
@@ -79,7 +87,7 @@ def _begin(work: forks.Work) -> None:
 
 
 class Connection(apsw.Connection):
-    """A connection to the file at `path`; `is_long` says that it may stay open for longer than forks should wait.
+    """A connection to the file at `path`. Set `is_long` if it may stay open for longer than forks should wait.
 
     :raises ArchiveUnavailable: in the child of a fork that found a connection open.
     """
@@ -97,36 +105,76 @@ class Connection(apsw.Connection):
         self.collation_needed(is_open)
         self._is_open = ref(is_open)
 
-    def note(self, cursor: apsw.Cursor) -> None:
-        """Have forks know the cursor that is being read from, for as long as the connection is open."""
+    def set_cursor(self, cursor: apsw.Cursor) -> None:
+        """Tell `forks` which cursor is being read, for as long as the connection is open."""
         is_open = self._is_open()
         if is_open is not None:
-            is_open.note(cursor)
+            is_open.set_cursor(cursor)
 
 
-class Lost(Connection):
-    """What a connection becomes in the child of a fork that found it open."""
+class ForkedConnection(Connection):
+    """The class of a connection in the child of a fork that found it open."""
 
     def __getattribute__(self, name: str) -> object:
         if name == "__class__":
-            return Lost
+            return ForkedConnection
         raise ArchiveUnavailable(UNUSABLE)
 
 
-def is_lost(connection: apsw.Connection) -> bool:
+def is_forked(connection: apsw.Connection) -> bool:
     """Return whether the process was forked since the connection was opened."""
-    return type(connection) is Lost
+    return type(connection) is ForkedConnection
 
 
-def check(connection: apsw.Connection) -> None:
-    """Do nothing, unless the process was forked since the connection was opened.
+def check_not_forked(connection: apsw.Connection) -> None:
+    """Fail if the process was forked since the connection was opened.
 
     :raises ArchiveUnavailable: when it was.
     """
-    if is_lost(connection):
+    if is_forked(connection):
         raise ArchiveUnavailable(UNUSABLE)
 
 
-def leave(inherited: object) -> None:
-    """See to it that an object is never freed, not even at the end of the process."""
+def leak(inherited: object) -> None:
+    """Ensure that an object is never freed, not even at exit."""
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(inherited))
+
+
+class ImmutableConnection(Connection):
+    """A read-only connection without locks to a file that has no log."""
+
+    def __init__(self, path: Path, *, is_long: bool = False) -> None:
+        self._path = path
+        self._opened_as = _stamp(path)
+        uri = f"file:{quote(str(path))}?immutable=1"
+        super().__init__(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, is_long=is_long)
+
+    def is_changed(self) -> bool:
+        """Return whether the file has changed since it was opened."""
+        return _stamp(self._path) != self._opened_as
+
+
+def _stamp(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+@contextmanager
+def ensure_unchanged(connection: Connection) -> Iterator[None]:
+    """Run `check_unchanged` after a block, also in place of an error raised in it."""
+    try:
+        yield
+    finally:
+        check_unchanged(connection)
+
+
+def check_unchanged(connection: Connection) -> None:
+    """Fail if an immutable file has changed since it was opened.
+
+    :raises ArchiveUnavailable: when it has.
+    """
+    if isinstance(connection, ImmutableConnection) and connection.is_changed():
+        raise ArchiveUnavailable(f"{connection.filename}: was written while it was read without a lock: ask again")

@@ -1,10 +1,10 @@
-"""Marks of damaged archives: whoever finds the damage marks the archive, and every process knows it from then on.
+"""Marks damaged archives, so that every process knows about damage that one of them found.
 
     <slug>.damaged    {"detail": …, "found": unix seconds, "device": …, "inode": …, "bytes": …, "header": hex digits}
 
-It stands beside the archive and is written atomically. It counts only for the file that it was written for: the same
-inode, with the same size and the same first HEADER_BYTES bytes. Nothing is written into a damaged archive, so these
-stay as they are; a file that is put in its place, or copied over it, has others.
+The mark is written atomically beside the archive. It applies only to the file that it was written for, identified by
+device, inode, size and its first HEADER_BYTES bytes. A damaged archive is not written to, so these stay the same; a
+file that replaces it, or is copied over it, differs.
 """
 
 import json
@@ -19,7 +19,7 @@ from typing import Any
 import apsw
 
 from tally.engine.files.connection import Opening
-from tally.engine.files.temporary import aside, publish
+from tally.engine.files.temporary import publish, temporary_file
 from tally.errors import ArchiveDamaged
 
 logger = logging.getLogger("tally.engine")
@@ -27,18 +27,18 @@ logger = logging.getLogger("tally.engine")
 SUFFIX = ".damaged"
 HEADER_BYTES = 100
 
-# Gives a context that learns of the damage that is raised within.
-Noted = Callable[[], AbstractContextManager[None]]
+# Returns a context manager that marks the archive if ArchiveDamaged is raised in it.
+MarkDamage = Callable[[], AbstractContextManager[None]]
 
 
-class Damages:
-    """Marks the archives of one catalog, and remembers the damage of those that cannot be marked; from any thread."""
+class DamageMarks:
+    """Marks the archives of a catalog, and remembers the damage of those that cannot be marked. Thread-safe."""
 
     def __init__(self) -> None:
         self._remembered: dict[Path, dict[str, Any]] = {}
 
     def mark(self, error: ArchiveDamaged) -> None:
-        """Mark the archive that is damaged; the log tells it once, with the path."""
+        """Mark the damaged archive and log the error, unless it is marked already."""
         if self.find(error.path) is not None:
             return
         logger.error("%s; nothing is written to it until it is restored, or a check finds it sound", error)
@@ -49,12 +49,12 @@ class Damages:
                 self._remembered[error.path] = {"detail": error.detail, **_identity(error.path)}
 
     def find(self, path: Path) -> str | None:
-        """Return what was found to be wrong with the archive at `path`, None where nothing is known."""
+        """Return the known damage of the archive at `path`, or None."""
         known = self._remembered.get(path)
         return find(path) or (str(known["detail"]) if known and _is_of(known, path) else None)
 
     def clear(self, path: Path) -> None:
-        """Forget the damage of the archive at `path`, and remove its mark."""
+        """Remove the mark of the archive at `path`."""
         self._remembered.pop(path, None)
         clear(path)
 
@@ -65,27 +65,24 @@ def mark_path(path: Path) -> Path:
 
 
 def mark(path: Path, detail: str) -> None:
-    """Mark the archive at `path` as damaged; `detail` says what was found.
+    """Mark the archive at `path` as damaged; `detail` describes the damage.
 
     :raises OSError: when the mark cannot be written.
     """
     status = path.stat()
-    with aside(mark_path(path)) as built:
+    with temporary_file(mark_path(path)) as built:
         content = {"detail": detail, "found": time.time(), **_identity(path)}
         with built.open("w") as file:
             json.dump(content, file)
             file.flush()
             os.fsync(file.fileno())
-        with suppress(PermissionError):  # So that whoever may use the archive may read its mark.
+        with suppress(PermissionError):  # Whoever may read the archive may read its mark.
             os.chown(built, status.st_uid, status.st_gid)
         publish(built, mark_path(path), replace=True)
 
 
 def find(path: Path) -> str | None:
-    """Return what was found to be wrong with the archive at `path`, None where it is not marked.
-
-    A mark that cannot be read counts, until `clear`.
-    """
+    """Return the damage in the mark of the archive at `path`, or None. A mark that cannot be read counts as damage."""
     try:
         content = json.loads(mark_path(path).read_bytes())
         return str(content["detail"]) if _is_of(content, path) else None
@@ -96,15 +93,15 @@ def find(path: Path) -> str | None:
 
 
 def clear(path: Path) -> None:
-    """Remove the mark of the archive at `path`, if there is one; where that is not possible it stays."""
+    """Remove the mark of the archive at `path`, if possible."""
     with suppress(OSError):
         mark_path(path).unlink()
 
 
 def header(path: Path) -> bytes:
-    """Return the first HEADER_BYTES bytes of a file, fewer where it has no more, none where it cannot be read.
+    """Return the first HEADER_BYTES bytes of a file, or as many as it has; empty if it cannot be read.
 
-    SQLite reads them: to close a file that was opened otherwise would drop the locks that SQLite holds on it.
+    SQLite reads them, because closing a file opened in another way would drop the locks that SQLite holds on it.
     """
     flags = [apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB, 0]
     try:
@@ -115,14 +112,14 @@ def header(path: Path) -> bytes:
 
 
 class _File(apsw.VFSFile):
-    """A file as SQLite opens it."""
+    """A file opened by SQLite."""
 
     def close(self) -> None:
         self.xClose()
 
 
 def _is_of(content: dict[str, Any], path: Path) -> bool:
-    """Return whether a mark with this content is of the file that is there now."""
+    """Return whether a mark with this content applies to the current file."""
     return all(content[key] == value for key, value in _identity(path).items())
 
 

@@ -1,8 +1,8 @@
-"""The tables of the files that tally makes: archives, whose format `schema` explains, and the ledger of deliveries."""
+"""Tables of archives, whose format `schema` explains, and of the ledger of idempotency keys."""
 
 import re
 
-# What marks an archive's file.
+# Identifies an archive's file.
 APPLICATION_ID = 0x74616C79  # "taly"
 
 ARCHIVE = """

@@ -1,8 +1,8 @@
-"""What stands in a data directory under the names of archives: files, further names of theirs, and other things.
+"""Lists the archives of a data directory.
 
-One file is one archive, under one name. Of several names the one that is no symbolic link counts; of several hard
-links the one under which the file was created, or else the first. A further name is neither served nor written: it
-would count everything twice, and SQLite keeps a log for each hard link, which damages the file that they share.
+Each file is one archive under one name. If a file has several names, a name that is no symbolic link is chosen; of
+several hard links, the name under which the file was created, or else the first. The other names are aliases, which are
+neither served nor written: samples would count twice, and SQLite would keep one log per hard link and damage the file.
 """
 
 import os
@@ -16,7 +16,7 @@ import apsw
 
 from tally.engine.definition import is_slug
 from tally.engine.files import statements
-from tally.engine.files.immutable import Frozen
+from tally.engine.files.connection import ImmutableConnection
 from tally.errors import ArchiveUnavailable, TallyError
 
 SUFFIX = ".db"
@@ -27,22 +27,22 @@ KINDS = {
 
 
 class Listing(NamedTuple):
-    """The slugs of archives, sorted, of further names the slug that counts, and what else stands in a file's place."""
+    """The archives' slugs, sorted; the archive of each alias; and the kind of each entry that is not a file."""
 
     slugs: list[str]
-    further: dict[str, str]
+    aliases: dict[str, str]
     others: dict[str, str]
 
 
 class _Entry(NamedTuple):
     slug: str
     is_link: bool
-    # None where it cannot be looked at: that is told when it is used.
+    # None if it cannot be read: the error is reported when the archive is used.
     status: os.stat_result | None
 
 
 def read(directory: Path) -> Listing:
-    """Return what stands in a directory; nothing where there is none.
+    """List a directory; the listing of a missing one is empty.
 
     :raises ArchiveUnavailable: when it cannot be read.
     """
@@ -54,14 +54,14 @@ def read(directory: Path) -> Listing:
         elif stat.S_ISREG(entry.status.st_mode):
             files.setdefault((entry.status.st_dev, entry.status.st_ino), []).append(entry)
         else:
-            others[entry.slug] = KINDS.get(stat.S_IFMT(entry.status.st_mode), "a link that leads nowhere")
-    chosen = {_chosen(directory, entries): entries for entries in files.values()}
-    further = {each.slug: slug for slug, entries in chosen.items() for each in entries if each.slug != slug}
-    return Listing(sorted(chosen), dict(sorted(further.items())), dict(sorted(others.items())))
+            others[entry.slug] = KINDS.get(stat.S_IFMT(entry.status.st_mode), "a broken link")
+    chosen = {_choose(directory, entries): entries for entries in files.values()}
+    aliases = {each.slug: slug for slug, entries in chosen.items() for each in entries if each.slug != slug}
+    return Listing(sorted(chosen), dict(sorted(aliases.items())), dict(sorted(others.items())))
 
 
 def is_plain(path: Path) -> bool:
-    """Return whether a file has no other name than this one, as far as can be seen at once."""
+    """Return whether `path` is a file without other names, which a single `lstat` can show."""
     try:
         status = path.lstat()
     except OSError:
@@ -90,20 +90,20 @@ def _status(entry: "os.DirEntry[str]") -> os.stat_result | None:
         return None
 
 
-def _chosen(directory: Path, entries: list[_Entry]) -> str:
-    """Return which of the names of one file counts."""
+def _choose(directory: Path, entries: list[_Entry]) -> str:
+    """Choose the slug of a file from its names."""
     slugs = sorted(entry.slug for entry in entries if not entry.is_link) or sorted(entry.slug for entry in entries)
     if len(slugs) == 1:
         return slugs[0]
-    own = _own_slug(directory / f"{slugs[0]}{SUFFIX}")
+    own = _read_slug(directory / f"{slugs[0]}{SUFFIX}")
     return own if own in slugs else slugs[0]
 
 
-def _own_slug(path: Path) -> object:
-    """Return the slug under which an archive was created, where it says so."""
+def _read_slug(path: Path) -> object:
+    """Return the slug that an archive was created with, if its file has it."""
     try:
-        # Under a wrong name SQLite would look for a log of that name.
-        with closing(Frozen(path)) as connection:
+        # A normal connection would look for a log under this name, which may be the wrong one.
+        with closing(ImmutableConnection(path)) as connection:
             return connection.execute(statements.META_VALUE, ("slug",)).get
     except (TallyError, apsw.Error):
         return None

@@ -1,7 +1,7 @@
-"""What SQLite's errors mean for an archive: it is damaged, is no archive, or cannot be used now.
+"""Translates SQLite's errors: the archive is damaged, is not an archive, or cannot be used now.
 
-A damaged file may hold values of any type and text of any bytes, as SQLite does not check all that it reads. An error
-that may come of those, or of a bug, is told as damage only where a check of the file finds some.
+SQLite does not check everything that it reads, so a damaged file may yield values of any type and text of any bytes. An
+error that may come from those, or from a bug, is reported as damage only if a check of the file finds damage.
 """
 
 import os
@@ -14,14 +14,14 @@ import apsw
 
 from tally.engine.files import damage_marks, ddl, statements
 from tally.engine.files.connection import Connection
-from tally.engine.files.disk import shown
+from tally.engine.files.disk import format_size
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, QueryTimeout
 
-# Where the header of an SQLite file has it: https://www.sqlite.org/fileformat.html#application_id
+# The application id in the header of an SQLite file: https://www.sqlite.org/fileformat.html#application_id
 _ID_BYTES = slice(68, 72)
-# So many messages of SQLite's tell enough of a damage.
+# The number of messages to read from an integrity check.
 DAMAGES = 5
-# What SQLite says of a file that may be right another time, and what it says where the file may be damaged.
+# UNAVAILABLE errors may pass; DOUBTFUL errors may mean damage.
 UNAVAILABLE = (
     apsw.BusyError, apsw.LockedError, apsw.ProtocolError, apsw.CantOpenError, apsw.ReadOnlyError, apsw.FullError,
     apsw.IOError, apsw.PermissionsError, apsw.AuthError, apsw.AbortError, apsw.NoMemError, apsw.NoLFSError,
@@ -31,12 +31,12 @@ DOUBTFUL = (
     apsw.SchemaChangeError, apsw.EmptyError, apsw.NotFoundError, apsw.InternalError,
 )  # fmt: skip
 
-# What SQLite says where a disk is full, one on which no file can grow by as much as it needs to open an archive.
+# Errors that SQLite raises on a full disk. With less than FULL_BYTES free it cannot open an archive.
 FULL = (apsw.FullError, apsw.IOError, apsw.CantOpenError)
 FULL_BYTES = 64 * 1024
 
-# Some calls fail without words of SQLite's: those that it has elsewhere.
-SILENT: dict[type[Exception], str] = {
+# Some calls fail without a message. These are SQLite's own messages for the same errors.
+DEFAULT_MESSAGES: dict[type[Exception], str] = {
     apsw.BusyError: "database is locked", apsw.LockedError: "database table is locked",
     apsw.FullError: "database or disk is full", apsw.IOError: "disk I/O error",
     apsw.ReadOnlyError: "attempt to write a readonly database", apsw.CorruptError: "database disk image is malformed",
@@ -44,12 +44,12 @@ SILENT: dict[type[Exception], str] = {
 
 
 @contextmanager
-def translated(path: Path) -> Iterator[None]:
-    """Turn SQLite's errors on `path` into the tree's, but for those of who uses it wrongly.
+def translate_errors(path: Path) -> Iterator[None]:
+    """Translate SQLite's errors on `path` into tally's, except for errors of wrong usage.
 
     :raises QueryTimeout: when the query was interrupted.
-    :raises ArchiveDamaged: when the file is tally's, and its bytes or tables are not as they were made.
-    :raises NotAnArchive: when it is no database, and nothing says that it was tally's.
+    :raises ArchiveDamaged: when the file is an archive and its bytes or tables are damaged.
+    :raises NotAnArchive: when it is not a database and its header does not identify it as an archive.
     :raises ArchiveUnavailable: when it is locked, read-only or cannot be written.
     """
     try:
@@ -59,29 +59,29 @@ def translated(path: Path) -> Iterator[None]:
     except UNAVAILABLE as error:
         raise ArchiveUnavailable(f"{path}: cannot be used now: {_reason(path, error)}") from error
     except (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError) as error:
-        if _is_marked_as_ours(path):
-            raise ArchiveDamaged(path, _line(error)) from error
-        raise NotAnArchive(f"{path}: is not an archive of tally's: {_line(error)}") from error
+        if _has_application_id(path):
+            raise ArchiveDamaged(path, _message(error)) from error
+        raise NotAnArchive(f"{path}: is not an archive of tally's: {_message(error)}") from error
     except (*DOUBTFUL, TypeError, AssertionError, OverflowError) as error:
-        if found := _found(path):
+        if found := _diagnose(path):
             raise ArchiveDamaged(path, found) from error
         if isinstance(error, apsw.Error):
-            raise ArchiveUnavailable(f"{path}: cannot be used so: {_line(error)}") from error
+            raise ArchiveUnavailable(f"{path}: the operation failed: {_message(error)}") from error
         raise
 
 
 def verify(connection: apsw.Connection, path: Path, *, by_rules: bool = False) -> None:
-    """Fail unless SQLite finds the database sound, and with `by_rules` nothing breaks the writer's own rules either.
+    """Check the integrity of a database, and with `by_rules` also the rules that hold after every commit.
 
-    :raises ArchiveDamaged: when it is not; it is told as that of `path`.
+    :raises ArchiveDamaged: when the check fails; `path` is the damaged file.
     """
-    if found := damage(connection) if by_rules else integrity(connection):
+    if found := find_damage(connection) if by_rules else check_integrity(connection):
         raise ArchiveDamaged(path, found[0])
 
 
-def damage(connection: apsw.Connection) -> list[str]:
-    """Return what is wrong with an archive, for SQLite or by the writer's own rules; nothing where it is sound."""
-    if found := integrity(connection):
+def find_damage(connection: apsw.Connection) -> list[str]:
+    """Return descriptions of damage to an archive: SQLite's, or broken rules of tally; empty if it is sound."""
+    if found := check_integrity(connection):
         return found
     if missing := _missing(connection):
         return missing
@@ -89,8 +89,8 @@ def damage(connection: apsw.Connection) -> list[str]:
     return [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
 
 
-def integrity(connection: apsw.Connection) -> list[str]:
-    """Return what SQLite finds wrong with a database, each in a line; nothing where it is sound."""
+def check_integrity(connection: apsw.Connection) -> list[str]:
+    """Return the messages of SQLite's integrity check, one line each; empty if the database is sound."""
     texts = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES})")]
     if texts == ["ok"]:
         return []
@@ -103,42 +103,42 @@ def _missing(connection: apsw.Connection) -> list[str]:
     return [f"there is no {name}" for name in ddl.OBJECTS if name not in there]
 
 
-def _is_marked_as_ours(path: Path) -> bool:
+def _has_application_id(path: Path) -> bool:
     return damage_marks.header(path)[_ID_BYTES] == ddl.APPLICATION_ID.to_bytes(4)
 
 
-def _found(path: Path) -> str:
-    """Return what is wrong with a file, or nothing where it is sound.
+def _diagnose(path: Path) -> str:
+    """Return a description of a file's damage; empty if it is sound.
 
-    :raises ArchiveUnavailable: when that cannot be found out now.
+    :raises ArchiveUnavailable: when the file cannot be checked now.
     """
     if known := damage_marks.find(path):
         return known
     try:
         with closing(_connection(path)) as connection:
-            return "".join((_missing(connection) or damage(connection))[:1])
+            return "".join((_missing(connection) or find_damage(connection))[:1])
     except UNAVAILABLE as error:
-        raise ArchiveUnavailable(f"{path}: cannot be used now: {_line(error)}") from error
+        raise ArchiveUnavailable(f"{path}: cannot be used now: {_message(error)}") from error
     except apsw.Error as error:
-        return _line(error)
+        return _message(error)
 
 
 def _connection(path: Path) -> apsw.Connection:
-    """Open a file to read; for writing where that may be, so that what SQLite keeps beside it is tidied away."""
+    """Open a file for reading. It is opened writable if possible, so that SQLite removes its side files."""
     may_write = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
     flags = apsw.SQLITE_OPEN_READWRITE if may_write else apsw.SQLITE_OPEN_READONLY
     return Connection(os.path.realpath(path), flags)
 
 
 def _reason(path: Path, error: Exception) -> str:
-    """Return what an error that may pass means; of a full disk SQLite may say no more than that it cannot read."""
+    """Return the message of an UNAVAILABLE error. On a full disk SQLite may only say that it cannot read."""
     with suppress(OSError):
         free_bytes = shutil.disk_usage(path.parent).free
         if isinstance(error, FULL) and free_bytes < FULL_BYTES:
-            return f"the disk is full ({shown(free_bytes)} free)"
-    return _line(error)
+            return f"the disk is full ({format_size(free_bytes)} free)"
+    return _message(error)
 
 
-def _line(error: Exception) -> str:
+def _message(error: Exception) -> str:
     text = " ".join(str(error).split())
-    return SILENT.get(type(error), type(error).__name__) if text == "not an error" else text
+    return DEFAULT_MESSAGES.get(type(error), type(error).__name__) if text == "not an error" else text

@@ -1,4 +1,4 @@
-"""The file format of an archive, and how its file is made, opened and deleted. Its tables stand in `ddl`.
+"""The file format of an archive: creates, opens and deletes its file. The tables are defined in `ddl`.
 
     meta                names                data (key bucket, id)                       data_by_name (sealed rows only)
     +-----+-------+     +----+------+        +--------+----+-------+-----+-----+-----+--------+   +----+--------+-- - -
@@ -10,15 +10,16 @@
     | bucket | count | sum | min | max | | block | id | count | sum | min | max |
     +--------+-------+-----+-----+-----+ +-------+----+-------+-----+-----+-----+
 
-`meta` holds the definition and the writer's `marks`: every row whose bucket is less than `sealed_before` has sealed = 1
-and stands in the covering index, every other one has sealed = 0 and does not. `names` holds exactly the names that have
-rows, each once, so a cell costs the same whatever its name's length. `totals` has each bucket over all names, `blocks`
-the sealed rows of each name in some buckets, so that a long range is answered from few rows; see `commit`. `deliveries`
-has what has come under a key and must not be counted twice; see `delivery`. The view `cells` is `data` with names and
-averages, for people with an SQLite tool.
+    meta         the definition and the watermarks (see `watermarks`). Rows before `sealed_before` have sealed = 1 and
+                 are in the covering index `data_by_name`; all others have sealed = 0 and are not
+    names        exactly the names that have rows, so the size of a row does not depend on the length of its name
+    totals       aggregates of each bucket over all names
+    blocks       aggregates of each name's sealed rows over several buckets, to read long ranges quickly (see `commit`)
+    deliveries   receipts of idempotency keys (see `idempotency`)
+    cells        a view of `data` with names and averages, for users of SQLite tools
 
-The file is marked by `application_id` and versioned by `user_version`. It is in WAL mode, but for a backup, which is in
-DELETE mode until the first commit to it.
+`application_id` identifies the file as an archive, and `user_version` is the version of the format. The file is in WAL
+mode; a backup is in DELETE mode until the first commit to it.
 """
 
 import ctypes
@@ -33,10 +34,16 @@ import apsw
 from tally.engine.asking import sql
 from tally.engine.definition import PROPERTIES, Definition
 from tally.engine.files import damage_marks, ddl, statements
-from tally.engine.files.connection import Connection, check, is_lost
-from tally.engine.files.failure import FULL, translated
-from tally.engine.files.immutable import Frozen, check_unchanged, steady
-from tally.engine.files.temporary import aside, beside, publish, remove, sync_directory
+from tally.engine.files.connection import (
+    Connection,
+    ImmutableConnection,
+    check_not_forked,
+    check_unchanged,
+    ensure_unchanged,
+    is_forked,
+)
+from tally.engine.files.failure import FULL, translate_errors
+from tally.engine.files.temporary import beside, publish, remove, sync_directory, temporary_file
 from tally.engine.storing import watermarks
 from tally.errors import (
     ArchiveDamaged,
@@ -50,18 +57,18 @@ from tally.errors import (
 
 USER_VERSION = 1
 BUSY_TIMEOUT_MS = 10_000
-# Sealing and expiry come to each page of the index many times; without room for it they write it as often.
+# Sealing and expiry visit each index page many times. A smaller cache would write it as often.
 WRITE_CACHE_KIB = 65_536
-# While readers follow one another, or one is slow, the log that SQLite keeps beside a file grows. Once it has more than
-# this, a commit waits for them for a while, so that the log may begin anew; see also `answer.STALL_S`.
+# The log grows while readers overlap or one is slow. Above this size a commit waits up to RESTART_TIMEOUT_MS for them,
+# so that the log can restart; see also `answer.STALL_S`.
 WAL_MAX_BYTES = 64 * 2**20
 RESTART_TIMEOUT_MS = 1_000
-# What a context manager is given at the end of a block that raised nothing.
-NOTHING = (None, None, None)
+# The arguments of `__exit__` after a block that raised nothing.
+NO_ERROR = (None, None, None)
 
 
 def file_size(path: Path) -> int | None:
-    """Return the bytes of the file at `path`, or where a symbolic link there leads; None when there is none.
+    """Return the size of the file at `path` in bytes, following symbolic links; None if there is no file.
 
     :raises ArchiveUnavailable: when its directory cannot be searched.
     """
@@ -75,16 +82,14 @@ def file_size(path: Path) -> int | None:
 
 
 def create(path: Path, definition: Definition) -> None:
-    """Make a new archive file, whole or not at all.
-
-    It is built aside and then linked to its name, so nobody sees half a file and no file is ever replaced.
+    """Create an archive file atomically; an existing file is never replaced.
 
     :raises ArchiveExists: when there is a file at `path`.
     :raises ArchiveUnavailable: when the file cannot be written.
     """
     try:
-        with aside(path) as built:
-            with translated(path):
+        with temporary_file(path) as built:
+            with translate_errors(path):
                 _build(built, definition)
             publish(built, path)
             damage_marks.clear(path)
@@ -98,29 +103,29 @@ def _build(path: Path, definition: Definition) -> None:
     connection = Connection(str(path))
     try:
         with transaction(connection):
-            lay_out(connection, definition)
+            initialize(connection, definition)
         connection.pragma("journal_mode", "wal")
     finally:
         connection.close()
 
 
-def lay_out(connection: apsw.Connection, definition: Definition) -> None:
-    """Make an empty file that of an archive, within the caller's transaction."""
+def initialize(connection: apsw.Connection, definition: Definition) -> None:
+    """Create the tables of an archive in an empty file, within the caller's transaction."""
     connection.pragma("application_id", ddl.APPLICATION_ID)
     connection.pragma("user_version", USER_VERSION)
     connection.execute(ddl.ARCHIVE).fetchall()
     write_definition(connection, definition)
-    write_meta(connection, "slug", definition.slug)  # By which `listing` knows the file's first name.
+    write_meta(connection, "slug", definition.slug)  # `directory` chooses among hard links by it.
     for mark, first in watermarks.FIRST.items():
         write_meta(connection, mark, first)
 
 
 def delete(path: Path) -> None:
-    """Delete an archive's file and what SQLite keeps beside it, once a commit that is under way has ended.
+    """Delete an archive and its side files, after waiting for a commit in progress.
 
-    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect`, and when it cannot be deleted; it stays.
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect`, and when it cannot be deleted.
     """
-    with opened(path, write=True) as connection:
+    with open_archive(path, write=True) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
             remove(path)
@@ -131,24 +136,24 @@ def delete(path: Path) -> None:
 
 
 def write_meta(connection: apsw.Connection, key: str, value: sql.Value) -> None:
-    """Store one fact under `key`."""
+    """Store one value under `key`."""
     connection.execute("INSERT INTO meta VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = ?2", (key, value))
 
 
 def write_definition(connection: apsw.Connection, definition: Definition) -> None:
-    """Store a definition but for the slug, which is the file's name."""
+    """Store a definition without the slug, which is the file's name."""
     for key in PROPERTIES:
         write_meta(connection, key, getattr(definition, key))
 
 
 def read_definition(connection: apsw.Connection, path: Path) -> Definition:
-    """Return the definition that is stored in the file at `path`, which gives the slug.
+    """Return the definition stored in the file at `path`, whose name is the slug.
 
-    :raises ArchiveDamaged: when it is not whole, or not valid.
+    :raises ArchiveDamaged: when it is incomplete or not valid.
     """
     meta = dict(connection.execute(statements.META))
     if not all(isinstance(meta.get(mark), int) for mark in watermarks.FIRST) or meta["block_buckets"] < 1:
-        raise ArchiveDamaged(path, "it does not say what of it is sealed")
+        raise ArchiveDamaged(path, "its watermarks are missing or not valid")
     try:
         fields = {key: meta[key] for key in PROPERTIES}
         fields["enabled"] = bool(fields["enabled"])
@@ -160,15 +165,12 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
 
 
 def transaction(connection: apsw.Connection) -> "_Transaction":
-    """Hold the write lock from the start, commit in the end, and roll everything back on an error.
-
-    When this has ended, what was written is durable, and stands in the file itself as far as no reader is in the way.
-    """
+    """Take the write lock, commit at the end, and roll back on an error. A commit is durable, and checkpointed."""
     return _Transaction(connection)
 
 
 class _Transaction:
-    """A transaction that stays open nowhere, wherever a signal handler raises. A generator could be left suspended."""
+    """A transaction that always ends, even if a signal handler raises; a generator could be left suspended."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -182,23 +184,23 @@ class _Transaction:
 
     def __exit__(self, *raised: object) -> None:
         try:
-            if raised == NOTHING:
+            if raised == NO_ERROR:
                 self._connection.execute("COMMIT")
         finally:
             self._roll_back()
-        if raised == NOTHING:
-            settle(self._connection)
+        if raised == NO_ERROR:
+            checkpoint(self._connection)
 
     def _roll_back(self) -> None:
-        """Leave no transaction open."""
-        if not is_lost(self._connection) and self._connection.in_transaction:
+        """Roll back if a transaction is open."""
+        if not is_forked(self._connection) and self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
 
-def settle(connection: apsw.Connection) -> None:
-    """Write what is committed from the log into the file itself, as far as no reader is in the way.
+def checkpoint(connection: apsw.Connection) -> None:
+    """Copy commits from the log into the file, as far as readers allow.
 
-    It is committed: an error now must not make anybody commit it again.
+    Errors are ignored, because the transaction is already committed.
     """
     with suppress(apsw.Error, TallyError):
         connection.wal_checkpoint()
@@ -207,35 +209,34 @@ def settle(connection: apsw.Connection) -> None:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
-def opened(path: Path, *, write: bool = False, is_long: bool = False) -> "_Opened":
-    """Open the archive at `path`, check that it is one, and close it in the end.
+def open_archive(path: Path, *, write: bool = False, is_long: bool = False) -> "_Opened":
+    """Open the archive at `path`, check its format, and close it at the end. `is_long` is as for `Connection`.
 
-    Nothing stays open between operations, so a file that is replaced, deleted or copied meanwhile is not written
-    through an old handle for long, and the last one to close leaves the archive as one file. `is_long` is as for
-    `Connection`.
+    Archives are not kept open between operations. So a file that is replaced or deleted is not written through an old
+    handle for long, and the last connection to close leaves the archive as one file.
 
-    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect` and `translated` tell, and in the child when
-        the process is forked meanwhile.
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect` and `translate_errors`, and in a child that
+        was forked within the block.
     """
     return _Opened(path, write=write, is_long=is_long)
 
 
 class _Opened:
-    """An open archive. Where a signal handler raises before its end, it closes as it is forgotten."""
+    """An open archive. If a signal handler raises before its end, garbage collection closes it."""
 
     def __init__(self, path: Path, *, write: bool, is_long: bool) -> None:
         self._path, self._write, self._is_long = path, write, is_long
 
     def __enter__(self) -> Connection:
         self._connection = connect(self._path, write=self._write, is_long=self._is_long)
-        self._translated = translated(self._path)
+        self._translated = translate_errors(self._path)
         self._translated.__enter__()
         return self._connection
 
     def __exit__(self, *raised: Any) -> None:
         try:
-            if raised == NOTHING:
-                check(self._connection)
+            if raised == NO_ERROR:
+                check_not_forked(self._connection)
             check_unchanged(self._connection)
             self._translated.__exit__(*raised)
         finally:
@@ -243,12 +244,12 @@ class _Opened:
 
 
 def close(connection: apsw.Connection) -> None:
-    """Close, and leave an empty log where another file has come in this one's place: it would be taken for its own.
+    """Close a connection, unless the process was forked since it was opened.
 
-    SQLite leaves the log as it is, since it is another file's name by now, and the next one to open that file would
-    read pages of this one from it. What was opened before the process was forked stays as it is.
+    If another file has replaced this one, empty the log first. SQLite would leave it, and the next connection would
+    apply this file's log to the other one.
     """
-    if is_lost(connection):
+    if is_forked(connection):
         return
     has_moved = ctypes.c_int()
     with suppress(apsw.Error):
@@ -260,34 +261,34 @@ def close(connection: apsw.Connection) -> None:
 
 
 def connect(path: Path, *, write: bool = False, is_long: bool = False) -> Connection:
-    """Open the archive at `path` and check that it is one; `is_long` is as for `Connection`.
+    """Open the archive at `path` and check its format. `is_long` is as for `Connection`.
 
     :raises UnknownArchive: when there is no such file.
-    :raises NotAnArchive: when it is another application's or of a newer tally.
+    :raises NotAnArchive: when it belongs to another application or a newer version of tally.
     :raises ArchiveDamaged: when it is damaged.
     :raises ArchiveUnavailable: when it cannot be opened now.
     """
     if file_size(path) is None:
         raise UnknownArchive(f"there is no archive {path.stem!r}")
     real_path = Path(os.path.realpath(path))
-    with translated(path):
+    with translate_errors(path):
         try:
             return _checked(open_file(real_path, write=write, is_long=is_long), path, write=write)
         except FULL:
-            # SQLite needs room even to read, but for a file that has no log and that nobody changes.
+            # SQLite needs disk space even for reading, unless it reads a file without a log as immutable.
             if write or file_size(beside(real_path, "-wal")):
                 raise
-            return _checked(Frozen(real_path, is_long=is_long), path, write=False)
+            return _checked(ImmutableConnection(real_path, is_long=is_long), path, write=False)
 
 
 def _checked(connection: Connection, path: Path, *, write: bool) -> Connection:
-    """Return a connection once it is known to be one to an archive, or close it."""
+    """Return a connection after checking its format; close it on an error."""
     try:
-        with steady(connection):
+        with ensure_unchanged(connection):
             _check_format(connection, path)
         if write:
             connection.pragma("cache_size", -WRITE_CACHE_KIB)
-            connection.pragma("journal_mode", "wal")  # A backup comes without.
+            connection.pragma("journal_mode", "wal")  # A backup is in DELETE mode.
     except BaseException:
         close(connection)
         raise
@@ -295,13 +296,12 @@ def _checked(connection: Connection, path: Path, *, write: bool) -> Connection:
 
 
 def open_file(path: Path, *, write: bool, is_long: bool = False) -> Connection:
-    """Open and set up a file, whichever of tally's it is; close it by `close`.
+    """Open and configure an archive or a ledger; close it with `close`.
 
-    It is opened for writing where that may be, for readers too: only then the last one to close tidies its WAL away.
+    The file is opened writable if permissions allow, for readers too, so that the last connection removes the WAL.
+    Without write permission SQLite cannot use the WAL, and the file is opened as an `ImmutableConnection`.
 
-    Who may not write there cannot join in the WAL, and reads the file as one that nobody changes; see `frozen`.
-
-    :raises ArchiveUnavailable: when it is to be written and may not be, or is an archive of others that is in use.
+    :raises ArchiveUnavailable: when it is read-only and is to be written, or has a WAL.
     """
     connection = _open(path, write=write, is_long=is_long)
     try:
@@ -321,7 +321,7 @@ def _open(path: Path, *, write: bool, is_long: bool) -> Connection:
         raise ArchiveUnavailable(f"{path}: cannot be written: the file or its directory is read-only")
     if file_size(beside(path, "-wal")):
         raise ArchiveUnavailable(f"{path}: cannot be read: it has a -wal beside it, and is read-only")
-    return Frozen(path, is_long=is_long)
+    return ImmutableConnection(path, is_long=is_long)
 
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:
@@ -330,7 +330,7 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
     version = connection.pragma("user_version")
     if version != USER_VERSION:
         raise NotAnArchive(
-            f"{path}: has format {version}, and this tally knows {USER_VERSION}: use the one that made it"
+            f"{path}: has format {version}; this version of tally reads format {USER_VERSION}: use the one that made it"
         )
     wal = beside(Path(os.path.realpath(path)), "-wal")
     if not file_size(wal) and (file_size(path) or 0) % connection.pragma("page_size"):

@@ -1,7 +1,4 @@
-"""The statements that are always the same: of the writer, of the check, and about an archive as a whole.
-
-SELECTs are written here and in `sql`, which makes those that answer questions.
-"""
+"""Constant SQL statements of the writer, the check and salvage. `asking.sql` builds the SELECTs of questions."""
 
 META = "SELECT key, value FROM meta"
 OBJECTS = "SELECT name FROM sqlite_schema"
@@ -18,7 +15,7 @@ LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
 CLOSED_BUCKETS = "SELECT count(*) FROM totals WHERE bucket >= ? AND bucket < ?"
 CLOSED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
 EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
-# Those of some names that have no row left; the tail has no index by name and is read at most once, for all of them.
+# Deletes names without rows. Unsealed rows have no index by name, so they are read at most once, for all names.
 FORGET_NAMES = """
 DELETE FROM names
 WHERE id IN (SELECT value FROM json_each(:ids))
@@ -44,14 +41,14 @@ RECEIPT = "SELECT digest, second, stored, expired, cardinality FROM deliveries W
 NEW_RECEIPT = """
 INSERT OR IGNORE INTO deliveries (key, digest, second, stored, expired, cardinality) VALUES (?, ?, ?, ?, ?, ?)
 """
-# Only those that go are read, and the first that stays; spilled records, of which there are few, stay too.
+# Reads only the rows to delete and the first to keep. The few receipts of spilled records are kept.
 OLD_RECEIPTS = """
 DELETE FROM deliveries WHERE id < max(
     (SELECT max(id) FROM deliveries) - :most + 1,
     coalesce((SELECT id FROM deliveries WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
     AND key NOT GLOB 'spilled *'
 """
-# Of the ledger.
+# The ledger.
 KEY = "SELECT digest, second, max_future, archives, answer FROM keys WHERE key = ? AND second >= ?"
 NEW_KEY = "INSERT INTO keys (key, digest, second, max_future, archives) VALUES (?, ?, ?, ?, ?)"
 NEW_ANSWER = "UPDATE keys SET answer = ? WHERE key = ? AND digest = ? AND answer IS NULL RETURNING id"
@@ -67,7 +64,7 @@ BLOCKS = f"""
 INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
 FROM data WHERE bucket >= :since AND bucket < :before GROUP BY block, id {MERGE}
 """
-# What `removal` takes away, and makes anew.
+# Removal of names.
 MATCHING_IDS = "SELECT json_group_array(id) FROM names WHERE name GLOB ?"
 _MATCHES = "id IN (SELECT id FROM names WHERE name GLOB :glob)"
 _REMOVABLE = f"FROM data WHERE bucket >= :first AND bucket < :end AND {_MATCHES}"
@@ -78,22 +75,22 @@ BLOCKS_OF = f"""
 INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
 FROM data WHERE bucket >= :since AND bucket < :before AND {_MATCHES} GROUP BY block, id
 """
-# Sums that were added up in another order may differ in their last digits.
+# Sums may differ in their last digits, because the order of additions does.
 _SAME = """
     own.min = kept.min AND own.max = kept.max AND abs(own.count - kept.count) <= 1e-9 * own.count
     AND abs(own.sum - kept.sum) <= 1e-9 * own.count * max(abs(own.min), abs(own.max))
 """
 _OWN = "sum(count) AS count, sum(sum) AS sum, min(min) AS min, max(max) AS max FROM data NOT INDEXED"
 _BLOCK_S = "(:resolution * :block_buckets)"
-# What holds after every commit, and how many rows or names break it, in the same order.
+# The rules that hold after every commit, as messages after a count; BROKEN_RULES counts them in the same order.
 RULES = (
-    "rows are sealed that should not be, or are not sealed that should be",
-    "rows do not begin at a bucket",
+    "rows have a wrong sealed flag",
+    "rows have a bucket that is no multiple of the resolution",
     "rows have impossible values",
     "rows have no name",
     "names have no rows",
-    "totals are not those of their rows",
-    "blocks are not those of their rows",
+    "totals do not match their rows",
+    "blocks do not match their rows",
 )
 BROKEN_RULES = f"""
 SELECT
@@ -112,7 +109,7 @@ SELECT
 FROM data NOT INDEXED
 """
 
-# What `evidence` gathers of a damaged file. Values have no affinity here: they stay what they were.
+# What `evidence` collects from a damaged file. The columns have no affinity, so that values are not converted.
 EVIDENCE_TABLES = """
 CREATE TEMP TABLE copies (bucket, id, count, sum, min, max, grade, low, high, tree);
 CREATE TEMP TABLE named (id, name, grade, place);

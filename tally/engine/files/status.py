@@ -1,12 +1,10 @@
-"""The status file: what a collector has done so far, for whoever answers questions about it in another process.
+"""The status file, in which each collector publishes its counters to other processes.
 
     TALLY_DATA_DIR/collector-<8 hex digits>.json
 
-Written aside and renamed at each flush, so that nobody reads half of one, and removed at an end at which nothing is
-lost. Each collector has its own; one that was not written for STALE_S belongs to a collector that ended, and is removed
-by the next.
-
-The file is a copy: who answers in the collector's own process asks the collector itself. See `Books`.
+The file is written under a temporary name and renamed at each flush, and removed at exit unless samples were lost. A
+file that was not written for STALE_S belongs to a collector that ended; the next collector removes it. In the
+collector's own process, its status comes from the collector itself (see `CollectorStatuses`).
 """
 
 import json
@@ -24,14 +22,14 @@ from tally import forks
 logger = logging.getLogger("tally")
 
 STALE_S = 3600
-PATTERN, ASIDE_PATTERN = "collector-*.json", "collector-*.aside"
+PATTERN, TEMPORARY_PATTERN = "collector-*.json", "collector-*.aside"
 PROC = Path("/proc")
 
 Status = dict[str, Any]
 
 
 class StatusFile:
-    """One collector's status file in `directory`; `identity` is the eight digits of its name."""
+    """A collector's status file in `directory`; `identity` is the 8 hex digits of its name."""
 
     def __init__(self, directory: Path) -> None:
         self.identity = secrets.token_hex(4)
@@ -40,7 +38,7 @@ class StatusFile:
         self._lock = forks.lock()
 
     def write(self, status: Status) -> None:
-        """Replace the file's content; where that fails the collector goes on, and the log says so once."""
+        """Replace the file's content. An error is logged once, and the collector continues."""
         try:
             with self._lock:
                 self._write(status)
@@ -52,14 +50,14 @@ class StatusFile:
 
     def _write(self, status: Status) -> None:
         aside = self.path.with_suffix(".aside")
-        # Who may write into the directory shall not have the collector write anywhere else.
+        # Do not follow a symbolic link: others who can write to the directory could redirect the write.
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(status, file)
         aside.replace(self.path)
 
     def remove(self) -> None:
-        """Remove the file, unless that is not possible any more."""
+        """Remove the file, if possible."""
         for path in (self.path, self.path.with_suffix(".aside")):
             with suppress(OSError):
                 path.unlink(missing_ok=True)
@@ -67,23 +65,23 @@ class StatusFile:
 
 def remove_stale(directory: Path, now: float) -> None:
     """Remove the files of collectors that died."""
-    for path in (*directory.glob(PATTERN), *directory.glob(ASIDE_PATTERN)):
-        with suppress(FileNotFoundError):  # Another one may be removing it.
+    for path in (*directory.glob(PATTERN), *directory.glob(TEMPORARY_PATTERN)):
+        with suppress(FileNotFoundError):  # Another collector may be removing it.
             if path.lstat().st_mtime < now - STALE_S:
                 path.unlink()
 
 
-class Books:
-    """What all collectors of a data directory say: those of this process, which `own` asks, now, and others' files."""
+class CollectorStatuses:
+    """The status of all collectors of a data directory: from `own` for those of this process, else from files."""
 
     def __init__(self, directory: Path, own: Callable[[], Mapping[str, Status]] = dict) -> None:
         self._directory = directory
         self._own = own
 
     def read(self, now: float) -> list[tuple[str, Status]]:
-        """Return each collector's identity and status; its `stale` says how many seconds old it is, 0 in this process.
+        """Return each collector's identity and status. Its `stale` is its age in seconds, 0 in this process.
 
-        What a stale one says of waiting and failing is made older by as much.
+        The age is added to the durations in the status.
         """
         own = self._own()
         copies = [(identity, _aged(status, now)) for identity, status in read_by_id(self._directory, now)]
@@ -97,25 +95,25 @@ def _aged(status: Status, now: float) -> Status:
     return {**_older(status, stale), "archives": archives, "stale": stale}
 
 
-def _older(told: Status, seconds: float) -> Status:
-    ages = {key: told[key] + seconds for key in ("waiting", "failing") if told.get(key) is not None}
-    return {**told, **ages}
+def _older(status: Status, seconds: float) -> Status:
+    ages = {key: status[key] + seconds for key in ("waiting", "failing") if status.get(key) is not None}
+    return {**status, **ages}
 
 
-def process(number: int) -> dict[str, Any] | None:
-    """Return what tells a running process from every other one: where its number counts, and on Linux when it started.
+def process_identity(number: int) -> dict[str, Any] | None:
+    """Return what identifies a running process: its host and namespace, id, and on Linux its start time.
 
-    None where it is gone.
+    None if there is no such process.
     """
     if not (PROC / "self" / "stat").exists():
-        with suppress(PermissionError):  # It is there, and another user's.
+        with suppress(PermissionError):  # It exists and belongs to another user.
             try:
                 os.kill(number, 0)
             except ProcessLookupError:
                 return None
         return {"place": socket.gethostname(), "id": number, "started": None}
     try:
-        # The name stands in parentheses and may hold any: see proc(5).
+        # The name is in parentheses and may contain any character: see proc(5).
         state, *fields = (PROC / str(number) / "stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
@@ -123,28 +121,28 @@ def process(number: int) -> dict[str, Any] | None:
 
 
 def _place() -> str:
-    """Return what is the same wherever processes have the same numbers: this boot of the host, and the namespace."""
+    """Return an id of the scope in which process ids are unique: the boot of the host and the PID namespace."""
     boot = (PROC / "sys" / "kernel" / "random" / "boot_id").read_text().strip()
     return f"{boot} {(PROC / 'self' / 'ns' / 'pid').stat().st_ino}"
 
 
 def is_running(status: Status) -> bool | None:
-    """Return whether a collector's process is there, None where that cannot be known from here."""
-    own = process(os.getpid())
+    """Return whether a collector's process is running; None if that cannot be determined from this host."""
+    own = process_identity(os.getpid())
     if own is None or status["process"]["place"] != own["place"]:
         return None
-    return bool(process(status["process"]["id"]) == status["process"])
+    return bool(process_identity(status["process"]["id"]) == status["process"])
 
 
 def read_by_id(directory: Path, now: float) -> list[tuple[str, Status]]:
-    """Return the status of every collector that writes into `directory`, as it wrote it last, by its identity."""
+    """Return the identity of every collector that writes into `directory`, and the status it wrote last."""
     statuses = []
     for path in sorted(directory.glob(PATTERN)):
         try:
             if path.stat().st_mtime >= now - STALE_S:
                 statuses.append((path.stem.removeprefix("collector-"), json.loads(path.read_text())))
         except FileNotFoundError:
-            continue  # It ended since the directory was read.
+            continue  # The collector ended since the directory was read.
         except (OSError, ValueError) as error:
             logger.warning("%s: cannot be read: %s", path, error)
     return statuses

@@ -1,8 +1,8 @@
-"""Files that are built aside and then take their name, so that nobody sees half of one.
+"""Temporary files: a file is built under a temporary name and then renamed, so that nobody sees an incomplete file.
 
-    .<file name>.<16 hex digits>    beside the name that it is to take, mode 0600
+    .<file name>.<16 hex digits>    in the same directory, mode 0600
 
-What a process that was killed has left of one is swept away with the next, once it is STALE_S old.
+A temporary file of a killed process is removed when the next one is made, once it is STALE_S old.
 """
 
 import os
@@ -14,17 +14,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 STALE_S = 86_400
-# What SQLite keeps beside a file while it is in use.
+# Suffixes of the files that SQLite keeps beside a database in use.
 SIDE_FILES = ("-wal", "-shm", "-journal")
 
 
 @contextmanager
-def aside(path: Path) -> Iterator[Path]:
-    """Give a new, empty file beside `path`, and remove it in the end with what SQLite keeps beside it.
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Create an empty file beside `path`, and remove it and its side files at the end, except in a forked child.
 
-    Where the process is forked meanwhile, the file is the parent's.
-
-    :raises OSError: when it cannot be made.
+    :raises OSError: when it cannot be created.
     """
     _sweep(path)
     maker = os.getpid()
@@ -38,13 +36,13 @@ def aside(path: Path) -> Iterator[Path]:
 
 
 def publish(built: Path, path: Path, *, replace: bool = False) -> None:
-    """Give a file that was built aside its name, durably.
+    """Move a temporary file durably to `path`.
 
-    :raises FileExistsError: when something has that name, and is not to be replaced.
-    :raises OSError: when it cannot be done.
+    :raises FileExistsError: when `path` exists and `replace` is false.
+    :raises OSError: when it cannot be moved.
     """
     if not os.path.lexists(path):
-        remove_side_files(path)  # The log of an archive that is gone would be taken for the new one's.
+        remove_side_files(path)  # SQLite would apply the log of a deleted archive to the new one.
     if replace:
         built.replace(path)
     else:
@@ -53,24 +51,24 @@ def publish(built: Path, path: Path, *, replace: bool = False) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, if it is there, and what SQLite keeps beside it."""
+    """Remove a file and its side files, if they exist."""
     path.unlink(missing_ok=True)
     remove_side_files(path)
 
 
 def remove_side_files(path: Path) -> None:
-    """Remove what SQLite keeps beside a file."""
+    """Remove the files that SQLite keeps beside `path`."""
     for suffix in SIDE_FILES:
         beside(path, suffix).unlink(missing_ok=True)
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """Return the path of the file whose name is that of `path` with a suffix."""
+    """Return `path` with `suffix` appended to its name."""
     return path.with_name(path.name + suffix)
 
 
 def sync_directory(path: Path) -> None:
-    """Make what was linked or unlinked in a directory survive power loss."""
+    """Sync a directory, so that links and unlinks in it survive power loss."""
     directory = os.open(path, os.O_RDONLY)
     try:
         os.fsync(directory)
@@ -79,9 +77,9 @@ def sync_directory(path: Path) -> None:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what was built aside, for `path` or any archive beside it, so long ago that nobody can be at it."""
+    """Remove temporary files older than STALE_S, for `path` or any archive beside it."""
     built = re.compile(rf"\.({re.escape(path.name)}|[a-z0-9_-]+\.db)\.[0-9a-f]{{16}}({'|'.join(SIDE_FILES)})?")
     for found in filter(lambda each: built.fullmatch(each.name), path.parent.iterdir()):
-        with suppress(FileNotFoundError):  # Others are at work beside it, and done with theirs at any moment.
+        with suppress(FileNotFoundError):  # Another process may remove its own at any time.
             if found.lstat().st_mtime < time.time() - STALE_S:
                 found.unlink()

@@ -1,8 +1,8 @@
-"""SQLite's log beside an archive, and whether somebody keeps it from being emptied.
+"""Measures the write-ahead log (WAL) beside an archive, and detects a reader that blocks its checkpoint.
 
-Every commit goes to the log first, and from there into the file as soon as no reader needs the file as it was. A
-program that begins to read and does not end keeps all that is written since then in the log, which grows without bound.
-Nobody else can end that program's transaction; all that can be done is to say it.
+SQLite writes each commit to the log and later copies it into the file, once no reader needs the older pages. A program
+that leaves a read transaction open keeps every later commit in the log, which grows without bound. tally cannot end
+another program's transaction, but it reports the log.
 """
 
 import os
@@ -14,7 +14,7 @@ from tally.engine.files import schema
 from tally.engine.files.temporary import beside
 from tally.errors import TallyError
 
-# A log that is emptied after each commit may have some MB.
+# A log that is emptied after each commit may have a few MiB.
 LOG_MAX_BYTES = 8 * 2**20
 
 
@@ -24,7 +24,7 @@ def log_path(path: Path) -> Path:
 
 
 def log_bytes(path: Path) -> int:
-    """Return the size of the log of the archive at `path`, 0 where there is none."""
+    """Return the size of the log of the archive at `path`; 0 if there is none."""
     try:
         return schema.file_size(log_path(path)) or 0
     except TallyError:
@@ -32,12 +32,12 @@ def log_bytes(path: Path) -> int:
 
 
 def held_bytes(path: Path) -> int:
-    """Return the size of a log of more than LOG_MAX_BYTES that cannot be emptied now, as a reader needs it; else 0."""
+    """Return the size of a log of more than LOG_MAX_BYTES that a reader keeps from being emptied; else 0."""
     size_bytes = log_bytes(path)
     if size_bytes <= LOG_MAX_BYTES:
         return 0
     try:
-        with schema.opened(path) as connection:
+        with schema.open_archive(path) as connection:
             pages, emptied_pages = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     except TallyError:
         return 0

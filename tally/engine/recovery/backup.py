@@ -18,10 +18,11 @@ from pathlib import Path
 import apsw
 
 from tally import forks
-from tally.engine.files import disk, failure, schema
-from tally.engine.files.connection import Connection, check, is_lost, leave
-from tally.engine.files.damage_marks import Noted
-from tally.engine.files.temporary import aside, beside, publish
+from tally.engine.files import failure, schema
+from tally.engine.files.connection import Connection, check_not_forked, is_forked, leak
+from tally.engine.files.damage_marks import MarkDamage
+from tally.engine.files.disk import format_size
+from tally.engine.files.temporary import beside, publish, temporary_file
 from tally.engine.recovery.check import CHECK_STEPS
 from tally.errors import ArchiveExists, ArchiveUnavailable
 
@@ -46,7 +47,7 @@ def backup(
     """
     try:
         _check_target(source, target, replace=replace)
-        with aside(target) as built:
+        with temporary_file(target) as built:
             copy(source, built, told_as=target, progress=progress, by_rules=by_rules)
             publish(built, target, replace=replace)
     except FileExistsError:
@@ -79,17 +80,17 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`.
     """
-    with schema.opened(source, is_long=True) as origin:
+    with schema.open_archive(source, is_long=True) as origin:
         origin.execute("BEGIN")
         schema.read_definition(origin, source)
         check_space(told_as, size_bytes(origin))
         report = reporter(origin, progress)
-        with failure.translated(told_as), closing(Connection(str(built), is_long=True)) as target:
+        with failure.translate_errors(told_as), closing(Connection(str(built), is_long=True)) as target:
             copy_pages(origin, target, report)
-    with failure.translated(told_as), closing(Connection(str(built), is_long=True)) as target:
+    with failure.translate_errors(told_as), closing(Connection(str(built), is_long=True)) as target:
         target.set_progress_handler(lambda: report(1), CHECK_STEPS)
         target.pragma("journal_mode", "delete")
-        with failure.translated(source):
+        with failure.translate_errors(source):
             failure.verify(target, source, by_rules=by_rules)
     schema.connect(built).close()
 
@@ -107,7 +108,7 @@ def check_space(target: Path, needed_bytes: int) -> None:
     free_bytes = shutil.disk_usage(target.parent).free
     if free_bytes < needed_bytes:
         raise ArchiveUnavailable(
-            f"{target}: cannot be written: {disk.shown(free_bytes)} free ({disk.shown(needed_bytes)} required)"
+            f"{target}: cannot be written: {format_size(free_bytes)} free ({format_size(needed_bytes)} required)"
         )
 
 
@@ -130,9 +131,9 @@ def copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callabl
         while not work.done:
             work.step(STEP_PAGES)
             report(1 - work.remaining / max(1, work.page_count))
-            check(target)
+            check_not_forked(target)
     except BaseException:
-        leave(work) if is_lost(target) else work.close(True)
+        leak(work) if is_forked(target) else work.close(True)
         raise
     work.close()
 
@@ -144,9 +145,9 @@ class Download:
     archive, so there is one at a time in a directory. `close` may come from any thread.
     """
 
-    def __init__(self, path: Path, *, noted: Noted = nullcontext) -> None:
+    def __init__(self, path: Path, *, mark_damage: MarkDamage = nullcontext) -> None:
         self._path = path
-        self._noted = noted
+        self._mark_damage = mark_damage
         self._lock = threading.Lock()
         self._is_inherited = False
         self._is_closed = False
@@ -193,8 +194,8 @@ class Download:
 
     def _begin(self) -> None:
         self._turn = _take_turn(self._path.parent)
-        with aside(self._path) as built:
-            with self._noted():
+        with temporary_file(self._path) as built:
+            with self._mark_damage():
                 copy(self._path, built, told_as=self._path, progress=self._check)
             self._file = FileIO(built)
 

@@ -8,7 +8,7 @@ import apsw
 
 from tally.engine.definition import Definition
 from tally.engine.files import failure, schema, statements
-from tally.engine.files.damage_marks import Noted
+from tally.engine.files.damage_marks import MarkDamage
 from tally.engine.files.temporary import beside
 from tally.engine.storing.clock import ClockState
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, TallyError, UnknownArchive
@@ -58,10 +58,10 @@ class Checkup:
     unavailable: str = ""
 
 
-def check(path: Path, now: float, *, max_future_s: float, noted: Noted = nullcontext) -> Checkup:
+def check(path: Path, now: float, *, max_future_s: float, mark_damage: MarkDamage = nullcontext) -> Checkup:
     """Read all of the archive at `path`, whose expired rows are those at `now`, and `future` ones later by so much.
 
-    What is found to be damaged is raised within `noted`, before it is returned.
+    What is found to be damaged is raised within `mark_damage`, before it is returned.
 
     :raises UnknownArchive: when there is none. Whatever else is wrong stands in what is returned.
     """
@@ -69,12 +69,12 @@ def check(path: Path, now: float, *, max_future_s: float, noted: Noted = nullcon
     found: tuple[str, ...] = ()
     contents = None
     try:
-        with noted(), schema.opened(path, is_long=True) as connection:
+        with mark_damage(), schema.open_archive(path, is_long=True) as connection:
             # Python is asked now and then, so that the user's interruption is heard.
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")
             contents = _contents(connection, path, now, max_future_s)
-            if found := tuple(failure.damage(connection)):
+            if found := tuple(failure.find_damage(connection)):
                 raise ArchiveDamaged(path, found[0])
             return Checkup(slug, (), contents)
     except UnknownArchive:

@@ -12,7 +12,7 @@ from stat import S_IMODE
 import apsw
 
 from tally.engine.files import failure, schema
-from tally.engine.files.temporary import aside, publish, remove_side_files
+from tally.engine.files.temporary import publish, remove_side_files, temporary_file
 from tally.engine.recovery.backup import Progress, check_space, copy, copy_pages, reporter, size_bytes
 from tally.engine.recovery.check import CHECK_STEPS
 from tally.errors import ArchiveDamaged, ArchiveExists, ArchiveUnavailable
@@ -37,7 +37,7 @@ def _replace(source: Path, target: Path, progress: Progress | None) -> None:
     """Put a copy in the place of a file that cannot be opened as an archive, with its owner and rights."""
     try:
         status = target.stat()
-        with aside(target) as built:
+        with temporary_file(target) as built:
             copy(source, built, told_as=target, progress=progress, by_rules=True)
             with suppress(PermissionError):
                 os.chown(built, status.st_uid, status.st_gid)
@@ -51,20 +51,20 @@ def _replace(source: Path, target: Path, progress: Progress | None) -> None:
 
 def _write(source: Path, target: Path, progress: Progress | None) -> None:
     with (
-        schema.opened(source, is_long=True) as origin,
-        schema.opened(target, write=True, is_long=True) as archive,
+        schema.open_archive(source, is_long=True) as origin,
+        schema.open_archive(target, write=True, is_long=True) as archive,
     ):
         if source.samefile(target):
             raise ArchiveExists(f"{source} is the archive itself: give a copy")
         origin.execute("BEGIN")
         _check_sizes(origin, archive, target)
         report = reporter(origin, progress)
-        with failure.translated(source):
+        with failure.translate_errors(source):
             origin.set_progress_handler(lambda: report(0), CHECK_STEPS)
             failure.verify(origin, source, by_rules=True)
             origin.set_progress_handler(None)
         copy_pages(origin, archive, report)
-        schema.settle(archive)
+        schema.checkpoint(archive)
 
 
 def _check_sizes(origin: apsw.Connection, archive: apsw.Connection, target: Path) -> None:

@@ -22,7 +22,7 @@ from tally.engine.definition import PROPERTIES, Definition
 from tally.engine.files import damage_marks, schema, statements
 from tally.engine.files.connection import Connection
 from tally.engine.files.failure import UNAVAILABLE, verify
-from tally.engine.files.temporary import aside, publish
+from tally.engine.files.temporary import publish, temporary_file
 from tally.engine.recovery import snapshot
 from tally.engine.recovery.backup import Progress, check_space
 from tally.engine.recovery.evidence import BATCH_ROWS, Bucket, Evidence, Gap
@@ -111,7 +111,7 @@ def salvage(
     if os.path.lexists(target):
         raise ArchiveExists(f"{target} exists: give another name")
     try:
-        with aside(target) as taken, aside(target) as built:
+        with temporary_file(target) as taken, temporary_file(target) as built:
             is_log_sound = snapshot.take(source, taken)
             check_space(target, SPACE_FACTOR * taken.stat().st_size)
             with taken.open("rb") as file, closing(Connection(str(built), is_long=True)) as connection:
@@ -124,7 +124,7 @@ def salvage(
                 _check_resolution(source, evidence, properties or {})
                 salvaged.lost_pages, salvaged.gaps = len(trees.lost), evidence.gaps
                 with schema.transaction(connection):
-                    schema.lay_out(connection, definition)
+                    schema.initialize(connection, definition)
                     _Writer(connection, evidence, salvaged, unproven=unproven).write()
                 verify(connection, target, by_rules=True)
             publish(built, target)

@@ -26,8 +26,8 @@ import apsw
 
 from tally.engine.files import ddl, schema, statements
 from tally.engine.files.connection import Connection
-from tally.engine.files.failure import integrity, translated
-from tally.engine.files.temporary import aside, publish
+from tally.engine.files.failure import check_integrity, translate_errors
+from tally.engine.files.temporary import publish, temporary_file
 from tally.engine.storing.idempotency import KEPT_MAX, KEPT_S, Delivery, key_reused
 from tally.errors import ArchiveUnavailable, NotAnArchive
 
@@ -91,7 +91,7 @@ class Ledger:
             return ""
         try:
             with self._open() as connection:
-                return "".join(f"{self.path}: is damaged: {text}" for text in integrity(connection)[:1])
+                return "".join(f"{self.path}: is damaged: {text}" for text in check_integrity(connection)[:1])
         except ArchiveUnavailable as error:
             return str(error)
 
@@ -100,7 +100,7 @@ class Ledger:
         try:
             if schema.file_size(self.path) is None:
                 self._create()
-            with translated(self.path):
+            with translate_errors(self.path):
                 connection = schema.open_file(self.path, write=True)
                 try:
                     _check(connection, self.path)
@@ -113,8 +113,8 @@ class Ledger:
 
     def _create(self) -> None:
         try:
-            with aside(self.path) as built:
-                with translated(self.path):
+            with temporary_file(self.path) as built:
+                with translate_errors(self.path):
                     _build(built)
                 publish(built, self.path)
         except FileExistsError:

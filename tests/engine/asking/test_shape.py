@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tally.engine.asking.question import Question
-from tally.engine.asking.shape import Row, filled, shaped
+from tally.engine.asking.shape import Row, fill_gaps, make_shape
 from tally.engine.asking.sql import FOREVER, Cell, Span
 
 ALWAYS = Span(10, 0, FOREVER, 0)
@@ -19,7 +19,7 @@ def question(kind: str, by: str = "time", aggregate: str | None = None, **parame
 
 def text(asked: Question, *batches: list[Row], span: Span = ALWAYS) -> str:
     """Return the answer that is made of batches of rows, whose last column SQLite has written."""
-    return "".join(shaped(asked, span).parts(iter(batches)))
+    return "".join(make_shape(asked, span).parts(iter(batches)))
 
 
 ALL = '"count":%s,"sum":%!.*g,"avg":%!.*g,"min":%!.*g,"max":%!.*g'
@@ -53,7 +53,7 @@ def test_templates(
     kind: str, by: str, aggregate: str | None, form: str, template: str, arguments: tuple[str, ...]
 ) -> None:
     """SQLite writes each row's text, with a place for every column and nothing else."""
-    cell = shaped(question(kind, by, aggregate, format=form), ALWAYS).cell
+    cell = make_shape(question(kind, by, aggregate, format=form), ALWAYS).cell
     separator = "" if form == "csv" else ","
     assert Cell(template, arguments, separator) == cell
     assert template.count("%") == len(arguments)
@@ -106,7 +106,7 @@ def test_indented() -> None:
     assert "[\n  A,\n  B\n]" == text(
         question("values", aggregate="sum", format="rows", pretty=1), [("a", 0, "A"), ("b", 0, "B")]
     )
-    template = shaped(question("values", pretty=1), ALWAYS).cell.template
+    template = make_shape(question("values", pretty=1), ALWAYS).cell.template
     assert template.startswith('"%d": {\n      "count": %s,\n      "sum": %!.*g,')
     assert template.endswith('"max": %!.*g\n    }')
 
@@ -143,7 +143,7 @@ def test_series(
 ) -> None:
     """A series has every bucket of its range, and what `fill` says where there is no value; as text too."""
     asked = question("timedata", aggregate="sum", **parameters)
-    assert expected == list(filled(asked, rows, span))
+    assert expected == list(fill_gaps(asked, rows, span))
     written: list[Row] = [(bucket, None if value is None else f",{value}]") for bucket, value in rows]
     shown = ",".join(f"[{bucket},{'null' if value is None else value}]" for bucket, value in expected)
     assert f"[{shown}]" == text(asked, written, span=span)

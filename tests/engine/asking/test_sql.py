@@ -42,7 +42,7 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.fixture
 def connection(archive: Archive) -> Iterator[apsw.Connection]:
     """Give a connection to it."""
-    with schema.opened(archive.path) as opened:
+    with schema.open_archive(archive.path) as opened:
         digits.register(opened)
         yield opened
 

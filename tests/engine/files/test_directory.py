@@ -83,7 +83,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "a FIFO": fifo,
     "a socket": bound_socket,
     "a device": lambda path: path.symlink_to("/dev/null"),
-    "a link that leads nowhere": lambda path: path.symlink_to("nowhere"),
+    "a broken link": lambda path: path.symlink_to("nowhere"),
 }
 
 

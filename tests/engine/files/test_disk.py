@@ -2,7 +2,7 @@
 
 import pytest
 
-from tally.engine.files.disk import FREE_MIN_BYTES, room, shown
+from tally.engine.files.disk import FREE_MIN_BYTES, format_free_space, format_size
 
 SIZES = {
     0: "0 bytes",
@@ -23,7 +23,7 @@ SIZES = {
 @pytest.mark.parametrize("size_bytes", SIZES)
 def test_shown(size_bytes: int) -> None:
     """A size has two digits at least, and is never shown as more than it is."""
-    assert SIZES[size_bytes] == shown(size_bytes)
+    assert SIZES[size_bytes] == format_size(size_bytes)
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_shown(size_bytes: int) -> None:
 )
 def test_room(free_bytes: int, told: str) -> None:
     """What is free is told beside what should be."""
-    assert told == room(free_bytes)
+    assert told == format_free_space(free_bytes)

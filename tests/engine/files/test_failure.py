@@ -7,6 +7,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks, failure
+from tally.engine.files.failure import translate_errors
 from tally.engine.storing import watermarks
 from tally.engine.storing.rollup import Cells
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, QueryTimeout, TallyError
@@ -41,7 +42,7 @@ def test_an_error_of_the_moment_is_no_damage(path: Path, error: type[Exception])
     """A lock, a full disk or an I/O error says nothing about the content of the file."""
     with (
         pytest.raises(ArchiveUnavailable, match=r"daily.db: cannot be used now: first second") as raised,
-        failure.translated(path),
+        translate_errors(path),
     ):
         raise error("first\nsecond")
     assert raised.value.__cause__ is not None
@@ -52,11 +53,11 @@ def test_bytes_that_are_none_of_a_database_are_damage_in_an_archive_only(
     path: Path, alien: Path, error: type[Exception]
 ) -> None:
     """What the file's header says decides whose file it is."""
-    with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: first second"), failure.translated(path):
+    with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: first second"), translate_errors(path):
         raise error("first\nsecond")
     with (
         pytest.raises(NotAnArchive, match=r"alien.db: is not an archive of tally's: why") as raised,
-        failure.translated(alien),
+        translate_errors(alien),
     ):
         raise error("why")
     assert NotAnArchive is raised.type
@@ -66,25 +67,28 @@ def test_bytes_that_are_none_of_a_database_are_damage_in_an_archive_only(
 def test_a_doubtful_error_is_damage_where_a_check_finds_some(path: Path, error: type[Exception]) -> None:
     """A statement that fails on a sound file, such as one that is too long, marks no archive as damaged."""
     with (
-        pytest.raises(ArchiveUnavailable, match=r"daily.db: cannot be used so: first second"),
-        failure.translated(path),
+        pytest.raises(ArchiveUnavailable, match=r"daily.db: the operation failed: first second"),
+        translate_errors(path),
     ):
         raise error("first\nsecond")
     changed(path, "DROP TABLE totals")
-    with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: there is no totals"), failure.translated(path):
+    with (
+        pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: there is no totals"),
+        translate_errors(path),
+    ):
         raise error("first\nsecond")
 
 
 def test_a_question_that_took_too_long() -> None:
     """An interruption is told as the time limit."""
-    with pytest.raises(QueryTimeout), failure.translated(Path("x.db")):
+    with pytest.raises(QueryTimeout), translate_errors(Path("x.db")):
         raise apsw.InterruptError
 
 
 @pytest.mark.parametrize("error", [apsw.MisuseError, apsw.ThreadingViolationError, KeyError])
 def test_a_bug_comes_as_it_is(path: Path, error: type[Exception]) -> None:
     """Wrong use of SQLite is nobody's damage."""
-    with pytest.raises(error), failure.translated(path):
+    with pytest.raises(error), translate_errors(path):
         raise error
 
 
@@ -103,17 +107,20 @@ def test_only_wrong_use_is_not_translated() -> None:
 @pytest.mark.parametrize("error", [TypeError, AssertionError, OverflowError])
 def test_a_value_of_the_wrong_type_is_damage(path: Path, error: type[Exception]) -> None:
     """What Python makes of a value that should not be there is told as damage, and without such a value as a bug."""
-    with pytest.raises(error), failure.translated(path):
+    with pytest.raises(error), translate_errors(path):
         raise error
     changed(path, "UPDATE data SET bucket = 'x' || id WHERE id = 1")
-    with pytest.raises(ArchiveDamaged, match=r"is damaged: 1 rows have impossible values"), failure.translated(path):
+    with (
+        pytest.raises(ArchiveDamaged, match=r"is damaged: 1 rows have impossible values"),
+        translate_errors(path),
+    ):
         raise error
 
 
 def test_what_is_known_is_not_looked_for_again(path: Path) -> None:
     """Reading all of a large file takes long: of one that is marked, the mark says what is wrong."""
     damage_marks.mark(path, "a page is gone")
-    with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: a page is gone"), failure.translated(path):
+    with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: a page is gone"), translate_errors(path):
         raise TypeError
 
 
@@ -122,7 +129,7 @@ def test_what_cannot_be_looked_for_now_is_no_damage(path: Path) -> None:
     connection = apsw.Connection(str(path))
     connection.pragma("locking_mode", "exclusive")
     connection.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(ArchiveUnavailable, match=r"locked"), failure.translated(path):
+    with pytest.raises(ArchiveUnavailable, match=r"locked"), translate_errors(path):
         raise TypeError
     connection.close()
 
@@ -145,7 +152,7 @@ def test_text_that_is_none_is_damage(path: Path) -> None:
 def test_a_mark_that_is_none_is_damage(path: Path, change: str) -> None:
     """A file that does not say what of it is sealed is damaged."""
     changed(path, change)
-    with pytest.raises(ArchiveDamaged, match=r"is damaged: it does not say what of it is sealed"):
+    with pytest.raises(ArchiveDamaged, match=r"is damaged: its watermarks are missing or not valid"):
         Archive(path).names()
 
 
@@ -154,7 +161,7 @@ def test_verify(path: Path) -> None:
     changed(path, "DELETE FROM totals")
     connection = apsw.Connection(str(path))
     failure.verify(connection, path)
-    with pytest.raises(ArchiveDamaged, match=r"\Atold.db: is damaged: \d+ totals are not those of their rows"):
+    with pytest.raises(ArchiveDamaged, match=r"\Atold.db: is damaged: \d+ totals do not match their rows"):
         failure.verify(connection, Path("told.db"), by_rules=True)
     connection.close()
 
@@ -165,7 +172,7 @@ def test_what_sqlite_finds_is_told_in_lines(path: Path) -> None:
         file.seek(4 * 4096 + 8)  # The pointers of the root of `data`.
         file.write(bytes(range(200)))
     connection = apsw.Connection(str(path))
-    found = failure.integrity(connection)
+    found = failure.check_integrity(connection)
     connection.close()
     assert found
     assert [] == [text for text in found if "\n" in text or text.startswith("***")]

@@ -132,7 +132,7 @@ def test_a_log_is_not_left_to_the_file_that_comes_in_its_place(path: Path, tmp_p
     other = Catalog(tmp_path / "aside").create("daily", resolution=10, retention=0)
     other.record([("other", 1, 1000)])
     (tmp_path / "before.db").hardlink_to(path)
-    with schema.opened(path, write=True) as connection, schema.transaction(connection):
+    with schema.open_archive(path, write=True) as connection, schema.transaction(connection):
         connection.execute("INSERT INTO names (name) VALUES ('mine')")
         other.path.rename(path)
     assert ["other"] == Archive(path).names()
@@ -195,12 +195,12 @@ BAD_FILES: dict[str, tuple[type[TallyError], Callable[[Path], None], str]] = {
     "newer": (
         NotAnArchive,
         lambda path: _changed(path, "PRAGMA user_version = 2"),
-        "has format 2, and this tally knows 1",
+        "has format 2; this version of tally reads format 1",
     ),
     "older": (
         NotAnArchive,
         lambda path: _changed(path, "PRAGMA user_version = 0"),
-        "has format 0, and this tally knows 1",
+        "has format 0; this version of tally reads format 1",
     ),
     "cut in its header": (NotAnArchive, lambda path: _cut(path, 50), "malformed"),
     "cut after its header": (ArchiveDamaged, lambda path: _cut(path, 100), "malformed"),
@@ -277,14 +277,14 @@ def test_unknown(tmp_path: Path, write: bool) -> None:
 @pytest.mark.parametrize("write", [False, True])
 def test_connection(path: Path, write: bool) -> None:
     """Every connection waits for locks, makes what it commits durable, and only a writer's can write."""
-    with schema.opened(path, write=write) as connection:
+    with schema.open_archive(path, write=write) as connection:
         pragmas = [connection.pragma(name) for name in ("busy_timeout", "synchronous", "query_only")]
     assert [schema.BUSY_TIMEOUT_MS, 2, int(not write)] == pragmas
 
 
 def test_reader_cannot_write(path: Path) -> None:
     """A reader's mistake cannot change an archive."""
-    with pytest.raises(ArchiveUnavailable, match="readonly"), schema.opened(path) as connection:
+    with pytest.raises(ArchiveUnavailable, match="readonly"), schema.open_archive(path) as connection:
         connection.execute("DELETE FROM meta")
 
 
@@ -340,7 +340,7 @@ def test_unreadable_file(mode: int) -> None:
 @contextmanager
 def holding(path: Path) -> Iterator[apsw.Connection]:
     """Hold the lock of an archive as a writer does."""
-    with schema.opened(path, write=True) as connection, schema.transaction(connection):
+    with schema.open_archive(path, write=True) as connection, schema.transaction(connection):
         yield connection
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from tally.engine.files import status
-from tally.engine.files.status import STALE_S, Books, Status, StatusFile, is_running, process, read_by_id, remove_stale
+from tally.engine.files.status import (
+    STALE_S,
+    CollectorStatuses,
+    Status,
+    StatusFile,
+    is_running,
+    process_identity,
+    read_by_id,
+    remove_stale,
+)
 from tests.processes import wait_for
 
 NOW = 1_700_000_000.0
@@ -105,11 +114,11 @@ def test_half_a_file_is_no_status(tmp_path: Path, caplog: pytest.LogCaptureFixtu
 
 def test_a_process_is_told_from_others() -> None:
     """From one that is gone, that waits for its parent, or that has the number of another one from before."""
-    own = process(os.getpid())
+    own = process_identity(os.getpid())
     assert own is not None
     assert own["id"] == os.getpid()
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    running = process(child.pid)
+    running = process_identity(child.pid)
     assert running is not None
     assert (own["place"], child.pid) == (running["place"], running["id"])
     assert [True, False, None] == [
@@ -119,16 +128,16 @@ def test_a_process_is_told_from_others() -> None:
     child.kill()
     wait_for(lambda: is_running({"process": running}) is False, "its end")
     child.communicate()
-    assert None is process(child.pid)
+    assert None is process_identity(child.pid)
 
 
 def test_without_proc_a_process_is_known_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On systems that have no such directory."""
     monkeypatch.setattr(status, "PROC", tmp_path)
-    assert is_running({"process": process(os.getpid())})
-    assert is_running({"process": process(1)})
+    assert is_running({"process": process_identity(os.getpid())})
+    assert is_running({"process": process_identity(1)})
     child = subprocess.Popen([sys.executable, "-c", ""])
-    known = {"process": {**(process(os.getpid()) or {}), "id": child.pid}}
+    known = {"process": {**(process_identity(os.getpid()) or {}), "id": child.pid}}
     child.wait()
     assert not is_running(known)
 
@@ -142,10 +151,10 @@ def test_books_are_those_of_this_process_and_copies_of_others(tmp_path: Path) ->
         file.write({**told, "ended": ended})
         os.utime(file.path, (NOW, NOW))
     own, other, gone = (file.identity for file in files)
-    books = dict(Books(tmp_path, lambda: {own: {**told, "waiting": 9.0}}).read(NOW))
+    books = dict(CollectorStatuses(tmp_path, lambda: {own: {**told, "waiting": 9.0}}).read(NOW))
     assert {own, other, gone} == books.keys()
     assert [(9.0, 0.0), (5.0, 2.0), (3.0, 0.0)] == [
         (books[each]["waiting"], books[each]["stale"]) for each in (own, other, gone)
     ]
     assert [1.0, 3.0, 1.0] == [books[each]["archives"]["daily"]["failing"] for each in (own, other, gone)]
-    assert {own, other, gone} == {identity for identity, _ in Books(tmp_path).read(NOW)}
+    assert {own, other, gone} == {identity for identity, _ in CollectorStatuses(tmp_path).read(NOW)}

@@ -12,7 +12,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.files import schema
-from tally.engine.files.disk import shown
+from tally.engine.files.disk import format_size
 from tally.engine.recovery import backup as module
 from tally.engine.recovery.backup import Download
 from tally.errors import ArchiveExists, ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
@@ -152,7 +152,9 @@ def test_there_has_to_be_space(archive: Archive, target: Path, monkeypatch: pyte
     size = archive.path.stat().st_size
     usage = shutil.disk_usage(target.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=size - 1))
-    with pytest.raises(ArchiveUnavailable, match=rf"cannot be written: .* free \({re.escape(shown(size))} required\)"):
+    with pytest.raises(
+        ArchiveUnavailable, match=rf"cannot be written: .* free \({re.escape(format_size(size))} required\)"
+    ):
         archive.backup(target)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=size))
     archive.backup(target)
@@ -272,5 +274,5 @@ def test_a_backup_is_verified_under_the_archive_s_name(archive: Archive, target:
     with pytest.raises(ArchiveExists):
         archive.backup(target, progress=intrude)
     assert "other" == target.read_text()
-    with schema.opened(archive.path) as connection:
+    with schema.open_archive(archive.path) as connection:
         assert "wal" == connection.pragma("journal_mode")

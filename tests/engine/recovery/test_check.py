@@ -55,15 +55,15 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "a page": (lambda path: _overwritten(path, path.stat().st_size // 4096 - 1), ""),
     "a seal too many": (
         lambda path: _changed(path, "UPDATE data SET sealed = 1"),
-        "50 rows are sealed that should not be, or are not sealed that should be",
+        "50 rows have a wrong sealed flag",
     ),
     "a seal too few": (
         lambda path: _changed(path, f"UPDATE data SET sealed = 0 WHERE bucket = {NOW - 3600} AND id = 1"),
-        "1 rows are sealed that should not be, or are not sealed that should be",
+        "1 rows have a wrong sealed flag",
     ),
     "a bucket": (
         lambda path: _changed(path, f"UPDATE data SET bucket = bucket + 1 WHERE bucket = {NOW - 3600}"),
-        "50 rows do not begin at a bucket",
+        "50 rows have a bucket that is no multiple of the resolution",
     ),
     "an aggregate": (lambda path: _changed(path, "UPDATE data SET min = 9 WHERE id = 1"), "3 rows have impossible"),
     "a name": (lambda path: _changed(path, "DELETE FROM names WHERE id = 1"), "3 rows have no name"),
@@ -91,7 +91,7 @@ def test_what_is_wrong_is_found(archive: Archive, kind: str) -> None:
 def test_what_cannot_be_read_now_is_not_damaged(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whether it is sound will be seen another time."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
-    with schema.opened(archive.path, write=True) as connection:
+    with schema.open_archive(archive.path, write=True) as connection:
         connection.pragma("locking_mode", "exclusive")
         connection.pragma("journal_mode", "delete")
         connection.execute("BEGIN EXCLUSIVE")

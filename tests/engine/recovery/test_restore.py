@@ -13,7 +13,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.files import schema
-from tally.engine.files.disk import shown
+from tally.engine.files.disk import format_size
 from tally.engine.recovery import backup as module
 from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidDefinition, NotAnArchive, TallyError, UnknownArchive
 from tests.engine.model import beside, check_file
@@ -74,7 +74,7 @@ def test_who_writes_it_goes_on(catalog: Catalog, copy: Path) -> None:
 def test_who_reads_it_sees_what_was_or_what_is(catalog: Catalog, copy: Path) -> None:
     """An answer that is under way ends with what was there, and others have it from now on."""
     now, before = catalog["daily"].values(), Archive(copy).values()
-    with schema.opened(catalog["daily"].path) as reader:
+    with schema.open_archive(catalog["daily"].path) as reader:
         reader.execute("BEGIN; SELECT * FROM meta").fetchall()
         catalog.restore(copy, "daily", replace=True)
         assert 0 == reader.execute("SELECT count(*) FROM data WHERE bucket % 20 <> 0").get
@@ -85,7 +85,7 @@ def test_who_reads_it_sees_what_was_or_what_is(catalog: Catalog, copy: Path) -> 
 def test_it_waits_for_a_commit(catalog: Catalog, copy: Path) -> None:
     """A commit that is under way is not torn: it is there first, and then replaced."""
     before = Archive(copy).values()
-    with schema.opened(catalog["daily"].path, write=True) as writer:
+    with schema.open_archive(catalog["daily"].path, write=True) as writer:
         writer.execute("BEGIN IMMEDIATE; INSERT INTO names (name) VALUES ('x')").fetchall()
         thread = threading.Thread(target=catalog.restore, args=(copy, "daily"), kwargs={"replace": True})
         thread.start()
@@ -164,7 +164,7 @@ def test_no_room(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch, 
     assert (needed > size) == is_empty
     usage = shutil.disk_usage(copy)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed - 1))
-    with pytest.raises(ArchiveUnavailable, match=rf"written: .* free \({re.escape(shown(needed))} required\)"):
+    with pytest.raises(ArchiveUnavailable, match=rf"written: .* free \({re.escape(format_size(needed))} required\)"):
         catalog.restore(copy, "daily", replace=True)
     assert now == archive.values()
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=needed))
@@ -224,7 +224,7 @@ def test_pages_of_another_size(catalog: Catalog, copy: Path) -> None:
 def test_a_lock_that_stays_is_told(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite has no words for it here."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
-    with schema.opened(catalog["daily"].path, write=True) as writer:
+    with schema.open_archive(catalog["daily"].path, write=True) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(ArchiveUnavailable, match=r"daily\.db: cannot be used now: database is locked"):
             catalog.restore(copy, "daily", replace=True)

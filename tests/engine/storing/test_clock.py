@@ -154,7 +154,7 @@ def test_a_file_without_marks_of_the_clock(path: Path) -> None:
     """One that an earlier tally wrote is judged by its newest bucket."""
     from tally.engine.files import schema
 
-    with schema.opened(path, write=True) as connection:
+    with schema.open_archive(path, write=True) as connection:
         connection.execute("DELETE FROM meta WHERE key IN ('clock', 'doubted', 'confirmed')")
     assert start(path, YEAR_2100, name="b").is_doubted
     assert start(path, YEAR_2100 + 5).is_doubted

@@ -115,7 +115,7 @@ def test_the_newest_keys_are_kept(archive: Archive, monkeypatch: pytest.MonkeyPa
     for key in keys:
         archive.commit(CELLS, now=T, delivery=sent(key))
     assert keys[-3:] == known(archive, *keys)
-    with schema.opened(archive.path) as connection:
+    with schema.open_archive(archive.path) as connection:
         assert 3 == connection.execute("SELECT count(*) FROM deliveries").get
 
 

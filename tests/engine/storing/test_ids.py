@@ -17,7 +17,7 @@ from tests.engine.model import check_file, confirm_clock
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
     """Give a connection to an empty archive, on which names are looked up by hand."""
-    with schema.opened(Catalog(tmp_path).create("x").path, write=True) as opened:
+    with schema.open_archive(Catalog(tmp_path).create("x").path, write=True) as opened:
         yield opened
 
 
