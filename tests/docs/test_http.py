@@ -73,12 +73,12 @@ def test_every_status_is_documented() -> None:
 def test_every_bound_is_documented() -> None:
     """Limits, headers and aggregates are told with the values of the code."""
     assert ", ".join(f"`{name}`" for name in AGGREGATES) in TEXT
-    assert f"at most {MAX_FIELDS} of them" in TEXT
+    assert f"at most {MAX_FIELDS} parameters" in TEXT
     assert 2 == TEXT.count(f"{MAX_BODY_BYTES:,} bytes")
     assert f"most {SLOTS} requests" in TEXT
-    assert f"{RESTING} answers" in TEXT
+    assert f"{RESTING} responses" in TEXT
     assert f"at most {MAX_SAMPLES_BYTES:,} bytes and {MAX_LINES:,} lines" in TEXT
-    assert f"keys of {KEPT_S // 3600} hours, and of these the {KEPT_MAX:,} newest" in TEXT
+    assert f"keys of {KEPT_S // 3600} hours, but at most the {KEPT_MAX:,} newest" in TEXT
     assert f"1 to {KEY_MAX} printable" in TEXT
     for name, value in COMMON_HEADERS:
         assert f"`{name}: {value}`" in TEXT
