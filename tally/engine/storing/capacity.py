@@ -18,14 +18,17 @@ STEP_BYTES = 320
 
 def weigh(name: str) -> int:
     """Return the weight of a name's cell."""
-    return 1 + getsizeof(name) // STEP_BYTES
+    return 1 if name.isascii() else 1 + getsizeof(name) // STEP_BYTES
 
 
 def weigh_all(names: Collection[str]) -> int:
     """Return the weight of the cells of several names."""
-    if max(map(getsizeof, names), default=0) < STEP_BYTES:
-        return len(names)
-    return sum(map(weigh, names))
+    return len(names) if all(map(str.isascii, names)) else sum(map(weigh, names))
+
+
+def weigh_heaviest(names: Collection[str]) -> int:
+    """Return the largest weight of the cells of several names."""
+    return 1 if all(map(str.isascii, names)) else max(map(weigh, names))
 
 
 class Capacity(NamedTuple):

@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from itertools import islice
 
-from tally.engine.storing.capacity import Capacity, weigh, weigh_all
+from tally.engine.storing.capacity import Capacity, weigh, weigh_all, weigh_heaviest
 from tally.engine.storing.statsd import Gauges, Sets
 from tally.lines import grammar
 from tally.lines.plain import (
@@ -172,7 +172,7 @@ class Rollup:
             return False
         names = [*set(columns.names)]
         found = decode_names(names)
-        if found is None or self.size + len(columns.names) * max(map(weigh, found)) > self.capacity.free:
+        if found is None or self.size + len(columns.names) * weigh_heaviest(found) > self.capacity.free:
             return False
         texts = dict(zip(names, found, strict=True))
         for name, value, timestamp in zip(*columns, strict=True):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tally.engine.storing.capacity import Capacity, weigh, weigh_all
+from tally.engine.storing.capacity import Capacity, weigh, weigh_all, weigh_heaviest
 
 
 def test_without_a_bound_there_is_room_for_all() -> None:
@@ -21,6 +21,7 @@ def test_names_that_take_more_memory_count_as_more_cells(name: str, cells: int) 
     """What counts is not how long a name is but what Python needs for it."""
     assert cells == weigh(name) == weigh_all([name])
     assert 2 * cells + 1 == weigh_all([name, "b", name])
+    assert cells == weigh_heaviest(["b", name, "b"])
 
 
 def test_no_names_need_no_room() -> None:
