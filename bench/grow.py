@@ -66,7 +66,7 @@ def point(*, names: int, buckets: int, archives: int) -> Point:
 def flushes(directory: Path, names: int, buckets: int) -> Iterator[float]:
     """Collect a sample of every name in each bucket; yield the CPU seconds of each flush."""
     store = Store(Catalog(directory))
-    store.look()
+    store.refresh()
     lines = [b"requests.get.page%d %d.25" % (number, number % 7) for number in range(names)]
     source = [b"\n".join(lines[first : first + 20]) for first in range(0, names, 20)]
     for now in range(START, START + buckets * RESOLUTION_S, RESOLUTION_S):

@@ -15,7 +15,7 @@ TallyError
 │   └── SpillUnusable   spilled samples that do not fit the archive, or a file that is no spill file
 ├── QueryTimeout        a question that took longer than it may
 ├── AddressUnavailable  an address that cannot be listened on or sent to
-├── WorkerDied          a collector process that ended by itself
+├── WorkerDied          a collector process that ended unexpectedly
 ├── SamplesLost         samples that could be neither stored nor spilled at the end
 └── OutOfMemory         a collector that ended as there was no memory left
 """

@@ -8,7 +8,7 @@ import click
 
 from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_clock, with_log_format, with_settings
-from tally.collector import bind_all, confirm_clock, handed_over, run
+from tally.collector import bind_all, confirm_clock, inherited_sockets, run
 from tally.engine import Catalog
 from tally.log import set_up
 from tally.settings import Settings
@@ -57,7 +57,7 @@ def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> Non
     """
     set_up(log_format)
     with contextlib.ExitStack() as at_the_end:
-        sockets = bind_all(settings, handed_over(os.environ, os.getpid()))
+        sockets = bind_all(settings, inherited_sockets(os.environ, os.getpid()))
         for each in sockets:
             at_the_end.callback(each.close)
         catalog = Catalog(settings.data_dir)

@@ -10,8 +10,8 @@ from tally.api import create_app
 from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_clock, with_log_format, with_settings
 from tally.cli.server import Server
-from tally.collector import Beside, Collector, bind_all, bind_http, confirm_clock, handed_over, run
-from tally.collector.tcp import begin
+from tally.collector import Beside, Collector, bind_all, bind_http, confirm_clock, inherited_sockets, run
+from tally.collector.tcp import listen_on
 from tally.engine import Catalog
 from tally.log import set_up
 from tally.settings import Settings
@@ -65,22 +65,22 @@ def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
       tally health asks whether it is ready; tally collect is the collector alone
     """
     set_up(log_format)
-    handed = handed_over(os.environ, os.getpid())
+    inherited = inherited_sockets(os.environ, os.getpid())
     with contextlib.ExitStack() as at_the_end:
-        http = [at_the_end.enter_context(sock) for sock in bind_http(settings, handed)]
-        sockets = bind_all(settings, handed)
+        http = [at_the_end.enter_context(sock) for sock in bind_http(settings, inherited)]
+        sockets = bind_all(settings, inherited)
         for each in sockets:
             at_the_end.callback(each.close)
         create_default_archives(Catalog(settings.data_dir))
         if clock_is_right:
             confirm_clock(settings.data_dir)
         for sock in http:
-            begin(sock)
+            listen_on(sock)
             host, port = sock.getsockname()[:2]
             logger.info("dashboard and API on http://%s:%s/", f"[{host}]" if ":" in host else host, port)
 
         def beside(collector: Collector) -> Beside:
-            return Server(create_app(settings, own=collector.present), *http).run_until
+            return Server(create_app(settings, own=collector.current_status), *http).run_until
 
         run(settings, sockets=sockets, beside=beside, log_format=log_format)
 

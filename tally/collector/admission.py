@@ -1,7 +1,7 @@
-"""Whose samples there is still room for when a flood of names has taken what is free for all.
+"""Decides which names are still accepted during a flood of new names.
 
-Only hashes of names are kept, since the names of large archives would take a hundred megabytes. If another name has the
-hash of one that is admitted, it is admitted too, and the archive decides.
+Only hashes are kept, since the names of large archives would take a hundred megabytes. A name whose hash collides
+with an admitted one is admitted too; the archive then applies its own limit.
 """
 
 from collections.abc import Iterable
@@ -11,36 +11,36 @@ from tally.engine import glob
 
 
 @dataclass(slots=True)
-class _Places:
-    """How many more names an archive takes."""
+class _FreePlaces:
+    """How many more names an archive accepts."""
 
     pattern: str
     left: int
 
 
-class Door:
-    """Admits names that archives have, and new ones as far as an archive that wants them takes more names."""
+class NameAdmission:
+    """Admits the names that archives have, and new names while a matching archive is below its limit."""
 
     def __init__(self, max_names: int) -> None:
         self._max_names = max_names
         self._admitted: set[int] = set()
-        self._places: list[_Places] = []
+        self._places: list[_FreePlaces] = []
 
     def add(self, pattern: str, names: Iterable[str]) -> None:
-        """Open the door to an archive's names, of which it takes `max_names` if they match its pattern."""
+        """Admit the names of an archive, and new names that match its pattern until it has `max_names`."""
         left = self._max_names
         for name in names:
             self._admitted.add(hash(name))
             left -= 1
-        self._places.append(_Places(pattern, left))
+        self._places.append(_FreePlaces(pattern, left))
 
     def admits(self, name: str) -> bool:
-        """Return whether a name may have a cell; one that was admitted is from then on."""
+        """Return whether a name may have a cell. Once admitted, a name stays admitted."""
         if hash(name) in self._admitted:
             return True
-        wanting = [each for each in self._places if each.left > 0 and glob.matcher(each.pattern)(name)]
-        for each in wanting:
+        matching = [each for each in self._places if each.left > 0 and glob.matcher(each.pattern)(name)]
+        for each in matching:
             each.left -= 1
-        if wanting:
+        if matching:
             self._admitted.add(hash(name))
-        return bool(wanting)
+        return bool(matching)

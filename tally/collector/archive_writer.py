@@ -1,8 +1,8 @@
-"""One archive as a collector writes it: what is known of it, what waits to be written, and what became of the rest.
+"""Writes the samples of a collector to one archive, and counts what became of them.
 
-What cannot be committed at a flush is spilled to a file beside the archive, which is taken up at a later flush, by
-whichever collector writes the archive then. What cannot be spilled either stays in memory, as far as there is room, and
-is tried again at the next flush; what there is no room for is counted as dropped.
+Samples that cannot be committed are appended to a spill file beside the archive. A later flush, of any collector,
+replays the file. Samples that cannot be spilled either stay in memory up to a limit and are retried at the next flush;
+beyond the limit the oldest are dropped and counted.
 """
 
 import logging
@@ -21,10 +21,11 @@ from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.rollup import Cells
 from tally.engine.storing.spill import Batch
 from tally.errors import ArchiveDamaged, SpillUnusable, TallyError, UnknownArchive
+from tally.log import pluralize
 
 logger = logging.getLogger("tally.collector")
 
-# A flush takes up spilled samples for so long; the rest is for the next one.
+# The longest time that one flush spends on replaying a spill file.
 REPLAY_S = 5.0
 BUSY_WAIT_S = 10.0
 END_WAIT_S = 5.0
@@ -33,12 +34,11 @@ PAUSE_MAX_S = 0.05
 
 @dataclass(slots=True)
 class Account:
-    """What became of the samples of one archive since the start.
+    """The samples of one archive since the start, by what became of them.
 
-    All but `error` count samples. `dropped` are those there was no room to keep while the archive could not be written,
-    those whose archive was disabled, replaced or deleted meanwhile, and those that were lost. `spilled` went into the
-    spill file, and `taken_up` came out of it, whoever spilled them, and count again as what became of them. `pending`
-    wait for the next flush; `error` says why, and is empty otherwise.
+    `dropped` samples exceeded the limit in memory, or their archive was disabled, replaced or deleted before they were
+    committed. `spilled` samples went into the spill file. `taken_up` samples came out of it, whichever process spilled
+    them, and are then counted again by their outcome. `pending` samples wait for the next flush; `error` says why.
     """
 
     stored: int = 0
@@ -52,18 +52,18 @@ class Account:
 
     @property
     def has_gaps(self) -> bool:
-        """Whether samples that came for the archive never got into it, or may be waiting still."""
+        """Whether some samples never reached the archive, or may still be in its spill file."""
         return bool(self.dropped or self.spilled)
 
     def add(self, outcome: Outcome) -> None:
-        """Add what became of the samples of a commit."""
+        """Add the outcome of a commit."""
         self.stored += outcome.stored
         self.expired += outcome.expired
         self.cardinality += outcome.cardinality
 
 
-class Patience:
-    """How long a collector waits for locks: BUSY_WAIT_S each time, and after `end` END_WAIT_S in all."""
+class LockWait:
+    """Waits for locks: BUSY_WAIT_S each time, but after `shorten` at most END_WAIT_S in total."""
 
     def __init__(self, steady: Callable[[], float] = time.monotonic) -> None:
         self._steady = steady
@@ -71,7 +71,7 @@ class Patience:
         self._end = float("inf")
 
     def __call__(self, tries: int) -> bool:
-        """Wait a moment, unless it has been too long since the first of these calls; return whether it waited."""
+        """Sleep before the next try, and return True; return False once the time since the first try is up."""
         now = self._steady()
         if tries == 0:
             self._until = now + BUSY_WAIT_S
@@ -81,43 +81,43 @@ class Patience:
         time.sleep(min(0.001 * (tries + 1), PAUSE_MAX_S, left))
         return True
 
-    def end(self) -> None:
-        """Hurry from now on; a wait that is under way ends in time too."""
+    def shorten(self) -> None:
+        """Limit all waits from now on to END_WAIT_S in total, including one that has begun."""
         self._end = min(self._end, self._steady() + END_WAIT_S)
 
 
-class Keeper:
-    """Keeps what belongs into `archive` until it is committed or spilled."""
+class ArchiveWriter:
+    """Collects the samples for `archive` until they are committed or spilled."""
 
     def __init__(self, archive: Archive, wait: spill.Wait, *, max_names: int = 0) -> None:
         self.account = Account()
-        # So many cells wait from one flush to the next at most.
+        # The most cells that may wait from one flush to the next.
         self.room = UNBOUNDED
         self.definition: Definition | None = None
-        # The directory in which the archive was seen last.
-        self.home: tuple[int, int] | None = None
-        # The definition is a stand-in, as the archive is too damaged for its own to be read.
-        self.is_unread = False
+        # The identity of the directory in which the archive was last seen.
+        self.directory_id: tuple[int, int] | None = None
+        # The definition is a placeholder because the archive is too damaged to be read.
+        self.has_placeholder = False
         self._archive = archive
         self._wait = wait
         self._max_names = max_names
         self._pending: Cells = {}
-        # The definition of an archive whose place another one has taken since the last samples.
+        # The previous definition, if another archive has replaced this one since the last samples.
         self._replaced: Definition | None = None
-        # Since when the oldest of these waits, and the archive cannot be written: of a clock that never steps.
+        # In monotonic time: when the oldest pending sample arrived, and since when the archive cannot be written.
         self._waits_since: float | None = None
         self._fails_since: float | None = None
-        self._told = ""
-        self._is_doubted = False
-        # A spill file that cannot be taken up as long as it and the resolution are these, and why.
-        self._stuck: object = None
-        self._stays = ""
+        self._logged = ""
+        self._doubts_clock = False
+        # A spill file and resolution that cannot be replayed together, and why.
+        self._unusable_spill: object = None
+        self._spill_error = ""
 
-    def look(self) -> None:
-        """Read the definition; while it cannot be read, the one known before stands.
+    def refresh(self) -> None:
+        """Read the definition. While it cannot be read, the previous one stays in use.
 
-        Of an archive that is too damaged to be read from the start all that comes is spilled, in buckets of a second,
-        and its pattern is applied when it is taken up.
+        If the archive is too damaged to be read at all, every sample is spilled in buckets of one second. The archive's
+        pattern is applied when the spill file is replayed.
         """
         try:
             definition = self._archive.definition()
@@ -125,45 +125,43 @@ class Keeper:
             self.account.error = str(error)
             if self.definition is None and isinstance(error, ArchiveDamaged):
                 self.definition = Definition.create(self._archive.slug, resolution=1, retention=0)
-                self.is_unread = True
+                self.has_placeholder = True
             elif self.definition is None:
-                self._tell("it gets no samples until it can be read")
+                self._log_once("it gets no samples until it can be read")
             return
         if self.definition is None:
             logger.info("%s", _describe(definition))
-        elif self.is_unread:
+        elif self.has_placeholder:
             pending, self._pending = self._pending, {}
             rollup.merge(self._pending, glob.select(pending, definition.pattern), definition.resolution)
         elif definition.resolution % self.definition.resolution:
             self._drop(list(self._pending))
             self._replaced = self.definition
-        self.definition, self.is_unread = definition, False
+        self.definition, self.has_placeholder = definition, False
 
-    def told(self, now: float) -> dict[str, Any]:
-        """Return the account, with how many seconds its oldest pending sample waits, and it cannot be written."""
+    def to_dict(self, now: float) -> dict[str, Any]:
+        """Return the account, with the age of the oldest pending sample and of the present failure in seconds."""
         return {
             **asdict(self.account),
             "waiting": _age(self._waits_since, now),
             "failing": _age(self._fails_since, now),
         }
 
-    def note(self, since: float) -> None:
-        """Note after a flush that began at `since` whether the archive can be written."""
+    def update_failure(self, since: float) -> None:
+        """Record whether the flush that began at `since` could write the archive."""
         self._fails_since = (self._fails_since or since) if self.account.error else None
 
-    def keep(self, cells: Cells, resolution: int, now: float, *, since: float, is_last: bool = False) -> Cells:
-        """Take and commit, one archive after the other, so that no two copies of a batch are in memory for long."""
-        taken = self.take(cells, resolution, since)
+    def write(self, cells: Cells, resolution: int, now: float, *, since: float, is_last: bool = False) -> Cells:
+        """Add the matching cells and commit them, and return them."""
+        taken = self.add(cells, resolution, since)
         self.commit(now, is_last=is_last)
         return taken
 
-    def take(self, cells: Cells, resolution: int, since: float) -> Cells:
-        """Keep those of `cells`, in buckets of `resolution` seconds, that belong into the archive, and return them.
+    def add(self, cells: Cells, resolution: int, since: float) -> Cells:
+        """Add the matching ones of `cells`, in buckets of `resolution` seconds, to the pending ones, and return them.
 
-        The first of them came at `since`.
-
-        An archive that has come since they were rolled up, with buckets that theirs do not make up, begins with the
-        next ones. What was for the archive whose place it has taken is dropped.
+        The first of them arrived at `since`. If the archive was created after they were rolled up and its buckets are
+        finer, it starts with the next batch; samples for an archive that it replaced are dropped.
         """
         if self.definition is None:
             return {}
@@ -182,7 +180,7 @@ class Keeper:
         return matching
 
     def _merge(self, cells: Cells, definition: Definition) -> Cells:
-        """Keep those of `cells` that match, and return them; what there is no memory for is dropped and counted."""
+        """Add the cells that match, and return them. If memory runs out, count the rest as dropped."""
         before = rollup.count(self._pending)
         try:
             matching = glob.select(cells, definition.pattern)
@@ -192,119 +190,124 @@ class Keeper:
             came = sum(cell[0] for row in cells.values() for name, cell in row.items() if matches(name))
             lost = before + round(came) - rollup.count(self._pending)
             self.account.dropped += lost
-            logger.error("out of memory: %s samples of %s are lost", lost, self._archive.slug)
+            logger.error("out of memory: dropped %s of %s", pluralize(lost, "sample"), self._archive.slug)
             return cells
         return matching
 
     def commit(self, now: float, *, is_last: bool = False) -> None:
-        """Write what is kept, let the archive expire what is old, and take up what was spilled; else spill.
+        """Commit pending cells, expire old buckets and replay the spill file; spill the cells if the commit fails.
 
-        The last time nothing is taken up, as that may take long.
+        The last flush replays nothing, since that may take long.
         """
         if self.definition is None or not self.definition.enabled:
             return
         try:
             outcome = self._archive.merge(self._pending, Rules(now, self._max_names), wait=self._wait)
-        except UnknownArchive as error:  # It went a moment ago, and perhaps for good.
+        except UnknownArchive as error:  # Deleted a moment ago.
             self.account.error = str(error)
-            self._tell("its samples are kept in memory")
-            self._bound()
+            self._log_once("its samples are kept in memory")
+            self._enforce_room()
         except (TallyError, MemoryError) as error:
             self.account.error = str(error) or "out of memory"
             self.spill_pending()
-            self._bound()
+            self._enforce_room()
         else:
-            self._committed(outcome)
+            self._record_outcome(outcome)
             if not is_last:
-                self._take_up(now)
+                self._replay_spill(now)
 
-    def _committed(self, outcome: Outcome) -> None:
+    def _record_outcome(self, outcome: Outcome) -> None:
         self._pending = {}
-        self._tell_doubt(is_doubted=outcome.is_doubted)
+        self._log_clock_doubt(is_doubted=outcome.is_doubted)
         self.account.add(outcome)
         self._count_pending()
-        if self._told:
+        if self._logged:
             logger.info("archive %s can be written again", self._archive.slug)
-        self.account.error, self._told = self._stays, ""
+        self.account.error, self._logged = self._spill_error, ""
 
     def spill_pending(self) -> None:
-        """Move what is kept to the spill file, as far as that can be written."""
+        """Move pending cells to the spill file, as many as can be written."""
         assert self.definition is not None
         name = spill.spill_path(self._archive.path).name
         try:
             while self._pending:
                 self._spill_some(self.definition.resolution)
-            self._tell(f"its samples are spilled to {name} until it can be written")
+            self._log_once(f"its samples are spilled to {name} until it can be written")
         except (TallyError, MemoryError) as error:
             why = str(error) or "out of memory"
             if why not in self.account.error:
                 self.account.error += f"; {why}"
-            self._tell("its samples are kept in memory and tried again at each flush")
+            self._log_once("its samples are kept in memory and tried again at each flush")
         self._count_pending()
 
     def _spill_some(self, resolution: int) -> None:
         cells = rollup.split_off(self._pending, spill.RECORD_CELLS)
         try:
-            spill.append(self._archive.path, Batch(cells, resolution, is_selected=not self.is_unread), wait=self._wait)
+            spill.append(
+                self._archive.path, Batch(cells, resolution, is_selected=not self.has_placeholder), wait=self._wait
+            )
         except BaseException:
             rollup.merge(self._pending, cells, resolution)
             raise
         self.account.spilled += rollup.count(cells)
 
-    def _take_up(self, now: float) -> None:
-        """Commit what was spilled, for REPLAY_S; what cannot be now is tried again, or stays where it never will."""
+    def _replay_spill(self, now: float) -> None:
+        """Commit spilled samples for up to REPLAY_S. An unusable file stays as it is; other errors are retried."""
         assert self.definition is not None
         identity = spill.fingerprint(self._archive.path)
-        if identity is not None and (identity, self.definition.resolution) == self._stuck:
+        if identity is not None and (identity, self.definition.resolution) == self._unusable_spill:
             return
         if identity is None:
-            self.account.error = self._stays = ""
+            self.account.error = self._spill_error = ""
             return
         before, deadline = self.account.taken_up, time.monotonic() + REPLAY_S
         try:
             for taken in spill.replay(self._archive, now=now, max_names=self._max_names, wait=self._wait):
-                self._taken_up(taken)
+                self._count_replayed(taken)
                 if time.monotonic() > deadline:
                     break
         except SpillUnusable as error:
             logger.error("%s", error)
-            self.account.error = self._stays = str(error)
-            self._stuck = (identity, self.definition.resolution)
+            self.account.error = self._spill_error = str(error)
+            self._unusable_spill = (identity, self.definition.resolution)
         except TallyError as error:
             logger.warning("%s", error)
         else:
-            self.account.error = self._stays = ""
+            self.account.error = self._spill_error = ""
         if count := self.account.taken_up - before:
-            logger.info("archive %s took up %s samples that were spilled", self._archive.slug, count)
+            logger.info("archive %s took up %s", self._archive.slug, pluralize(count, "spilled sample"))
 
-    def _taken_up(self, taken: spill.Replayed) -> None:
+    def _count_replayed(self, taken: spill.Replayed) -> None:
         self.account.taken_up += taken.samples
         if taken.outcome is not None:
             self.account.add(taken.outcome)
             return
         self.account.dropped += taken.samples
         name = spill.spill_path(self._archive.path).name
-        logger.error("%s: a record had a wrong checksum: about %s samples are lost", name, taken.samples)
+        logger.error(
+            "%s: dropped a record with a wrong checksum, of about %s", name, pluralize(taken.samples, "sample")
+        )
 
     def has_spill(self) -> bool:
-        """Return whether there is a spill file of the archive."""
+        """Return whether the archive has a spill file."""
         return spill.fingerprint(self._archive.path) is not None
 
-    def leave(self) -> None:
-        """Drop what waits for an archive that was deleted; it may come again."""
+    def drop_deleted(self) -> None:
+        """Drop the pending cells of an archive that was deleted."""
         if self.definition is not None:
-            waiting = rollup.count(self._pending)
-            logger.warning("archive %s is gone, and with it %s samples that waited", self._archive.slug, waiting)
+            count = rollup.count(self._pending)
+            dropped = f": dropped {pluralize(count, 'uncommitted sample')}" if count else ""
+            logger.warning("archive %s was deleted%s", self._archive.slug, dropped)
             if self.has_spill():
                 path = spill.spill_path(self._archive.path)
-                logger.warning("%s: samples that were spilled stay in it until there is such an archive again", path)
+                logger.warning("%s: its samples are kept until an archive of this name exists again", path)
             self._drop(list(self._pending))
             self._count_pending()
             self.account.error = "there is no such archive"
         self.definition = None
 
-    def give_up(self) -> tuple[int, str] | None:
-        """Spill what is left or count it as dropped; return how many samples are lost and why, None where none are."""
+    def drop_pending(self) -> tuple[int, str] | None:
+        """Spill pending cells, or drop them. Return how many samples are lost and why, or None."""
         if self._pending:
             self.spill_pending()
         lost = rollup.count(self._pending)
@@ -316,18 +319,18 @@ class Keeper:
 
     @property
     def waiting_cells(self) -> int:
-        """As how many the cells count that wait for the next flush."""
+        """The weight of the cells that wait for the next flush."""
         return sum(map(weigh_all, self._pending.values()))
 
     def names(self) -> Iterator[str]:
-        """Yield the names that the archive has.
+        """Yield the names in the archive.
 
-        :raises TallyError: when they cannot be told.
+        :raises TallyError: when they cannot be read.
         """
         return each_name(self._archive.path)
 
-    def _bound(self) -> None:
-        """Keep as many cells as there is room for: the oldest buckets are dropped, and of the last its newest names."""
+    def _enforce_room(self) -> None:
+        """Drop cells beyond `room`: the oldest buckets first, then the newest names of the last bucket."""
         surplus = self.waiting_cells - self.room
         *older, last = sorted(self._pending) or [0]
         for bucket in older:
@@ -349,19 +352,19 @@ class Keeper:
         if not self._pending:
             self._waits_since = None
 
-    def _tell_doubt(self, *, is_doubted: bool) -> None:
-        """Say once that the archive doubts the clock, and that it does so no more."""
-        if is_doubted and not self._is_doubted:
+    def _log_clock_doubt(self, *, is_doubted: bool) -> None:
+        """Log once when the archive starts to doubt the clock, and once when it stops."""
+        if is_doubted and not self._doubts_clock:
             logger.warning("%s", clock.describe_doubt(self._archive.slug))
-        elif self._is_doubted and not is_doubted:
-            logger.info("archive %s: the clock is believed again", self._archive.slug)
-        self._is_doubted = is_doubted
+        elif self._doubts_clock and not is_doubted:
+            logger.info("archive %s: the clock is trusted again", self._archive.slug)
+        self._doubts_clock = is_doubted
 
-    def _tell(self, what: str) -> None:
-        """Log the error, and what it means for samples, unless that was told last."""
-        if self._told != what:
-            logger.error("%s; %s", self.account.error, what)
-        self._told = what
+    def _log_once(self, consequence: str) -> None:
+        """Log the error and its consequence, unless that is what was logged last."""
+        if self._logged != consequence:
+            logger.error("%s; %s", self.account.error, consequence)
+        self._logged = consequence
 
 
 def _describe(definition: Definition) -> str:

@@ -1,8 +1,7 @@
-"""The collector: receivers, a rollup that is swapped at each flush, a store that commits it, and the books on them.
+"""Connects the receivers, the rollup and the store: replaces the rollup at each flush, and keeps all counters.
 
-Receiving goes on in the event loop while a worker thread flushes. At the end the kernel is told to queue nothing more,
-what it holds is taken, and one last flush commits it. Sockets that were handed over are not told so: what comes from
-then on waits in them for the next collector.
+Receiving continues in the event loop while a worker thread flushes. At the end the kernel stops queueing datagrams, the
+rest is read, and a last flush commits it. Inherited sockets keep queueing for the next collector.
 """
 
 import contextlib
@@ -19,11 +18,11 @@ from typing import Any, TypeVar
 import anyio
 from anyio import to_thread
 
-from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, refuse_more
+from tally.collector.listener import granted_bytes, kernel_drops, queued_bytes, stop_queueing
 from tally.collector.loss_log import LossLog
-from tally.collector.port_lock import Share
+from tally.collector.port_lock import PortLock
 from tally.collector.receiver import Receiver
-from tally.collector.recent_losses import Recent
+from tally.collector.recent_losses import RecentLosses
 from tally.collector.sockets import Sockets
 from tally.collector.store import Store
 from tally.collector.streams import Streams
@@ -39,18 +38,18 @@ from tally.settings import Settings
 
 logger = logging.getLogger("tally.collector")
 
-# Parts of TALLY_MAX_CELLS. A rollup with a sixth of it is flushed before its time, and takes names that archives have
-# up to a half: by default all of TALLY_MAX_NAMES. So while one half is committed there is another one to collect in.
+# Fractions of TALLY_MAX_CELLS. A rollup with a sixth of it is flushed early, and then accepts only names that archives
+# have, up to a half: by default all of TALLY_MAX_NAMES. So one half collects while the other half is committed.
 FREE_PART = 6
 ROLLUP_PART = 2
 GAUGES_PART = 3
-# Who sends in a stream may go on for ever.
+# The limit for draining streams, whose senders might never stop.
 LAST_DRAIN_S = 10.0
-# What is handed over may be written to all the while, and the next collector takes it.
-HANDED_DRAIN_S = 1.0
-# While a flush takes long, the status is written so far apart at least.
+# The limit for draining inherited sockets, which keep receiving for the next collector.
+INHERITED_DRAIN_S = 1.0
+# The least time between two copies of the status during a long flush.
 REPORT_S = 1.0
-# Address space that is given back when there is no more, so that the end has room. It takes no memory.
+# Address space that is released when memory runs out, so that the collector can finish. It takes no memory.
 RESERVE_BYTES = 64 * 2**20
 NO_THREAD = "can't start new thread"
 
@@ -58,7 +57,7 @@ Result = TypeVar("Result")
 
 
 class Collector:
-    """Collects from `sockets`, which it closes at its end, into the archives of `settings.data_dir`."""
+    """Collects from `sockets` into the archives of `settings.data_dir`, and closes the sockets at the end."""
 
     def __init__(self, settings: Settings, sockets: Sockets, *, clock: Callable[[], float] = time.time) -> None:
         self._settings = settings
@@ -71,18 +70,18 @@ class Collector:
         self._status = StatusFile(settings.data_dir)
         self._process = process_identity(os.getpid())
         self._updated = self._started
-        # When the first sample came that is not committed yet: of the rollup, and of the batch that is being flushed.
-        self._begun: float | None = None
-        self._flushing: float | None = None
+        # In monotonic time: the arrival of the first sample in the rollup, and in the batch that is being flushed.
+        self._first_sample_at: float | None = None
+        self._flushing_since: float | None = None
         self._receivers = [
             Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow, clock=clock)
             for sock in sockets.datagrams
         ]
         self._streams = Streams(sockets.streams, self._take_lines, self._reject, allow=settings.allow)
         self._buffer_bytes = sum(map(granted_bytes, sockets.datagrams))
-        self._kernel_drops = self._of_udp(kernel_drops)
-        self._queued_bytes = self._of_udp(queued_bytes)
-        self._recent = Recent(time.monotonic())
+        self._kernel_drops = self._sum_udp(kernel_drops)
+        self._queued_bytes = self._sum_udp(queued_bytes)
+        self._recent_losses = RecentLosses(time.monotonic())
         self._loss_log = LossLog()
         self._accepted = 0
         self._rejected: Counter[str] = Counter()
@@ -97,7 +96,7 @@ class Collector:
         self._rollup = self._new_rollup()
 
     def _capacity(self, in_flight: int = 0) -> Capacity:
-        """Return how many cells a rollup may have, beside those in flight, and what waits and is remembered."""
+        """Return the capacity of a new rollup, given the cells in flight, pending cells and gauges."""
         left = self._settings.max_cells - in_flight - self._store.waiting_cells - self._gauges.size
         most = max(0, min(self._settings.max_cells // ROLLUP_PART, left))
         return Capacity(most, min(self._settings.max_cells // FREE_PART, most), self._store.admits)
@@ -114,8 +113,8 @@ class Collector:
         self._take(lines, int(self._clock()))
 
     def _take(self, datagrams: list[bytes], second: int) -> None:
-        if self._begun is None:
-            self._begun = time.monotonic()
+        if self._first_sample_at is None:
+            self._first_sample_at = time.monotonic()
         self._rollup.add(datagrams, second)
         if self._rollup.size >= self._rollup.capacity.free:
             self._full.set()
@@ -123,22 +122,22 @@ class Collector:
     def _reject(self, line: bytes, reason: Reason) -> None:
         self._rollup.reject(line, reason)
 
-    def _of_udp(self, measure: Callable[[socket.socket], int | None]) -> int | None:
-        """Return the sum over UDP sockets, None where the kernel does not say; in others it drops nothing."""
+    def _sum_udp(self, measure: Callable[[socket.socket], int | None]) -> int | None:
+        """Return the sum over UDP sockets, or None if the kernel does not report it. Other sockets drop nothing."""
         found = [measure(sock) for sock in self._sockets.datagrams if sock.family != socket.AF_UNIX]
         known = [each for each in found if each is not None]
         return sum(known) if len(known) == len(found) else None
 
     async def run(self, stop: anyio.Event) -> None:
-        """Collect until `stop` is set or the task is cancelled, and then commit or spill what came before.
+        """Collect until `stop` is set or the task is cancelled, then commit or spill all samples.
 
-        `failure` says then whether samples are lost. When there is no memory left, it sets `stop`.
+        Afterwards `failure` is set if samples were lost. If memory runs out, it sets `stop` itself.
         """
-        with self._share(), contextlib.closing(self._sockets):
-            await _aside(self._begin)
+        with self._hold_port_lock(), contextlib.closing(self._sockets):
+            await _run_in_thread(self._begin)
             self._rollup = self._new_rollup()
             if self._store.has_spills():
-                self._full.set()  # The first flush takes them up.
+                self._full.set()  # The first flush replays them.
             try:
                 async with anyio.create_task_group() as tasks:
                     for receiver in self._receivers:
@@ -148,24 +147,24 @@ class Collector:
                     try:
                         await stop.wait()
                     finally:
-                        self._store.hurry()  # A flush that waits for a lock ends in time.
+                        self._store.shorten_waits()  # Even a flush that waits for a lock ends in time.
                     tasks.cancel_scope.cancel()
             except* MemoryError:
-                self._run_out()
+                self._handle_memory_end()
                 stop.set()
             finally:
                 with anyio.CancelScope(shield=True):
                     await self._end()
 
-    def _share(self) -> contextlib.AbstractContextManager[object]:
-        """Let further collectors of the data directory know that they may share the port, where it is shared at all."""
-        if self._settings.workers == 1 or self._sockets.are_handed:
+    def _hold_port_lock(self) -> contextlib.AbstractContextManager[object]:
+        """Hold the lock that lets other collectors of the data directory share the port, if it is shared at all."""
+        if self._settings.workers == 1 or self._sockets.are_inherited:
             return contextlib.nullcontext()
-        return Share(self._settings.data_dir, self._sockets.datagrams[0].getsockname()[1])
+        return PortLock(self._settings.data_dir, self._sockets.datagrams[0].getsockname()[1])
 
     def _begin(self) -> None:
         remove_stale(self._settings.data_dir, self._clock())
-        self._store.look()
+        self._store.refresh()
         self._updated = self._clock()
         self._status.write(self.status())
         self._sockets.log_addresses(asked_bytes=self._settings.receive_buffer)
@@ -180,50 +179,50 @@ class Collector:
 
     async def _flush(self, *, is_last: bool = False) -> None:
         batch, self._rollup = self._rollup, self._new_rollup(in_flight=self._rollup.size)
-        self._flushing, self._begun = self._begun, None
+        self._flushing_since, self._first_sample_at = self._first_sample_at, None
         self._full = anyio.Event()
-        with anyio.CancelScope(shield=True):  # A stop between the swap and the thread would lose the batch.
+        with anyio.CancelScope(shield=True):  # A cancellation before the thread starts would lose the batch.
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._report)
-                await _aside(lambda: self._commit(batch, is_last))
+                tasks.start_soon(self._write_status)
+                await _run_in_thread(lambda: self._commit(batch, is_last))
                 tasks.cancel_scope.cancel()
         self._rollup.capacity = self._capacity()
 
-    async def _report(self) -> None:
-        """Write the status now and then while a flush takes long, so that other processes know what waits."""
+    async def _write_status(self) -> None:
+        """Write the status periodically during a long flush, so that other processes see what is pending."""
         while True:
             await anyio.sleep(max(self._settings.flush_time, REPORT_S))
-            await _aside(lambda: self._status.write(self.status()))
+            await _run_in_thread(lambda: self._status.write(self.status()))
 
     def _commit(self, batch: Rollup, is_last: bool) -> None:
         began = time.monotonic()
-        self._queued_bytes = self._of_udp(queued_bytes)
+        self._queued_bytes = self._sum_udp(queued_bytes)
         accepted = batch.accepted
         try:
-            self._store.flush(batch, self._clock(), since=self._flushing, is_last=is_last)
-            self._flushing = None
+            self._store.flush(batch, self._clock(), since=self._flushing_since, is_last=is_last)
+            self._flushing_since = None
         finally:
             self._accepted += accepted
             self._rejected.update(batch.rejected)
             self._empty += batch.empty
-        self._kernel_drops = self._of_udp(kernel_drops)
+        self._kernel_drops = self._sum_udp(kernel_drops)
         self._flushes += 1
         self._flush_s = time.monotonic() - began
         self._flushes_s += self._flush_s
         self._updated = self._clock()
-        books = self._books()
-        self._recent.note(time.monotonic(), books)
-        self._loss_log.update(time.monotonic(), books, batch.examples)
+        counters = self._counters()
+        self._recent_losses.update(time.monotonic(), counters)
+        self._loss_log.update(time.monotonic(), counters, batch.examples)
         self._status.write(self.status())
 
     async def _end(self) -> None:
-        self._take_the_last()
+        self._drain()
         try:
             await self._flush(is_last=True)
         except* MemoryError:
-            self._run_out()
-        lost = await _aside(self._store.give_up)
-        self._loss_log.update(math.inf, self._books(), {})
+            self._handle_memory_end()
+        lost = await _run_in_thread(self._store.drop_pending)
+        self._loss_log.update(math.inf, self._counters(), {})
         drops = self._kernel_drops
         logger.info(
             "accepted %s, rejected %s; the kernel dropped %s; %s matched no archive; %s had no measurement",
@@ -233,46 +232,46 @@ class Collector:
             pluralize(self._rejected[Reason.UNMATCHED], "sample"),
             pluralize(self._empty, "line"),
         )
-        self._leave(lost)
+        self._log_samples_lost(lost)
 
-    def _leave(self, lost: dict[str, tuple[int, str]]) -> None:
-        """Say what is lost, and leave the books for others to read; where nothing is, remove them."""
+    def _log_samples_lost(self, lost: dict[str, tuple[int, str]]) -> None:
+        """Log the losses and keep the status file, or remove it if there are none."""
         texts = [f"lost {pluralize(count, 'sample')} of {slug}: {why}" for slug, (count, why) in lost.items()]
-        if broken := self._store.broken():
-            texts.append(f"lost {pluralize(broken, 'line')}: out of memory")
+        if count_unread_lines := self._store.count_unread_lines():
+            texts.append(f"lost {pluralize(count_unread_lines, 'line')}: out of memory")
         if not texts:
             self._status.remove()
             return
-        self._recent.note(time.monotonic(), self._books())
+        self._recent_losses.update(time.monotonic(), self._counters())
         self._status.write({**self.status(), "ended": self._clock()})
         for text in texts:
             logger.error("%s", text)
         self.failure = SamplesLost("; ".join(texts))
 
-    def _run_out(self) -> None:
-        """Make room for the end, once, when there is no memory left."""
+    def _handle_memory_end(self) -> None:
+        """Release the reserve when memory runs out, so that the collector can finish."""
         self._reserve.close()
-        self.failure = OutOfMemory("the collector ended as it was out of memory; what it held is stored or spilled")
-        logger.error("out of memory: collecting ends, and what is in memory is stored or spilled")
+        self.failure = OutOfMemory("the collector stopped as it ran out of memory; its samples were stored or spilled")
+        logger.error("out of memory: collecting ends, and samples in memory are stored or spilled")
 
-    def _take_the_last(self) -> None:
+    def _drain(self) -> None:
         now = time.monotonic()
-        if not self._sockets.are_handed:
+        if not self._sockets.are_inherited:
             for sock in self._sockets.datagrams:
-                refuse_more(sock)
-        for receiver in self._receivers:  # What is queued has an end where the kernel queues nothing more.
-            receiver.finish(now + HANDED_DRAIN_S if self._sockets.are_handed else math.inf)
-        self._streams.finish(time.monotonic() + (HANDED_DRAIN_S if self._sockets.are_handed else LAST_DRAIN_S))
+                stop_queueing(sock)
+        for receiver in self._receivers:  # This ends, since the kernel queues nothing more.
+            receiver.finish(now + INHERITED_DRAIN_S if self._sockets.are_inherited else math.inf)
+        self._streams.finish(time.monotonic() + (INHERITED_DRAIN_S if self._sockets.are_inherited else LAST_DRAIN_S))
 
-    def present(self) -> dict[str, dict[str, Any]]:
-        """Return the status by the digits of the status file, for whoever answers in this process; from any thread."""
+    def current_status(self) -> dict[str, dict[str, Any]]:
+        """Return the status by the digits of its file, for an API in this process. May be called from any thread."""
         return {self._status.identity: self.status()}
 
     def status(self) -> dict[str, Any]:
-        """Return the books: counters as of the last flush, what waits now, and times in unix seconds."""
-        return {**self._books(), "recent": self._recent.told()}
+        """Return the content of the status file: counters as of the last flush, and what is pending now."""
+        return {**self._counters(), "recent": self._recent_losses.to_dict()}
 
-    def _books(self) -> dict[str, Any]:
+    def _counters(self) -> dict[str, Any]:
         return {
             "process": self._process,
             "started": self._started,
@@ -294,20 +293,20 @@ class Collector:
             "accepted": self._accepted,
             "rejected": dict(self._rejected),
             "empty": self._empty,
-            **self._waiting(),
+            **self._pending_state(),
         }
 
-    def _waiting(self) -> dict[str, Any]:
-        """Return the accounts of the archives, and for how many seconds the oldest sample has not been committed."""
+    def _pending_state(self) -> dict[str, Any]:
+        """Return the accounts of the archives, and the age of the oldest uncommitted sample in seconds."""
         accounts = self._store.accounts()
         now = time.monotonic()
-        ages = [now - since for since in (self._begun, self._flushing) if since is not None]
+        ages = [now - since for since in (self._first_sample_at, self._flushing_since) if since is not None]
         ages += [account["waiting"] for account in accounts.values() if account["waiting"] is not None]
         return {"waiting": max(ages, default=None), "archives": accounts}
 
 
-async def _aside(work: Callable[[], Result]) -> Result:
-    """Do some work in a thread while receiving goes on or, where there is no memory for a thread, at once."""
+async def _run_in_thread(work: Callable[[], Result]) -> Result:
+    """Run `work` in a thread, or in this one if there is no memory for a new thread."""
     try:
         return await to_thread.run_sync(work)
     except RuntimeError as error:

@@ -1,14 +1,14 @@
-"""Whole lines out of what comes by a stream, piece by piece."""
+"""Splits a stream of bytes into lines."""
 
 from tally.lines.plain import DATAGRAM_MAX_BYTES
 
 LINE_MAX_BYTES = DATAGRAM_MAX_BYTES
-# More is not put in at once, so that only the first line of what was put in can be too long.
+# A piece is no longer than a line may be, so that only its first line can be too long.
 PIECE_MAX_BYTES = LINE_MAX_BYTES
 
 
 class LineBuffer:
-    """Keeps the begun line, of at most LINE_MAX_BYTES; `too_long` has the beginnings of those that were longer."""
+    """Keeps an unfinished line of at most LINE_MAX_BYTES; `too_long` has the beginnings of longer ones."""
 
     def __init__(self) -> None:
         self.begun = b""
@@ -16,7 +16,7 @@ class LineBuffer:
         self._is_skipping = False
 
     def put(self, piece: bytes) -> bytes:
-        """Return the lines that are whole now, without the last one's LF; of a line that is too long nothing."""
+        """Return the lines that are now complete, without the last LF and without lines that are too long."""
         if self._is_skipping:
             _, line_end, piece = piece.partition(b"\n")
             self._is_skipping = not line_end

@@ -1,4 +1,4 @@
-"""The UDP socket: how it is bound, what the kernel granted it, what waits in it, since when, and what was dropped."""
+"""Binds UDP sockets, and reads their buffer sizes, drop counters and receive times from the kernel."""
 
 import contextlib
 import os
@@ -10,20 +10,20 @@ from pathlib import Path
 
 from tally.errors import AddressUnavailable
 
-# Linux: a privileged process may ask for more than net.core.rmem_max. Python does not name the option.
+# Linux, not named in Python: lets a privileged process exceed net.core.rmem_max.
 SO_RCVBUFFORCE = 33
 PROC_NET = Path("/proc/net")
-# The time at which the kernel received a datagram, in seconds and nanoseconds: see socket(7). Python does not name it.
+# Linux, not named in Python: the time at which the kernel received a datagram, in seconds and nanoseconds; socket(7).
 SO_TIMESTAMPNS = 35
 TIMESPEC = struct.Struct("@ll")
-# Capacity for the time and nothing else: in more a sender could put open files.
+# Room for the time only: in a larger buffer, a sender could pass open files.
 TIME_BYTES = socket.CMSG_SPACE(TIMESPEC.size)
 
 
 def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = False) -> socket.socket:
     """Return a non-blocking UDP socket on the first address of `host` and `port` (0: the kernel chooses one).
 
-    With `shared` it may be bound to a port that others share, and the kernel spreads senders over all of them.
+    With `shared`, several sockets may share the port, and the kernel distributes the senders among them.
 
     :raises AddressUnavailable: when the address is unknown, in use, or not this machine's.
     """
@@ -38,7 +38,7 @@ def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = Fals
         if shared:
             share(sock)
         ask_for_buffer(sock, receive_buffer_bytes)
-        note_times(sock)
+        enable_times(sock)
         sock.bind(address)
         sock.setblocking(False)
     except (OSError, UnicodeError) as error:
@@ -53,14 +53,14 @@ def bind(host: str, port: int, *, receive_buffer_bytes: int, shared: bool = Fals
 
 
 def share(sock: socket.socket) -> None:
-    """Let further sockets be bound to the same port, if they are shared too."""
+    """Allow other shared sockets on the same port."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def ask_for_buffer(sock: socket.socket, size_bytes: int, *, only_by_force: bool = False) -> None:
-    """Ask the kernel for a receive buffer of so many bytes; `granted_bytes` tells what it gave.
+    """Ask the kernel for a receive buffer of that size; `granted_bytes` returns what it granted.
 
-    With `only_by_force` the buffer stays as it is where the process is not privileged.
+    With `only_by_force` the buffer is left alone if the process is not privileged.
     """
     try:
         sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, size_bytes)
@@ -69,11 +69,11 @@ def ask_for_buffer(sock: socket.socket, size_bytes: int, *, only_by_force: bool 
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size_bytes)
 
 
-def note_times(sock: socket.socket) -> None:
-    """Let the kernel note when it receives a datagram, also for a process that reads it later; on Linux alone.
+def enable_times(sock: socket.socket) -> None:
+    """Let the kernel record when each datagram is received; only on Linux.
 
-    It goes on to do so for a UDP socket that does not tell the times any more, which saves 0.1 µs a datagram; for a
-    unix socket only as long as that tells them.
+    For a UDP socket, the kernel keeps recording after the option is switched off again, which saves 0.1 µs a datagram.
+    A unix socket needs it on.
     """
     if sys.platform == "linux":
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -82,15 +82,15 @@ def note_times(sock: socket.socket) -> None:
 
 
 def has_times(sock: socket.socket) -> bool:
-    """Return whether the kernel can tell when it received a datagram."""
+    """Return whether the kernel records when it receives a datagram."""
     if sys.platform != "linux":
         return False
     return sock.family != socket.AF_UNIX or sock.getsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS) != 0
 
 
 @contextlib.contextmanager
-def telling_times(sock: socket.socket) -> Iterator[int]:
-    """Let `recvmsg` give the time beside each datagram, for which it has to be told so many bytes of room."""
+def receiving_times(sock: socket.socket) -> Iterator[int]:
+    """Let `recvmsg` return the receive time of each datagram; yield the ancillary buffer size that it needs."""
     if not has_times(sock):
         yield 0
         return
@@ -102,29 +102,29 @@ def telling_times(sock: socket.socket) -> Iterator[int]:
             sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 0)
 
 
-def time_received(ancillary: Iterable[tuple[int, int, bytes]]) -> float | None:
-    """Return the unix seconds in what `recvmsg` gave beside a datagram, to a microsecond, None where there are none."""
+def find_time(ancillary: Iterable[tuple[int, int, bytes]]) -> float | None:
+    """Return the receive time in the ancillary data of `recvmsg` in unix seconds, to the microsecond, or None."""
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS):
             seconds, nanoseconds = TIMESPEC.unpack(data)
-            return float(seconds + nanoseconds // 1000 / 1e6)  # Rounded up it might be the next second.
+            return float(seconds + nanoseconds // 1000 / 1e6)  # Rounded up, it might be the next second.
     return None
 
 
 def granted_bytes(sock: socket.socket) -> int:
-    """Return the size of the receive buffer that the kernel granted; Linux reports twice of it."""
+    """Return the size of the receive buffer that the kernel granted. Linux reports twice that size."""
     size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     return size // 2 if PROC_NET.exists() else size
 
 
 def kernel_drops(sock: socket.socket) -> int | None:
-    """Return how many datagrams the kernel has dropped because the buffer was full, None where it does not say."""
+    """Return how many datagrams the kernel dropped because the buffer was full, or None if it does not say."""
     row = _row(sock)
     return int(row[12]) if row else None
 
 
 def queued_bytes(sock: socket.socket) -> int | None:
-    """Return how many bytes of the buffer hold datagrams that nobody has taken yet, None where it does not say."""
+    """Return how many bytes of the buffer hold unread datagrams, or None if the kernel does not say."""
     row = _row(sock)
     return int(row[4].partition(":")[2], 16) if row else None
 
@@ -140,11 +140,11 @@ def _row(sock: socket.socket) -> list[str] | None:
     return next((row for row in rows if row[9] == inode), None)
 
 
-def refuse_more(sock: socket.socket) -> None:
-    """Let the kernel queue nothing more for this socket, so that reading what it holds comes to an end.
+def stop_queueing(sock: socket.socket) -> None:
+    """Stop the kernel from queueing more datagrams, so that the socket can be drained.
 
-    A socket that is connected to itself gets nothing from anyone else, and keeps what was queued before. A unix socket
-    is shut, which its senders are told; it gives empty datagrams when there is nothing more.
+    A UDP socket is connected to itself: it then receives nothing from others, but keeps its queue. A unix socket is
+    shut down for reading: its senders get an error, and it returns empty datagrams once it is drained.
     """
     if sock.family == socket.AF_UNIX:
         sock.shutdown(socket.SHUT_RD)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from tally.collector.recent_losses import Loss, losses
+from tally.collector.recent_losses import Loss, count_losses
 from tally.lines.plain import EXPLANATIONS, Reason
 from tally.log import pluralize
 
@@ -34,12 +34,12 @@ class LossLog:
         self._examples: dict[str, str] = {}
         self._due = float("-inf")
 
-    def update(self, now: float, books: Mapping[str, Any], examples: Mapping[str, bytes]) -> None:
+    def update(self, now: float, status: Mapping[str, Any], examples: Mapping[str, bytes]) -> None:
         """Take a collector's counters and an example of a rejected line by reason; log new losses when due."""
         for reason, line in examples.items():
             self._examples.setdefault(reason, _escape(line))
         if now >= self._due:
-            self._log(losses(books), now)
+            self._log(count_losses(status), now)
 
     def _log(self, total: Counter[Loss], now: float) -> None:
         new = sorted((total - self._logged).items())

@@ -1,11 +1,10 @@
-"""Who shares a UDP port: the collectors of one data directory, and nobody else.
+"""Lets only the collectors of one data directory share a UDP port.
 
-    TALLY_DATA_DIR/port-<number>.lock      empty, and locked by flock(2) by each collector that shares the port
+    TALLY_DATA_DIR/port-<number>.lock      an empty file, locked with flock(2) by each collector that shares the port
 
-Where a port is shared at all, the kernel lets any process of the same user share it, and gives it some of the senders.
-So a collector that finds its port in use checks whether those that have it are of its own data directory: then what
-both take meets in the same archives, as while one service takes over from another. The kernel releases the lock of a
-process that ends, however it ends.
+Once a port is shared, the kernel lets any process of the same user join, and gives it some of the senders. So a
+collector that finds its port in use joins only if the lock shows that a collector of the same data directory holds it:
+then both write to the same archives, as during a restart. The kernel releases the lock when a process ends.
 """
 
 import fcntl
@@ -15,15 +14,15 @@ from types import TracebackType
 from typing import Self
 
 
-class Share:
-    """A collector's share in `port`, for as long as the context lasts."""
+class PortLock:
+    """A shared lock for `port`, held inside a `with` block."""
 
     def __init__(self, directory: Path, port: int) -> None:
         self._path = directory / f"port-{port}.lock"
         self._descriptor = -1
 
     def is_held(self) -> bool:
-        """Return whether some collector of the directory shares the port."""
+        """Return whether a collector of the directory holds the lock."""
         try:
             descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW)
         except OSError:
@@ -34,14 +33,14 @@ class Share:
             os.close(descriptor)
 
     def __enter__(self) -> Self:
-        """Hold it; where the file cannot be locked others cannot join, and nothing else is wrong."""
+        """Take the lock. If the file cannot be locked, other collectors cannot join; nothing else depends on it."""
         while self._descriptor < 0:
             try:
                 descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
             except OSError:
                 break
             if _is_locked(descriptor) and not self._is_current(descriptor):
-                os.close(descriptor)  # The last one removed it just now.
+                os.close(descriptor)  # The last holder has just removed it.
                 continue
             self._descriptor = descriptor
         return self
@@ -53,7 +52,7 @@ class Share:
             return False
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Give it up; the last one removes the file."""
+        """Release the lock; the last holder removes the file."""
         if self._descriptor < 0:
             return
         if _is_ours_alone(self._descriptor):
@@ -65,7 +64,7 @@ class Share:
 def _is_locked(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
-    except OSError:  # This file system has no such locks.
+    except OSError:  # The file system does not support these locks.
         return False
     return True
 

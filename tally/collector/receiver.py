@@ -1,13 +1,12 @@
-"""From the socket to the rollup: datagrams are taken many at a time, from those who may send, and counted.
+"""Reads datagrams from a socket in batches, filters and counts them, and passes them to the rollup.
 
-Waking for every datagram costs more than taking it. So after datagrams were found the receiver rests before it looks
-again, unless there are more than it could take in its turn, and only where there was none does it wait for the kernel
-to wake it. What the socket's buffer holds meanwhile bounds the rest. A unix socket holds a few datagrams only, whatever
-its buffer, and its senders wait: it is given none.
+Waking up for every datagram costs more than reading it. So after a batch the receiver sleeps briefly before it reads
+again, and waits for the socket to become readable only if it found nothing. The socket's buffer limits how long it may
+sleep. A unix socket holds only a few datagrams, and its senders block, so the receiver does not sleep for it.
 
-A datagram belongs to the second in which it was received. Ordinarily that is the one in which it is read. Where it may
-have waited for LATE_S, since the process was stopped or began just now, the kernel is asked for the time at which it
-came; that takes twice as long, so it is asked no oftener.
+A datagram belongs to the second in which the kernel received it. Usually that is the second in which it is read. If it
+may have waited for LATE_S, because the process was stopped or has just started, the receiver asks the kernel for the
+receive time. That takes twice as long, so it is not the rule.
 """
 
 import socket
@@ -21,16 +20,16 @@ from operator import itemgetter
 
 import anyio
 
-from tally.collector.listener import granted_bytes, has_times, telling_times, time_received
+from tally.collector.listener import find_time, granted_bytes, has_times, receiving_times
 from tally.lines.plain import DATAGRAM_MAX_BYTES
 
 BATCH_DATAGRAMS = 512
-# So many batches are taken before other tasks get their turn.
+# The number of batches read before other tasks may run.
 TURN_BATCHES = 8
-REST_S = 0.001
-# With this much room a longer rest still loses nothing at 150,000 datagrams a second.
+SLEEP_S = 0.001
+# A buffer of this size allows a longer sleep without loss at 150,000 datagrams a second.
 LARGE_BUFFER_BYTES = 8 * 2**20
-LONG_REST_S = 0.008
+LONG_SLEEP_S = 0.008
 LATE_S = 0.25
 
 Network = IPv4Network | IPv6Network
@@ -40,10 +39,10 @@ _datagram, _second = itemgetter(0), itemgetter(1)
 
 
 class Receiver:
-    """Takes datagrams from `sock`, hands lists of them to `take`, and ignores those from outside `allow`.
+    """Reads datagrams from `sock` and passes lists of them to `take`, with the second in which they were received.
 
-    With each list `take` gets the second in which the datagrams were received. `clock` is the kernel's, in unix
-    seconds. `datagrams` counts those taken, `refused` those ignored. An empty `allow` allows all.
+    Datagrams from outside `allow` are ignored and counted as `refused`; an empty `allow` accepts all. `datagrams`
+    counts the others. `clock` returns unix seconds.
     """
 
     def __init__(
@@ -64,12 +63,12 @@ class Receiver:
         self._is_allowed = lru_cache(maxsize=4096)(lambda host: is_allowed(host, allow))
         self._is_unix = sock.family == socket.AF_UNIX
         self._has_times = has_times(sock)
-        # What the socket holds was received since then, by the clock.
+        # All that the socket holds was received after this time of the clock.
         self._since = float("-inf")
         self._is_last = False
-        self._rest_s = LONG_REST_S if granted_bytes(sock) >= LARGE_BUFFER_BYTES else REST_S
+        self._sleep_s = LONG_SLEEP_S if granted_bytes(sock) >= LARGE_BUFFER_BYTES else SLEEP_S
         if self._is_unix:
-            self._rest_s = 0.0
+            self._sleep_s = 0.0
 
     async def run(self) -> None:
         """Receive until cancelled."""
@@ -77,11 +76,11 @@ class Receiver:
             taken = self.drain(TURN_BATCHES)
             if taken == 0:
                 await anyio.wait_readable(self._sock)
-            else:  # Where there is more there is no rest, but a turn for others.
-                await anyio.sleep(0 if taken == TURN_BATCHES * BATCH_DATAGRAMS else self._rest_s)
+            else:  # If there is more, other tasks run, without a sleep.
+                await anyio.sleep(0 if taken == TURN_BATCHES * BATCH_DATAGRAMS else self._sleep_s)
 
     def drain(self, batches: int) -> int:
-        """Take what the kernel holds, up to a number of batches; return how many datagrams there were."""
+        """Read up to `batches` batches; return the number of datagrams."""
         taken = 0
         for _ in range(batches):
             found = self._take_batch()
@@ -91,16 +90,16 @@ class Receiver:
         return taken
 
     def finish(self, deadline: float) -> None:
-        """Take all that the kernel holds of a socket that was told to refuse more, until `deadline` of the clock."""
+        """Read everything left in a socket after `stop_queueing`, until `deadline` in monotonic time."""
         self._is_last = True
         while time.monotonic() < deadline and self._take_batch():
             pass
 
     def _take_batch(self) -> int:
         now = self._clock()
-        # A clock that was set back is no reason to believe that nothing has waited.
+        # If the clock was set back, datagrams may have waited too.
         if self._is_last or (self._has_times and not 0 <= now - self._since < LATE_S):
-            return self._take_late(now)
+            return self._take_timed(now)
         batch, found = self._read()
         if found < BATCH_DATAGRAMS:
             self._since = now
@@ -110,14 +109,14 @@ class Receiver:
             self._take(batch, int(now))
         return found
 
-    def _take_late(self, began: float) -> int:
-        """Take a batch by the times at which the kernel received it; none is later than the clock shows now."""
+    def _take_timed(self, began: float) -> int:
+        """Read a batch by its receive times in the kernel, none of which counts as later than now."""
         batch, found = self._read_timed()
         now = self._clock()
         times = [now if received is None else min(received, now) for _, received in batch]
         if found < BATCH_DATAGRAMS:
             self._since = began
-        elif times:  # What is still there came after the last one.
+        elif times:  # The rest was received after the last one.
             self._since = times[-1]
         self.datagrams += len(batch)
         self.refused += found - len(batch)
@@ -126,7 +125,7 @@ class Receiver:
         return found
 
     def _read_all(self) -> tuple[list[bytes], int]:
-        """Return a batch, and how many datagrams were read for it."""
+        """Return a batch, and the number of datagrams read, including refused ones."""
         batch: list[bytes] = []
         receive, append = self._sock.recv, batch.append
         try:
@@ -150,16 +149,16 @@ class Receiver:
         return batch, found
 
     def _read_timed(self) -> tuple[list[Timed], int]:
-        """Return a batch with the time at which each datagram was received, and how many were read for it."""
+        """Return a batch with receive times, and the number of datagrams read."""
         batch: list[Timed] = []
         found = 0
-        with suppress(BlockingIOError), telling_times(self._sock) as room:
+        with suppress(BlockingIOError), receiving_times(self._sock) as room:
             while found < BATCH_DATAGRAMS:
                 datagram, ancillary, _, address = self._sock.recvmsg(DATAGRAM_MAX_BYTES, room)
                 found += 1
                 if not self._allow or self._is_allowed(address[0]):
-                    batch.append((datagram, time_received(ancillary)))
-        # At its end a unix socket gives empty ones without end.
+                    batch.append((datagram, find_time(ancillary)))
+        # Once it is shut down and drained, a unix socket returns empty datagrams without end.
         while self._is_last and self._is_unix and batch and not batch[-1][0]:
             batch.pop()
             found -= 1
@@ -167,7 +166,7 @@ class Receiver:
 
 
 def is_allowed(host: str, networks: tuple[Network, ...]) -> bool:
-    """Return whether an address is in one of the networks; an IPv4 address mapped into IPv6 counts as IPv4."""
+    """Return whether an address is in one of the networks. An IPv4-mapped IPv6 address counts as IPv4."""
     address = ip_address(host.partition("%")[0])
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped

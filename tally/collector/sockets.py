@@ -1,8 +1,8 @@
-"""All that one collector listens on, and the sockets that whoever started this process has handed over.
+"""The sockets of one collector, and those inherited from systemd or another supervisor.
 
     LISTEN_PID  LISTEN_FDS  LISTEN_FDNAMES      sockets from file descriptor 3 on: see sd_listen_fds(3)
 
-A socket that was handed over goes on without this process: what comes while nobody reads waits in it for the next one.
+An inherited socket outlives this process: datagrams that arrive during a restart wait in it for the next process.
 """
 
 import logging
@@ -18,24 +18,24 @@ from tally.errors import AddressUnavailable
 logger = logging.getLogger("tally.collector")
 
 FIRST_DESCRIPTOR = 3
-# A socket of this name is none of the collector's, but where `tally serve` answers.
+# The name of the socket on which `tally serve` answers HTTP.
 HTTP = "http"
 
 
-class Handed(NamedTuple):
-    """A socket that was handed over, with the name that it has there."""
+class Inherited(NamedTuple):
+    """An inherited socket with its name in LISTEN_FDNAMES."""
 
     name: str
     sock: socket.socket
 
 
 class Sockets(NamedTuple):
-    """What one collector listens on; with `are_handed` they go on after it, otherwise it removes the `paths`."""
+    """The sockets of one collector. Unless they `are_inherited`, it removes the `paths` at its end."""
 
     datagrams: Sequence[socket.socket] = ()
     streams: Sequence[socket.socket] = ()
     paths: Sequence[Path] = ()
-    are_handed: bool = False
+    are_inherited: bool = False
 
     def log_addresses(self, *, asked_bytes: int) -> None:
         """Log each address, with the size of its receive buffer, and `asked_bytes` if the kernel granted less."""
@@ -44,12 +44,12 @@ class Sockets(NamedTuple):
             granted_size = granted_bytes(sock)
             less = f" of the {asked} requested" if granted_size < asked_bytes else ""
             buffer = f"receive buffer: {disk.format_size(granted_size)}{less}"
-            logger.info("collecting on %s (%s)", _where("UDP", sock), buffer)
+            logger.info("collecting on %s (%s)", _format_address("UDP", sock), buffer)
         for sock in self.streams:
-            logger.info("collecting on %s", _where("TCP", sock))
+            logger.info("collecting on %s", _format_address("TCP", sock))
 
     def close(self) -> None:
-        """Close what is open, and remove what was made for it; once it is closed the paths may be another's."""
+        """Close the sockets and remove their paths, once: after that, the paths may belong to another process."""
         if all(sock.fileno() == -1 for sock in (*self.datagrams, *self.streams)):
             return
         for sock in (*self.datagrams, *self.streams):
@@ -58,27 +58,27 @@ class Sockets(NamedTuple):
             path.unlink(missing_ok=True)
 
 
-def _where(protocol: str, sock: socket.socket) -> str:
+def _format_address(protocol: str, sock: socket.socket) -> str:
     address = sock.getsockname()
     if sock.family == socket.AF_UNIX:
         return f"unix {'stream' if sock.type == socket.SOCK_STREAM else 'datagrams'} {address}"
     return f"{protocol} {address[0]} port {address[1]}"
 
 
-def handed_over(environment: Mapping[str, str], process: int) -> list[Handed]:
-    """Return the sockets that `environment` says were handed over to `process`, which is this one.
+def inherited_sockets(environment: Mapping[str, str], process: int) -> list[Inherited]:
+    """Return the sockets that `environment` passes to `process`, which is this one.
 
-    :raises AddressUnavailable: when one is neither for datagrams nor a stream that others can connect to.
+    :raises AddressUnavailable: when one is neither a datagram socket nor a listening stream socket.
     """
     count = environment.get("LISTEN_FDS", "")
     if environment.get("LISTEN_PID") != str(process) or not count.isdecimal():
         return []
     names = dict(enumerate(environment.get("LISTEN_FDNAMES", "").split(":")))
-    return [Handed(names.get(number, ""), _socket(FIRST_DESCRIPTOR + number)) for number in range(int(count))]
+    return [Inherited(names.get(number, ""), _socket(FIRST_DESCRIPTOR + number)) for number in range(int(count))]
 
 
 def _socket(descriptor: int) -> socket.socket:
-    reason = "it is no socket for datagrams, and none that others can connect to"
+    reason = "it is neither a datagram socket nor a listening stream socket"
     try:
         sock = socket.socket(fileno=descriptor)
         accepts = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
@@ -89,4 +89,4 @@ def _socket(descriptor: int) -> socket.socket:
         sock.close()
     except OSError as error:
         reason = str(error.strerror)
-    raise AddressUnavailable(f"cannot listen on file descriptor {descriptor}, which LISTEN_FDS hands over: {reason}")
+    raise AddressUnavailable(f"cannot listen on file descriptor {descriptor}, inherited by LISTEN_FDS: {reason}")

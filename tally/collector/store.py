@@ -1,7 +1,7 @@
-"""From a rollup to the archives: each gets the cells that match its pattern, in one transaction, at each flush.
+"""Distributes a rollup to the archives at each flush: each archive commits the cells that match its pattern.
 
-The directory is read anew each time, so archives appear, change and go with their files. An archive that cannot be
-written, or whose directory is gone, keeps its cells with its keeper, and the others do not notice.
+The data directory is listed at each flush, so archives may be created, changed and deleted at any time. An archive that
+cannot be written does not affect the others.
 """
 
 import logging
@@ -9,10 +9,11 @@ import math
 import time
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
-from tally.collector.admission import Door
-from tally.collector.archive_writer import Keeper, Patience
+from tally.collector.admission import NameAdmission
+from tally.collector.archive_writer import ArchiveWriter, LockWait
 from tally.engine import glob
 from tally.engine.catalog import Catalog
 from tally.engine.storing.capacity import UNBOUNDED
@@ -26,9 +27,9 @@ WAITING_PART = 4
 
 
 class Store:
-    """The archives of a catalog as a collector writes them; one call at a time.
+    """Writes to the archives of a catalog. Not for concurrent calls, unless a method says so.
 
-    A quarter of `max_cells` may wait from one flush to the next, as much for each archive.
+    Up to a quarter of `max_cells` may wait from one flush to the next, an equal share for each archive.
     """
 
     def __init__(
@@ -41,151 +42,161 @@ class Store:
     ) -> None:
         self._catalog = catalog
         self._max_cells = max_cells
-        self._door: Door | None = None
+        self._admission: NameAdmission | None = None
         self._steady = steady
         self._retention = RetentionClock()
-        self._patience = Patience(steady)
+        self._lock_wait = LockWait(steady)
         self._max_names = max_names
-        self._left: list[Rollup] = []
-        self._keepers: dict[str, Keeper] = {}
-        self._home: tuple[int, int] | None = None
-        self._is_lost = False
+        self._uncommitted: list[Rollup] = []
+        self._writers: dict[str, ArchiveWriter] = {}
+        self._directory_id: tuple[int, int] | None = None
+        self._is_unavailable = False
 
     def accounts(self) -> dict[str, dict[str, Any]]:
-        """Return each archive's account as it is now by slug; from any thread."""
+        """Return the current account of each archive by slug. May be called from any thread."""
         now = self._steady()
-        return {slug: keeper.told(now) for slug, keeper in sorted(self._keepers.items())}
+        return {slug: writer.to_dict(now) for slug, writer in sorted(self._writers.items())}
 
     def resolution(self) -> int:
-        """Return the longest bucket, in seconds, of which every known archive's are made up; 1 when there are none."""
-        known = [keeper.definition.resolution for keeper in self._keepers.values() if keeper.definition]
+        """Return the greatest common divisor of all resolutions in seconds, or 1 if there are no archives."""
+        known = [writer.definition.resolution for writer in self._writers.values() if writer.definition]
         return math.gcd(*known) or 1
 
-    def look(self) -> None:
-        """Learn which archives there are and what they want.
+    def refresh(self) -> None:
+        """List the archives and read their definitions.
 
-        One that was deleted stays in the books if it lost samples. One that went with its directory keeps its samples:
-        the directory may come back.
+        The account of a deleted archive is kept if it lost samples. If the whole directory is gone, pending samples are
+        kept, since it may come back.
         """
         try:
-            home = self._catalog.identity()
+            directory_id = self._catalog.identity()
             archives = self._catalog.archives()
-            if home != self._catalog.identity():
-                return  # The list may be of either directory: the next look will tell.
+            if directory_id != self._catalog.identity():
+                return  # The directory was replaced while it was listed; the next flush lists it again.
         except TallyError as error:
-            self._lose(str(error))
+            self._log_unavailable(str(error))
             return
-        if home is None:
-            if self._keepers:
-                self._lose(f"{self._catalog.directory}: the data directory is gone")
+        if directory_id is None:
+            if self._writers:
+                self._log_unavailable(f"{self._catalog.directory}: the data directory is gone")
             return
-        self._find(home, {archive.slug for archive in archives})
+        self._log_directory_change(directory_id, {archive.slug for archive in archives})
         for archive in archives:
-            if archive.slug not in self._keepers:
-                self._keepers[archive.slug] = Keeper(archive, self._patience, max_names=self._max_names)
-            self._keepers[archive.slug].home = home
-            self._keepers[archive.slug].look()
-        for slug in self._keepers.keys() - {archive.slug for archive in archives}:
-            if self._keepers[slug].home != home:
+            if archive.slug not in self._writers:
+                self._writers[archive.slug] = ArchiveWriter(archive, self._lock_wait, max_names=self._max_names)
+            self._writers[archive.slug].directory_id = directory_id
+            self._writers[archive.slug].refresh()
+        for slug in self._writers.keys() - {archive.slug for archive in archives}:
+            if self._writers[slug].directory_id != directory_id:
                 continue
-            self._keepers[slug].leave()
-            if not self._keepers[slug].account.has_gaps:
-                del self._keepers[slug]
+            self._writers[slug].drop_deleted()
+            if not self._writers[slug].account.has_gaps:
+                del self._writers[slug]
         self._share_room()
 
     def _share_room(self) -> None:
-        """Give each archive as much room for what waits, those too whose directory is gone."""
-        keepers = [keeper for keeper in self._keepers.values() if keeper.definition is not None]
-        for keeper in keepers:
-            keeper.room = self._max_cells // WAITING_PART // len(keepers)
+        """Divide the room for pending cells equally, including archives whose directory is gone."""
+        writers = [writer for writer in self._writers.values() if writer.definition is not None]
+        for writer in writers:
+            writer.room = self._max_cells // WAITING_PART // len(writers)
 
-    def _lose(self, why: str) -> None:
-        if not self._is_lost:
-            logger.error("%s; what is known of the archives stands, and their samples are kept in memory", why)
-        self._is_lost = True
+    def _log_unavailable(self, why: str) -> None:
+        if not self._is_unavailable:
+            logger.error("%s; samples are kept in memory until it is back", why)
+        self._is_unavailable = True
 
-    def _find(self, home: tuple[int, int], slugs: set[str]) -> None:
-        """Tell where the data directory is there again, or is another one than before."""
+    def _log_directory_change(self, directory_id: tuple[int, int], slugs: set[str]) -> None:
+        """Log when the data directory is back, or was replaced by another one."""
         directory = self._catalog.directory
-        if self._home not in (None, home):
-            missing = ", ".join(sorted(self._keepers.keys() - slugs)) or "none"
-            told = "%s: is another directory than before; archives that are not in it, and keep their samples: %s"
-            logger.warning(told, directory, missing)
-        elif self._is_lost:
+        if self._directory_id not in (None, directory_id):
+            missing = ", ".join(sorted(self._writers.keys() - slugs)) or "none"
+            text = "%s was replaced by another directory; samples are kept in memory for archives missing from it: %s"
+            logger.warning(text, directory, missing)
+        elif self._is_unavailable:
             logger.info("%s: the data directory can be read again", directory)
-        self._home, self._is_lost = home, False
+        self._directory_id, self._is_unavailable = directory_id, False
 
     def flush(self, batch: Rollup, now: float, *, since: float | None = None, is_last: bool = False) -> None:
-        """Commit what `batch` holds and what earlier flushes could not, archive by archive; count what matches none.
+        """Commit the cells of `batch` and of earlier ones that failed; count the samples that match no archive.
 
-        The first sample of the batch came at `since`, by the clock that never steps; by default now.
+        `since` is the monotonic time at which the first sample of the batch arrived, by default now.
 
-        :raises MemoryError: when there is none for taking what a batch holds; then the next flush tries that again.
+        :raises MemoryError: when a batch cannot be read for lack of memory; the next flush retries it.
         """
         began = self._steady()
         came = began if since is None else since
-        self._left.append(batch)
+        self._uncommitted.append(batch)
         is_crowded = batch.size >= batch.capacity.free
         now = self._retention.now(now, began)
-        self.look()
-        while self._left:
-            resolution, cells = self._left[0].resolution, self._left[0].take()
-            del self._left[0]
-            if is_crowded and self._door is None:
-                self._door = self._new_door(cells)
+        self.refresh()
+        while self._uncommitted:
+            resolution, cells = self._uncommitted[0].resolution, self._uncommitted[0].take()
+            del self._uncommitted[0]
+            if is_crowded and self._admission is None:
+                self._admission = self._new_admission(cells)
             left = cells
-            for keeper in self._keepers.values():
-                taken = keeper.keep(cells, resolution, now, since=came, is_last=is_last)
+            for writer in self._writers.values():
+                taken = writer.write(cells, resolution, now, since=came, is_last=is_last)
                 left = glob.without(left, taken)
-                keeper.note(began)
+                writer.update_failure(began)
             batch.reject_unmatched(left)
-        self._door = self._new_door({}) if is_crowded else None
+        self._admission = self._new_admission({}) if is_crowded else None
 
     def admits(self, name: str) -> bool:
-        """Return whether a name may have a cell though there are too many; may be called while a flush is under way."""
-        door = self._door
-        return door is None or door.admits(name)
+        """Return whether a name may have a cell during a flood. May be called during a flush."""
+        admission = self._admission
+        return admission is None or admission.admits(name)
 
-    def _new_door(self, in_flight: Cells) -> Door | None:
-        """Return what admits names that archives have, or have places for beside the names of cells in flight.
+    def _new_admission(self, in_flight: Cells) -> NameAdmission | None:
+        """Return the admission for the archives' names and free places, or None if their names cannot be read.
 
-        None where that cannot be told.
+        Names of the cells in flight take free places too.
         """
         if not self._max_names:
             return None
-        door = Door(self._max_names)
-        for keeper in self._keepers.values():
-            if keeper.definition is None or not keeper.definition.enabled:
+        admission = NameAdmission(self._max_names)
+        for writer in self._writers.values():
+            if writer.definition is None or not writer.definition.enabled:
                 continue
             try:
-                door.add(keeper.definition.pattern, keeper.names())
+                admission.add(writer.definition.pattern, writer.names())
             except (TallyError, MemoryError):
                 return None
         for name in chain.from_iterable(in_flight.values()):
-            door.admits(name)
-        return door
+            admission.admits(name)
+        return admission
 
     @property
     def waiting_cells(self) -> int:
-        """As how many the cells count that wait for the next flush."""
-        return sum(keeper.waiting_cells for keeper in self._keepers.values())
+        """The weight of the cells that wait for the next flush."""
+        return sum(writer.waiting_cells for writer in self._writers.values())
 
     def has_spills(self) -> bool:
-        """Return whether samples wait in a spill file to be taken up."""
-        return any(keeper.has_spill() for keeper in self._keepers.values())
+        """Return whether any archive has a spill file."""
+        return any(writer.has_spill() for writer in self._writers.values())
 
-    def hurry(self) -> None:
-        """Wait for other processes no longer than is right at the end; to be called from any thread."""
-        self._patience.end()
+    def shorten_waits(self) -> None:
+        """Shorten all further waits for locks, for the end. May be called from any thread."""
+        self._lock_wait.shorten()
 
-    def give_up(self) -> dict[str, tuple[int, str]]:
-        """Return by slug how many samples could be neither committed nor spilled, and why; they count as dropped.
+    def drop_pending(self) -> dict[str, tuple[int, str]]:
+        """Spill or drop all pending samples; return by slug how many were dropped, and why.
 
-        Lines of batches that could not be taken for want of memory are not among them: see `broken`.
+        Batches that could not be read for lack of memory are not included: see `count_unread_lines`.
         """
-        found = {slug: keeper.give_up() for slug, keeper in sorted(self._keepers.items())}
+        found = {slug: writer.drop_pending() for slug, writer in sorted(self._writers.items())}
         return {slug: lost for slug, lost in found.items() if lost}
 
-    def broken(self) -> int:
-        """Return how many lines are in batches that could not be taken, as there was no memory."""
-        return sum(batch.accepted for batch in self._left)
+    def count_unread_lines(self) -> int:
+        """Return the number of lines in batches that could not be read for lack of memory."""
+        return sum(batch.accepted for batch in self._uncommitted)
+
+
+def confirm_clock(directory: Path) -> None:
+    """Let all archives in `directory` expire by the clock. An archive that cannot be written is logged and skipped."""
+    for archive in Catalog(directory).archives():
+        try:
+            archive.confirm_clock()
+        except TallyError as error:
+            logger.warning("%s", error)
+    logger.info("the clock is right, by --clock-is-right: old buckets expire at once")

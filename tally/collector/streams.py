@@ -1,7 +1,7 @@
-"""From connections to the rollup: lines that come by TCP and unix streams, within bounds that hold whoever connects.
+"""Reads lines from TCP and unix stream connections and passes them to the rollup.
 
-CONNECTIONS may be open at once, and one by which nothing comes for IDLE_S is cut. A line ends with LF; one that is not
-whole when its connection ends is not taken, as nobody knows what it would have been.
+At most CONNECTIONS are open at once, and an idle one is closed after IDLE_S. Each line ends with LF. A line that is
+incomplete when its connection ends is rejected.
 """
 
 import contextlib
@@ -21,15 +21,15 @@ logger = logging.getLogger("tally.collector")
 
 CONNECTIONS = 256
 IDLE_S = 300.0
-# When the kernel cannot give another connection, such as for want of file descriptors, it is asked again after so long.
+# The time before the next try when a connection cannot be accepted, such as for lack of file descriptors.
 PAUSE_S = 1.0
 
 
 class Streams:
-    """Takes those who connect to `listeners`, and hands whole lines to `take` and others to `reject`.
+    """Accepts connections to `listeners`, and passes complete lines to `take` and others to `reject`.
 
-    `taken` and `refused` count connections: those from outside `allow`, where that is not empty, and those beyond
-    CONNECTIONS are refused. `open` is how many there are.
+    `taken` and `refused` count connections. Those from outside `allow`, unless it is empty, and those beyond
+    CONNECTIONS are refused.
     """
 
     def __init__(
@@ -50,11 +50,11 @@ class Streams:
 
     @property
     def open(self) -> int:
-        """How many connections there are."""
+        """The number of open connections."""
         return len(self._begun)
 
     async def run(self) -> None:
-        """Take connections and their lines until cancelled."""
+        """Accept connections and read their lines until cancelled."""
         async with anyio.create_task_group() as tasks:
             for listener in self._listeners:
                 tasks.start_soon(self._accept, listener, tasks)
@@ -66,18 +66,18 @@ class Streams:
                 while (connection := self._next(listener)) is not None:
                     tasks.start_soon(self._serve, connection)
             except OSError as error:
-                logger.warning("a connection cannot be taken: %s", error.strerror)
+                logger.warning("cannot accept a connection: %s", error.strerror)
                 await anyio.sleep(PAUSE_S)
 
     def _next(self, listener: socket.socket) -> socket.socket | None:
-        """Return the next connection that is not refused, None when nobody waits."""
+        """Return the next connection that is not refused, or None if none is waiting."""
         while True:
             try:
                 connection, address = listener.accept()
             except BlockingIOError:
                 return None
-            is_welcome = not self._allow or connection.family == socket.AF_UNIX or is_allowed(address[0], self._allow)
-            if is_welcome and len(self._begun) < CONNECTIONS:
+            is_permitted = not self._allow or connection.family == socket.AF_UNIX or is_allowed(address[0], self._allow)
+            if is_permitted and len(self._begun) < CONNECTIONS:
                 connection.setblocking(False)
                 self.taken += 1
                 self._begun[connection] = LineBuffer()
@@ -94,8 +94,8 @@ class Streams:
         self._end(connection)
 
     def _read(self, connection: socket.socket) -> bool:
-        """Take what has come; return whether more may come."""
-        piece = _received(connection)
+        """Read what has arrived; return whether the connection is still open."""
+        piece = _receive(connection)
         if piece:
             self._put(connection, piece)
         return piece != b""
@@ -115,22 +115,22 @@ class Streams:
         connection.close()
 
     def finish(self, deadline: float) -> None:
-        """Take what the kernel holds already, until `deadline` of the steady clock, and end all connections."""
+        """Read what has already arrived, until `deadline` in monotonic time, and close all connections."""
         for listener in self._listeners:
-            with contextlib.suppress(OSError):  # The last flush needs no more connections.
+            with contextlib.suppress(OSError):  # No further connection is needed now.
                 while time.monotonic() < deadline and self._next(listener) is not None:
                     pass
         for connection in list(self._begun):
-            while time.monotonic() < deadline and (piece := _received(connection)):
+            while time.monotonic() < deadline and (piece := _receive(connection)):
                 self._put(connection, piece)
             self._end(connection)
 
 
-def _received(connection: socket.socket) -> bytes | None:
-    """Return what has come, nothing at the end, and None when nothing is there now."""
+def _receive(connection: socket.socket) -> bytes | None:
+    """Return what has arrived, b"" at the end of the connection, and None if there is nothing yet."""
     try:
         return connection.recv(PIECE_MAX_BYTES)
     except BlockingIOError:
         return None
-    except OSError:  # The other side was gone before it had ended the connection.
+    except OSError:  # The peer reset the connection.
         return b""

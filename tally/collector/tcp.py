@@ -1,4 +1,4 @@
-"""TCP sockets: how they are bound, for lines and for HTTP, and begin to listen once all else is bound."""
+"""Binds TCP sockets for lines and for HTTP. Listening is a separate step, taken once every other address is bound."""
 
 import contextlib
 import socket
@@ -15,14 +15,14 @@ def listen(host: str, port: int, *, purpose: str = "TCP") -> socket.socket:
     :raises AddressUnavailable: as `bind`.
     """
     sock = bind(host, port, purpose=purpose)
-    begin(sock)
+    listen_on(sock)
     return sock
 
 
-def begin(sock: socket.socket) -> None:
-    """Let the kernel take connections from now on; one that does so already stays as it is.
+def listen_on(sock: socket.socket) -> None:
+    """Start to listen on a bound socket, unless it already listens.
 
-    :raises AddressUnavailable: when another socket has begun to listen on the same address meanwhile.
+    :raises AddressUnavailable: when another socket now listens on the same address.
     """
     if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         return
@@ -34,7 +34,7 @@ def begin(sock: socket.socket) -> None:
 
 
 def bind(host: str, port: int, *, purpose: str = "TCP") -> socket.socket:
-    """Return a non-blocking socket on the first address of `host` and `port` that refuses connections yet.
+    """Return a non-blocking socket on the first address of `host` and `port` that does not listen yet.
 
     :raises AddressUnavailable: when the address is unknown, in use, or not this machine's.
     """

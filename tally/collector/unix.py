@@ -1,4 +1,4 @@
-"""Unix sockets: how they are bound to a path, which one that a collector left behind when it died does not keep."""
+"""Binds unix sockets, and replaces a socket file that a killed collector left behind."""
 
 import contextlib
 import socket
@@ -11,11 +11,11 @@ BACKLOG = 1024
 
 
 def bind(path: Path, kind: socket.SocketKind) -> socket.socket:
-    """Return a non-blocking unix socket at `path`, for datagrams or as a stream, which then listens.
+    """Return a non-blocking unix socket at `path`; a stream socket listens already.
 
-    Who may write to it is left to the process's umask and to the directory.
+    The umask and the permissions of the directory decide who may write to it.
 
-    :raises AddressUnavailable: when the path cannot be one, or something else is there.
+    :raises AddressUnavailable: when the path is not valid, or is in use.
     """
     with contextlib.ExitStack() as unless_bound:
         sock = unless_bound.enter_context(socket.socket(socket.AF_UNIX, kind))
@@ -30,14 +30,14 @@ def bind(path: Path, kind: socket.SocketKind) -> socket.socket:
             reason = getattr(error, "strerror", None) or error
             raise AddressUnavailable(
                 f"cannot listen on unix socket {path}: {reason}; set TALLY_UNIX_DATAGRAM and TALLY_UNIX_STREAM to "
-                "paths where there is nothing yet"
+                "paths that do not exist yet"
             ) from error
         unless_bound.pop_all()
         return sock
 
 
 def _is_abandoned(path: Path, kind: socket.SocketKind) -> bool:
-    """Return whether there is a socket at `path` that nobody listens on any more."""
+    """Return whether `path` is a socket file without a listener."""
     try:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             return False
@@ -50,5 +50,5 @@ def _is_abandoned(path: Path, kind: socket.SocketKind) -> bool:
         except ConnectionRefusedError:
             return True
         except OSError:
-            return False  # It may be busy, or of the other kind.
+            return False  # It may be busy, or of another type.
     return False

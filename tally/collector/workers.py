@@ -1,7 +1,7 @@
-"""Several collector processes on one port, and the one function that runs them all: `run`.
+"""Runs one or more collector processes on the same port.
 
-The kernel spreads senders over the sockets that share the port, and the archives merge what each commits. The first
-collector runs in this process; the others stop when it does, however that happens, and it stops when one of them dies.
+The kernel distributes the senders among the processes, and the archives merge what each commits. The first collector
+runs in this process. The others stop when it ends for any reason, and it stops when one of them dies.
 """
 
 import contextlib
@@ -27,11 +27,11 @@ from tally.settings import Settings
 
 logger = logging.getLogger("tally.collector")
 
-# These end a collector in good order. One that was ignored at the start stays so, as SIGHUP is under nohup.
-ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-# Each would end the process at once, with what it holds in memory.
+# These stop a collector cleanly. A signal that was ignored at the start stays ignored, such as SIGHUP under nohup.
+STOPPING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# By default these would kill the process, and lose what it holds in memory.
 IGNORED = (signal.SIGUSR1, signal.SIGUSR2)
-# The exit code of a process beside the first that lost samples at its end.
+# The exit code of a further process that lost samples.
 LOST = 3
 
 Beside = Callable[[anyio.Event], Coroutine[Any, Any, None]]
@@ -46,15 +46,15 @@ def run(
 ) -> None:
     """Collect until SIGTERM, SIGINT or SIGHUP, then commit what came until then, and return.
 
-    `sockets` are those of `bind_all`, made here where none are given. `beside` gets this process's collector, and gives
-    what runs in the same event loop and returns when the event that it gets is set. Other processes than this one write
-    their log in `log_format`.
+    `sockets` come from `bind_all`, which is called if there are none. `beside` gets this process's collector and
+    returns a coroutine function to run in the same event loop, until the event that it gets is set. The other processes
+    log in `log_format`.
 
     :raises InvalidSetting, AddressUnavailable: as `bind_all`.
     :raises ArchiveUnavailable: when the data directory cannot be created.
     :raises SamplesLost: when samples could be neither stored nor spilled at the end.
     :raises OutOfMemory: when there was no memory left.
-    :raises WorkerDied: when one of `TALLY_WORKERS` processes ended by itself.
+    :raises WorkerDied: when one of the other processes ended unexpectedly.
     """
     sockets = sockets or bind_all(settings)
     with contextlib.ExitStack() as at_the_end:
@@ -92,16 +92,16 @@ async def _main(collector: Collector, workers: Sequence[BaseProcess], beside: Be
             await to_thread.run_sync(worker.join)
         tasks.cancel_scope.cancel()
     if died:
-        raise WorkerDied(f"a collector process ended by itself with exit code {died[0].exitcode}; the others stopped")
+        raise WorkerDied(f"a collector process ended with exit code {died[0].exitcode}; the others were stopped")
     if collector.failure:
         raise collector.failure
     if any(worker.exitcode == LOST for worker in workers):
-        raise SamplesLost("a collector process lost samples at its end: its last lines say which")
+        raise SamplesLost("a collector process lost samples: see its last lines in the log")
 
 
 async def _stop_on_signal(stop: anyio.Event) -> None:
-    ending = [number for number in ENDING if signal.getsignal(number) != signal.SIG_IGN]
-    with _ignored(*IGNORED), anyio.open_signal_receiver(*ending) as signals:
+    stopping = [number for number in STOPPING if signal.getsignal(number) != signal.SIG_IGN]
+    with _ignored(*IGNORED), anyio.open_signal_receiver(*stopping) as signals:
         async for number in signals:
             logger.info("stopping on %s", number.name)
             stop.set()
@@ -109,7 +109,7 @@ async def _stop_on_signal(stop: anyio.Event) -> None:
 
 @contextlib.contextmanager
 def _ignored(*numbers: signal.Signals) -> Iterator[None]:
-    """Ignore signals meanwhile."""
+    """Ignore signals inside the block."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
     try:
         yield
@@ -119,7 +119,7 @@ def _ignored(*numbers: signal.Signals) -> Iterator[None]:
 
 
 async def _stop_workers(workers: Sequence[BaseProcess], stop: anyio.Event) -> None:
-    """Stop the other processes at the same time as this one, so that all wait for locks at once."""
+    """Stop the other processes together with this one, so that all wait for locks at the same time."""
     await stop.wait()
     for worker in workers:
         worker.terminate()
@@ -137,7 +137,7 @@ def _work(settings: Settings, sockets: Sockets, log_format: str) -> None:
     try:
         _run(Collector(settings, sockets), [], _stop_with_parent)
     except (SamplesLost, OutOfMemory):
-        sys.exit(LOST)  # The log has said it.
+        sys.exit(LOST)  # It has been logged.
 
 
 async def _stop_with_parent(stop: anyio.Event) -> None:

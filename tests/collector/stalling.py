@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tally.collector.listener import bind, telling_times, time_received
+from tally.collector.listener import bind, find_time, receiving_times
 from tests.processes import wait_for
 
 
@@ -17,8 +17,8 @@ def kernel_times() -> Iterator[None]:
         sender.send(b"")
         sent = time.time()
         wait_for(lambda: time.time() > sent + 0.001, "a moment")
-        with telling_times(sock) as room:
-            received = time_received(sock.recvmsg(1, room)[1])
+        with receiving_times(sock) as room:
+            received = find_time(sock.recvmsg(1, room)[1])
         assert received is not None
         return received <= sent
 

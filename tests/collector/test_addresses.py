@@ -10,7 +10,7 @@ import pytest
 
 from tally.collector import addresses as module
 from tally.collector import listener, tcp
-from tally.collector.addresses import TRIES, on_each
+from tally.collector.addresses import TRIES, bind_each
 from tally.errors import AddressUnavailable
 from tests.collector.resolving import resolving
 
@@ -30,7 +30,7 @@ bound_without_ipv6()
 def test_each_address_of_a_name_has_the_port(monkeypatch: pytest.MonkeyPatch, bind: module.Bind) -> None:
     """A name stands for all of its addresses, each once, whichever family they are of."""
     resolving(monkeypatch, "127.0.0.1", "::1", "127.0.0.1")
-    first, second = on_each("many", 0, bind)
+    first, second = bind_each("many", 0, bind)
     with first, second:
         assert ["127.0.0.1", "::1"] == [first.getsockname()[0], second.getsockname()[0]]
         assert first.getsockname()[1] == second.getsockname()[1] > 0
@@ -42,7 +42,7 @@ def test_a_given_port_is_the_port_of_all(monkeypatch: pytest.MonkeyPatch) -> Non
     with UDP("::1", 0) as other:
         port = other.getsockname()[1]
         with pytest.raises(AddressUnavailable, match=f"UDP ::1 port {port}: Address already in use"):
-            on_each("many", port, UDP)
+            bind_each("many", port, UDP)
         with UDP("127.0.0.1", port):
             pass
     with UDP("127.0.0.1", port):
@@ -62,26 +62,26 @@ def test_a_free_port_is_looked_for_again(monkeypatch: pytest.MonkeyPatch, taken:
         return UDP(host, port)
 
     if is_bound:
-        first, second = on_each("many", 0, bind)
+        first, second = bind_each("many", 0, bind)
         with first, second:
             assert first.getsockname()[1] == second.getsockname()[1]
     else:
         with pytest.raises(AddressUnavailable, match="in use"):
-            on_each("many", 0, bind)
+            bind_each("many", 0, bind)
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 300, "192.0.2.1"])
 def test_what_is_no_address_here_is_told_by_whoever_binds(host: str) -> None:
     """The error is that of one address."""
     with pytest.raises(AddressUnavailable, match=r"cannot listen on UDP .* TALLY_HOST"):
-        on_each(host, 0, UDP)
+        bind_each(host, 0, UDP)
 
 
 def test_an_address_of_another_machine_is_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a family that the machine does not have is; a wrong address is an error, and nothing stays bound."""
     resolving(monkeypatch, "127.0.0.1", "192.0.2.1")
     with pytest.raises(AddressUnavailable, match=r"cannot listen on UDP 192\.0\.2\.1"):
-        on_each("many", 0, UDP)
+        bind_each("many", 0, UDP)
 
 
 def bound_without_ipv6() -> None:
@@ -89,10 +89,10 @@ def bound_without_ipv6() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     with pytest.MonkeyPatch.context() as patch:
         resolving(patch, "::1", "127.0.0.1")
-        logging.info("listening on %s", [sock.getsockname()[0] for sock in on_each("many", 0, UDP)])
+        logging.info("listening on %s", [sock.getsockname()[0] for sock in bind_each("many", 0, UDP)])
         resolving(patch, "::1")
         with pytest.raises(AddressUnavailable, match="UDP ::1"):
-            on_each("many", 0, UDP)
+            bind_each("many", 0, UDP)
 
 
 def test_a_family_that_the_machine_does_not_have_is_left_out() -> None:

@@ -1,35 +1,35 @@
-"""Whose samples there is still room for."""
+"""Which names are accepted during a flood."""
 
 import pytest
 
-from tally.collector.admission import Door
+from tally.collector.admission import NameAdmission
 
 
 def test_names_that_archives_have_are_admitted() -> None:
-    """Whichever archive it is, and though it takes no more."""
-    door = Door(2)
-    door.add("*", ["a", "b"])
-    door.add("x.*", ["x.a", "x.b"])
-    assert [True, True, True, False, False] == [door.admits(name) for name in ("a", "b", "x.a", "c", "x.c")]
+    """In any archive, even if it accepts no more names."""
+    admission = NameAdmission(2)
+    admission.add("*", ["a", "b"])
+    admission.add("x.*", ["x.a", "x.b"])
+    assert [True, True, True, False, False] == [admission.admits(name) for name in ("a", "b", "x.a", "c", "x.c")]
 
 
 @pytest.mark.parametrize(("max_names", "admitted"), [(2, []), (3, ["new"]), (4, ["new", "newer"])])
 def test_new_names_are_admitted_while_there_are_places(max_names: int, admitted: list[str]) -> None:
-    """As many as an archive takes, each as often as it comes."""
-    door = Door(max_names)
-    door.add("*", ["a", "b"])
-    assert admitted == [name for name in ("new", "newer", "newest") if door.admits(name)]
-    assert admitted == [name for name in ("new", "newer", "newest") if door.admits(name)]
+    """Until the archive is full; an admitted name stays admitted."""
+    admission = NameAdmission(max_names)
+    admission.add("*", ["a", "b"])
+    assert admitted == [name for name in ("new", "newer", "newest") if admission.admits(name)]
+    assert admitted == [name for name in ("new", "newer", "newest") if admission.admits(name)]
 
 
-def test_places_are_for_names_that_an_archive_wants() -> None:
-    """An archive with another pattern opens the door for nobody else."""
-    door = Door(2)
-    door.add("*", ["a", "b"])
-    door.add("x.*", ["x.a"])
-    assert [False, True, False] == [door.admits(name) for name in ("new", "x.new", "x.newer")]
+def test_free_places_are_for_matching_names() -> None:
+    """A free place in an archive is not used by names that do not match its pattern."""
+    admission = NameAdmission(2)
+    admission.add("*", ["a", "b"])
+    admission.add("x.*", ["x.a"])
+    assert [False, True, False] == [admission.admits(name) for name in ("new", "x.new", "x.newer")]
 
 
-def test_without_archives_nobody_is_admitted() -> None:
-    """There is nothing that would keep a sample."""
-    assert not Door(1).admits("a")
+def test_without_archives_no_name_is_admitted() -> None:
+    """No archive would store its samples."""
+    assert not NameAdmission(1).admits("a")

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from tally.collector import archive_writer as module
-from tally.collector.archive_writer import BUSY_WAIT_S, END_WAIT_S, Keeper, Patience
+from tally.collector.archive_writer import BUSY_WAIT_S, END_WAIT_S, ArchiveWriter, LockWait
 from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks
 from tally.engine.storing import rollup, spill
@@ -41,10 +41,10 @@ class Clock:
     def _sleep(self, seconds: float) -> None:
         self.now += seconds
 
-    def waited(self, patience: Patience) -> float:
+    def measure(self, wait: LockWait) -> float:
         """Return for how long it waits for a lock that is never let go."""
         began, tries = self.now, 0
-        while patience(tries):
+        while wait(tries):
             tries += 1
         return self.now - began
 
@@ -55,8 +55,8 @@ def collecting(tmp_path: Path) -> Collecting:
     found = Collecting(tmp_path)
     found.catalog.create("daily", resolution=10)
     found.begin()
-    found.store.hurry()
-    found.store._patience._end = 0.0
+    found.store.shorten_waits()
+    found.store._lock_wait._end = 0.0
     return found
 
 
@@ -102,7 +102,7 @@ def test_a_locked_archive_spills_and_takes_up(collecting: Collecting, caplog: py
     assert [
         "its samples are spilled to daily.spill until it can be written",
         "archive daily can be written again",
-        "archive daily took up 3 samples that were spilled",
+        "archive daily took up 3 spilled samples",
     ] == told
 
 
@@ -166,7 +166,7 @@ def test_what_can_be_neither_written_nor_spilled_is_kept_and_given_up_at_the_end
     with locked(archive):
         collecting.flush("a 1", "b 1")
         assert (0, 2) == account(collecting, "spilled", "pending")
-        lost = collecting.store.give_up()
+        lost = collecting.store.drop_pending()
     [(count, why)] = lost.values()
     assert 2 == count
     assert "database is locked" in why
@@ -181,7 +181,7 @@ def test_what_is_kept_in_memory_is_spilled_at_the_end_where_it_can_be(collecting
     with locked(archive):
         collecting.flush("a 1", "b 1")
         spill_path(archive.path).rmdir()
-        assert {} == collecting.store.give_up()
+        assert {} == collecting.store.drop_pending()
     assert WaitingCounts(2, 0) == count_waiting(archive.path)
 
 
@@ -226,7 +226,7 @@ def test_a_torn_record_is_counted_as_dropped(collecting: Collecting, caplog: pyt
     path.write_bytes(path.read_bytes()[:-3])
     collecting.flush()
     assert (2, 2, 0) == account(collecting, "taken_up", "dropped", "stored")
-    assert "daily.spill: a record had a wrong checksum: about 2 samples are lost" in caplog.messages
+    assert "daily.spill: dropped a record with a wrong checksum, of about 2 samples" in caplog.messages
 
 
 def test_an_archive_that_was_deleted_a_moment_ago_gets_no_spill_file(
@@ -234,7 +234,7 @@ def test_an_archive_that_was_deleted_a_moment_ago_gets_no_spill_file(
 ) -> None:
     """Samples for an archive that goes between a look and its commit leave no file behind."""
     archive = collecting.catalog["daily"]
-    monkeypatch.setattr(Keeper, "look", lambda _keeper: archive.path.unlink(missing_ok=True))
+    monkeypatch.setattr(ArchiveWriter, "refresh", lambda _writer: archive.path.unlink(missing_ok=True))
     collecting.flush("a 1")
     assert [] == list(collecting.catalog.directory.iterdir())
 
@@ -269,7 +269,7 @@ def test_a_merge_that_runs_out_of_memory_counts_what_is_lost(
 def test_a_batch_that_there_is_no_memory_to_take_is_taken_by_the_next_flush(
     collecting: Collecting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its lines are broken only as long as that fails, and are stored once."""
+    """Its lines are count_unread_lines only as long as that fails, and are stored once."""
 
     def fail(_rollup: Rollup) -> None:
         raise MemoryError
@@ -278,32 +278,32 @@ def test_a_batch_that_there_is_no_memory_to_take_is_taken_by_the_next_flush(
         patched.setattr(Rollup, "take", fail)
         with pytest.raises(MemoryError):
             collecting.flush("a 1", "b 1")
-    assert 2 == collecting.store.broken()
+    assert 2 == collecting.store.count_unread_lines()
     collecting.begin()
     collecting.flush("a 1")
     assert {"a": 2, "b": 1} == collecting.counts("daily")
-    assert 0 == collecting.store.broken()
+    assert 0 == collecting.store.count_unread_lines()
 
 
-def test_patience_is_bounded_each_time_and_at_the_end_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wait_is_bounded_each_time_and_at_the_end_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock is waited for so long; after the end has begun all locks together, of which one is shorter."""
     clock = Clock(monkeypatch)
-    patience = Patience(lambda: clock.now)
+    wait = LockWait(lambda: clock.now)
     for _ in range(2):
-        assert BUSY_WAIT_S == pytest.approx(clock.waited(patience))
-    patience.end()
-    assert END_WAIT_S == pytest.approx(clock.waited(patience))
-    assert 0 == clock.waited(patience)
+        assert BUSY_WAIT_S == pytest.approx(clock.measure(wait))
+    wait.shorten()
+    assert END_WAIT_S == pytest.approx(clock.measure(wait))
+    assert 0 == clock.measure(wait)
 
 
 def test_a_wait_under_way_ends_with_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A flush that waits for a lock when the signal comes does not wait for ten seconds more."""
     clock = Clock(monkeypatch)
-    patience = Patience(lambda: clock.now)
-    assert patience(0)
-    patience.end()
+    wait = LockWait(lambda: clock.now)
+    assert wait(0)
+    wait.shorten()
     began, tries = clock.now, 1
-    while patience(tries):
+    while wait(tries):
         tries += 1
     assert END_WAIT_S == pytest.approx(clock.now - began)
 
@@ -339,7 +339,7 @@ def test_another_directory_in_its_place_is_told_and_samples_are_kept(
         collecting.flush("a 1")
     assert (1, 2, 0) == account(collecting, "stored", "pending", "dropped")
     assert [] == list(directory.iterdir())
-    told = "is another directory than before; archives that are not in it, and keep their samples: daily"
+    told = "was replaced by another directory; samples are kept in memory for archives missing from it: daily"
     assert 1 == sum(told in text for text in caplog.messages)
     shutil.rmtree(directory)
     away.rename(directory)
@@ -362,4 +362,4 @@ def test_a_directory_that_is_mounted_late_is_told(tmp_path: Path, caplog: pytest
     collecting.flush("a 1")
     assert 2 == collecting.counts("daily")["a"]
     assert 2 == collecting.store.accounts()["under"]["pending"]
-    assert 1 == sum("and keep their samples: under" in text for text in caplog.messages)
+    assert 1 == sum("missing from it: under" in text for text in caplog.messages)

@@ -12,7 +12,7 @@ import pytest
 from tally.collector import listener
 from tally.collector.binding import bind_all, bind_http
 from tally.collector.listener import bind
-from tally.collector.sockets import Handed, Sockets
+from tally.collector.sockets import Inherited, Sockets
 from tally.collector.tcp import listen
 from tally.collector.unix import bind as bind_unix
 from tally.errors import AddressUnavailable, InvalidSetting
@@ -21,10 +21,10 @@ from tests.collector.resolving import resolving
 
 
 @contextmanager
-def bound(settings: Settings, handed: Sequence[Handed] = ()) -> Iterator[list[Sockets]]:
+def bound(settings: Settings, inherited: Sequence[Inherited] = ()) -> Iterator[list[Sockets]]:
     """Bind all sockets, and close them."""
     with ExitStack() as stack:
-        sockets = bind_all(settings, handed)
+        sockets = bind_all(settings, inherited)
         for each in sockets:
             stack.callback(each.close)
         yield sockets
@@ -34,7 +34,7 @@ def test_without_further_settings_there_is_one_socket() -> None:
     """A collector listens by UDP alone, unless told otherwise."""
     with bound(Settings.load({}, port=0)) as [sockets]:
         assert [1, 0, 0] == [len(sockets.datagrams), len(sockets.streams), len(sockets.paths)]
-        assert not sockets.are_handed
+        assert not sockets.are_inherited
 
 
 def test_the_first_worker_has_all_that_is_not_udp(tmp_path: Path) -> None:
@@ -57,21 +57,21 @@ def test_the_first_worker_has_all_that_is_not_udp(tmp_path: Path) -> None:
 def test_what_is_handed_over_is_all_there_is(tmp_path: Path) -> None:
     """Sockets are told apart by what they are; one named http is not the collector's, and no path is removed."""
     settings = Settings.load({}, tcp_port=0, receive_buffer=65_536)
-    with listen("127.0.0.1", 0) as http, bound(Settings.load({}, port=0), [Handed("http", http)]) as [own]:
-        assert not own.are_handed
+    with listen("127.0.0.1", 0) as http, bound(Settings.load({}, port=0), [Inherited("http", http)]) as [own]:
+        assert not own.are_inherited
     udp, tcp = bind("127.0.0.1", 0, receive_buffer_bytes=4096), listen("127.0.0.1", 0)
     unix = bind_unix(tmp_path / "lines", socket.SOCK_DGRAM)
-    with bound(settings, [Handed("udp", udp), Handed("tcp", tcp), Handed("unix", unix)]) as [sockets]:
-        assert Sockets([udp, unix], [tcp], are_handed=True) == sockets
+    with bound(settings, [Inherited("udp", udp), Inherited("tcp", tcp), Inherited("unix", unix)]) as [sockets]:
+        assert Sockets([udp, unix], [tcp], are_inherited=True) == sockets
         assert 2 * 65_536 == udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     assert (tmp_path / "lines").exists()
 
 
 def test_several_workers_cannot_share_what_is_handed_over() -> None:
     """They would each count what the kernel dropped."""
-    said = r"TALLY_WORKERS='2' is not .* handed over: use 1"
+    said = r"TALLY_WORKERS='2' is not valid with inherited sockets: use 1"
     with bind("127.0.0.1", 0, receive_buffer_bytes=4096) as udp, pytest.raises(InvalidSetting, match=said):
-        bind_all(Settings.load({}, workers=2), [Handed("udp", udp)])
+        bind_all(Settings.load({}, workers=2), [Inherited("udp", udp)])
 
 
 def test_a_path_in_use_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -199,7 +199,7 @@ async def test_known_names_go_on_in_a_flood(tmp_path: Path) -> None:
             bench.send(b"\n".join(b"known%d 1" % number for number in range(turn, 1500, 10)))
             sent += 2
             await bench.until_taken(1 + sent)
-            await bench.until(lambda: bench.collector._store._door)  # The flood has been noticed.
+            await bench.until(lambda: bench.collector._store._admission)  # The flood has been noticed.
         bench.stop.set()
     counts = bench.archive.aggregate("count", by="name")
     assert dict.fromkeys((f"known{number}" for number in range(1500)), 2) == counts

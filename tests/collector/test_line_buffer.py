@@ -16,7 +16,7 @@ def put(*pieces: bytes) -> tuple[list[bytes], bytes, list[bytes]]:
 
 
 def test_lines_are_handed_on_when_they_are_whole() -> None:
-    """What comes in pieces is put together, and several lines are handed on at once."""
+    """What comes in pieces is put together, and several lines are passed on at once."""
     assert ([b"a 1", b"b 2\r\nc 3"], b"d", []) == put(b"a", b" 1\n", b"b 2\r\nc 3\nd")
     assert ([], b"a 1", []) == put(b"a 1")
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from tally.collector import listener as module
-from tally.collector.listener import ask_for_buffer, bind, granted_bytes, kernel_drops, queued_bytes, refuse_more
+from tally.collector.listener import ask_for_buffer, bind, granted_bytes, kernel_drops, queued_bytes, stop_queueing
 from tally.errors import AddressUnavailable
 
 BUFFER_BYTES = 65_536
@@ -109,7 +109,7 @@ def test_refusing_keeps_what_is_queued(host: str) -> None:
         with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:
             sender.connect((*address, sock.getsockname()[1]))
             sender.send(b"before 1")
-            refuse_more(sock)
+            stop_queueing(sock)
             sender.send(b"after 1")
             with pytest.raises(ConnectionRefusedError):
                 sender.send(b"after 1")

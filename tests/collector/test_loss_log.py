@@ -6,7 +6,7 @@ import pytest
 
 from tally.collector.loss_log import EXAMPLE_BYTES, LOG_EVERY_S, LossLog
 from tally.lines.plain import EXPLANATIONS
-from tests.collector.test_recent_losses import BOOKS, NOTHING
+from tests.collector.test_recent_losses import NOTHING, STATUS
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
 
 def test_all_losses_are_one_line(log: pytest.LogCaptureFixture) -> None:
     """Each kind of loss is a count and a plain reason, with an example of a rejected line."""
-    LossLog().update(0, BOOKS, {"value": b"a one"})
+    LossLog().update(0, STATUS, {"value": b"a one"})
     assert [
         "dropped 8 connections: from outside TALLY_ALLOW, or too many at once; "
         "5 datagrams: the kernel's receive buffer was full; 2 datagrams: sent from outside TALLY_ALLOW; "
@@ -60,8 +60,8 @@ def test_without_new_losses_nothing_is_logged(log: pytest.LogCaptureFixture) -> 
     """A minute without losses has no line, and neither has one without further losses."""
     losses = LossLog()
     losses.update(0, NOTHING, {})
-    losses.update(1, BOOKS, {})
-    losses.update(LOG_EVERY_S + 1, BOOKS, {})
+    losses.update(1, STATUS, {})
+    losses.update(LOG_EVERY_S + 1, STATUS, {})
     assert 1 == len(log.messages)
 
 

@@ -6,26 +6,26 @@ import sys
 import threading
 from pathlib import Path
 
-from tally.collector.port_lock import Share
+from tally.collector.port_lock import PortLock
 
 PORT = 8900
 HOLDER = """
 import sys, pathlib, tally.collector.port_lock as lock
-with lock.Share(pathlib.Path(sys.argv[1]), 8900): print(); input()
+with lock.PortLock(pathlib.Path(sys.argv[1]), 8900): print(); input()
 """
 
 
 def test_it_is_held_while_somebody_holds_it(tmp_path: Path) -> None:
     """A port is shared as long as one collector of the directory has it, by the others of that directory alone."""
-    share = Share(tmp_path, PORT)
+    share = PortLock(tmp_path, PORT)
     assert not share.is_held()
-    with Share(tmp_path, PORT):
+    with PortLock(tmp_path, PORT):
         assert share.is_held()
-        with Share(tmp_path, PORT):
+        with PortLock(tmp_path, PORT):
             assert share.is_held()
         assert share.is_held()
-        assert not Share(tmp_path, PORT + 1).is_held()
-        assert not Share(tmp_path / "other", PORT).is_held()
+        assert not PortLock(tmp_path, PORT + 1).is_held()
+        assert not PortLock(tmp_path / "other", PORT).is_held()
     assert not share.is_held()
     assert [] == list(tmp_path.iterdir())
 
@@ -36,13 +36,13 @@ def test_the_kernel_releases_what_a_killed_process_held(tmp_path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline()
-        assert Share(tmp_path, PORT).is_held()
+        assert PortLock(tmp_path, PORT).is_held()
         holder.send_signal(signal.SIGKILL)
         holder.wait()
     assert (tmp_path / "port-8900.lock").exists()
-    assert not Share(tmp_path, PORT).is_held()
-    with Share(tmp_path, PORT):
-        assert Share(tmp_path, PORT).is_held()
+    assert not PortLock(tmp_path, PORT).is_held()
+    with PortLock(tmp_path, PORT):
+        assert PortLock(tmp_path, PORT).is_held()
 
 
 def test_a_file_that_was_removed_is_not_held(tmp_path: Path) -> None:
@@ -50,8 +50,8 @@ def test_a_file_that_was_removed_is_not_held(tmp_path: Path) -> None:
 
     def hold() -> None:
         for _ in range(300):
-            with Share(tmp_path, PORT):
-                seen.append(Share(tmp_path, PORT).is_held())
+            with PortLock(tmp_path, PORT):
+                seen.append(PortLock(tmp_path, PORT).is_held())
 
     seen: list[bool] = []
     threads = [threading.Thread(target=hold) for _ in range(4)]
@@ -65,7 +65,7 @@ def test_a_file_that_was_removed_is_not_held(tmp_path: Path) -> None:
 def test_where_no_file_can_be_made_nobody_else_may_join(tmp_path: Path) -> None:
     """A file system without locks, or a link in the file's place, is no error."""
     (tmp_path / "port-8900.lock").symlink_to("/dev/null")
-    with Share(tmp_path, PORT):
-        assert not Share(tmp_path, PORT).is_held()
-    with Share(tmp_path / "missing", PORT):
-        assert not Share(tmp_path / "missing", PORT).is_held()
+    with PortLock(tmp_path, PORT):
+        assert not PortLock(tmp_path, PORT).is_held()
+    with PortLock(tmp_path / "missing", PORT):
+        assert not PortLock(tmp_path / "missing", PORT).is_held()

@@ -13,7 +13,7 @@ import anyio
 import pytest
 
 from tally.collector import receiver as receiver_module
-from tally.collector.listener import bind, note_times, refuse_more
+from tally.collector.listener import bind, enable_times, stop_queueing
 from tally.collector.receiver import BATCH_DATAGRAMS, LATE_S, TURN_BATCHES, Network, Receiver, Timed, is_allowed
 from tally.collector.unix import bind as bind_unix
 from tests.collector.stalling import kernel_times, send_in_seconds
@@ -42,7 +42,7 @@ def taking(batches: list[list[bytes]]) -> Callable[[list[bytes], int], None]:
 @pytest.mark.parametrize("count", [0, 1, BATCH_DATAGRAMS, BATCH_DATAGRAMS + 1, 3 * BATCH_DATAGRAMS])
 @pytest.mark.parametrize("allow", [(), (ip_network("127.0.0.0/8"),)])
 def test_a_drain_takes_all_in_order_and_in_batches(sock: socket.socket, count: int, allow: tuple[()]) -> None:
-    """Every datagram is handed on once, in order, in lists of at most BATCH_DATAGRAMS, and counted."""
+    """Every datagram is passed on once, in order, in lists of at most BATCH_DATAGRAMS, and counted."""
     batches: list[list[bytes]] = []
     receiver = Receiver(sock, taking(batches), allow=allow)
     send(sock, count)
@@ -60,9 +60,9 @@ def test_a_drain_is_bounded(sock: socket.socket) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_backlog_is_taken_without_rest(sock: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While more is left than a turn takes the receiver does not rest, so that it catches up where it fell behind."""
-    monkeypatch.setattr(receiver_module, "LONG_REST_S", 3600)
+async def test_a_backlog_is_read_without_sleeping(sock: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While more datagrams are waiting the receiver does not sleep, so that it catches up."""
+    monkeypatch.setattr(receiver_module, "LONG_SLEEP_S", 3600)
     taken: list[bytes] = []
     receiver = Receiver(sock, lambda batch, _second: taken.extend(batch))
     backlog = TURN_BATCHES * BATCH_DATAGRAMS + 1
@@ -76,7 +76,7 @@ async def test_a_backlog_is_taken_without_rest(sock: socket.socket, monkeypatch:
 
 
 def test_those_from_elsewhere_are_refused_and_counted(sock: socket.socket) -> None:
-    """A datagram from outside the allowed networks is not handed on, but counted."""
+    """A datagram from outside the allowed networks is ignored, but counted."""
     batches: list[list[bytes]] = []
     receiver = Receiver(sock, taking(batches), allow=(ip_network("10.0.0.0/8"),))
     send(sock, 3)
@@ -118,7 +118,7 @@ def connected(kind: str, directory: Path) -> Iterator[tuple[socket.socket, socke
     with ExitStack() as stack:
         if kind == "unix":
             sock = stack.enter_context(bind_unix(directory / "lines", socket.SOCK_DGRAM))
-            note_times(sock)
+            enable_times(sock)
         else:
             sock = stack.enter_context(bind(kind, 0, receive_buffer_bytes=2**20))
         sender = stack.enter_context(socket.socket(sock.family, socket.SOCK_DGRAM))
@@ -141,7 +141,7 @@ def test_what_waited_belongs_to_the_second_in_which_it_came(
         receiver.drain(1)
         sent = send_in_seconds(sender.send, 3)  # Later than LATE_S at least.
         if end == "finish":
-            refuse_more(sock)
+            stop_queueing(sock)
         receiver.drain(1) if end == "drain" else receiver.finish(math.inf)
     assert sent == [each for each in taken if each in sent]
     assert len(taken) == receiver.datagrams
@@ -226,7 +226,7 @@ def test_a_unix_socket_comes_to_its_end(tmp_path: Path, last: bytes) -> None:
         sender.connect(str(tmp_path / "lines"))
         for datagram in (b"a 1", b"", last):
             sender.send(datagram)
-        refuse_more(sock)
+        stop_queueing(sock)
         with pytest.raises(BrokenPipeError):
             sender.send(b"a 3")
         receiver.finish(math.inf)

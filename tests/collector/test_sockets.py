@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tally.collector.listener import bind, kernel_drops
-from tally.collector.sockets import handed_over
+from tally.collector.sockets import inherited_sockets
 from tally.collector.tcp import listen
 from tally.engine import Catalog
 from tests.processes import LIMIT_S, activated, environment, handing_over, launched, started, wait_for
@@ -41,7 +41,7 @@ def has(directory: Path, samples: int) -> bool:
 )
 def test_what_was_handed_to_another_process_is_not_touched(variables: dict[str, str]) -> None:
     """Only what was meant for this process is taken."""
-    assert [] == handed_over(variables, 7)
+    assert [] == inherited_sockets(variables, 7)
 
 
 def flood(port: int, sent: list[int], over: threading.Event) -> None:
@@ -83,7 +83,7 @@ def test_a_restart_loses_no_datagram(tmp_path: Path) -> None:
 
 
 def test_serve_answers_on_a_socket_named_http(tmp_path: Path) -> None:
-    """All of its sockets can be handed over: datagrams, lines by TCP, and HTTP."""
+    """All of its sockets can be inherited: datagrams, lines by TCP, and HTTP."""
     Catalog(tmp_path).create("all", resolution=10)
     udp, lines, http = bind("127.0.0.1", 0, receive_buffer_bytes=2**20), listen("127.0.0.1", 0), listen("127.0.0.1", 0)
     with udp, lines, http, activated(SERVE, environment(tmp_path), udp, lines, http, names="udp:lines:http") as running:
@@ -100,7 +100,7 @@ def test_serve_answers_on_a_socket_named_http(tmp_path: Path) -> None:
     [
         ("3</dev/null", "Socket operation on non-socket"),
         ("3<&-", "Bad file descriptor"),
-        ("3<>/dev/tcp/127.0.0.1/{port}", "it is no socket for datagrams, and none that others can connect to"),
+        ("3<>/dev/tcp/127.0.0.1/{port}", "it is neither a datagram socket nor a listening stream socket"),
     ],
 )
 def test_what_cannot_be_listened_on_is_one_line(tmp_path: Path, descriptor: str, reason: str) -> None:
@@ -110,7 +110,7 @@ def test_what_cannot_be_listened_on_is_one_line(tmp_path: Path, descriptor: str,
         command = handing_over([descriptors], COLLECT)
         with launched(command, {**environment(tmp_path), "LISTEN_FDS": "1"}) as running:
             assert 2 == running.process.wait(LIMIT_S)
-            running.said(f"cannot listen on file descriptor 3, which LISTEN_FDS hands over: {reason}")
+            running.said(f"cannot listen on file descriptor 3, inherited by LISTEN_FDS: {reason}")
     assert 1 == len(running.lines)
 
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tally.collector.store import WAITING_PART, Store
-from tally.engine import Catalog
+from tally.collector.store import WAITING_PART, Store, confirm_clock
+from tally.engine import Archive, Catalog
 from tally.engine.storing.capacity import UNBOUNDED, Capacity
 from tally.engine.storing.rollup import Rollup
 from tally.engine.storing.spill import spill_path
 from tally.lines.plain import Reason
 from tests.engine.rights import open_directory, unprivileged
+from tests.processes import started, wait_for
 
 NOW = 1_700_000_000
 
@@ -24,7 +25,7 @@ class Collecting:
 
     def begin(self, *, resolution: int | None = None) -> None:
         """Look at the archives and begin a rollup."""
-        self.store.look()
+        self.store.refresh()
         self.rollup = Rollup(resolution or self.store.resolution(), max_future_s=60)
 
     def flush(self, *lines: str) -> None:
@@ -53,7 +54,7 @@ def collecting(tmp_path: Path) -> Collecting:
 def test_a_start_by_a_wrong_clock_deletes_nothing_and_says_so(
     collecting: Collecting, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says once that the clock is doubted, and once that it is believed again."""
+    """The log says once that the clock is doubted, and once that it is trusted again."""
     caplog.set_level("INFO")
     archive = collecting.catalog.create("daily", resolution=10, retention=1)
     archive.commit({NOW: {"a": (1, 1, 1, 1)}}, now=NOW)
@@ -66,7 +67,7 @@ def test_a_start_by_a_wrong_clock_deletes_nothing_and_says_so(
     told = [text for text in caplog.messages if "clock" in text]
     assert 2 == len(told)
     assert "archive daily: by the system clock all data is past the retention" in told[0]
-    assert "archive daily: the clock is believed again" == told[1]
+    assert "archive daily: the clock is trusted again" == told[1]
 
 
 def test_each_archive_gets_what_matches_its_pattern(collecting: Collecting) -> None:
@@ -87,7 +88,7 @@ def test_samples_are_rolled_up_as_finely_as_all_archives_need(
     """The rollup's buckets make up those of every archive."""
     for resolution in resolutions:
         collecting.catalog.create(f"r{resolution}", resolution=resolution)
-    collecting.store.look()
+    collecting.store.refresh()
     assert expected == collecting.store.resolution()
 
 
@@ -251,9 +252,11 @@ def test_names_in_flight_have_their_places(tmp_path: Path) -> None:
     collecting = Collecting(tmp_path, max_names=3)
     collecting.catalog.create("all", resolution=10)
     collecting.begin()
-    door = collecting.store._new_door({NOW: {"a": (1, 1, 1, 1)}, NOW + 10: {"a": (1, 1, 1, 1), "b": (1, 1, 1, 1)}})
-    assert door
-    assert ["a", "b", "new"] == [name for name in ("a", "b", "new", "newer") if door.admits(name)]
+    admission = collecting.store._new_admission(
+        {NOW: {"a": (1, 1, 1, 1)}, NOW + 10: {"a": (1, 1, 1, 1), "b": (1, 1, 1, 1)}}
+    )
+    assert admission
+    assert ["a", "b", "new"] == [name for name in ("a", "b", "new", "newer") if admission.admits(name)]
 
 
 def test_a_large_flush_is_no_failure(tmp_path: Path) -> None:
@@ -282,8 +285,8 @@ def test_what_waits_for_an_archive_that_goes_is_counted(
         collecting.flush("a 1")
     account = collecting.store.accounts()["bad"]
     assert (3, 0, "there is no such archive") == (account["dropped"], account["pending"], account["error"])
-    assert ["archive bad is gone, and with it 3 samples that waited"] == [
-        text for text in caplog.messages if "is gone" in text
+    assert ["archive bad was deleted: dropped 3 uncommitted samples"] == [
+        text for text in caplog.messages if "was deleted" in text
     ]
     path.write_bytes(content)
     collecting.flush("c 1")
@@ -306,7 +309,7 @@ def test_a_directory_that_cannot_be_read_is_waited_for(caplog: pytest.LogCapture
             assert 2 == collecting.store.accounts()["daily"]["pending"]
         collecting.flush("a 1")
         assert {"a": 3} == collecting.counts("daily")
-    assert 1 == sum("what is known of the archives stands" in text for text in caplog.messages)
+    assert 1 == sum("samples are kept in memory until it is back" in text for text in caplog.messages)
 
 
 def test_a_disabled_archive_takes_nothing(collecting: Collecting) -> None:
@@ -374,3 +377,36 @@ def test_what_a_finer_archive_could_not_take_is_counted(collecting: Collecting) 
     collecting.catalog.create("fine", resolution=4)
     collecting.flush("a 1")
     assert {"unmatched": 1} == batch.rejected
+
+
+OLD = 1_700_000_000
+
+
+@pytest.fixture
+def old_archive(tmp_path: Path) -> Archive:
+    """Return an archive that was not written for longer than its retention."""
+    made = Catalog(tmp_path, clock=lambda: OLD).create("daily", resolution=10, retention=1)
+    made.record([("a", 1, OLD)])
+    return made
+
+
+def test_the_clock_is_confirmed_for_all_archives(old_archive: Archive, caplog: pytest.LogCaptureFixture) -> None:
+    """An archive that cannot be written is logged; the others expire."""
+    caplog.set_level("INFO")
+    (old_archive.path.parent / "broken.db").write_bytes(b"no database" * 1000)
+    confirm_clock(old_archive.path.parent)
+    assert "broken.db" in caplog.messages[0]
+    assert "the clock is right" in caplog.messages[1]
+    assert not Archive(old_archive.path).commit({}, now=OLD + 7200).is_doubted
+
+
+@pytest.mark.parametrize("command", ["serve", "collect"])
+def test_a_start_with_clock_is_right_expires_at_once(old_archive: Archive, command: str) -> None:
+    """Without --clock-is-right old buckets stay for a day, and the log names the option."""
+    directory = old_archive.path.parent
+    with started(directory, command, TALLY_FLUSH_TIME=0.05) as running:
+        running.said("archive daily: .* past the retention.*--clock-is-right")
+        assert {"a": 1} == old_archive.aggregate("count", by="name")
+    with started(directory, command, "--clock-is-right", TALLY_FLUSH_TIME=0.05) as running:
+        running.said("the clock is right")
+        wait_for(lambda: not old_archive.names(), "expiry")

@@ -173,4 +173,4 @@ async def test_the_kernel_may_have_no_connection_to_give(
         tasks.cancel_scope.cancel()
     bench.streams.finish(math.inf)
     bench.listener.close()
-    assert ["a connection cannot be taken: Too many open files"] * 2 == caplog.messages
+    assert ["cannot accept a connection: Too many open files"] * 2 == caplog.messages

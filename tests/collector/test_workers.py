@@ -181,7 +181,7 @@ def test_a_running_collector_survives_a_kill_with_what_it_has_spilled(tmp_path: 
         wait_for(lambda: spilled(tmp_path) == 50, "the status file")
         running.end(signal.SIGKILL)
     with started(tmp_path, "collect") as running:
-        running.said("archive daily took up 50 samples that were spilled")
+        running.said("archive daily took up 50 spilled samples")
         assert 0 == running.end(signal.SIGTERM)
     assert 50 == stored(tmp_path)
 
@@ -216,7 +216,7 @@ def test_archives_that_another_process_makes_changes_and_deletes(tmp_path: Path)
         send(running, 2, name="b")
         wait_for(lambda: stored(tmp_path, "late") == 5, "the changed archive's samples")
         catalog.delete("late")
-        running.said("archive late is gone")
+        running.said("archive late was deleted")
         assert [] == catalog.slugs()
 
 
@@ -256,7 +256,7 @@ def test_a_worker_that_dies_ends_all_with_one_line(tmp_path: Path) -> None:
         [worker] = children(running.process.pid)
         os.kill(worker, signal.SIGKILL)
         assert running.process.wait(LIMIT_S) != 0
-        running.said("collector process ended by itself with exit code -9")
+        running.said("collector process ended with exit code -9")
     assert not [line for line in running.lines if "Traceback" in line]
 
 

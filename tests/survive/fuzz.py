@@ -180,7 +180,7 @@ class Books:
         self.samples = 0
         self.rejected: Counter[str] = Counter()
         self._store = Store(catalog, max_names=MAX_NAMES)
-        self._store.look()
+        self._store.refresh()
         self._rollup = self._new()
 
     def _new(self) -> Weighing:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from tally.collector import bind_all, confirm_clock, handed_over, run
+from tally.collector import bind_all, confirm_clock, inherited_sockets, run
 from tally.errors import TallyError
 from tally.integrations.django.settings import given
 from tally.log import set_up
@@ -38,6 +38,6 @@ class Command(BaseCommand):
             settings = Settings.load(given(), host=host, port=port)
             if clock_is_right:
                 confirm_clock(settings.data_dir)
-            run(settings, sockets=bind_all(settings, handed_over(os.environ, os.getpid())))
+            run(settings, sockets=bind_all(settings, inherited_sockets(os.environ, os.getpid())))
         except TallyError as error:
             raise CommandError(str(error)) from None
