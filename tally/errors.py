@@ -94,7 +94,7 @@ class AddressUnavailable(TallyError):
 
 
 class WorkerDied(TallyError):
-    """Raised when one of several collector processes ended by itself."""
+    """Raised when one of several collector processes ended unexpectedly."""
 
 
 class SamplesLost(TallyError):
