@@ -1,7 +1,7 @@
-"""One archive: one file, and what can be done with it.
+"""An archive: one file, and the operations on it.
 
-An `Archive` holds no file open between operations; any number of them, in any threads and processes, may stand for the
-same file.
+An `Archive` keeps no file open between operations. Any number of them, in any threads and processes, may use the same
+file.
 """
 
 import math
@@ -37,14 +37,14 @@ from tally.engine.storing.rollup import Cells, Rollup
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
 from tally.lines.plain import Sample, check_timestamp, check_value, stored_name
 
-# A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
+# Numbers may have any type that converts to float: Decimal, Fraction, a numpy scalar.
 Value = SupportsFloat | SupportsIndex | timedelta
 Time = SupportsFloat | SupportsIndex | datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A definition with what is stored: first and last bucket in unix seconds, None without data, and bytes on disk."""
+    """A definition with the first and last bucket in unix seconds, None without data, and the size in bytes."""
 
     definition: Definition
     first: int | None
@@ -53,14 +53,13 @@ class Summary:
 
 
 class Archive:
-    """The archive in the file at `path`; `clock` gives unix seconds, and `steady` seconds that never step.
+    """The archive in the file at `path`. `clock` returns unix seconds, and `steady` monotonic seconds. Thread-safe.
 
-    Safe to use from several threads. The file is looked at when something is asked of it, so every method raises
-    UnknownArchive when there is none, NotAnArchive when it is something else, ArchiveDamaged when it is damaged, and
-    ArchiveUnavailable when it cannot be used now.
+    The file is opened by each operation. So every method raises UnknownArchive if it is missing, NotAnArchive if it is
+    something else, ArchiveDamaged if it is damaged, and ArchiveUnavailable if it cannot be used now.
 
-    Damage that is found is noted in `damages`, by which a catalog marks its archives; that of any other file is not. A
-    marked archive is read as far as it can be, and not written to.
+    A catalog passes `damages` to mark damaged archives. A marked archive can be read as far as possible, but not
+    written to. Other files are not marked.
     """
 
     def __init__(
@@ -85,19 +84,19 @@ class Archive:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays open."""
+        """Do nothing: no file is open."""
 
     def damage(self) -> str | None:
-        """Return what was found to be wrong with the archive, None where nothing is known; does not read the file."""
+        """Return the known damage of the archive, or None. Does not read the file."""
         return damage_marks.find(self.path) if self._damages is None else self._damages.find(self.path)
 
     def held_log_bytes(self) -> int:
-        """Return the size of SQLite's log beside the file, where it is large and a reader keeps it so; else 0."""
+        """Return the size of SQLite's log if it is large and a reader keeps it from being emptied; else 0."""
         return held_bytes(self.path)
 
     @contextmanager
     def _marking_damage(self) -> Iterator[None]:
-        """Note damage of this archive that is found within."""
+        """Mark the archive if ArchiveDamaged is raised in the block."""
         try:
             yield
         except ArchiveDamaged as error:
@@ -118,7 +117,7 @@ class Archive:
             return schema.read_definition(connection, self.path)
 
     def summary(self) -> Summary:
-        """Return the archive's properties with what is stored."""
+        """Return the archive's properties, range of buckets and size."""
         with self._opened() as connection:
             connection.execute("BEGIN")
             definition = schema.read_definition(connection, self.path)
@@ -127,14 +126,14 @@ class Archive:
         return Summary(definition, first, last, size_bytes)
 
     def points(self) -> int:
-        """Return how many points are stored, a point being what is kept of one name in one bucket."""
+        """Return the number of stored points: one for each name in each bucket."""
         with self._opened() as connection:
             return int(connection.execute(statements.POINTS).get)
 
     def edit(self, **changes: Any) -> Definition:
-        """Change properties, all or none; a coarser resolution merges what is stored. Return the new definition.
+        """Change properties, all or none, and return the new definition. A coarser resolution merges stored buckets.
 
-        :raises InvalidDefinition: when a value is not valid, or a resolution is not a multiple of the present one.
+        :raises InvalidDefinition: when a value is not valid, or the resolution is not a multiple of the current one.
         """
         with self._opened(write=True) as connection, schema.transaction(connection):
             definition = schema.read_definition(connection, self.path)
@@ -143,23 +142,19 @@ class Archive:
         return changed
 
     def confirm_clock(self) -> None:
-        """Say that the clock is right: buckets expire by it from the next commit on, though none was near it lately.
-
-        See `clock`: an archive that would lose all that it holds doubts the clock for a day.
-        """
+        """Trust the clock: from the next commit on, buckets expire by it, even all of them (see `storing.clock`)."""
         with self._opened(write=True) as connection, schema.transaction(connection):
             confirm(connection, self._clock())
 
     def record(self, samples: Iterable[tuple[str, Value, Time]]) -> Outcome:
         """Store `(name, value, time)` samples in one durable transaction, whatever their age and name.
 
-        A value is a real number of any type or a timedelta, which counts its seconds. A time is in unix seconds or a
-        datetime, a naive one in local time. A sample whose value is NaN is counted as empty and not stored.
+        A value is a real number of any type, or a timedelta in seconds. A time is unix seconds or a datetime (naive:
+        local time). A sample whose value is NaN is counted as empty and not stored.
 
-        What is past the retention goes with the next commit. For samples that are routed by pattern and refused when
-        they are too old, see `Catalog.record`.
+        Samples past the retention expire with the next commit. `Catalog.record` applies patterns and retention.
 
-        :raises InvalidSample: when one is not valid; then none is stored.
+        :raises InvalidSample: when a sample is not valid; then none is stored.
         :raises ArchiveUnavailable: also when the archive is not enabled.
         """
         cells, empty = roll_up(samples)
@@ -168,35 +163,33 @@ class Archive:
         )
 
     def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
-        """Merge cells of any resolution that divides the archive's, in one durable transaction, and expire old buckets.
+        """Merge cells in one durable transaction, and expire old buckets. On an error nothing is stored.
 
-        `cells` are `{bucket: {name: (count, sum, min, max)}}`, in numbers of any type.
+        `cells` are `{bucket: {name: (count, sum, min, max)}}`, in numbers of any type. Their resolution must divide
+        the archive's. Samples past the retention at `now`, and those of new names beyond `max_names` (0: no limit), are
+        counted in the outcome but not stored. A repeated `delivery` stores nothing and returns its first outcome.
 
-        Samples past the retention at `now`, and those of new names beyond `max_names` (0: no limit), are not stored
-        but counted in the outcome. Of a `delivery` that has come already nothing is stored, and the outcome is that of
-        the first time.
-
-        :raises InvalidSample: when a bucket, a name or a cell is not valid; then nothing is stored.
-        :raises ArchiveUnavailable: also when the archive is not enabled; then nothing is stored.
-        :raises KeyReused: when another delivery came under the same key; then nothing is stored.
+        :raises InvalidSample: when a bucket, a name or a cell is not valid.
+        :raises ArchiveUnavailable: also when the archive is not enabled.
+        :raises KeyReused: when the key was used for another delivery.
         """
         return self.merge(validate_cells(cells), Rules(now, max_names), delivery=delivery)
 
     def receipt(self, delivery: Delivery) -> Receipt | None:
-        """Return what became of a delivery, or None where it has not come yet.
+        """Return the receipt of a delivery, or None if it is new.
 
-        :raises KeyReused: when another one came under the same key.
+        :raises KeyReused: when the key was used for another delivery.
         """
         with self._opened() as connection:
             return idempotency.find_receipt(connection, delivery)
 
     def replayed_keys(self) -> set[str]:
-        """Return the keys under which spilled records came (see `spill`)."""
+        """Return the keys of the spilled records that the archive has (see `spill`)."""
         with self._opened() as connection:
             return idempotency.find_replayed(connection)
 
     def forget_keys(self, keys: list[str]) -> None:
-        """Forget that deliveries came under these keys."""
+        """Delete the receipts of these keys."""
         with self._opened(write=True) as connection, schema.transaction(connection):
             idempotency.delete_receipts(connection, keys)
 
@@ -208,10 +201,10 @@ class Archive:
         delivery: Delivery | None = None,
         wait: Callable[[int], bool] | None = None,
     ) -> Outcome:
-        """Do as `commit`, with cells that a rollup made of samples: to check them would take as long as to commit them.
+        """Commit cells from a rollup without validating them, which would take as long as committing them.
 
-        While another process writes, `wait` is called with how often it was called before: it waits, and returns
-        whether to try again. Without it that is done for ten seconds.
+        While another process writes, `wait` is called with the number of earlier calls: it waits, and returns whether
+        to try again. The default is to wait for ten seconds.
         """
         with self._opened(write=True) as connection:
             if wait is not None:
@@ -230,15 +223,15 @@ class Archive:
         if not outcome.is_doubted:
             self._trusted_at = rules.now
         if delivery is not None:
-            # A clock that is doubted makes no key too old.
+            # A doubted clock does not make keys expire.
             idempotency.store_receipt(connection, delivery, outcome, now=0 if outcome.is_doubted else rules.now)
         return outcome
 
     def remove(self, q: str, *, dry_run: bool = False, **bounds: Any) -> Removed:
-        """Remove the metric names that match the glob `q`, in one transaction, and return how much that was.
+        """Remove the metric names that match the glob `q` in one transaction, and return what was removed.
 
-        With `since` or `until`, as of a question, only their buckets of that range go. A name goes with its last one.
-        With `dry_run` nothing is removed.
+        With `since` or `until`, as in a question, only buckets in that range are removed. A name is removed with its
+        last bucket. With `dry_run` nothing is removed.
 
         :raises InvalidQuestion: when `q`, `since` or `until` is not valid.
         """
@@ -255,9 +248,9 @@ class Archive:
         return sql.span(question, schema.read_definition(connection, self.path).resolution)
 
     def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
-        """Write a copy as of now to `target`, whoever writes meanwhile: verified, and there whole or not at all.
+        """Write a verified copy to `target` atomically, even while the archive is written.
 
-        `progress` is called with the bytes that are copied and those that there are.
+        `progress` is called with the copied and the total bytes.
 
         :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an unused archive.
         :raises ArchiveUnavailable: also when the copy cannot be written.
@@ -268,27 +261,27 @@ class Archive:
     def salvage(
         self, target: str | Path, *, unproven: bool = False, progress: Progress | None = None, **properties: Any
     ) -> Salvaged:
-        """Write what is proven of this damaged archive to a new one at `target`, and return what became of the rest.
+        """Write the verified cells of this damaged archive to a new one at `target`, and return what is missing.
 
-        With `unproven` also what nothing proves, where with it a bucket has exactly what its total says. `properties`
-        are taken instead of the file's. `progress` is called with the pages that were read and those that there are.
+        With `unproven`, also write unverified cells that bring a bucket exactly to its total. `properties` override
+        those of the file. `progress` is called with the read and the total pages.
 
         :raises ArchiveExists: when there is a file at `target`.
-        :raises NotAnArchive: when this is none, or its resolution cannot be read and is not given.
+        :raises NotAnArchive: when the file is not an archive, or its resolution is unreadable and not given.
         :raises InvalidDefinition: when a property that is given is not valid.
         :raises ArchiveUnavailable: also when the new one cannot be written.
         """
         return salvage(self.path, Path(target), unproven=unproven, progress=progress, properties=properties)
 
     def download(self) -> Download:
-        """Return such a copy as chunks; it is made when the first one is asked for."""
+        """Return a verified copy in chunks. It is made when the first chunk is read."""
         return Download(self.path, mark_damage=self._marking_damage)
 
     def check(self, *, max_future_s: float = MAX_FUTURE_S) -> Checkup:
-        """Read all of the file, and return what is wrong with it, which raises nothing but UnknownArchive.
+        """Check the whole file and return the result. Raises only UnknownArchive.
 
-        One that is found sound is no longer marked as damaged. Buckets more than `max_future_s` ahead of the clock are
-        told too.
+        The damage mark of a sound archive is removed. The result includes buckets more than `max_future_s` ahead of the
+        clock.
         """
         checkup = check(self.path, self._clock(), max_future_s=max_future_s, mark_damage=self._marking_damage)
         if not checkup.damage and not checkup.unavailable:
@@ -308,22 +301,22 @@ class Archive:
             return Answer(self.path, question, timeout_s=timeout_s, latest=latest, mark_damage=self._marking_damage)
 
     def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
-        """Return the metric names that match any of the globs `q`, in byte order; without globs all.
+        """Return the metric names that match any of the globs `q`, or all names, in byte order.
 
-        :raises InvalidQuestion: when a glob is not one.
-        :raises QueryTimeout: when it lasts longer than `timeout_s`.
+        :raises InvalidQuestion: when a glob is not valid.
+        :raises QueryTimeout: when it takes longer than `timeout_s`.
         """
         with self.read_names(q, timeout_s=timeout_s) as names:
             return list(chain.from_iterable(names.batches()))
 
     def read_names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> Names:
-        """Return the same names to be read a batch at a time, for archives with very many; raises as `names`."""
+        """Return the same names in batches, for archives with very many. Raises as `names`."""
         globs = tuple(parse_glob(*each) for each in to_texts({"q": q}))
         with self._marking_damage():
             return Names(self.path, globs, timeout_s=timeout_s, mark_damage=self._marking_damage)
 
     def count_names(self) -> int:
-        """Return how many names there are."""
+        """Return the number of names."""
         with self._opened() as connection:
             return int(connection.execute(statements.NAME_COUNT).get)
 
@@ -367,15 +360,10 @@ class Archive:
         return self.ask(question).rows()
 
 
-def rolled_up(samples: Iterable[tuple[str, Value, Time]]) -> Cells:
-    """Return the cells of `(name, value, time)` samples, in buckets of one second; raises as `roll_up`."""
-    return roll_up(samples)[0]
-
-
 def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
-    """Return the cells of `(name, value, time)` samples, in buckets of one second, and how many samples are empty.
+    """Return the cells of `(name, value, time)` samples in buckets of one second, and the number of empty samples.
 
-    :raises InvalidSample: when one is no such tuple, or a name, value or timestamp breaks a rule of the wire format.
+    :raises InvalidSample: when one is not such a tuple, or a name, value or timestamp breaks a rule of the wire format.
     """
     rollup = Rollup(1)
     empty = 0

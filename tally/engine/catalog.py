@@ -1,12 +1,13 @@
-"""A directory of archives. The files are the truth: nothing is remembered here but damage that cannot be marked."""
+"""A directory of archives. Nothing is cached, except damage that cannot be marked in the directory."""
 
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from tally.engine import glob
 from tally.engine.archive import Archive, Time, Value, roll_up
 from tally.engine.definition import Definition, is_slug
 from tally.engine.files import directory, schema
@@ -16,17 +17,30 @@ from tally.engine.recovery.backup import Progress, backup
 from tally.engine.recovery.restore import restore
 from tally.engine.storing import spill
 from tally.engine.storing.clock import RetentionClock
-from tally.engine.storing.commit import Outcome
-from tally.engine.storing.distribution import Distribution, distribute
+from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.ledger import Ledger
-from tally.errors import ArchiveExists, ArchiveUnavailable, UnknownArchive
+from tally.engine.storing.rollup import Cells, count
+from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """The outcome of each commit by slug, and the samples that were not committed.
+
+    `errors` has the errors of archives that could not be read or written. `failed` counts their samples, and
+    `unmatched` counts samples whose name no enabled archive keeps.
+    """
+
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    errors: list[TallyError] = field(default_factory=list)
+    failed: int = 0
+    unmatched: int = 0
 
 
 class Catalog:
-    """The archives in `directory`, which is created when the first one is.
+    """The archives in `directory`, which is created with the first archive. Thread-safe.
 
-    `clock` gives unix seconds, and `steady` seconds that never step. `ledger` has the keys of deliveries. Safe to use
-    from several threads.
+    `clock` returns unix seconds, and `steady` monotonic seconds. `ledger` has the idempotency keys.
     """
 
     def __init__(
@@ -48,14 +62,14 @@ class Catalog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Nothing stays open."""
+        """Do nothing: no file is open."""
 
     def now(self) -> float:
-        """Return the unix seconds by which samples are too old and buckets expire; see `retention`."""
+        """Return the time by which buckets expire, in unix seconds; see `storing.clock`."""
         return self._retention.now(self._clock(), self._steady())
 
     def create(self, slug: str, **fields: Any) -> Archive:
-        """Create an archive; properties that are not given take their defaults.
+        """Create an archive. Properties that are not given have their defaults.
 
         :raises InvalidDefinition: when the slug or a property is not valid.
         :raises ArchiveExists: when the slug is taken.
@@ -68,7 +82,7 @@ class Catalog:
         return archive
 
     def prepare(self) -> None:
-        """Create the directory if it is missing, and see that files can be made in it.
+        """Create the directory if it is missing, and check that it is writable.
 
         :raises ArchiveUnavailable: when it cannot be created or written.
         """
@@ -82,9 +96,9 @@ class Catalog:
             raise ArchiveUnavailable(f"{self.directory}: cannot be written: {error.strerror}") from error
 
     def identity(self) -> tuple[int, int] | None:
-        """Return what tells the directory from another one at the same path, None where there is none.
+        """Return the device and inode of the directory, or None if it is missing.
 
-        :raises ArchiveUnavailable: when it cannot be looked at.
+        :raises ArchiveUnavailable: when it cannot be read.
         """
         try:
             status = self.directory.stat()
@@ -95,15 +109,15 @@ class Catalog:
         return status.st_dev, status.st_ino
 
     def __getitem__(self, slug: str) -> Archive:
-        """Return the archive of that slug.
+        """Return the archive `slug`.
 
         :raises UnknownArchive: when there is none.
         :raises ArchiveUnavailable: when the directory cannot be searched.
         """
         if slug not in self:
             first = self.listing().aliases.get(slug)
-            told = f": it is another name of {first!r}" if first else ""
-            raise UnknownArchive(f"there is no archive {slug!r:.100}{told}")
+            hint = f": it is another name of {first!r}" if first else ""
+            raise UnknownArchive(f"there is no archive {slug!r:.100}{hint}")
         return self._archive(slug)
 
     def __contains__(self, slug: object) -> bool:
@@ -117,25 +131,25 @@ class Catalog:
         return Archive(path, clock=self._clock, steady=self._steady, damages=self._damages)
 
     def slugs(self) -> list[str]:
-        """Return the slugs of the files that are archives by their names, sorted; none when there is no directory.
+        """Return the slugs of the archive files, sorted; empty if there is no directory.
 
         :raises ArchiveUnavailable: when the directory cannot be read.
         """
         return self.listing().slugs
 
     def listing(self) -> Listing:
-        """Return the slugs, with what else stands in the directory under the names of archives. Raises as `slugs`."""
+        """Return the slugs, aliases and other entries with the names of archives. Raises as `slugs`."""
         return directory.read(self.directory)
 
     def archives(self) -> list[Archive]:
-        """Return the archives by slug; whether a file really is one shows when it is used. Raises as `slugs`."""
+        """Return the archives sorted by slug, without checking the files. Raises as `slugs`."""
         return [self._archive(slug) for slug in self.slugs()]
 
     def delete(self, slug: str) -> None:
-        """Delete an archive with all that it holds, and what was spilled for it.
+        """Delete an archive with its data and its spill file.
 
         :raises UnknownArchive: when there is none.
-        :raises NotAnArchive: when the file is another application's; it is left alone.
+        :raises NotAnArchive: when the file belongs to another application; it is not deleted.
         :raises ArchiveUnavailable: when it cannot be deleted.
         """
         archive = self[slug]
@@ -145,15 +159,15 @@ class Catalog:
     def restore(
         self, copy: str | Path, slug: str, *, replace: bool = False, progress: Progress | None = None
     ) -> Archive:
-        """Make the archive `slug` of a copy, verified; with `replace` also where there is one, whoever uses it.
+        """Restore the archive `slug` from a verified copy. With `replace`, replace an existing archive, even in use.
 
-        What an archive has that is replaced is gone, as one transaction; one that is damaged may be replaced too, and
-        is no longer marked. `progress` is as for `Archive.backup`.
+        Replacing is one transaction. A damaged archive may be replaced too, and its mark is removed. `progress` is as
+        for `Archive.backup`.
 
         :raises InvalidDefinition: when the slug is not valid.
-        :raises ArchiveExists: when the slug is taken and not to be replaced.
-        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the copy is missing, damaged or cannot be used,
-            or what is to be replaced is no archive or cannot be used; then nothing has changed.
+        :raises ArchiveExists: when the slug is taken and `replace` is false.
+        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the copy is missing, damaged or unusable, or the
+            file to replace is not an archive or unusable; then nothing has changed.
         """
         Definition.create(slug)
         self.prepare()
@@ -168,10 +182,10 @@ class Catalog:
         return archive
 
     def record(self, samples: Iterable[tuple[str, Value, Time]], *, max_names: int = 0) -> dict[str, Outcome]:
-        """Store samples in every enabled archive whose pattern matches, one transaction an archive.
+        """Store samples in every enabled archive whose pattern matches, in one transaction per archive.
 
-        Return what became of them by slug; samples past an archive's retention or name limit are counted, not stored.
-        Values and times are as for `Archive.record`.
+        Return the outcomes by slug. Samples past an archive's retention or name limit are counted, not stored. Values
+        and times are as for `Archive.record`.
 
         :raises InvalidSample: when one is not valid; then none is stored.
         :raises NotAnArchive, ArchiveUnavailable: the first error of an archive, after all others have their samples.
@@ -182,7 +196,7 @@ class Catalog:
         return found.outcomes
 
     def distribute(self, samples: Iterable[tuple[str, Value, Time]], *, max_names: int = 0) -> Distribution:
-        """Do as `record`, and return also what went nowhere, and the errors of archives instead of raising them.
+        """Do as `record`, but return errors of archives instead of raising them, and the samples that were not stored.
 
         :raises InvalidSample: when a sample is not valid; then none is stored.
         :raises ArchiveUnavailable: when the directory cannot be read; then none is stored.
@@ -191,3 +205,25 @@ class Catalog:
         found = distribute(self.archives(), cells, now=self.now(), max_names=max_names)
         outcomes = {slug: replace(outcome, empty=empty) for slug, outcome in found.outcomes.items()}
         return replace(found, outcomes=outcomes)
+
+
+def distribute(archives: Iterable[Archive], cells: Cells, *, now: float, max_names: int) -> Distribution:
+    """Commit cells in buckets of one second to the archives. An error in one archive does not stop the others."""
+    outcomes: dict[str, Outcome] = {}
+    errors: list[TallyError] = []
+    taken: list[Cells] = []
+    failed = 0
+    for archive in archives:
+        matching: Cells = {}
+        try:
+            definition = archive.definition()
+            if definition.enabled:
+                matching = glob.select(cells, definition.pattern)
+                taken.append(matching)
+                outcomes[archive.slug] = archive.merge(matching, Rules(now, max_names))
+        except UnknownArchive:
+            continue  # Deleted since the directory was read.
+        except TallyError as error:
+            errors.append(error)
+            failed += count(matching)
+    return Distribution(outcomes, errors, failed, count(glob.unmatched(cells, taken)))

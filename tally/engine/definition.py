@@ -1,7 +1,4 @@
-"""What an archive is: its slug and its properties, validated.
-
-Knows nothing of files; `schema` stores a definition and `archive` puts it to work.
-"""
+"""The slug and properties of an archive, validated. `files.schema` stores them."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,11 +9,11 @@ from tally.errors import InvalidDefinition
 
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 HOUR_S = 3600
-# Bounds that keep every bucket within SQLite's 64-bit integers, whatever is added to it.
+# Within these limits all times fit SQLite's 64-bit integers.
 RESOLUTION_MAX_S = 366 * 24 * HOUR_S
 RETENTION_MAX_H = 1_000_000
 TEXT_MAX = 4096
-# Control characters and lone surrogates: they are no text that people could read, or that UTF-8 could hold.
+# Control characters, line separators and lone surrogates.
 _NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -27,7 +24,7 @@ def is_slug(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An archive's properties: `resolution` in seconds, `retention` in hours (0 keeps buckets for ever)."""
+    """An archive's properties: `resolution` in seconds, `retention` in hours (0 keeps buckets forever)."""
 
     slug: str
     name: str
@@ -39,9 +36,9 @@ class Definition:
 
     @classmethod
     def create(cls, slug: object, **fields: Any) -> Self:
-        """Return the definition of a new archive; what is not given takes its default, `name` the slug.
+        """Return the definition of a new archive; the default of `name` is the slug.
 
-        :raises InvalidDefinition: when a field is unknown or a value is not what the field takes.
+        :raises InvalidDefinition: when a field is unknown or a value is not valid.
         """
         if not isinstance(slug, str) or not is_slug(slug):
             raise InvalidDefinition(
@@ -51,16 +48,16 @@ class Definition:
 
     @classmethod
     def load(cls, slug: str, fields: Mapping[str, Any]) -> Self:
-        """Return the definition that stands in a file, which may be called anything; `name` is among its `fields`.
+        """Return the definition of an existing file, whose name may be no valid slug; `fields` include `name`.
 
-        :raises InvalidDefinition: when a field is unknown or a value is not what the field takes.
+        :raises InvalidDefinition: when a field is unknown or a value is not valid.
         """
         return cls(slug, **_checked(fields))
 
     def edited(self, **changes: Any) -> Self:
-        """Return this definition with `changes`; the slug stays.
+        """Return this definition with `changes`.
 
-        :raises InvalidDefinition: as `create`, and when a new resolution is not a multiple of the present one.
+        :raises InvalidDefinition: as `create`, and when the resolution is not a multiple of the current one.
         """
         edited = replace(self, **_checked(changes))
         if edited.resolution % self.resolution:
@@ -70,11 +67,11 @@ class Definition:
         return edited
 
     def fields(self) -> dict[str, Any]:
-        """Return the slug and the properties as a dict, in the documented order."""
+        """Return the slug and the properties as a dict in the documented order."""
         return asdict(self)
 
     def cutoff(self, now: float) -> int:
-        """Return the first bucket that is kept at `now`: the one that holds the moment `retention` hours ago."""
+        """Return the first bucket that is kept at `now`: the one that contains the time `retention` hours ago."""
         if not self.retention:
             return 0
         return max(0, int(now - self.retention * HOUR_S) // self.resolution * self.resolution)

@@ -1,4 +1,4 @@
-"""Name patterns as SQLite's GLOB has them: `*`, `?`, `[abc]`, `[^abc]`; case counts. Tested against SQLite itself."""
+"""Name patterns with the semantics of SQLite's GLOB: `*`, `?`, `[abc]`, `[^abc]`, case-sensitive."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -12,13 +12,13 @@ _MEMBER = re.compile("(.)-(.)|(.)", re.DOTALL)
 
 @lru_cache(maxsize=1024)
 def matcher(pattern: str) -> Callable[[str], object]:
-    """Return a function that tells whether a name matches `pattern` as a whole."""
+    """Return a function that returns a true value if a whole name matches `pattern`."""
     expression = _expression(pattern)
     return (lambda _name: False) if expression is None else re.compile(expression, re.DOTALL).fullmatch
 
 
 def select(cells: Cells, pattern: str) -> Cells:
-    """Return the cells whose names match; their rows may be shared with `cells`."""
+    """Return the cells whose names match. They may share rows with `cells`."""
     if pattern == "*":
         return cells
     matches = matcher(pattern)
@@ -27,12 +27,12 @@ def select(cells: Cells, pattern: str) -> Cells:
 
 
 def unmatched(cells: Cells, selected: Iterable[Cells]) -> Cells:
-    """Return the cells that are in none of `selected`, each of which `select` returned of the same cells."""
+    """Return the cells that are in none of `selected`, which are results of `select` for the same cells."""
     return reduce(without, selected, cells)
 
 
 def without(cells: Cells, others: Cells) -> Cells:
-    """Return the cells that are not among others."""
+    """Return the cells that are not in `others`."""
     left: Cells = {}
     for bucket, row in cells.items() if cells is not others else ():
         names = row.keys() - others.get(bucket, {}).keys()
@@ -42,10 +42,10 @@ def without(cells: Cells, others: Cells) -> Cells:
 
 
 def _expression(pattern: str) -> str | None:
-    """Return a regular expression, or None where a set stays open, which matches nothing.
+    """Return a regular expression, or None if a set is not closed, which matches nothing.
 
-    What follows a star is atomic: its first match is as good as any later one, so no name takes longer than the
-    product of both lengths.
+    The part after each star is atomic, because its first match is as good as any later one. So matching takes at most
+    the product of both lengths.
     """
     parts = [""]
     at = 0
@@ -68,13 +68,13 @@ def _expression(pattern: str) -> str | None:
 
 
 def _set_end(pattern: str, start: int) -> int:
-    """Return where the set that begins at `start` ends, or -1; a `]` that is its first member does not end it."""
+    """Return the index of the `]` that ends the set at `start`, or -1. A `]` as the first member does not end it."""
     first = start + 2 if pattern.startswith("^", start + 1) else start + 1
     return pattern.find("]", first + 1)
 
 
 def _set(members: str) -> str:
-    """Return the regular expression of a set; a `]` begins no range, and one from high to low has its first member."""
+    """Return the regular expression of a set. A `]` starts no range; a descending range has only its first member."""
     negated = members.startswith("^")
     members = members[1:] if negated else members
     closing = "]" if members.startswith("]") else ""

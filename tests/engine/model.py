@@ -8,7 +8,9 @@ import apsw
 import pytest
 
 from tally.engine import Archive
+from tally.engine.archive import Time, Value, roll_up
 from tally.engine.files import schema
+from tally.engine.storing.rollup import Cells
 
 Aggregates = dict[str, float]
 Values = dict[str, dict[int, Aggregates]]
@@ -97,3 +99,8 @@ def beside(path: Path) -> list[str]:
 def confirm_clock(archive: Archive, now: float) -> None:
     """Let an archive believe a clock that shows `now`, though all that it holds is past the retention by it."""
     Archive(archive.path, clock=lambda: now).confirm_clock()
+
+
+def rolled_up(samples: Iterable[tuple[str, Value, Time]]) -> Cells:
+    """Return the cells of samples in buckets of one second."""
+    return roll_up(samples)[0]

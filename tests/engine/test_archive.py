@@ -19,7 +19,6 @@ import pandas
 import pytest
 
 from tally.engine import Archive, Catalog, Definition, Outcome, Summary
-from tally.engine.archive import rolled_up
 from tally.engine.asking.question import Question
 from tally.engine.files import schema
 from tally.errors import (
@@ -32,7 +31,7 @@ from tally.errors import (
     UnknownAggregate,
     UnknownArchive,
 )
-from tests.engine.model import beside, check_file, recomputed, row_count
+from tests.engine.model import beside, check_file, recomputed, rolled_up, row_count
 
 ROOT = Path(__file__).parents[2]
 T = 1_700_000_000

@@ -3,9 +3,12 @@
 import threading
 from pathlib import Path
 
+import apsw
 import pytest
 
 from tally.engine import Archive, Catalog, Outcome
+from tally.engine.catalog import distribute
+from tally.engine.storing.rollup import Cells
 from tally.errors import (
     ArchiveExists,
     ArchiveUnavailable,
@@ -18,6 +21,8 @@ from tests.engine.model import check_file
 from tests.engine.rights import open_directory, unprivileged
 
 NOW = 1_700_000_000
+CELL = (2.0, 3.0, 1.0, 2.0)
+CELLS: Cells = {NOW: {"a": CELL, "b": CELL, "c": CELL}}
 SAMPLES = [("a.x", 1.0, NOW), ("a.y", 2.0, NOW), ("b.x", 4.0, NOW), ("b.x", 8.0, NOW - 2 * 3600)]
 
 
@@ -284,3 +289,22 @@ def test_the_directory_is_private(tmp_path: Path) -> None:
     """A directory that is made for archives is its owner's alone, and so are they."""
     archive = Catalog(tmp_path / "new" / "data").create("daily")
     assert [0o700, 0o600] == [path.stat().st_mode & 0o777 for path in (archive.path.parent, archive.path)]
+
+
+def test_what_goes_nowhere_is_counted(tmp_path: Path) -> None:
+    """Samples are stored where they match; those of a broken archive and those that match none are counted apart."""
+    catalog = Catalog(tmp_path, clock=lambda: NOW)
+    catalog.create("good", pattern="a")
+    catalog.create("off", enabled=False)
+    bad = catalog.create("bad", pattern="b")
+    with apsw.Connection(str(bad.path)) as other:
+        other.execute("DROP TABLE data")
+    found = distribute(catalog.archives(), CELLS, now=NOW, max_names=0)
+    assert {"good": Outcome(stored=2)} == found.outcomes
+    assert (2, 2, 1) == (found.failed, found.unmatched, len(found.errors))
+
+
+def test_without_archives_all_is_unmatched(tmp_path: Path) -> None:
+    """Where there is no archive every sample is counted, and nothing is an error."""
+    found = distribute(Catalog(tmp_path).archives(), CELLS, now=NOW, max_names=0)
+    assert (6, 0, []) == (found.unmatched, found.failed, found.errors)

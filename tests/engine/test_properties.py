@@ -23,9 +23,8 @@ from hypothesis.stateful import (
 )
 
 from tally.engine import Archive, Catalog, Outcome
-from tally.engine.archive import rolled_up
 from tally.engine.storing import commit
-from tests.engine.model import Plain, aggregates, check_file, confirm_clock, recomputed
+from tests.engine.model import Plain, aggregates, check_file, confirm_clock, recomputed, rolled_up
 
 T = 1_000_000
 HOUR_S = 3600

@@ -1,9 +1,8 @@
-"""Copies of an archive that are right at any moment, whoever writes it meanwhile.
+"""Makes consistent, verified copies of an archive while it is written.
 
-All pages are copied as of one moment, within a read transaction, so that a commit that comes meanwhile neither shows
-nor makes the work begin anew. The copy is then put into DELETE journal mode, in which it needs no second file and so
-opens in read-only places too, and is checked by SQLite page by page before anybody gets to see it. The first commit to
-it, where it has become an archive again, turns it back to WAL.
+All pages are copied within one read transaction, so commits in the meantime neither appear in the copy nor restart it.
+The copy is then set to DELETE journal mode, in which it is a single file and can be opened in read-only places. SQLite
+checks its integrity before it gets its name. The first commit to a restored copy sets it back to WAL mode.
 """
 
 import fcntl
@@ -30,16 +29,14 @@ MEDIA_TYPE = "application/vnd.sqlite3"
 STEP_PAGES = 1024
 CHUNK_BYTES = 256 * 1024
 
-# Called with the bytes that are copied and those that there are.
+# Called with the copied and the total bytes.
 Progress = Callable[[int, int], None]
 
 
 def backup(
     source: Path, target: Path, *, replace: bool = False, progress: Progress | None = None, by_rules: bool = False
 ) -> None:
-    """Write a verified copy of the archive at `source` to `target`, whole or not at all.
-
-    `by_rules` is as for `failure.verify`: without, what breaks the writer's own rules is copied as it is.
+    """Write a verified copy of the archive at `source` to `target` atomically. `by_rules` is as for `failure.verify`.
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when the source cannot be read, or is damaged.
     :raises ArchiveExists: when there is a file at `target`, unless `replace` is set and it is an archive not in use.
@@ -48,7 +45,7 @@ def backup(
     try:
         _check_target(source, target, replace=replace)
         with temporary_file(target) as built:
-            copy(source, built, told_as=target, progress=progress, by_rules=by_rules)
+            copy(source, built, final=target, progress=progress, by_rules=by_rules)
             publish(built, target, replace=replace)
     except FileExistsError:
         raise ArchiveExists(
@@ -59,13 +56,13 @@ def backup(
 
 
 def _check_target(source: Path, target: Path, *, replace: bool) -> None:
-    """Refuse, before there is work, what must not be replaced: the archive itself, another one in use, other files."""
+    """Refuse to replace the archive itself, an archive in use, or anything but an archive."""
     if not os.path.lexists(target):
         return
     if not replace:
         raise FileExistsError
     if schema.file_size(target) is None or target.is_symlink():
-        raise ArchiveExists(f"{target} is no plain file: it is not replaced")
+        raise ArchiveExists(f"{target} is not a regular file: it is not replaced")
     if schema.file_size(source) is not None and target.samefile(source):
         raise ArchiveExists(f"{target} is the archive itself: give another directory")
     if any(schema.file_size(beside(target, suffix)) for suffix in ("-wal", "-journal")):
@@ -73,21 +70,21 @@ def _check_target(source: Path, target: Path, *, replace: bool) -> None:
     schema.connect(target).close()
 
 
-def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None = None, by_rules: bool = False) -> None:
-    """Copy the archive at `source` into the empty file `built`, and verify it; errors tell of the file `told_as`.
+def copy(source: Path, built: Path, *, final: Path, progress: Progress | None = None, by_rules: bool = False) -> None:
+    """Copy the archive at `source` into the empty file `built` and verify it. Errors of the copy name `final`.
 
-    What `progress` raises ends the work.
+    An error raised by `progress` stops the copy.
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`.
     """
     with schema.open_archive(source, is_long=True) as origin:
         origin.execute("BEGIN")
         schema.read_definition(origin, source)
-        check_space(told_as, size_bytes(origin))
+        check_space(final, size_bytes(origin))
         report = reporter(origin, progress)
-        with failure.translate_errors(told_as), closing(Connection(str(built), is_long=True)) as target:
+        with failure.translate_errors(final), closing(Connection(str(built), is_long=True)) as target:
             copy_pages(origin, target, report)
-    with failure.translate_errors(told_as), closing(Connection(str(built), is_long=True)) as target:
+    with failure.translate_errors(final), closing(Connection(str(built), is_long=True)) as target:
         target.set_progress_handler(lambda: report(1), CHECK_STEPS)
         target.pragma("journal_mode", "delete")
         with failure.translate_errors(source):
@@ -96,12 +93,12 @@ def copy(source: Path, built: Path, *, told_as: Path, progress: Progress | None 
 
 
 def size_bytes(connection: apsw.Connection) -> int:
-    """Return the size of a database as of the connection's transaction."""
+    """Return the size of a database within the connection's transaction."""
     return int(connection.pragma("page_count") * connection.pragma("page_size"))
 
 
 def check_space(target: Path, needed_bytes: int) -> None:
-    """See that there is room beside `target`.
+    """Check that there is enough free space beside `target`.
 
     :raises ArchiveUnavailable: when there is not.
     """
@@ -113,7 +110,7 @@ def check_space(target: Path, needed_bytes: int) -> None:
 
 
 def reporter(origin: apsw.Connection, progress: Progress | None) -> Callable[[float], bool]:
-    """Return what tells `progress` which share of a copy is done, and returns False."""
+    """Return a function that reports the copied share to `progress`, and returns False."""
     of_bytes = size_bytes(origin)
 
     def report(share: float) -> bool:
@@ -125,7 +122,7 @@ def reporter(origin: apsw.Connection, progress: Progress | None) -> Callable[[fl
 
 
 def copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callable[[float], bool]) -> None:
-    """Copy all pages from one connection to the other, in one transaction of either, and report how far it is."""
+    """Copy all pages from one connection to the other, in one transaction each, and report the progress."""
     work = target.backup("main", origin, "main")
     try:
         while not work.done:
@@ -139,10 +136,10 @@ def copy_pages(origin: apsw.Connection, target: apsw.Connection, report: Callabl
 
 
 class Download:
-    """A verified copy of the archive at `path`, as chunks of CHUNK_BYTES; it is made when the first one is asked for.
+    """A verified copy of the archive at `path` in chunks of CHUNK_BYTES, made when the first chunk is read.
 
-    The copy lies beside the archive under no name, so that nothing is left of it. It takes as much space as the
-    archive, so there is one at a time in a directory. `close` may come from any thread.
+    The copy is an unlinked file beside the archive, so nothing is left of it after a crash. It needs as much space as
+    the archive, so each directory allows one download at a time. `close` may be called from any thread.
     """
 
     def __init__(self, path: Path, *, mark_damage: MarkDamage = nullcontext) -> None:
@@ -151,24 +148,24 @@ class Download:
         self._lock = threading.Lock()
         self._is_inherited = False
         self._is_closed = False
-        self._turn: int | None = None
+        self._slot: int | None = None
         self._file: FileIO | None = None
         forks.join(self)
 
     def after_fork(self) -> None:
-        """Leave the download to the parent, which reads from the same place of the same file."""
+        """Release the download in a forked child, which shares the file position with its parent."""
         self._is_inherited = True
         self._lock = threading.Lock()
-        self._let_go()
+        self._release()
 
     def __iter__(self) -> "Download":
         return self
 
     def __next__(self) -> bytes:
-        """Return the next chunk; after `close` there is none.
+        """Return the next chunk; there is none after `close`.
 
-        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`, when another download is under way, and
-            in a process that was forked since this one began.
+        :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`, when another download is running, and in
+            a process that was forked since this one began.
         """
         if self._is_inherited:
             raise ArchiveUnavailable(f"{self._path}: the download was begun by the parent of this process")
@@ -193,10 +190,10 @@ class Download:
                 raise ArchiveUnavailable(f"{self._path}: cannot be copied: {error.strerror}") from error
 
     def _begin(self) -> None:
-        self._turn = _take_turn(self._path.parent)
+        self._slot = _take_slot(self._path.parent)
         with temporary_file(self._path) as built:
             with self._mark_damage():
-                copy(self._path, built, told_as=self._path, progress=self._check)
+                copy(self._path, built, final=self._path, progress=self._check)
             self._file = FileIO(built)
 
     def _check(self, _done: int, _total: int) -> None:
@@ -204,34 +201,34 @@ class Download:
             raise _Closed
 
     def close(self) -> None:
-        """Stop copying, and give the space back; further calls do nothing."""
+        """Stop the copy and free its space. Further calls do nothing."""
         self._is_closed = True
         with self._lock:
-            if self._turn is not None:
-                fcntl.flock(self._turn, fcntl.LOCK_UN)  # A child that was forked meanwhile may have it open still.
-            self._let_go()
+            if self._slot is not None:
+                fcntl.flock(self._slot, fcntl.LOCK_UN)  # A child forked meanwhile may still have it open.
+            self._release()
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         if self._file is not None:
             self._file.close()
-        if self._turn is not None:
-            os.close(self._turn)
-            self._turn = None
+        if self._slot is not None:
+            os.close(self._slot)
+            self._slot = None
 
 
 class _Closed(Exception):
-    """Raised where a copy is being made that nobody wants any more."""
+    """Stops a copy after `close`."""
 
 
-def _take_turn(directory: Path) -> int:
+def _take_slot(directory: Path) -> int:
     """Return a descriptor that holds the lock on downloads from a directory until it is closed.
 
-    :raises ArchiveUnavailable: when another one holds it.
+    :raises ArchiveUnavailable: when another download holds it.
     """
-    turn = os.open(directory, os.O_RDONLY)
+    slot = os.open(directory, os.O_RDONLY)
     try:
-        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(turn)
+        os.close(slot)
         raise ArchiveUnavailable(f"{directory}: another backup is being downloaded: try again later") from None
-    return turn
+    return slot

@@ -1,4 +1,4 @@
-"""What is to be found out about an archive by reading all of it: is it sound, and what is it made of?"""
+"""Checks a whole archive for damage, and summarizes its contents."""
 
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from tally.engine.files.temporary import beside
 from tally.engine.storing.clock import ClockState
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, TallyError, UnknownArchive
 
-# So many steps of SQLite's machine are run before an interruption is seen.
+# Steps of SQLite's virtual machine between two checks for an interrupt.
 CHECK_STEPS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Future:
-    """Buckets that are further ahead of the clock than samples may be: how many, and the first and the last of them."""
+    """Buckets further ahead of the clock than samples may be: their number, the first and the last."""
 
     buckets: int
     first: int
@@ -28,10 +28,10 @@ class Future:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What an archive is made of: `rows` a bucket and name, those not yet `unsealed` or past the retention, sizes.
+    """The contents of an archive: numbers of names and rows, of `unsealed` and `expired` rows, and sizes.
 
-    `doubted` is since when the archive doubts the clock, in unix seconds (see `clock`), and `future` what a wrong one
-    has left ahead; each is None where there is none.
+    `doubted` is the time since when the archive doubts the clock, in unix seconds (see `storing.clock`), or None.
+    `future` has the buckets that a wrong clock left in the future, or None.
     """
 
     definition: Definition
@@ -47,9 +47,9 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was found in one archive: `damage`, nothing where it is sound, and its `contents` where it could be read.
+    """The result of a check: `damage`, empty if the archive is sound, and its `contents`, if readable.
 
-    `unavailable` tells why it cannot be read now, and so is known neither to be sound nor to be damaged.
+    If the archive cannot be checked now, `unavailable` is the reason.
     """
 
     slug: str
@@ -59,18 +59,18 @@ class Checkup:
 
 
 def check(path: Path, now: float, *, max_future_s: float, mark_damage: MarkDamage = nullcontext) -> Checkup:
-    """Read all of the archive at `path`, whose expired rows are those at `now`, and `future` ones later by so much.
+    """Check the archive at `path`. Rows are expired at `now`, and in the future from `now + max_future_s`.
 
-    What is found to be damaged is raised within `mark_damage`, before it is returned.
+    Damage is also raised within `mark_damage`.
 
-    :raises UnknownArchive: when there is none. Whatever else is wrong stands in what is returned.
+    :raises UnknownArchive: when there is none. Other errors are part of the result.
     """
     slug = path.name.removesuffix(".db")
     found: tuple[str, ...] = ()
     contents = None
     try:
         with mark_damage(), schema.open_archive(path, is_long=True) as connection:
-            # Python is asked now and then, so that the user's interruption is heard.
+            # The handler lets Python process an interrupt by the user.
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")
             contents = _contents(connection, path, now, max_future_s)

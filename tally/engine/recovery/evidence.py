@@ -1,11 +1,11 @@
-"""What a damaged file says, gathered from all of its trees into temporary tables, so that memory stays bounded.
+"""Collects the rows of a damaged file from all of its trees into temporary tables, in bounded memory.
 
-copies        each row that `data` and `data_by_name` have or may have had, with its grade; see `trees`
-named         the same of the names, which stand in their table and in its key
-kept_totals   the sure rows of `totals`
-kept_blocks   the sure rows of `blocks`
-receipts      the sure rows of `deliveries`
-receipt_keys  what the key of `deliveries` has or may have had
+copies        rows of `data` and `data_by_name` with their grades (see `trees`)
+named         names from their table and its index, with their grades
+kept_totals   SURE rows of `totals`
+kept_blocks   SURE rows of `blocks`
+receipts      SURE rows of `deliveries`
+receipt_keys  rows of the index of `deliveries`, with any grade
 """
 
 import math
@@ -43,7 +43,7 @@ class Name(NamedTuple):
 
 
 class Bucket(NamedTuple):
-    """What the file says of a bucket: its total, None where it cannot be read, and what its cells may be, by id."""
+    """A bucket in the file: its total, None if unreadable, and its candidates, sorted by id."""
 
     second: int
     total: Total | None
@@ -51,16 +51,16 @@ class Bucket(NamedTuple):
 
 
 class Evidence:
-    """The evidence in a file's trees, of an archive of `resolution` seconds; its tables are those of `connection`.
+    """The rows of an archive with `resolution` seconds a bucket, in temporary tables of `connection`.
 
-    `gaps` are pairs of buckets between which totals may be missing, with None for no bucket before or behind. Of the
-    sure rows of `totals` so many are of buckets that the resolution `fits`, and so many `misfits`.
+    `gaps` are pairs of buckets between which totals may be missing; None means before or after all buckets. Of the SURE
+    rows of `totals`, `fits` counts those whose bucket is a multiple of the resolution, and `misfits` the others.
     """
 
     def __init__(self, trees: Trees, connection: apsw.Connection, *, resolution: int, block_buckets: int) -> None:
         self.gaps: list[Gap] = []
         self.fits = self.misfits = 0
-        # The totals before and behind which others may be missing, and whether it is behind.
+        # The buckets next to which totals may be missing, and whether they are missing after it.
         self._edges: list[tuple[int, bool]] = []
         self._trees = trees
         self._connection = connection
@@ -70,12 +70,12 @@ class Evidence:
         self._batches: dict[str, list[Row]] = {name: [] for name in statements.EVIDENCE}
 
     def gather(self, report: Report) -> None:
-        """Read everything there is; `report` is called again and again."""
+        """Read all trees; `report` is called for each row."""
         self._connection.execute(statements.EVIDENCE_TABLES).fetchall()
         are_whole = {name: self._read(name, report) for name in READ}
-        for name, found in self._trees.unled():
+        for name, found in self._trees.orphans():
             if name in self._batches:
-                self._take(name, found)
+                self._add(name, found)
             report()
         for name in self._batches:
             self._flush(name)
@@ -85,15 +85,15 @@ class Evidence:
             self._ids = [row[0] for row in self._connection.execute(statements.EVIDENT_IDS)]
 
     def _read(self, name: str, report: Report) -> bool:
-        """Read a tree, and return whether nothing is missing."""
+        """Read a tree. Return whether it is complete."""
         is_whole = True
         for found in self._trees.found(name):
             report()
-            is_whole &= found is not None and self._take(name, found)
+            is_whole &= found is not None and self._add(name, found)
         return is_whole
 
     def _find_gaps(self) -> list[Gap]:
-        """Return between which buckets totals may be missing: behind the last that is known to follow another one."""
+        """Return the pairs of buckets between which totals may be missing."""
         gaps: list[Gap] = []
         before: int | None = None
         for bucket, is_end in sorted(self._edges):
@@ -103,8 +103,8 @@ class Evidence:
         is_open = not self._edges or max(self._edges)[1]
         return [*gaps, *([(before, None)] if is_open else [])]
 
-    def _take(self, name: str, found: Found) -> bool:
-        """Take up a row, and return whether it is one that there can be."""
+    def _add(self, name: str, found: Found) -> bool:
+        """Add a row. Return whether it is valid."""
         row: Row | None = getattr(self, f"_{name}")(found)
         if row is None:
             return False
@@ -163,20 +163,20 @@ class Evidence:
         return bucket, each, count, *map(float, values), found.grade, *ends
 
     def names(self) -> dict[int, Name]:
-        """Return the names by id: proven where both places have one, or else where nothing is against the one's."""
+        """Return the names by id. A name is proven by both places, or by one if the other has a damaged copy of it."""
         found: list[Row] = self._connection.execute(statements.EVIDENT_NAMES).fetchall()
-        times = Counter(row[1] for row in found if _stands(row))
+        times = Counter(row[1] for row in found if _is_present(row))
         names: dict[int, Name] = {}
         for each, group in groupby(found, itemgetter(0)):
             rows = list(group)
-            standing = [row for row in rows if _stands(row)]
-            if len(standing) == 1 and times[standing[0][1]] == 1:
-                _, text, *places = standing[0]
+            present = [row for row in rows if _is_present(row)]
+            if len(present) == 1 and times[present[0][1]] == 1:
+                _, text, *places = present[0]
                 names[each] = Name(text, None not in places or any(_is_nearly(text, row[1]) for row in rows))
         return names
 
     def buckets(self) -> Iterator[Bucket]:
-        """Yield what is said of each bucket of which anything is said, in their order."""
+        """Yield the buckets in order."""
         totals = ((row[0], Total(*row[1:])) for row in self._connection.execute(statements.EVIDENT_TOTALS))
         cells = ((row[0], Candidate(*row[1:])) for row in self._connection.execute(statements.CANDIDATES))
         for second, group in groupby(merge(totals, cells, key=itemgetter(0)), itemgetter(0)):
@@ -184,11 +184,11 @@ class Evidence:
             kept = {each for each in found if isinstance(each, Total)}
             total = next(iter(kept)) if len(kept) == 1 else None
             candidates = [each for each in found if isinstance(each, Candidate)]
-            if kept or any(candidate.is_sure for candidate in candidates):  # Else it is gone, or never was.
+            if kept or any(candidate.is_sure for candidate in candidates):  # Otherwise it was deleted or never existed.
                 yield Bucket(second, None if total is None or None in total else total, candidates)
 
-    def holds(self, bucket: int, cell: Candidate) -> bool:
-        """Return whether no other name can be where a cell is: there is no room for one, or its block adds up."""
+    def is_only_name(self, bucket: int, cell: Candidate) -> bool:
+        """Return whether no other name can be at the place of a cell: none fits there, or the name's block adds up."""
         if self._ids and cell.low is not None and cell.high is not None:
             between = bisect_left(self._ids, cell.high) - bisect_right(self._ids, cell.low)
             if between == 1 and cell.low < cell.id < cell.high:
@@ -198,26 +198,26 @@ class Evidence:
         return bool(self._connection.execute(statements.BLOCK_ADDS_UP, bounds).get)
 
     def sealed_before(self) -> int:
-        """Return the end of the last bucket that has a total and a cell in `data_by_name`, 0 where there is none."""
+        """Return the end of the last bucket that has a total and a cell in `data_by_name`; 0 if there is none."""
         last = self._connection.execute(statements.LAST_INDEXED).get
         return 0 if last is None else int(last) + self._resolution
 
     def receipts(self) -> list[Row]:
-        """Return the rows of `deliveries` whose key and id stand in both places."""
+        """Return the rows of `deliveries` whose key and id are in the table and its index."""
         return self._connection.execute(statements.EVIDENT_RECEIPTS).fetchall()
 
     def short_names(self) -> list[int]:
-        """Return the ids of the names whose blocks have more samples than the cells in the archive's `data` come to."""
+        """Return the ids of names whose blocks have more samples than the cells in the archive's `data`."""
         return [row[0] for row in self._connection.execute(statements.SHORT_NAMES, {"block_s": self._block_s})]
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:
-    """Return whether all values are numbers, and finite."""
+    """Return whether all values are finite numbers."""
     return None not in values and math.isfinite(sum(values))
 
 
 def _low(key: Key | None, bucket: int) -> int | None:
-    """Return the id before one in its bucket, less than all where the key before is of another."""
+    """Return the previous id in the bucket, or -FOREVER if the previous key is in another bucket."""
     if key is None:
         return None
     return int(key[1]) if key[:1] == (bucket,) else -FOREVER
@@ -229,8 +229,8 @@ def _high(key: Key | None, bucket: int) -> int | None:
     return int(key[1]) if key[:1] == (bucket,) else FOREVER
 
 
-def _stands(row: Row) -> bool:
-    """Return whether a row is of a name, and more than a trace in one place."""
+def _is_present(row: Row) -> bool:
+    """Return whether a row has a valid name, and is more than a trace in one place."""
     _, text, *places = row
     return _is_name(text) and (SURE in places or None not in places)
 
@@ -243,7 +243,7 @@ def _is_name(text: object) -> bool:
 
 
 def _is_nearly(name: str, other: object) -> bool:
-    """Return whether one byte of a name is another in what is no name."""
+    """Return whether `other` is not a valid name and differs from `name` in one byte."""
     theirs = other.encode() if isinstance(other, str) else other
     ours = name.encode()
     if not isinstance(theirs, bytes) or _is_name(other) or len(ours) != len(theirs):

@@ -1,4 +1,4 @@
-"""Pages of an SQLite file, decoded one by one without SQLite, as far as each of them can be read.
+"""Decodes the pages of a damaged SQLite file one by one, without SQLite.
 
 A B-tree page, as https://www.sqlite.org/fileformat2.html describes it:
 
@@ -7,9 +7,9 @@ A B-tree page, as https://www.sqlite.org/fileformat2.html describes it:
     +------+-----------+-------+---------+-----------+---------+----------+------------+-------+- -+-------+
      1      2           2       2         1           4         2 a cell                 ^ content
 
-Every byte from `content` on belongs to a cell, to a free block or to the fragments. So a page is called whole only when
-these add up exactly: bytes that were changed among its pointers, sizes or counts do not go unnoticed. A change within a
-value does, which is why `proof` believes no value that stands in one place only.
+Every byte from `content` on belongs to a cell, a free block or the fragments. A page is whole only if these add up
+exactly, which detects changed bytes in pointers, sizes and counts. It does not detect a change within a value; that is
+why `proof` requires a second source for each value.
 """
 
 import re
@@ -19,14 +19,14 @@ from functools import lru_cache, partial
 from typing import Any, BinaryIO, NamedTuple
 
 Row = tuple[Any, ...]
-# What a cell's number or bytes raise where they cannot be what they should be.
+# Raised while decoding invalid bytes.
 BROKEN = (ValueError, IndexError, struct.error)
 
 HEADER_BYTES = 100
 SIZES = tuple(1 << power for power in range(9, 17))
 _INTERIOR_INDEX, _INTERIOR_TABLE, _LEAF_INDEX, _LEAF_TABLE = 2, 5, 10, 13
 _TYPES = frozenset((_INTERIOR_INDEX, _INTERIOR_TABLE, _LEAF_INDEX, _LEAF_TABLE))
-# No row of an archive has more; a payload that says so is broken.
+# No row of an archive is longer.
 _PAYLOAD_MAX = 2**16
 _PAGES_SAMPLED = 256
 _NUMBER_BYTES = (0, 1, 2, 3, 4, 6, 8, 8)
@@ -34,9 +34,9 @@ _FIXED = {1: "b", 2: "h", 4: "i", 6: "q", 7: "d"}
 
 
 class Cell(NamedTuple):
-    """A row of a tree, with its rowid where it is a table's; on an interior page what leads to the `child` before it.
+    """A cell of a page: a row, with its rowid if the tree is a table, and on an interior page the `child` before it.
 
-    On an interior page of a table there is a rowid and no `row`.
+    On an interior page of a table there is no `row`.
     """
 
     child: int
@@ -45,7 +45,7 @@ class Cell(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A page of a tree: `right` is the child behind its last cell, 0 on a leaf."""
+    """A page of a tree: `right` is the child after its last cell, 0 on a leaf."""
 
     is_table: bool
     is_leaf: bool
@@ -54,16 +54,16 @@ class Page(NamedTuple):
 
 
 class Pages:
-    """The pages of a file, numbered from 1 to `count`, of which the last may be cut short.
+    """The pages of a file, numbered from 1 to `count`. The last one may be incomplete.
 
-    The size of a page is what the file's header says, unless pages of another size make more sense.
+    The page size is that of the file's header, unless more pages are valid with another size.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._bytes = file.seek(0, 2)
         header = self._piece(0, HEADER_BYTES)
-        self.size = _size(self, int.from_bytes(header[16:18]))
+        self.size = _find_size(self, int.from_bytes(header[16:18]))
         self._usable = self.size - (header[20] if len(header) > 20 and header[20] <= 32 else 0)
         self.count = -(-self._bytes // self.size)
 
@@ -72,19 +72,19 @@ class Pages:
         return self._file.read(size)
 
     def content(self, number: int) -> bytes:
-        """Return the bytes of a page; fewer at the end of a file that was cut, none where there is no such page."""
+        """Return the bytes of a page: fewer if the file is truncated, none if there is no such page."""
         return self._piece((number - 1) * self.size, self.size) if 1 <= number <= self.count else b""
 
     def score(self, size: int) -> int:
-        """Return how many more pages look like a tree's than not, of those at the start if they had this size."""
+        """Return how many more sampled pages look like a tree's than not, with this page size."""
         pages = range(1, min(_PAGES_SAMPLED * 8, self._bytes // size))
         step = max(1, len(pages) // _PAGES_SAMPLED)
         starts = [self._piece(number * size, 12) for number in pages[::step]]
-        # Pages that begin with 0 are free, or a part of a long row.
-        return step * sum(1 if _looks_right(start, size) else -1 for start in starts if not start.startswith(b"\0"))
+        # Pages that begin with 0 are free, or part of a long row.
+        return step * sum(1 if _looks_valid(start, size) else -1 for start in starts if not start.startswith(b"\0"))
 
     def page(self, number: int) -> Page | None:
-        """Return a page of a tree, None where it is none, or is not whole."""
+        """Return a page of a tree, or None if it is another kind of page or not whole."""
         content = self.content(number)
         try:
             return self._parsed(content, HEADER_BYTES if number == 1 else 0)
@@ -108,16 +108,16 @@ class Pages:
         return Page(kind in (_INTERIOR_TABLE, _LEAF_TABLE), is_leaf, cells, right) if is_whole else None
 
     def _are_all(self, spans: list[tuple[int, int]], start: int, fragments: int) -> bool:
-        """Return whether spans of bytes and the fragments between them are exactly what there is from `start` on."""
+        """Return whether spans of bytes and the fragments fill the page exactly from `start` on."""
         spans.sort()
         ends = [start, *(at + size for at, size in spans)]
         is_apart = all(end <= at for end, (at, _) in zip(ends, spans, strict=False))
         return is_apart and fragments + sum(size for _, size in spans) == self._usable - start
 
     def cell(self, content: bytes, at: int, kind: int) -> tuple[Cell, int]:
-        """Return the cell that begins at a byte of a page of some kind, and its size there.
+        """Return the cell at an offset of a page of a kind, and its size on the page.
 
-        :raises ValueError, IndexError, struct.error: when there is none.
+        :raises ValueError, IndexError, struct.error: when there is no valid cell.
         """
         begin, child, rowid = at, 0, 0
         if kind in (_INTERIOR_INDEX, _INTERIOR_TABLE):
@@ -140,7 +140,7 @@ class Pages:
         return Cell(child, rowid, _record(whole, 0, payload)), end + 4 - begin
 
     def _local(self, payload: int, *, is_table: bool) -> int:
-        """Return how much of a payload stands on the page itself."""
+        """Return how many bytes of a payload are on the page itself."""
         most = self._usable - 35 if is_table else (self._usable - 12) * 64 // 255 - 23
         if payload <= most:
             return payload
@@ -159,9 +159,9 @@ class Pages:
         return found[:size]
 
     def traces(self, number: int, heads: re.Pattern[bytes]) -> Iterator[tuple[list[int], Row]]:
-        """Yield what could be a record on a page, wherever a head begins, with the rowids that may stand before it.
+        """Yield possible records on a page, wherever a record header matches, with the possible rowids before it.
 
-        Most of it never was one, and some was deleted.
+        Most never were records, and some were deleted.
         """
         content = self.content(number)
         for match in heads.finditer(content):
@@ -174,7 +174,7 @@ class Pages:
                 continue
 
     def free(self) -> tuple[set[int], bool]:
-        """Return the pages that the file's list of free pages names, and whether it is as long as the header says."""
+        """Return the pages in the file's list of free pages, and whether its length matches the header."""
         trunk, count = (int.from_bytes(self._piece(at, 4)) for at in (32, 36))
         found: set[int] = set()
         while trunk and trunk not in found and 1 < trunk <= self.count:
@@ -188,12 +188,12 @@ class Pages:
         return found, not trunk and len(found) == count and max(found, default=0) <= self.count
 
 
-def _size(pages: Pages, told: int) -> int:
-    told = 2**16 if told == 1 else told
-    return max(SIZES, key=lambda size: (pages.score(size), size == told, size == 4096))
+def _find_size(pages: Pages, stored: int) -> int:
+    stored = 2**16 if stored == 1 else stored
+    return max(SIZES, key=lambda size: (pages.score(size), size == stored, size == 4096))
 
 
-def _looks_right(start: bytes, size: int) -> bool:
+def _looks_valid(start: bytes, size: int) -> bool:
     if len(start) < 12 or start[0] not in _TYPES:
         return False
     cells, content = (int.from_bytes(start[at : at + 2]) for at in (3, 5))
@@ -201,7 +201,7 @@ def _looks_right(start: bytes, size: int) -> bool:
 
 
 def _free_blocks(content: bytes, at: int) -> Iterator[tuple[int, int]]:
-    """Yield where free blocks are and their sizes; they stand in ascending order."""
+    """Yield the offsets and sizes of free blocks, in ascending order."""
     while at:
         after, size = struct.unpack_from(">HH", content, at)
         if after and after < at + size:
@@ -223,7 +223,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
 
 
 def _rowids(content: bytes, at: int, size: int) -> Iterator[int]:
-    """Yield each number that may be the rowid of a record of some size: it stands between that size and the record."""
+    """Yield each possible rowid of a record, which is stored between the record's size and the record."""
     for begin in range(max(1, at - 9), at):
         rowid, end = _varint(content, begin)
         if end == at and any(_varint(content, begin - width) == (size, begin) for width in (1, 2) if begin >= width):
@@ -243,9 +243,9 @@ def _record(content: bytes, at: int, size: int) -> Row:
 
 @lru_cache(maxsize=4096)
 def _decoder(head: bytes) -> tuple[Callable[[bytes, int], Row], int]:
-    """Return what reads the values behind the head of a record, and the size of both.
+    """Return a function that decodes the values after a record header, and the size of the record.
 
-    :raises ValueError, IndexError: when this is no head of a record.
+    :raises ValueError, IndexError: when the header is not valid.
     """
     _, at = _varint(head, 0)
     kinds = []
@@ -280,7 +280,7 @@ def _values(kinds: list[int], content: bytes, at: int) -> Row:
 
 
 def _length(kind: int) -> int:
-    """Return the bytes of a value of some serial type."""
+    """Return the size of a value of a serial type in bytes."""
     if kind in (8, 9):
         return 0
     if kind < 8:
@@ -301,7 +301,7 @@ def _value(kind: int, piece: bytes) -> Any:
 
 
 def _text(piece: bytes) -> str | bytes:
-    """Return text, as bytes where it is none."""
+    """Return text, or bytes if it is not valid UTF-8."""
     try:
         return piece.decode()
     except UnicodeDecodeError:

@@ -1,17 +1,17 @@
-"""Which cells of a damaged file are proven: nothing is believed that stands in one place only.
+"""Decides which cells of a damaged file are proven: every part of a cell needs a second source.
 
-A byte that was changed inside a number leaves another number. So each of a cell's parts has to stand, exactly the same,
-in two places of the file:
+A changed byte in a number leaves a valid but wrong number. So each part must be confirmed by a second place in the
+file:
 
-    the cell        in `data` and in `data_by_name`
-    count           also as what the bucket's total lacks without it
-    sum             also so, where all sums of the bucket add up to the total's without being rounded
-    min, max        also as the total's, where no other cell of the bucket has it
-    all values      also each other: with one value a sample, min = max and sum = count * min
-    bucket and id   also where the bucket adds up, and either the block of that name does, or between the keys before
-                    and after there is room for this name only
+    the cell        the same row in `data` and in `data_by_name`
+    count           or the bucket's total minus the other cells
+    sum             or the same, if the sums of the bucket add up to the total's without rounding
+    min, max        or the total's, if no other cell of the bucket has it
+    all values      or each other: if all samples have one value, min = max and sum = count * min
+    bucket and id   or the bucket adds up, and either the name's block does, or no other name fits between the keys
+                    before and after
 
-A trace (see `trees`) can be the second place. Two traces are as good only where the bucket adds up with them.
+A trace (see `trees`) can be the second source. Two traces prove a cell only if the bucket adds up with them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,7 +23,7 @@ from tally.engine.recovery.trees import SURE
 
 
 class Total(NamedTuple):
-    """What a bucket's cells come to."""
+    """The total of a bucket."""
 
     samples: float
     sum: float
@@ -32,9 +32,9 @@ class Total(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """What a cell may be: `in_data` and `in_index` are the grades at which it stands there, None where it does not.
+    """A possible cell: `in_data` and `in_index` are its grades in the two trees, None if it is not there.
 
-    `low` and `high` are the ids before and after it in its bucket in `data`, None where they are not sure.
+    `low` and `high` are the ids before and after it in its bucket in `data`, or None if they are not sure.
     """
 
     id: int
@@ -49,50 +49,50 @@ class Candidate(NamedTuple):
 
     @property
     def is_sure(self) -> bool:
-        """Whether it stands in one of the trees, and not only among traces."""
+        """Whether it is in one of the trees with grade SURE."""
         return SURE in (self.in_data, self.in_index)
 
     @property
     def is_twofold(self) -> bool:
-        """Whether it stands in both trees, were it as a trace."""
+        """Whether it is in both trees, with any grade."""
         return None not in (self.in_data, self.in_index)
 
     @property
-    def stands(self) -> bool:
+    def is_present(self) -> bool:
         """Whether it is more than a trace in one of the trees."""
         return self.is_sure or self.is_twofold
 
     @property
     def is_constant(self) -> bool:
-        """Whether it says itself that all of its samples had one value."""
+        """Whether its values show that all of its samples had the same value."""
         return self.min == self.max and Fraction(self.sum) == Fraction(self.samples) * Fraction(self.min)
 
     @property
     def is_possible(self) -> bool:
-        """Whether samples can come to this."""
+        """Whether samples can have these aggregates."""
         return self.samples >= 1 and self.min <= self.max
 
     @property
     def is_likely(self) -> bool:
-        """Whether its values also go together."""
+        """Whether its values are also consistent with each other."""
         error = 1e-9 * self.samples * max(abs(self.min), abs(self.max))
         is_between = self.samples * self.min - error <= self.sum <= self.samples * self.max + error
         return self.is_possible and is_between and (self.samples != 1 or self.is_constant)
 
 
-# Whether nothing but this name can be where a cell is.
-Holds = Callable[[Candidate], bool]
+# Returns whether no other name can be at the place of a cell.
+IsOnlyName = Callable[[Candidate], bool]
 
 
 class Verdict(NamedTuple):
-    """The cells of a bucket: those that are `proven`, and by id those that may be, of which none is."""
+    """The cells of a bucket by id: `proven` cells, and the candidates of ids without a proven cell."""
 
     proven: dict[int, Candidate]
     open: dict[int, list[Candidate]]
 
 
-def judged(candidates: Iterable[Candidate], total: Total | None, holds: Holds) -> Verdict:
-    """Return what is proven of a bucket whose candidates are given in the order of their ids."""
+def judge(candidates: Iterable[Candidate], total: Total | None, is_only_name: IsOnlyName) -> Verdict:
+    """Decide which cells of a bucket are proven. The candidates are sorted by id."""
     verdict = Verdict({}, {})
     for each, group in groupby(candidates, lambda found: found.id):
         found = list(group)
@@ -102,30 +102,30 @@ def judged(candidates: Iterable[Candidate], total: Total | None, holds: Holds) -
         else:
             verdict.open[each] = sure or [one for one in found if one.is_twofold] or found
     if verdict.open:
-        _decide(verdict, total, holds)
+        _decide(verdict, total, is_only_name)
     return verdict
 
 
-def _decide(verdict: Verdict, total: Total | None, holds: Holds) -> None:
-    """Move what the rest of the file proves: first cells that stand differently in the two trees, then the others."""
+def _decide(verdict: Verdict, total: Total | None, is_only_name: IsOnlyName) -> None:
+    """Move cells to `proven` that other parts of the file prove: first those that differ between the two trees."""
     for each in [each for each, found in verdict.open.items() if len(found) > 1]:
         found = verdict.open[each]
-        proven = [one for one in found if _is_proven(one, _other(one, found), _rest(verdict, one, total), holds)]
+        proven = [one for one in found if _is_proven(one, _other(one, found), _rest(verdict, one, total), is_only_name)]
         if len(proven) == 1:
             verdict.proven[each] = proven[0]
             del verdict.open[each]
     singles = [found[0] for found in verdict.open.values() if len(found) == 1]
     rest = _rest(verdict, None, total)
     for cell in singles:
-        if _is_proven(cell, None, rest, holds):
+        if _is_proven(cell, None, rest, is_only_name):
             verdict.proven[cell.id] = cell
             del verdict.open[cell.id]
 
 
 class _Rest(NamedTuple):
-    """How a bucket's cells compare with its total: whether their counts add up, and their sums without being rounded.
+    """How a bucket's cells compare with its total: whether counts add up, and whether sums do so without rounding.
 
-    `min` and `max` are the total's, where one cell only has them.
+    `min` and `max` are the total's if exactly one cell has them, else None.
     """
 
     adds_up: bool = False
@@ -135,9 +135,9 @@ class _Rest(NamedTuple):
 
 
 def _rest(verdict: Verdict, chosen: Candidate | None, total: Total | None) -> _Rest:
-    """Compare all cells, among them `chosen` for its id, where for each other id there is one only."""
+    """Compare a bucket's cells, with `chosen` for its id, if every other id has a single candidate."""
     others = [found for each, found in verdict.open.items() if chosen is None or each != chosen.id]
-    if total is None or any(len(found) != 1 or not found[0].stands for found in others):
+    if total is None or any(len(found) != 1 or not found[0].is_present for found in others):
         return _Rest()
     cells = [*verdict.proven.values(), *(found[0] for found in others), *([chosen] if chosen else ())]
     if sum(cell.samples for cell in cells) != total.samples:
@@ -151,15 +151,15 @@ def _rest(verdict: Verdict, chosen: Candidate | None, total: Total | None) -> _R
 
 
 def _extreme(value: float, values: Sequence[float]) -> float | None:
-    """Return the first of some values, if it is the total's and another one than the second."""
+    """Return the first of sorted values if it equals the total's and differs from the second."""
     return value if values[0] == value and value not in values[1:2] else None
 
 
-def _is_proven(cell: Candidate, other: Candidate | None, rest: _Rest, holds: Holds) -> bool:
-    """Return whether a cell is proven; `other` is what stands for it in the other tree."""
+def _is_proven(cell: Candidate, other: Candidate | None, rest: _Rest, is_only_name: IsOnlyName) -> bool:
+    """Return whether a cell is proven; `other` is the differing cell in the other tree."""
     if not cell.is_possible or not cell.is_sure:
         return cell.is_possible and cell.is_twofold and rest.adds_up
-    if other is None and not (rest.adds_up and holds(cell)):
+    if other is None and not (rest.adds_up and is_only_name(cell)):
         return False
     count = rest.adds_up or (other is not None and other.samples == cell.samples)
     if cell.is_constant and (cell.min or count):
@@ -173,7 +173,7 @@ def _is_proven(cell: Candidate, other: Candidate | None, rest: _Rest, holds: Hol
 
 
 def _other(cell: Candidate, found: Sequence[Candidate]) -> Candidate | None:
-    """Return what stands in the other tree instead of a cell, where both are sure and there are no more."""
+    """Return the differing cell in the other tree, if both are sure and there are only two candidates."""
     others = [each for each in found if each is not cell]
     if len(others) != 1 or (cell.in_data == SURE) == (others[0].in_data == SURE):
         return None

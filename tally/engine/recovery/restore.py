@@ -1,7 +1,7 @@
-"""A copy in the place of an archive that is in use.
+"""Restores an archive from a copy while the archive is in use.
 
-Its pages are written into the archive's own file, in one transaction like any other, so that whoever has that open sees
-what was there or what is, and none of it by halves. A file that is too damaged for that is replaced as a whole.
+The pages of the copy are written into the archive's file in one transaction, so every reader sees the old or the new
+content. A file that is too damaged to be opened is replaced as a whole.
 """
 
 import os
@@ -19,11 +19,11 @@ from tally.errors import ArchiveDamaged, ArchiveExists, ArchiveUnavailable
 
 
 def restore(source: Path, target: Path, *, progress: Progress | None = None) -> None:
-    """Put what the copy at `source` holds in the place of all that the archive at `target` holds, verified.
+    """Replace the content of the archive at `target` by that of the copy at `source`, after verifying it.
 
-    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when either cannot be used, or the copy is damaged; then
-        the archive is as it was.
-    :raises ArchiveExists: when they are one file.
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: when either cannot be used, or the copy is damaged; the
+        archive is unchanged.
+    :raises ArchiveExists: when both are the same file.
     """
     try:
         schema.connect(target, write=True).close()
@@ -34,15 +34,15 @@ def restore(source: Path, target: Path, *, progress: Progress | None = None) -> 
 
 
 def _replace(source: Path, target: Path, progress: Progress | None) -> None:
-    """Put a copy in the place of a file that cannot be opened as an archive, with its owner and rights."""
+    """Replace a file that cannot be opened as an archive, keeping its owner and permissions."""
     try:
         status = target.stat()
         with temporary_file(target) as built:
-            copy(source, built, told_as=target, progress=progress, by_rules=True)
+            copy(source, built, final=target, progress=progress, by_rules=True)
             with suppress(PermissionError):
                 os.chown(built, status.st_uid, status.st_gid)
             built.chmod(S_IMODE(status.st_mode))
-            # Its log would be taken for the copy's. Nobody writes one meanwhile, as the file cannot be opened.
+            # SQLite would apply the damaged file's log to the copy. Nobody can open the file and write a new one.
             remove_side_files(target)
             publish(built, target, replace=True)
     except OSError as error:
@@ -68,9 +68,9 @@ def _write(source: Path, target: Path, progress: Progress | None) -> None:
 
 
 def _check_sizes(origin: apsw.Connection, archive: apsw.Connection, target: Path) -> None:
-    """See that pages fit and that there is room: for the log, and for what the file grows by when it is written there.
+    """Check that page sizes match, and that there is space for the log and the growth of the file.
 
-    :raises ArchiveUnavailable: when they do not, or there is not.
+    :raises ArchiveUnavailable: when they do not match, or there is not.
     """
     sizes = [connection.pragma("page_size") for connection in (origin, archive)]
     if sizes[0] != sizes[1]:

@@ -1,10 +1,9 @@
-"""What can still be read of a damaged archive, into a sound one, and an account of what is missing.
+"""Salvages the readable cells of a damaged archive into a new one, and reports what is missing.
 
-    file and log -> `image` -> `pages` -> `trees` -> `evidence` -> `proof` -> the new archive, and `Salvaged`
+    file and log -> `snapshot` -> `pages` -> `trees` -> `evidence` -> `proof` -> the new archive, and `Salvaged`
 
-The new archive has the cells that are proven, and nothing else: see `proof`. What else there was is known by the
-totals, which the file stores beside the cells: a bucket whose saved cells do not come to its total lacks some, and of
-one whose total cannot be read nobody can tell.
+The new archive has only proven cells (see `proof`). Missing cells are detected by the bucket's total: if the salvaged
+cells do not add up to it, some are missing. If the total is unreadable, that is unknown.
 """
 
 import os
@@ -27,28 +26,28 @@ from tally.engine.recovery import snapshot
 from tally.engine.recovery.backup import Progress, check_space
 from tally.engine.recovery.evidence import BATCH_ROWS, Bucket, Evidence, Gap
 from tally.engine.recovery.pages import Pages, Row
-from tally.engine.recovery.proof import Candidate, Total, judged
+from tally.engine.recovery.proof import Candidate, Total, judge
 from tally.engine.recovery.trees import Trees
 from tally.engine.storing import watermarks
 from tally.engine.storing.batch import insert
 from tally.engine.storing.commit import add_blocks, read_watermarks
 from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidDefinition, NotAnArchive
 
-# The image, the evidence and the new archive.
+# Space for the snapshot, the evidence and the new archive, as a multiple of the file's size.
 SPACE_FACTOR = 4
 REPORT_ROWS = 1000
-# What is taken where a property cannot be read: it keeps everything.
-INSTEAD = {"description": "", "pattern": "*", "retention": 0, "enabled": True}
-# Sums that were added up in another order may differ in their last digits; see `statements`.
+# Replaces unreadable properties, so that nothing expires or is excluded.
+FALLBACK = {"description": "", "pattern": "*", "retention": 0, "enabled": True}
+# Sums may differ in their last digits, because the order of additions does; see `statements`.
 _SAME = 1e-9
 
 
 @dataclass(slots=True)
 class Missing:
-    """A run of buckets, from `first` to `last`, of which not everything was saved.
+    """A run of buckets, from `first` to `last`, with missing samples.
 
-    `samples` are those that the totals have and the new archive lacks, None where totals cannot be read. `names` are
-    some of those that lack cells there: which ones a bucket had in all is not always known.
+    `samples` is their number according to the totals, or None if totals are unreadable. `names` are those known to lack
+    cells, which may not be all.
     """
 
     first: int
@@ -59,13 +58,12 @@ class Missing:
 
 @dataclass(slots=True)
 class Salvaged:
-    """What became of a damaged archive: what the new one has, and what is missing.
+    """The result of a salvage: what the new archive has, and what is missing.
 
-    `cells` and `samples` were saved. `unproven` cells stand in the file once, or under a name that does, so that
-    nothing proves them: they are among the saved ones only where that was asked for. `unnamed` cells have no name.
-    Where `gaps` begin and end, in buckets, totals may be missing, None being before or behind all: of buckets between
-    them that are not told otherwise nothing is known. `unread` properties could not be read, and `short` names lack
-    samples.
+    `cells` and `samples` were salvaged. `unproven` counts cells without a second source; they are salvaged only on
+    request. `unnamed` counts cells without a name. `gaps` are pairs of buckets between which totals may be missing,
+    with None for before or after all; buckets in a gap are unknown unless reported. `unread` properties were
+    unreadable, and `short` names lack samples.
     """
 
     definition: Definition
@@ -84,7 +82,7 @@ class Salvaged:
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing is missing: every bucket has what its total says."""
+        """Whether nothing is missing: every bucket matches its total."""
         return self.is_log_sound and not (self.unread or self.missing or self.gaps or self.unnamed)
 
 
@@ -96,17 +94,9 @@ def salvage(
     progress: Progress | None = None,
     properties: Mapping[str, Any] | None = None,
 ) -> Salvaged:
-    """Write what is proven of the archive at `source` to a new one at `target`, there whole or not at all.
+    """Write the proven cells of the archive at `source` to a new one at `target`, atomically.
 
-    With `unproven` also what nothing proves, where with it a bucket has exactly what its total says. `properties` are
-    taken instead of the file's. The damaged file stays as it is. `progress` is called with the pages that were read and
-    those that there are.
-
-    :raises UnknownArchive: when there is no file at `source`.
-    :raises ArchiveExists: when there is one at `target`.
-    :raises NotAnArchive: when it is none, or its resolution cannot be read and is not given.
-    :raises InvalidDefinition: when a property that is given is not valid.
-    :raises ArchiveUnavailable: when the file cannot be read, or the new one cannot be written.
+    The damaged file is not changed. The parameters and errors are those of `Archive.salvage`.
     """
     if os.path.lexists(target):
         raise ArchiveExists(f"{target} exists: give another name")
@@ -139,14 +129,14 @@ def salvage(
 def _definition(
     source: Path, target: Path, meta: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[Definition, tuple[str, ...]]:
-    """Return the definition, and which properties were neither readable nor given."""
+    """Return the definition, and the properties that are neither readable nor given."""
     slug = target.name.removesuffix(".db")
     read = {key: bool(value) if key == "enabled" else value for key, value in meta.items() if key in PROPERTIES}
     read = {key: value for key, value in read.items() if _is_valid(key, value)} | dict(given)
     if "resolution" not in read:
         raise _unread_resolution(source)
     unread = tuple(key for key in PROPERTIES if key not in read)
-    return Definition.load(slug, {"name": slug, **INSTEAD, **read}), unread
+    return Definition.load(slug, {"name": slug, **FALLBACK, **read}), unread
 
 
 def _is_valid(key: str, value: Any) -> bool:
@@ -159,7 +149,7 @@ def _is_valid(key: str, value: Any) -> bool:
 
 def _unread_resolution(source: Path) -> NotAnArchive:
     return NotAnArchive(
-        f"{source}: is no archive of tally's, or its resolution cannot be read: give that (--resolution, resolution=…)"
+        f"{source}: is not an archive of tally's, or its resolution is unreadable: give it (--resolution, resolution=…)"
     )
 
 
@@ -170,13 +160,13 @@ def _evidence(connection: apsw.Connection, trees: Trees, definition: Definition,
 
 
 def _check_resolution(source: Path, evidence: Evidence, given: Mapping[str, Any]) -> None:
-    """See that the resolution that was read fits the buckets that were."""
+    """Check that the stored resolution fits the stored buckets."""
     if "resolution" not in given and evidence.misfits > evidence.fits:
         raise _unread_resolution(source)
 
 
 def _reporter(trees: Trees, progress: Progress | None) -> Callable[[], None]:
-    """Return what tells `progress` how many pages were read, each time that REPORT_ROWS more rows were."""
+    """Return a function that reports the number of read pages to `progress` every REPORT_ROWS rows."""
     rows = 0
 
     def report() -> None:
@@ -189,7 +179,7 @@ def _reporter(trees: Trees, progress: Progress | None) -> Callable[[], None]:
 
 
 class _Writer:
-    """Writes what is proven into an archive that is laid out, and adds what became of everything to `salvaged`."""
+    """Writes proven cells into an empty archive, and adds the result to `salvaged`."""
 
     def __init__(self, connection: apsw.Connection, evidence: Evidence, salvaged: Salvaged, *, unproven: bool) -> None:
         self._connection = connection
@@ -222,7 +212,7 @@ class _Writer:
         salvaged.short = self._texts(self._short)
 
     def _write_bucket(self, bucket: Bucket) -> None:
-        verdict = judged(bucket.candidates, bucket.total, partial(self._evidence.holds, bucket.second))
+        verdict = judge(bucket.candidates, bucket.total, partial(self._evidence.is_only_name, bucket.second))
         cells = [cell for cell in verdict.proven.values() if self._is_proven(cell)]
         rest = [cell for cell in verdict.proven.values() if not self._is_proven(cell)]
         rest += [found[0] for found in verdict.open.values() if len(found) == 1 and found[0].is_likely]
@@ -252,9 +242,9 @@ class _Writer:
         self._rows.clear()
 
     def _account(self, bucket: Bucket, cells: Sequence[Candidate], seen: set[int]) -> None:
-        """Note what is missing of a bucket, together with the bucket before it where that lacks the same names.
+        """Record what is missing in a bucket. It extends the previous run if that lacks the same names.
 
-        Nothing is where the counts are the same: every cell has samples.
+        If the counts match, nothing is missing, because every cell has samples.
         """
         lacking = seen - {cell.id for cell in cells}
         samples = None if bucket.total is None else bucket.total.samples - sum(cell.samples for cell in cells)
@@ -276,7 +266,7 @@ class _Writer:
 
 
 def _is_same(cells: Sequence[Candidate], total: Total | None) -> bool:
-    """Return whether cells come to a total."""
+    """Return whether cells add up to a total."""
     if total is None or not cells:
         return False
     count = sum(cell.samples for cell in cells)

@@ -1,11 +1,11 @@
-"""What a file held at one moment, copied byte by byte, with what SQLite's log beside it has for it put into its place.
+"""Copies a damaged file byte by byte at one moment, and applies SQLite's write-ahead log to the copy.
 
     log:    header | frame | frame | …             https://www.sqlite.org/fileformat2.html#the_write_ahead_log
     header: magic, format, page size, sequence, salt (8 bytes), checksum (8 bytes)
     frame:  page number, pages of the file after a commit or 0, salt, checksum of all before it | the page
 
-As SQLite does, frames are taken up to the last commit whose checksum is right. A frame behind it that is of the same
-log and ends a commit shows that the log is damaged.
+Like SQLite, it applies frames up to the last commit with a valid checksum. A later frame of the same log that ends a
+commit shows that the log is damaged.
 """
 
 import os
@@ -25,14 +25,14 @@ from tally.errors import ArchiveUnavailable, UnknownArchive
 CHUNK_BYTES = 2**20
 ATTEMPTS = 20
 PAUSE_S = 0.05
-_MAGIC = 0x377F0682  # Plus one where the checksums are of numbers that begin with their highest byte.
+_MAGIC = 0x377F0682  # Plus one if checksums are computed from big-endian numbers.
 _HEADER_BYTES, _FRAME_BYTES = 32, 24
 
 Checksum = tuple[int, int]
 
 
 def take(source: Path, target: Path) -> bool:
-    """Write what the file at `source` and its log hold at one moment to `target`; return whether the log is sound.
+    """Write a snapshot of the file at `source` and its log to `target`. Return whether the log is sound.
 
     :raises UnknownArchive: when there is no such file.
     :raises ArchiveUnavailable: when it cannot be read, or is written all the time.
@@ -57,7 +57,7 @@ def take(source: Path, target: Path) -> bool:
 
 
 def _state(path: Path) -> list[object]:
-    """Return what changes whenever a file, or the log beside it, is written."""
+    """Return a value that changes when the file or its log is written."""
     state: list[object] = []
     for each in (path, beside(path, "-wal")):
         if each == path or each.exists():
@@ -67,7 +67,7 @@ def _state(path: Path) -> list[object]:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a database by SQLite's own means: to close one that was opened otherwise would drop this process's locks."""
+    """Copy a database through SQLite: closing a file opened in another way would drop this process's locks on it."""
     with Opening(), target.open("wb") as copy:
         file = apsw.VFSFile("", str(source), [apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_MAIN_DB, 0])
         try:
@@ -86,7 +86,7 @@ def _copy_log(source: Path, target: Path) -> None:
 
 
 def _apply(log: Path, target: Path) -> bool:
-    """Put the pages of a log into a file, up to the last commit; return whether no commit is behind damage."""
+    """Apply a log to a file up to the last valid commit. Return False if the log is damaged before its end."""
     with log.open("rb") as source, target.open("r+b") as file:
         header = source.read(_HEADER_BYTES)
         if len(header) < _HEADER_BYTES:
@@ -129,7 +129,7 @@ def _commit(source: BinaryIO, file: BinaryIO, pages: dict[int, int], size: int) 
 
 
 def _commits_follow(source: BinaryIO, frame: bytes, salt: bytes) -> bool:
-    """Return whether a frame that is not right, or one behind it, is of this log and ends a commit."""
+    """Return whether an invalid frame, or one after it, belongs to this log and ends a commit."""
     size = len(frame)
     while len(frame) == size:
         if frame[8:16] == salt and frame[4:8] != bytes(4):
@@ -139,7 +139,7 @@ def _commits_follow(source: BinaryIO, frame: bytes, salt: bytes) -> bool:
 
 
 def _summing(order: str) -> Callable[[Checksum, bytes], Checksum]:
-    """Return what adds bytes to a checksum; each pair of numbers stands in `order`."""
+    """Return a function that updates a checksum with numbers in byte order `order`."""
 
     def step(checksum: Checksum, content: bytes) -> Checksum:
         one, other = checksum

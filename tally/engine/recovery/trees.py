@@ -1,13 +1,13 @@
-"""The trees of an archive's file, walked without SQLite, as far as they hold.
+"""Walks the B-trees of a damaged archive without SQLite.
 
-What is read is graded by how far the file's own structure vouches for it:
+Each row has a grade, which tells how well the file's structure supports it:
 
-    SURE    the page was reached from the tree's root by pages that are whole, its keys ascend and lie between those of
-            the pages around it; or no page leads to it, and the list of free pages, which is whole, does not name it
-    TRACE   anything else that looks like a row: on pages that are not whole, and on pages that may be free. It may be
-            of a row that was changed or deleted since
+    SURE    the page was reached from the tree's root through whole pages, and its keys ascend within the bounds of the
+            parent; or it is an orphan, and not in the list of free pages, which is complete
+    TRACE   anything else that looks like a row, on pages that are not whole or may be free. The row may have been
+            changed or deleted since
 
-A page that is not whole ends the walk there: what it led to is found among the pages that nothing leads to.
+The walk stops at a page that is not whole. The pages below it are read as orphans: pages that no page refers to.
 """
 
 import math
@@ -22,7 +22,7 @@ from tally.engine.storing.clock import ClockState
 
 TRACE, SURE = 0, 1
 META = frozenset((*PROPERTIES, *watermarks.FIRST, *ClockState._fields, "slug"))
-# Before and behind all keys.
+# Less and greater than all keys.
 FIRST: "Key" = ()
 LAST: "Key" = (math.inf,)
 
@@ -30,9 +30,9 @@ Key = tuple[Any, ...]
 
 
 class Shape(NamedTuple):
-    """What tells a tree's rows from others: `fits` says whether a row could be one; the key is its first `key` values.
+    """The shape of a tree's rows: `fits` returns whether a row can be one; the key is its first `key` values.
 
-    `root` is the page that tally's own DDL gives it. A row of a table begins with its rowid.
+    `root` is the page number that tally's DDL gives it. A row of a table begins with its rowid.
     """
 
     name: str
@@ -47,12 +47,12 @@ def _whole(*values: object) -> bool:
 
 
 def _numbers(*values: object) -> bool:
-    """Return whether these may be numbers, or what SQLite makes of one that is none."""
+    """Return whether the values are numbers or NULL, as which SQLite stores NaN."""
     return {int, float, type(None)}.issuperset(map(type, values))
 
 
 def _is_cell(row: Row) -> bool:
-    """Return whether a row is of two whole numbers, an aggregate and whether it is sealed."""
+    """Return whether a row has two whole numbers, four aggregates and the sealed flag."""
     return len(row) == 7 and _whole(row[0], row[1], row[6]) and _numbers(*row[2:6])
 
 
@@ -79,14 +79,14 @@ SHAPES = {
     )
 }
 _SCHEMA_NAMES = {"sqlite_autoindex_names_1": "names_key", "sqlite_autoindex_deliveries_1": "deliveries_key"}
-# Of these a trace can be the second place, and so begin their records: the size of the head, and the types of values.
+# The trees whose traces count as a second source, and the start of their records: header size and serial types.
 _TRACED = {name: SHAPES[name] for name in ("names", "names_key", "data", "data_by_name")}
 _TEXT = rb"(?:[\x0d-\x7f]|[\x81-\x8f][\x00-\x7f])"
 _HEADS = re.compile(rb"(?=\x08[\x01-\x09]{7}|[\x03\x04](?:\x00%b|%b[\x01-\x09]))" % (_TEXT, _TEXT), re.DOTALL)
 
 
 class Found(NamedTuple):
-    """A row with its grade; `low` and `high` are the keys before and after it where those are SURE, else None."""
+    """A row with its grade; `low` and `high` are the keys before and after it if those are SURE, else None."""
 
     row: Row
     grade: int
@@ -95,9 +95,9 @@ class Found(NamedTuple):
 
 
 class Trees:
-    """The trees of the file whose pages are given. Walk them before asking for what nothing leads to.
+    """The trees of a file. Walk all of them before reading `orphans`.
 
-    `lost` are the pages that could not be read where a tree has one, and `read` is how many pages were read so far.
+    `lost` has the unreadable pages of trees, and `read` counts the pages read so far.
     """
 
     def __init__(self, pages: Pages) -> None:
@@ -118,7 +118,7 @@ class Trees:
         return {name: found.get(name, shape.root) for name, shape in SHAPES.items()}
 
     def walk(self, name: str) -> Iterator[Row | None]:
-        """Yield the rows of a tree in the order of their keys, and None where some may be missing."""
+        """Yield the rows of a tree in key order, and None where rows may be missing."""
         shape = SHAPES[name]
         roots = dict.fromkeys((self._roots[name], shape.root))
         for root in roots:
@@ -128,7 +128,7 @@ class Trees:
         return iter((None,))
 
     def found(self, name: str) -> Iterator[Found | None]:
-        """Yield what `walk` does, each row with the keys before and after it."""
+        """Yield the rows of `walk`, each with the keys before and after it."""
         width = SHAPES[name].key
         before: Key | None = FIRST
         row: Row | None = None
@@ -160,20 +160,17 @@ class Trees:
             yield from self._walk(page.right, shape, low, high)
 
     def _fitting(self, number: int, shape: Shape, low: Key, high: Key | None) -> Page | None:
-        """Return a page that has not been walked, is of a shape and whose keys ascend between two others; else None."""
+        """Return a page if it was not walked, fits the shape, and its keys ascend between `low` and `high`."""
         if number in self._walked:
             return None
         if number in self._free:
-            self._is_free_known = False  # One of them is wrong, the list or the tree.
+            self._is_free_known = False  # Either the list or the tree is wrong.
             return None
         page = self.pages.page(number)
         return page if page is not None and _fits(page, shape, low, high) else None
 
-    def unled(self) -> Iterator[tuple[str, Found]]:
-        """Yield what stands on the pages that nothing led to, with the name of the tree that it may be of.
-
-        A row that could be of several trees is yielded as a trace of each.
-        """
+    def orphans(self) -> Iterator[tuple[str, Found]]:
+        """Yield the rows on orphaned pages with the name of their tree, or as a trace of each possible tree."""
         free = self._free if self._is_free_known else set()
         for number in range(1, self.pages.count + 1):
             if number in self._walked or number in free:
@@ -182,7 +179,7 @@ class Trees:
             page = self.pages.page(number)
             names = [name for name, shape in SHAPES.items() if page and page.cells and _fits(page, shape, (), None)]
             if page and len(names) == 1 and self._is_free_known:
-                yield from _unled_page(page, SHAPES[names[0]])
+                yield from _read_orphan(page, SHAPES[names[0]])
             else:
                 yield from self._traces(number)
 
@@ -194,8 +191,8 @@ class Trees:
                         yield name, Found(each, TRACE)
 
 
-def _unled_page(page: Page, shape: Shape) -> Iterator[tuple[str, Found]]:
-    """Yield the rows of a page; on an interior page there are others between them."""
+def _read_orphan(page: Page, shape: Shape) -> Iterator[tuple[str, Found]]:
+    """Yield the rows of an orphaned page; on an interior page other rows are between them."""
     rows = [_row(cell, shape) for cell in page.cells] if page.is_leaf or not shape.is_table else []
     keys: list[Key | None] = [None, *(row[: shape.key] if page.is_leaf else None for row in rows), None]
     for row, low, high in zip(rows, keys, keys[2:], strict=False):
@@ -203,7 +200,7 @@ def _unled_page(page: Page, shape: Shape) -> Iterator[tuple[str, Found]]:
 
 
 def _row(cell: Cell, shape: Shape) -> Row:
-    """Return the row of a cell; that of a table begins with its rowid, where SQLite stores NULL."""
+    """Return the row of a cell. In a table, the rowid replaces the first value, for which SQLite stores NULL."""
     if not shape.is_table:
         return cell.row
     return (cell.rowid, *cell.row[1:])
@@ -222,7 +219,7 @@ def _fits(page: Page, shape: Shape, low: Key, high: Key | None) -> bool:
         keys = [low, *(row[: shape.key] for row in rows)]
         ascends = all(map(_before, keys, keys[1:]))
         return ascends and (high is None or keys[-1] < high or (shape.is_table and keys[-1] == high))
-    except TypeError:  # Keys of other types are of another tree.
+    except TypeError:  # Keys of other types belong to another tree.
         return False
 
 

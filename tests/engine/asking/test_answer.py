@@ -17,14 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
-from tally.engine.archive import rolled_up
 from tally.engine.asking import answer, sql
 from tally.engine.asking.answer import BATCH_ROWS, BUCKETS_MAX, CHECK_STEPS, CHUNK_BYTES, Answer
 from tally.engine.asking.question import Question
 from tally.engine.storing import commit
 from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
 from tests.engine.forms import FORMS, by_json, by_python, check
-from tests.engine.model import check_file, row_count
+from tests.engine.model import check_file, rolled_up, row_count
 from tests.engine.recompute import AGGREGATES, Asked, Recomputation, Row, matrix
 
 T = 1_000_000

@@ -109,4 +109,4 @@ def test_holds(archive: Archive, low: int | None, high: int | None, bucket: int,
     """No other name can be where there is room for one, nor where its block adds up."""
     with gathered(archive) as evidence:
         cell = Candidate(1, samples, 1.5, 1.5, 1.5, 1, None, low, high)
-        assert holds == evidence.holds(bucket, cell)
+        assert holds == evidence.is_only_name(bucket, cell)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tally.engine.recovery.proof import Candidate, Total, judged
+from tally.engine.recovery.proof import Candidate, Total, judge
 from tally.engine.recovery.trees import SURE, TRACE
 
 TWICE, DATA, INDEX = (SURE, SURE), (SURE, None), (None, SURE)
@@ -20,7 +20,7 @@ def cell(
 
 def proven(found: list[Candidate], total: Total | None = None, *, holds: bool = True) -> list[Candidate]:
     """Return what is proven of some candidates."""
-    return list(judged(found, total, lambda _: holds).proven.values())
+    return list(judge(found, total, lambda _: holds).proven.values())
 
 
 A, B = (2.0, 3.0, 1.0, 2.0), (2.0, 7.0, 3.0, 4.0)

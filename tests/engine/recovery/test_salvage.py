@@ -211,7 +211,7 @@ def test_what_the_log_has_is_saved(archive: Archive, tmp_path: Path) -> None:
 def test_definition_that_cannot_be_read(archive: Archive) -> None:
     """The resolution has to be given then; of all else there is a default, which is told."""
     damage(archive, zero(page_of(archive, "meta")))
-    with pytest.raises(NotAnArchive, match="its resolution cannot be read: give that"):
+    with pytest.raises(NotAnArchive, match="its resolution is unreadable: give it"):
         tried(archive)
     salvaged, saved = tried(archive, properties={"resolution": 10, "retention": 5})
     assert ("name", "description", "pattern", "enabled") == salvaged.unread
@@ -223,7 +223,7 @@ def test_resolution_that_does_not_fit(archive: Archive) -> None:
     connection = apsw.Connection(str(archive.path))
     connection.execute("UPDATE meta SET value = 7 WHERE key = 'resolution'")
     connection.close()
-    with pytest.raises(NotAnArchive, match="its resolution cannot be read"):
+    with pytest.raises(NotAnArchive, match="its resolution is unreadable"):
         tried(archive)
     assert tried(archive, properties={"resolution": 10})[0].cells >= 100 * len(NAMES)
 

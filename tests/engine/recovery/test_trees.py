@@ -45,7 +45,7 @@ def read(archive: Archive) -> tuple[dict[str, list[Found | None]], list[tuple[st
     with archive.path.open("rb") as file:
         trees = Trees(Pages(file))
         walked = {name: list(trees.found(name)) for name in SHAPES}
-        return walked, list(trees.unled()), trees.lost
+        return walked, list(trees.orphans()), trees.lost
 
 
 def test_all_of_a_sound_file(archive: Archive) -> None:

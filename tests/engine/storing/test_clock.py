@@ -6,10 +6,9 @@ from unittest.mock import patch
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.archive import rolled_up
 from tally.engine.storing import clock, commit
 from tally.engine.storing.clock import BELIEVE_S, CONFIRM_S, FORGET_S, STEP_S, RetentionClock
-from tests.engine.model import check_file, row_count
+from tests.engine.model import check_file, rolled_up, row_count
 
 T = 1_700_000_000
 HOUR_S = 3600

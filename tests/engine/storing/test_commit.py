@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from tally.engine import Archive, Catalog, Outcome
-from tally.engine.archive import rolled_up
 from tally.engine.files import statements
 from tally.engine.storing import commit
 from tally.errors import ArchiveUnavailable, InvalidDefinition
-from tests.engine.model import check_file, confirm_clock, recomputed, row_count
+from tests.engine.model import check_file, confirm_clock, recomputed, rolled_up, row_count
 
 HOUR_S = 3600
 NOW = 1_000_000_800

@@ -6,12 +6,11 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Archive, Catalog, Outcome
-from tally.engine.archive import rolled_up
 from tally.engine.files import schema
 from tally.engine.storing import idempotency
 from tally.engine.storing.idempotency import KEPT_S, SPARE_S, Delivery, Receipt
 from tally.errors import ArchiveUnavailable, KeyReused
-from tests.engine.model import check_file, confirm_clock
+from tests.engine.model import check_file, confirm_clock, rolled_up
 
 T = 1_700_000_000
 CELLS = rolled_up([("a", 0.5, T), ("b", 1.5, T - 7200), ("c", 2.5, T)])

@@ -8,10 +8,9 @@ import apsw
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.archive import rolled_up
 from tally.engine.files import schema, statements
 from tally.engine.storing.ids import NameIds
-from tests.engine.model import check_file, confirm_clock
+from tests.engine.model import check_file, confirm_clock, rolled_up
 
 
 @pytest.fixture

@@ -9,10 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog, Removed
-from tally.engine.archive import rolled_up
 from tally.engine.storing import commit
 from tally.errors import InvalidQuestion, UnknownArchive
-from tests.engine.model import Plain, check_file, recomputed
+from tests.engine.model import Plain, check_file, recomputed, rolled_up
 
 T = 1_700_000_000
 MEMORY = Path("/dev/shm")
