@@ -237,7 +237,7 @@ def beside_a_load(bench: Bench) -> Iterator[str]:
                 answered(running.address, paths)
             sent = sender.log.read_text().split()[0]
     running.server.end()
-    drops = running.server.said(r"rejected \d+ lines; the kernel dropped (\d+) datagrams")
+    drops = running.server.said(r"rejected \d+(?: lines)?; the kernel dropped (\d+) datagram")
     yield from head(f"{CLIENTS} clients ask everything meanwhile: datagrams/s", "sent", "dropped by the kernel")
     yield row(LOAD_RATE, int(sent), int(drops))
 

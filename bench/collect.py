@@ -85,8 +85,8 @@ def collected_by_tally(load: Load, seconds: float) -> Measured:
             port = int(server.said(r"collecting on UDP \S+ port (\d+)"))
             found = measured(server, port, load, seconds, lambda: _wait_for_flush(archives))
             server.end()
-            rejected = int(server.said(r"accepted \d+ lines, rejected (\d+) lines"))
-            lost = int(server.said(r"rejected \d+ lines; the kernel dropped (\d+) datagrams"))
+            rejected = int(server.said(r"accepted \d+ lines?, rejected (\d+)"))
+            lost = int(server.said(r"rejected \d+(?: lines)?; the kernel dropped (\d+) datagram"))
         totals = {archive.slug: sum(archive.aggregate("count").values()) for archive in Catalog(archives).archives()}
     stored = (found.sent - lost) * load.lines - rejected
     if lost != found.dropped or totals != dict.fromkeys(("daily", "weekly", "yearly"), stored):
