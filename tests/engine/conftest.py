@@ -1,4 +1,4 @@
-"""What all tests of the engine share."""
+"""Fixtures of all engine tests."""
 
 from collections.abc import Iterator
 from unittest.mock import patch

@@ -1,4 +1,4 @@
-"""One archive: what it promises its users, among several threads, processes and copies."""
+"""Archives, used by several threads, processes and copies."""
 
 import random
 import shutil
@@ -65,7 +65,7 @@ def test_contract_example(tmp_path: Path) -> None:
 
 
 def test_answers(archive: Archive) -> None:
-    """Values and aggregates come as dicts with whole-number times, in the documented order."""
+    """Values and aggregates are dicts with integer times, in the documented order."""
     cells = recomputed(SAMPLES, 10)
     assert cells == archive.values()
     assert ["requests.get.about", "requests.get.index"] == list(archive.values())
@@ -82,7 +82,7 @@ def test_answers(archive: Archive) -> None:
 
 
 def test_parameters(archive: Archive) -> None:
-    """Parameters may be Python values, and times relative to the archive's clock."""
+    """Parameters may be Python values, and relative times use the archive's clock."""
     assert {T: 2} == archive.aggregate("count", until=datetime.fromtimestamp(T, UTC))
     assert {T: 2} == archive.aggregate("count", until=datetime.fromtimestamp(T + 9))
     assert {T + 10: 2} == archive.aggregate("count", since="-50s", until=None)
@@ -106,15 +106,15 @@ def test_parameters(archive: Archive) -> None:
         ({"by": "color"}, InvalidQuestion),
     ],
 )
-def test_not_a_question(archive: Archive, parameters: dict[str, Any], error: type[Exception]) -> None:
-    """What cannot be asked is refused before anything is read."""
+def test_an_invalid_question(archive: Archive, parameters: dict[str, Any], error: type[Exception]) -> None:
+    """It is rejected before anything is read."""
     with pytest.raises(error):
         archive.values(**parameters)
     assert [] == beside(archive.path)
 
 
 def test_names_and_patterns(archive: Archive) -> None:
-    """Names stand in byte order, whatever their letters, and globs choose among them."""
+    """Names are in byte order, and globs select among them."""
     archive.record([(name, 1, T) for name in ("a.b.c.d.e", "Z", "é", "𝄞", "\uffff")])
     names = ["Z", "a.b.c.d.e", "requests.get.about", "requests.get.index", "é", "\uffff", "𝄞"]
     assert names == archive.names()
@@ -127,7 +127,7 @@ def test_names_and_patterns(archive: Archive) -> None:
 
 
 def test_names_have_a_time_limit(archive: Archive) -> None:
-    """Names are looked for only as long as that may take; without a limit, or in time, all are found."""
+    """A timeout stops the search; without one, all names are found."""
     archive.record((f"name.{number}", 1, T) for number in range(5000))
     with pytest.raises(QueryTimeout):
         archive.names("*x*", timeout_s=0)
@@ -135,7 +135,7 @@ def test_names_have_a_time_limit(archive: Archive) -> None:
 
 
 def test_summary(tmp_path: Path, archive: Archive) -> None:
-    """A summary tells what is stored, where, and how much room it takes."""
+    """A summary has the definition, the range of buckets and the size."""
     assert Summary(archive.definition(), T, T + 10, archive.path.stat().st_size) == archive.summary()
     empty = Catalog(tmp_path).create("empty").summary()
     assert (None, None) == (empty.first, empty.last)
@@ -154,7 +154,7 @@ def test_summary(tmp_path: Path, archive: Archive) -> None:
     ],
 )
 def test_edit(archive: Archive, field: str, value: object) -> None:
-    """Each property can be changed by itself, and the others stay."""
+    """Each property can be changed separately."""
     expected = {**archive.definition().fields(), field: value}
     assert expected == archive.edit(**{field: value}).fields()
     assert expected == Archive(archive.path).definition().fields()
@@ -163,7 +163,7 @@ def test_edit(archive: Archive, field: str, value: object) -> None:
 
 
 def test_edit_is_all_or_none(archive: Archive) -> None:
-    """One wrong property leaves all of them as they are."""
+    """An invalid property leaves all of them unchanged."""
     before = archive.definition()
     with pytest.raises(InvalidDefinition):
         archive.edit(name="new", retention=-1)
@@ -171,7 +171,7 @@ def test_edit_is_all_or_none(archive: Archive) -> None:
 
 
 def test_disabled(archive: Archive) -> None:
-    """An archive that is not enabled takes nothing and is read as ever."""
+    """A disabled archive accepts no samples and can be read."""
     before = archive.values()
     archive.edit(enabled=False)
     stores: list[Callable[[], Outcome]] = [
@@ -201,16 +201,16 @@ def test_disabled(archive: Archive) -> None:
         None,
     ],
 )
-def test_not_a_sample(archive: Archive, sample: Any) -> None:
-    """One wrong sample leaves all of them out."""
+def test_an_invalid_sample(archive: Archive, sample: Any) -> None:
+    """It rejects the whole call."""
     before = archive.values()
     with pytest.raises(InvalidSample):
         archive.record([*SAMPLES, sample])
     assert before == archive.values()
 
 
-def test_record_takes_any_age(archive: Archive) -> None:
-    """Samples that are recorded one by one are not refused for their age, but go with the commit after."""
+def test_record_accepts_any_age(archive: Archive) -> None:
+    """Old samples are stored, and expire with the next commit."""
     old = T + 60 - 25 * 3600
     assert Outcome(stored=1) == archive.record([("old", 1, old + 0.9)])
     assert {old // 10 * 10: 1} == archive.aggregate("count", q="old")
@@ -219,14 +219,14 @@ def test_record_takes_any_age(archive: Archive) -> None:
 
 
 def test_context_manager(archive: Archive) -> None:
-    """An archive and a catalog may be used in a `with`, and after it."""
+    """Archives and catalogs can be used within and after `with`."""
     with Catalog(archive.path.parent) as catalog, catalog["daily"] as same:
         assert archive.values() == same.values()
     assert archive.values() == same.values()
 
 
 def test_bare_file(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file of any name, without a catalog, can be asked."""
+    """A file with any name can be queried without a catalog."""
     shutil.copy(archive.path, archive.path.with_name("My copy #1?.sqlite"))
     monkeypatch.chdir(archive.path.parent)
     copy = Archive("./My copy #1?.sqlite")
@@ -237,7 +237,7 @@ def test_bare_file(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_copy_is_an_archive(archive: Archive, tmp_path: Path) -> None:
-    """A copy under another slug in another directory is an archive there, and goes its own way."""
+    """A copy in another directory under another slug is an independent archive."""
     (tmp_path / "other").mkdir()
     shutil.copy(archive.path, tmp_path / "other" / "kept-2.db")
     catalog = Catalog(tmp_path / "other")
@@ -256,7 +256,7 @@ def copied(archive: Archive) -> Archive:
 
 
 def test_plain_copy_between_commits(archive: Archive) -> None:
-    """After each commit the archive is one file, and a plain copy has all of it."""
+    """After each commit the archive is one file, and a plain copy is complete."""
     for number in range(5):
         archive.commit(rolled_up([(f"name{number}", 1, T)]), now=T)
         assert [] == beside(archive.path)
@@ -264,7 +264,7 @@ def test_plain_copy_between_commits(archive: Archive) -> None:
 
 
 def test_plain_copy_beside_readers(archive: Archive) -> None:
-    """A reader keeps a commit out of the file only while it answers, and a copy made then is of the commit before."""
+    """While an answer is read, a plain copy may lack the last commit but is consistent."""
     before = archive.values()
     with closing(schema.connect(archive.path)) as idle, closing(schema.connect(archive.path)) as busy:
         archive.commit(rolled_up([("between", 1, T)]), now=T)
@@ -280,7 +280,7 @@ def test_plain_copy_beside_readers(archive: Archive) -> None:
 
 
 def test_answer_is_of_one_moment(archive: Archive) -> None:
-    """An answer that has begun does not see commits that come meanwhile, and does not hold them up."""
+    """An answer does not see later commits and does not delay them."""
     question = Question.parse("aggregate", [], aggregate="count", now=T)
     with archive.ask(question) as answer:
         archive.record(SAMPLES)
@@ -289,7 +289,7 @@ def test_answer_is_of_one_moment(archive: Archive) -> None:
 
 
 def test_replaced_file(archive: Archive) -> None:
-    """A file that is replaced by another archive's is the other one from the next operation on."""
+    """The next operation uses a file that replaced the archive."""
     other = Catalog(archive.path.parent).create("other", resolution=60)
     other.path.replace(archive.path)
     archive.commit(rolled_up(SAMPLES), now=T)
@@ -317,7 +317,7 @@ def writer(archive: Archive, *numbers: int) -> Iterator["subprocess.Popen[str]"]
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
-    """Processes that commit to the same archive at once merge into the same rows, and none meets a lock."""
+    """Concurrent processes merge into the same rows without lock errors."""
     archive = Catalog(tmp_path).create("x", resolution=10, retention=1)
     numbers = (T, T + 500 * 10, 10, 10)
     with ExitStack() as stack:
@@ -342,7 +342,7 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_killed(tmp_path: Path, seed: int) -> None:
-    """A process that is killed while it commits leaves whole commits, all that it has told of, and no damage."""
+    """A killed process leaves complete commits, all that it reported, and no damage."""
     chance = random.Random(seed)
     archive = Catalog(tmp_path).create("x", resolution=60, retention=1)
     names, step = 100, 60
@@ -368,7 +368,7 @@ def test_killed(tmp_path: Path, seed: int) -> None:
 
 
 def test_threads(tmp_path: Path) -> None:
-    """Several threads may write and ask with one object; nothing is lost and nothing fails."""
+    """Several threads can write and query one object without loss or errors."""
     archive = Catalog(tmp_path).create("x", resolution=10, retention=0)
     failures: list[BaseException] = []
     start = threading.Barrier(8)
@@ -417,7 +417,7 @@ def lock(archive: Archive) -> str:
 
 
 def test_locks_are_kept(archive: Archive) -> None:
-    """Nothing that the engine does drops the locks of a question that is open in the same process."""
+    """No operation drops the locks of an open answer in the same process."""
     catalog = Catalog(archive.path.parent)
     with closing(schema.connect(archive.path)) as reader:
         reader.execute("BEGIN; SELECT * FROM data").fetchall()
@@ -433,7 +433,7 @@ def test_locks_are_kept(archive: Archive) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells which files are open")
 def test_nothing_stays_open(archive: Archive) -> None:
-    """Between operations there is no descriptor on any file of the archive, also after errors."""
+    """Between operations no file descriptor is open, even after errors."""
     with pytest.raises(InvalidDefinition):
         archive.edit(resolution=1)
     with pytest.raises(InvalidQuestion):
@@ -444,8 +444,8 @@ def test_nothing_stays_open(archive: Archive) -> None:
     assert 3 == row_count(archive)
 
 
-def test_record_takes_what_python_programs_have(tmp_path: Path) -> None:
-    """Numbers and times of any type are stored, by an archive and by a catalog; NaN is counted and not stored."""
+def test_record_accepts_any_number_and_time(tmp_path: Path) -> None:
+    """Archives and catalogs store any number and time type; NaN is counted and not stored."""
     catalog = Catalog(tmp_path, clock=lambda: T)
     archive = catalog.create("daily", resolution=10)
     samples: list[Any] = [
@@ -461,15 +461,15 @@ def test_record_takes_what_python_programs_have(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [list, tuple, set, iter, dict.fromkeys, lambda globs: (glob for glob in globs)])
-def test_globs_of_any_iterable_are_asked_for(archive: Archive, make: Callable[[list[str]], Any]) -> None:
-    """A question never answers nothing because its globs came as an iterator."""
+def test_globs_from_an_iterator(archive: Archive, make: Callable[[list[str]], Any]) -> None:
+    """Globs from an iterator are used."""
     name, *_ = archive.names()
     assert [name] == archive.names(make([name]))
     assert [name] == list(archive.values("sum", q=make([name])))
 
 
 def test_bytes_are_no_parameter(archive: Archive) -> None:
-    """The error says so, where the text of bytes would be a glob that matches nothing."""
+    """The error says so, because the text of bytes would be a glob without matches."""
     asks: tuple[Callable[..., Any], ...] = (archive.names, archive.values)
     for ask in asks:
         with pytest.raises(InvalidQuestion, match=r"parameter 'q' is b'a': use text instead of bytes"):
@@ -487,6 +487,6 @@ def test_bytes_are_no_parameter(archive: Archive) -> None:
         numpy.datetime64(T, "s"),
     ],
 )
-def test_a_datetime_of_any_type_is_a_time(archive: Archive, since: Any) -> None:
-    """The moment counts, whichever library holds it."""
+def test_a_datetime_of_any_library(archive: Archive, since: Any) -> None:
+    """Subclasses of datetime give their time."""
     assert archive.values(since=T) == archive.values(since=since)

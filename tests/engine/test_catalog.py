@@ -1,4 +1,4 @@
-"""A directory of archives: which files it holds, and how samples find their way into them."""
+"""Directories of archives, and how samples are distributed to archives."""
 
 import threading
 from pathlib import Path
@@ -33,7 +33,7 @@ def catalog(tmp_path: Path) -> Catalog:
 
 
 def test_no_directory(catalog: Catalog) -> None:
-    """Without a directory there are no archives, and asking makes none."""
+    """A missing directory has no archives and is not created by reading."""
     assert [] == catalog.slugs()
     assert [] == catalog.archives()
     assert "x" not in catalog
@@ -42,7 +42,7 @@ def test_no_directory(catalog: Catalog) -> None:
 
 
 def test_create(catalog: Catalog) -> None:
-    """The first archive brings the directory, private; each is given back and found under its slug."""
+    """The first archive creates the private directory, and archives are found by their slugs."""
     made = catalog.create("x", name="X", resolution=60)
     assert 0o700 == catalog.directory.stat().st_mode & 0o777
     assert catalog.directory / "x.db" == made.path == catalog["x"].path
@@ -53,15 +53,15 @@ def test_create(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(("slug", "fields"), [("../x", {}), ("X", {}), ("x", {"retention": -1}), ("x", {"color": 1})])
-def test_create_nothing(catalog: Catalog, slug: str, fields: dict[str, object]) -> None:
-    """What is not valid makes neither a file nor the directory."""
+def test_an_invalid_definition_creates_nothing(catalog: Catalog, slug: str, fields: dict[str, object]) -> None:
+    """Neither a file nor the directory is created."""
     with pytest.raises(InvalidDefinition):
         catalog.create(slug, **fields)
     assert not catalog.directory.exists()
 
 
-def test_directory_cannot_be_made(tmp_path: Path) -> None:
-    """Where the directory cannot be made, or is a file, there is one clear line."""
+def test_directory_cannot_be_created(tmp_path: Path) -> None:
+    """The error is one clear line."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ArchiveUnavailable, match=rf"\A{tmp_path}/file: cannot be created: File exists\Z"):
         Catalog(tmp_path / "file").create("x")
@@ -74,7 +74,7 @@ def test_directory_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_directory_cannot_be_written() -> None:
-    """Who is to write a directory is told before there is something to write."""
+    """`prepare` raises an error."""
     with open_directory() as directory:
         with unprivileged(directory, 0o500), pytest.raises(ArchiveUnavailable) as caught:
             Catalog(directory).prepare()
@@ -84,7 +84,7 @@ def test_directory_cannot_be_written() -> None:
 
 
 def test_directory_cannot_be_read() -> None:
-    """A directory that may not be read is told as such, and not as empty."""
+    """An unreadable directory is an error and not empty."""
     with open_directory() as directory:
         catalog = Catalog(directory)
         catalog.create("x")
@@ -96,7 +96,7 @@ def test_directory_cannot_be_read() -> None:
 
 
 def test_slugs(catalog: Catalog) -> None:
-    """Archives are the files, or links to files elsewhere, that are called like ones; they come sorted."""
+    """Archives are the files, or links to files elsewhere, with valid names; they are sorted."""
     for slug in ("b", "a-2", "a_1", "0"):
         catalog.create(slug)
     directory = catalog.directory
@@ -114,7 +114,7 @@ def test_slugs(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("slug", ["gone", "dangling", "directory", "../data/x", "X", "", "x.db", 1, None])
 def test_unknown(catalog: Catalog, slug: str) -> None:
-    """Nothing but an archive's slug finds one."""
+    """Only the slug of an archive finds it."""
     catalog.create("x")
     (catalog.directory / "directory.db").mkdir()
     (catalog.directory / "dangling.db").symlink_to("gone.db")
@@ -127,7 +127,7 @@ def test_unknown(catalog: Catalog, slug: str) -> None:
 
 
 def test_link(catalog: Catalog) -> None:
-    """A link is an archive of its own name; deleting it leaves the file that it leads to."""
+    """A link is an archive under its own name; deleting it keeps its target."""
     archive = Catalog(catalog.directory / "elsewhere").create("x")
     (catalog.directory / "link.db").symlink_to(archive.path)
     catalog["link"].record([("a", 1, NOW)])
@@ -139,7 +139,7 @@ def test_link(catalog: Catalog) -> None:
 
 
 def test_delete(catalog: Catalog) -> None:
-    """A deleted archive is gone with all its files, and its slug is free."""
+    """A deleted archive leaves no files, and its slug can be used again."""
     archive = catalog.create("x")
     archive.record([("a", 1, NOW)])
     catalog.delete("x")
@@ -149,8 +149,8 @@ def test_delete(catalog: Catalog) -> None:
     assert [] == catalog.create("x").names()
 
 
-def test_delete_other(catalog: Catalog) -> None:
-    """A file that is no archive is not deleted."""
+def test_delete_a_foreign_file(catalog: Catalog) -> None:
+    """A file that is not an archive is not deleted."""
     catalog.prepare()
     (catalog.directory / "x.db").write_text("other")
     with pytest.raises(NotAnArchive):
@@ -159,7 +159,7 @@ def test_delete_other(catalog: Catalog) -> None:
 
 
 def test_changes_are_seen(catalog: Catalog) -> None:
-    """Archives that come, change and go in other hands do so here with the next question."""
+    """Each operation sees archives that others created, changed or deleted."""
     others = Catalog(catalog.directory)
     others.create("x")
     assert ["x"] == catalog.slugs()
@@ -170,7 +170,7 @@ def test_changes_are_seen(catalog: Catalog) -> None:
 
 
 def test_record(catalog: Catalog) -> None:
-    """Samples go into each enabled archive whose pattern matches, within its retention."""
+    """Samples are stored in each enabled archive whose pattern matches, within its retention."""
     catalog.create("all", retention=0)
     catalog.create("hour", retention=1)
     catalog.create("a-only", pattern="a.*", retention=0)
@@ -188,14 +188,14 @@ def test_record(catalog: Catalog) -> None:
 
 
 def test_record_max_names(catalog: Catalog) -> None:
-    """The limit on names counts for each archive by itself."""
+    """The name limit applies to each archive separately."""
     catalog.create("all", retention=0)
     catalog.create("b", pattern="b.*", retention=0)
     assert {"all": Outcome(stored=2, cardinality=2), "b": Outcome(stored=2)} == catalog.record(SAMPLES, max_names=2)
 
 
-def test_record_is_checked_first(catalog: Catalog) -> None:
-    """One wrong sample keeps all of them out of all archives."""
+def test_record_validates_first(catalog: Catalog) -> None:
+    """An invalid sample stores nothing in any archive."""
     catalog.create("x")
     with pytest.raises(InvalidSample):
         catalog.record([*SAMPLES, ("", 1, NOW)])
@@ -203,7 +203,7 @@ def test_record_is_checked_first(catalog: Catalog) -> None:
 
 
 def test_record_beside_a_bad_file(catalog: Catalog) -> None:
-    """An archive that fails does not keep samples from the others, and its error is told in the end."""
+    """If an archive fails, the others store their samples before the error is raised."""
     for slug in ("a", "m", "z"):
         catalog.create(slug)
     catalog["m"].path.write_text("garbage")
@@ -212,8 +212,8 @@ def test_record_beside_a_bad_file(catalog: Catalog) -> None:
     assert ["a.x"] == catalog["a"].names() == catalog["z"].names()
 
 
-def test_record_while_one_goes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An archive that is deleted after the directory was read is no error."""
+def test_record_while_an_archive_is_deleted(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that was deleted meanwhile is not an error."""
     catalog.create("a")
     catalog.create("b")
     listed = catalog.archives()
@@ -223,7 +223,7 @@ def test_record_while_one_goes(catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 
 
 def test_threads(catalog: Catalog) -> None:
-    """Several threads may create, fill, list and delete with one catalog."""
+    """Several threads can create, fill, list and delete with one catalog."""
     failures: list[BaseException] = []
     start = threading.Barrier(6)
     catalog.create("shared", retention=0)
@@ -252,16 +252,16 @@ def test_threads(catalog: Catalog) -> None:
     check_file(catalog["shared"])
 
 
-def test_archives_are_bound_to_nothing(catalog: Catalog) -> None:
-    """Archives of several catalogs and of a bare path stand for the same file."""
+def test_several_objects_for_one_file(catalog: Catalog) -> None:
+    """Archives of several catalogs and of a path use the same file."""
     catalog.create("x", retention=0).record([("a", 1, NOW)])
     for same in (Catalog(str(catalog.directory))["x"], Archive(str(catalog.directory / "x.db"))):
         same.record([("a", 1, NOW)])
     assert {"a": 3} == catalog["x"].aggregate("count", by="name")
 
 
-def test_a_link_that_leads_nowhere_hides_no_other(tmp_path: Path) -> None:
-    """A symbolic link that cannot be followed is told when it is used, and the other archives are listed."""
+def test_a_broken_link_does_not_hide_other_archives(tmp_path: Path) -> None:
+    """It is an error when it is used."""
     catalog = Catalog(tmp_path)
     catalog.create("daily")
     (tmp_path / "loop.db").symlink_to(tmp_path / "loop.db")
@@ -272,7 +272,7 @@ def test_a_link_that_leads_nowhere_hides_no_other(tmp_path: Path) -> None:
 
 
 def test_a_link_to_an_archive_elsewhere(tmp_path: Path) -> None:
-    """An archive may be a symbolic link: it is written where it lies, and deleting it takes the link alone."""
+    """The target is written, and deleting removes only the link."""
     elsewhere = Catalog(tmp_path / "elsewhere").create("real", resolution=10, retention=0)
     catalog = Catalog(tmp_path / "data")
     catalog.prepare()
@@ -286,13 +286,13 @@ def test_a_link_to_an_archive_elsewhere(tmp_path: Path) -> None:
 
 
 def test_the_directory_is_private(tmp_path: Path) -> None:
-    """A directory that is made for archives is its owner's alone, and so are they."""
+    """The directory and its archives are only accessible to their owner."""
     archive = Catalog(tmp_path / "new" / "data").create("daily")
     assert [0o700, 0o600] == [path.stat().st_mode & 0o777 for path in (archive.path.parent, archive.path)]
 
 
-def test_what_goes_nowhere_is_counted(tmp_path: Path) -> None:
-    """Samples are stored where they match; those of a broken archive and those that match none are counted apart."""
+def test_samples_that_are_not_stored_are_counted(tmp_path: Path) -> None:
+    """Samples of broken archives and unmatched samples are counted separately."""
     catalog = Catalog(tmp_path, clock=lambda: NOW)
     catalog.create("good", pattern="a")
     catalog.create("off", enabled=False)
@@ -305,6 +305,6 @@ def test_what_goes_nowhere_is_counted(tmp_path: Path) -> None:
 
 
 def test_without_archives_all_is_unmatched(tmp_path: Path) -> None:
-    """Where there is no archive every sample is counted, and nothing is an error."""
+    """Without archives every sample is unmatched, and there is no error."""
     found = distribute(Catalog(tmp_path).archives(), CELLS, now=NOW, max_names=0)
     assert (6, 0, []) == (found.unmatched, found.failed, found.errors)

@@ -1,4 +1,4 @@
-"""What an archive may be called and which properties it may have."""
+"""The slug and properties of an archive."""
 
 from typing import Any
 
@@ -19,14 +19,14 @@ def test_slug(slug: str) -> None:
 
 
 @pytest.mark.parametrize("slug", ["", "-a", "_a", "A", "é", "a.b", "a/b", "..", "a b", "a\n", "0" * 65, 1, None])
-def test_not_a_slug(slug: Any) -> None:
-    """Anything else is refused, so that no slug leads out of the directory."""
+def test_an_invalid_slug(slug: Any) -> None:
+    """It is rejected, so that no slug leads out of the directory."""
     with pytest.raises(InvalidDefinition, match=r"slug .* is not valid: use 1 to 64"):
         Definition.create(slug)
 
 
 def test_defaults() -> None:
-    """An archive that is only given a slug has the documented defaults."""
+    """An archive with only a slug has the documented defaults."""
     assert {
         "slug": "daily",
         "name": "daily",
@@ -53,7 +53,7 @@ def test_defaults() -> None:
     ],
 )
 def test_property(field: str, value: Any) -> None:
-    """A value within a property's bounds is taken as it is, at the creation and by an edit."""
+    """A valid value is accepted at creation and by an edit."""
     assert value == getattr(Definition.create("x", **{field: value}), field)
     assert value == getattr(Definition.create("x", resolution=1).edited(**{field: value}), field)
 
@@ -83,8 +83,8 @@ def test_property(field: str, value: Any) -> None:
         ("enabled", "true"),
     ],
 )
-def test_not_a_property(field: str, value: Any) -> None:
-    """A value beyond them is refused with one line that names the property and what would be right."""
+def test_an_invalid_property(field: str, value: Any) -> None:
+    """The error names the property and a correct value."""
     definition = Definition.create("x", resolution=1)
     for change in (definition.edited, lambda **fields: Definition.create("x", **fields)):
         with pytest.raises(InvalidDefinition, match=rf"\A{field} [^\n]*(use|matches nothing)[^\n]*\Z"):
@@ -92,7 +92,7 @@ def test_not_a_property(field: str, value: Any) -> None:
 
 
 def test_unknown_property() -> None:
-    """A property that there is not is refused, and the message lists those that there are."""
+    """The error lists the properties."""
     with pytest.raises(InvalidDefinition, match="'color' is not a property.*" + ", ".join(PROPERTIES)):
         Definition.create("x", color="red")
     with pytest.raises(InvalidDefinition, match="'slug' is not a property"):
@@ -101,7 +101,7 @@ def test_unknown_property() -> None:
 
 @pytest.mark.parametrize(("resolution", "is_multiple"), [(10, True), (20, True), (15, False), (5, False), (1, False)])
 def test_edited_resolution(resolution: int, is_multiple: bool) -> None:
-    """The resolution may become a multiple of what it is, and nothing else."""
+    """The resolution can only change to a multiple."""
     definition = Definition.create("x", resolution=10)
     if is_multiple:
         assert resolution == definition.edited(resolution=resolution).resolution
@@ -123,5 +123,5 @@ def test_edited_resolution(resolution: int, is_multiple: bool) -> None:
     ],
 )
 def test_cutoff(now: float, retention: int, cutoff: int) -> None:
-    """The first bucket kept is the one that holds the moment `retention` hours ago; with 0 all are kept."""
+    """The first kept bucket contains the time `retention` hours ago; with 0 all are kept."""
     assert cutoff == Definition.create("x", resolution=10, retention=retention).cutoff(now)

@@ -68,7 +68,7 @@ def check(archive: Archive, taken: list[Plain], resolution: int) -> None:
 @exactly
 @given(commits, resolutions, seal_rows, st.randoms())
 def test_order_and_split(parts: list[tuple[list[Plain], int]], resolution: int, rows: int, chance: Any) -> None:
-    """The order of samples, their split into commits, and what the clock says at each, change no answer."""
+    """The order of samples, their split into commits and the clock do not change answers."""
     taken = [sample for part, _ in parts for sample in part]
     with catalog(rows) as archives:
         archive, other = (archives.create(slug, resolution=resolution, retention=0) for slug in ("x", "other"))
@@ -84,7 +84,7 @@ def test_order_and_split(parts: list[tuple[list[Plain], int]], resolution: int, 
 @exactly
 @given(commits, st.lists(st.integers(1, 3), min_size=6, max_size=6), seal_rows)
 def test_coarser_and_coarser(parts: list[tuple[list[Plain], int]], factors: list[int], rows: int) -> None:
-    """Changes of the resolution between commits change no answer."""
+    """Changing the resolution between commits does not change answers."""
     taken: list[Plain] = []
     resolution = 1
     with catalog(rows) as archives:
@@ -100,7 +100,7 @@ def test_coarser_and_coarser(parts: list[tuple[list[Plain], int]], factors: list
 @exactly
 @given(commits, resolutions, st.integers(1, 4), seal_rows)
 def test_step(parts: list[tuple[list[Plain], int]], resolution: int, factor: int, rows: int) -> None:
-    """An answer in coarser steps is that of an archive which had their resolution from the start."""
+    """A coarser step answers like an archive with that resolution."""
     step = resolution * factor
     with catalog(rows) as archives:
         fine = archives.create("fine", resolution=resolution, retention=0)
@@ -123,7 +123,7 @@ def test_merged_files(
     factor: int,
     rows: int,
 ) -> None:
-    """The cells of one file, committed to another of the same or coarser buckets, answer as if there had been one."""
+    """Cells of one file, committed to another, answer like a single archive."""
     with catalog(rows) as archives:
         source = archives.create("source", resolution=resolution, retention=0)
         target = archives.create("target", resolution=resolution * factor, retention=0)
@@ -222,5 +222,5 @@ class Life(RuleBasedStateMachine):
 
 
 def test_life() -> None:
-    """Commits, expiry, edits, copies and deletions in any order leave an archive that answers as it should."""
+    """After commits, expiry, edits, copies and deletions in any order, answers are right."""
     run_state_machine_as_test(Life, settings=settings(max_examples=25, stateful_step_count=20, deadline=None))

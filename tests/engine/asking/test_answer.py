@@ -1,4 +1,4 @@
-"""Every question of the matrix, in every form, against plain recomputation, however much of the file is sealed."""
+"""Answers every question of the matrix in every format, compared with plain recomputation."""
 
 import json
 import random
@@ -95,7 +95,7 @@ def questions() -> list[Asked]:
 @pytest.mark.parametrize("packed_rows", [0, sql.PACKED_ROWS])
 @pytest.mark.parametrize("state", STATES)
 def test_matrix(state: State, packed_rows: int) -> None:
-    """Whatever is asked, in whatever form, the answer is what recomputation from the samples gives."""
+    """Every question in every format has the answer recomputed from the samples."""
     samples = made_up(2)
     recomputation = Recomputation(samples, RESOLUTION_S)
     with archives() as archive, patch.object(sql, "PACKED_ROWS", packed_rows):
@@ -111,7 +111,7 @@ def test_matrix(state: State, packed_rows: int) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("state", STATES)
 def test_one_parameter_alone(state: State, form: Form) -> None:
-    """Each parameter alone, on either side of what it bounds, in every form."""
+    """Each parameter alone, with values on either side of its bounds, in every format."""
     samples = made_up(3)
     recomputation = Recomputation(samples, RESOLUTION_S)
     alone: list[dict[str, Any]] = [
@@ -175,7 +175,7 @@ def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
 @settings(max_examples=150, deadline=None)
 @given(st.data(), resolutions, st.lists(st.tuples(lists_of_samples, seconds), max_size=3))
 def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[list[Sample], int]]) -> None:
-    """Any question about any samples, committed in any parts, is answered as recomputation answers it."""
+    """Random questions about random samples and commits have the recomputed answer."""
     recomputation = Recomputation([sample for part, _ in parts for sample in part], resolution)
     sealing = patch.object(commit, "SEAL_ROWS", data.draw(st.integers(1, 30)))
     packing = patch.object(sql, "PACKED_ROWS", data.draw(st.integers(0, 10)))
@@ -195,7 +195,7 @@ def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[li
     st.sampled_from(list(STATES)),
 )
 def test_floats_of_any_size(samples: list[Sample], form: Form, state: State) -> None:
-    """Where sums have to be rounded, the relative error is at most 1e-12."""
+    """If sums are rounded, the relative error is at most 1e-12."""
     recomputation = Recomputation(samples, RESOLUTION_S)
     with archives() as archive:
         state(archive, samples)
@@ -207,7 +207,7 @@ def test_floats_of_any_size(samples: list[Sample], form: Form, state: State) -> 
 @settings(max_examples=100, deadline=None)
 @given(st.floats(-1e100, 1e100), st.sampled_from(FORMS))
 def test_floats_survive_the_round_trip(value: float, form: Form) -> None:
-    """One sample's value comes back as it is, in every form."""
+    """The value of a single sample is returned unchanged in every format."""
     with archives() as archive:
         archive.record([("a", value, T)])
         for aggregate in ("sum", "avg", "min", "max"):
@@ -217,7 +217,7 @@ def test_floats_survive_the_round_trip(value: float, form: Form) -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("asked", matrix(kind=("values", "aggregate", "timedata"), by=("time", "name"), q=((), ("x",))))
 def test_no_data(asked: Asked, form: Form) -> None:
-    """An empty archive, and one where nothing matches, have an answer without rows."""
+    """An empty archive, and one where nothing matches, has an answer without rows."""
     with archives() as archive:
         assert [] == form(archive, asked)
         archive.record([("a", 1, T)])
@@ -225,7 +225,7 @@ def test_no_data(asked: Asked, form: Form) -> None:
 
 
 def test_a_chunk_is_large() -> None:
-    """Chunks have at least their bytes, but for the last, and are the answer when joined."""
+    """Each chunk but the last has at least CHUNK_BYTES, and together they are the answer."""
     with archives(1) as archive:
         archive.record([(f"name{number}", 1, T + second) for number in range(100) for second in range(60)])
         for asked in (Asked("values"), Asked("values", None, "name"), Asked("timedata", since=T - 5000)):
@@ -240,7 +240,7 @@ def test_a_chunk_is_large() -> None:
 
 
 def test_many_batches() -> None:
-    """Names that go on from one batch of rows to the next stand once."""
+    """A name whose rows span several batches appears once."""
     samples = [(name, 0.5, T + second) for name in ("a", "b", "c") for second in range(BATCH_ROWS * 2 - 1)]
     recomputation = Recomputation(samples, 1)
     with archives(1) as archive:
@@ -269,7 +269,7 @@ def beside(archive: Archive) -> list[str]:
 
 @pytest.mark.parametrize("chunks", [0, 1, 2])
 def test_close(archive: Archive, chunks: int) -> None:
-    """A closed answer gives no more, and lets go of the file, whose log the last one tidies away."""
+    """A closed answer returns no more chunks and closes the file, and the log is removed."""
     with long_answer(archive) as found:
         for _ in range(chunks):
             assert next(found)
@@ -279,8 +279,8 @@ def test_close(archive: Archive, chunks: int) -> None:
     found.close()
 
 
-def test_an_answer_that_is_run_out_is_closed(archive: Archive) -> None:
-    """Nothing stays open when the last chunk was taken, or the last row."""
+def test_an_exhausted_answer_is_closed(archive: Archive) -> None:
+    """Nothing stays open after the last chunk or the last row."""
     found = long_answer(archive)
     assert list(found)
     assert ["x.db"] == beside(archive)
@@ -289,16 +289,16 @@ def test_an_answer_that_is_run_out_is_closed(archive: Archive) -> None:
     assert ["x.db"] == beside(archive)
 
 
-def test_a_forgotten_answer_is_closed(archive: Archive) -> None:
-    """An answer that nobody holds any more does not hold the file."""
+def test_a_garbage_collected_answer_is_closed(archive: Archive) -> None:
+    """An answer without references does not keep the file open."""
     found = long_answer(archive)
     next(found)
     del found
     assert ["x.db"] == beside(archive)
 
 
-def test_rows_that_are_left_close(archive: Archive) -> None:
-    """Who stops in the middle of the rows lets go of the file by closing them."""
+def test_closing_the_rows_closes_the_file(archive: Archive) -> None:
+    """Closing the iterator of rows early closes the file."""
     rows = long_answer(archive).rows()
     next(iter(rows))
     assert beside(archive) != ["x.db"]
@@ -307,7 +307,7 @@ def test_rows_that_are_left_close(archive: Archive) -> None:
 
 
 def test_close_from_another_thread(archive: Archive) -> None:
-    """A query that is at work for one thread is stopped by another, and gives nothing."""
+    """Another thread can stop a running query, which then returns nothing."""
     found = long_answer(archive)
     taken: list[bytes] = []
     is_taking = threading.Event()
@@ -329,7 +329,7 @@ def test_close_from_another_thread(archive: Archive) -> None:
 
 
 def test_timeout(archive: Archive) -> None:
-    """A query that takes longer than it may is stopped, and lets go of the file."""
+    """A query that exceeds the timeout is stopped and closes the file."""
     assert CHECK_STEPS < 3 * LONG_S
     with pytest.raises(QueryTimeout, match="TALLY_QUERY_TIMEOUT"):
         list(long_answer(archive, timeout_s=0.001))
@@ -340,7 +340,7 @@ def test_timeout(archive: Archive) -> None:
 
 
 def test_a_very_long_gap_is_stopped(archive: Archive) -> None:
-    """The time of a question counts too where SQLite has nothing to do any more, as in a very long gap."""
+    """The timeout also applies while Python fills a very long gap."""
     archive.record([("a", 1, T)])
     began = time.monotonic()
     far = str(BUCKETS_MAX - 1)
@@ -370,10 +370,10 @@ AHEAD = T + 86_400
         (4_102_444_800, {"step": 20}, 2),
     ],
 )
-def test_a_series_without_an_end_does_not_reach_a_bucket_of_the_future(
+def test_a_series_without_until_ends_near_the_clock(
     tmp_path: Path, newest: int, asked: dict[str, Any], expected: int
 ) -> None:
-    """It ends with the newest bucket that is no more than a day ahead of the clock, unless more is asked for."""
+    """It ends with the newest bucket at most a day ahead of the clock, unless `max_future_s` is larger."""
     archive = Catalog(tmp_path, clock=lambda: T).create("x", resolution=10, retention=0)
     archive.record([("a", 1, T), ("a", 1, T + 20), ("b", 1, newest)])
     assert expected == len(archive.timedata("count", **asked))
@@ -394,7 +394,7 @@ def test_a_series_without_an_end_does_not_reach_a_bucket_of_the_future(
 def test_a_series_has_a_bounded_number_of_buckets(
     archive: Archive, most: dict[str, int], too_many: dict[str, int]
 ) -> None:
-    """As many buckets as may be are shown one by one; of more the question is refused, and says how many there are."""
+    """A series with more than BUCKETS_MAX buckets is rejected, and the error gives their number."""
     archive.record([("a", 1, FAR)])
     texts = [(name, str(value)) for name, value in most.items()]
     archive.ask(Question.parse("timedata", texts, now=0)).close()
@@ -403,15 +403,15 @@ def test_a_series_has_a_bounded_number_of_buckets(
 
 
 def test_an_empty_archive_has_no_range(archive: Archive) -> None:
-    """Where there is no data an open range has no buckets, and a closed one those that were asked for."""
+    """Without data an open range has no buckets, and a closed range has the requested ones."""
     assert [] == archive.timedata("count", since=0)
     assert [] == archive.timedata("count", until=2**53)
     assert [[0, None], [1, None]] == archive.timedata("count", since=0, until=1)
 
 
 @pytest.mark.parametrize(("name", "value"), [("step", 15), ("moving", 15), ("step", 5), ("moving", 5)])
-def test_what_does_not_fit_the_resolution(tmp_path: Path, name: str, value: int) -> None:
-    """A question that does not fit the archive is refused before anything is read, and nothing stays open."""
+def test_a_step_that_is_no_multiple_of_the_resolution(tmp_path: Path, name: str, value: int) -> None:
+    """It is rejected before anything is read, and nothing stays open."""
     archive = Catalog(tmp_path).create("x", resolution=10, retention=0)
     archive.record([("a", 1, T)])
     with pytest.raises(InvalidQuestion, match=f"{name} {value} is not a multiple of .* 10"):
@@ -420,7 +420,7 @@ def test_what_does_not_fit_the_resolution(tmp_path: Path, name: str, value: int)
 
 
 def test_no_archive(tmp_path: Path) -> None:
-    """An answer of what is no archive is an error at once."""
+    """A file that is not an archive is an error at once."""
     path = tmp_path / "x.db"
     question = Question.parse("values", [], now=0)
     with pytest.raises(UnknownArchive, match="'x'"):
@@ -435,6 +435,6 @@ def test_no_archive(tmp_path: Path) -> None:
     [("json", "application/json"), ("rows", "application/json"), ("csv", "text/csv; charset=utf-8")],
 )
 def test_media_type(archive: Archive, form: str, expected: str) -> None:
-    """The answer tells what its bytes are."""
+    """The answer has the media type of its chunks."""
     with archive.ask(Question.parse("values", [("format", form)], now=0)) as found:
         assert expected == found.media_type

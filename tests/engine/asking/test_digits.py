@@ -1,4 +1,4 @@
-"""The text of numbers in answers: as short as can be, and read back exactly."""
+"""Numbers in answers: as short as possible, and exact when read back."""
 
 import json
 import math
@@ -53,7 +53,7 @@ floats = st.floats(allow_nan=False, allow_infinity=False) | bits.filter(math.isf
 @settings(max_examples=3000)
 @given(floats | quotients)
 def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: float) -> None:
-    """A number is JSON, reads back as the same double, and has no more characters than Python's shortest."""
+    """A number is valid JSON, reads back exactly, and is no longer than Python's shortest text."""
     found = written(connection, value)
     assert NUMBER.fullmatch(found), found
     assert (float, value) == (type(json.loads(found)), json.loads(found))
@@ -88,7 +88,7 @@ def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: 
     ],
 )
 def test_numbers_on_either_side_of_each_bound(connection: apsw.Connection, value: float, expected: str) -> None:
-    """What SQLite writes and what Python writes is the same, digit by digit."""
+    """SQLite and Python format each number with the same digits."""
     assert expected == written(connection, value)
 
 
@@ -105,10 +105,10 @@ def archive(tmp_path: Path) -> Archive:
 @pytest.mark.parametrize("more", [(), (("pretty", ""),), (("format", "rows"),), (("format", "csv"),)], ids=str)
 @pytest.mark.parametrize("kind", ["values", "aggregate", "timedata"])
 @pytest.mark.parametrize("aggregate", [None, "sum"])
-def test_every_form_has_the_shortest_numbers(
+def test_every_format_has_the_shortest_numbers(
     archive: Archive, kind: str, aggregate: str | None, more: tuple[tuple[str, str], ...]
 ) -> None:
-    """Whatever is asked, in whatever form, a number is written as Python writes it."""
+    """Numbers in every format of every question have Python's shortest text."""
     found = numbers(text(archive, Asked(kind, aggregate), *more))
     assert {"0.30000000000000004", "1e+22", "1e-05", "78.11538461538461"} <= found
     assert {repr(float(each)) for each in found} == found
@@ -122,8 +122,8 @@ def numbers(answer: str) -> set[str]:
 @pytest.mark.parametrize(
     ("counts", "expected"), [((1, 2), "3"), ((2.5, 2.5), "5"), ((2.5, 1), "3.5"), ((1 / 0.3, 1), "4.333333333333334")]
 )
-def test_a_count_is_whole_wherever_it_is(archive: Archive, counts: tuple[float, float], expected: str) -> None:
-    """Samples with a rate may stand for parts of others, which may add up to whole ones."""
+def test_a_whole_count_is_an_integer(archive: Archive, counts: tuple[float, float], expected: str) -> None:
+    """Fractional counts of sampled lines may add up to whole numbers."""
     for at, count in enumerate(counts):
         archive.commit({T + 100: {f"c{at}": (count, count, 1.0, 1.0)}}, now=T)
     asked = Asked("aggregate", "count", since=T + 100)

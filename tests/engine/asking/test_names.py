@@ -1,4 +1,4 @@
-"""Names that are read a batch at a time, and the globs that are offered of them."""
+"""Reads names in batches, and derives patterns from them."""
 
 import threading
 from pathlib import Path
@@ -22,13 +22,13 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     return archive
 
 
-def test_each_name_comes_once(many: Archive) -> None:
-    """In any order."""
+def test_each_name_yields_every_name_once(many: Archive) -> None:
+    """The order does not matter."""
     assert NAMES == sorted(each_name(many.path))
 
 
-def test_names_come_in_batches(many: Archive) -> None:
-    """All of them, in byte order, and no more than so many at a time."""
+def test_names_are_read_in_batches(many: Archive) -> None:
+    """All names are read in byte order, with at most BATCH_NAMES in a batch."""
     with many.read_names() as names:
         batches = list(names.batches())
     assert [BATCH_NAMES, 1] == [len(batch) for batch in batches]
@@ -36,15 +36,15 @@ def test_names_come_in_batches(many: Archive) -> None:
     assert len(NAMES) == many.count_names()
 
 
-def test_globs_choose_names(many: Archive) -> None:
-    """As everywhere, any may match."""
+def test_globs_select_names(many: Archive) -> None:
+    """A name is selected if any glob matches."""
     with many.read_names(["name.7", "name.77*"]) as names:
         [batch] = names.batches()
     assert [name for name in NAMES if name == "name.7" or name.startswith("name.77")] == batch
 
 
-def test_reading_ends_when_it_is_closed(many: Archive) -> None:
-    """From any thread, and then the file is let go of."""
+def test_close_stops_reading(many: Archive) -> None:
+    """Any thread may close it, which closes the file."""
     names = many.read_names()
     batches = names.batches()
     assert BATCH_NAMES == len(next(batches))
@@ -55,8 +55,8 @@ def test_reading_ends_when_it_is_closed(many: Archive) -> None:
         next(batches)
 
 
-def test_time_and_errors(many: Archive, tmp_path: Path) -> None:
-    """The time runs from the beginning, and what is wrong is told as everywhere."""
+def test_timeout_and_errors(many: Archive, tmp_path: Path) -> None:
+    """The timeout starts when the file is opened, and errors are the usual ones."""
     with many.read_names(timeout_s=1e-9) as names, pytest.raises(QueryTimeout):
         list(names.batches())
     with pytest.raises(InvalidQuestion):
@@ -70,8 +70,8 @@ LETTERS = st.text(st.sampled_from(".*!+-/a\u00e9\U0001f600"), min_size=1, max_si
 
 
 @given(st.lists(LETTERS, unique=True))
-def test_patterns_are_those_of_the_leading_parts_in_byte_order(names: list[str]) -> None:
-    """Each leading part once, up to three deep, whatever characters are next to the dots."""
+def test_patterns_are_the_sorted_leading_parts(names: list[str]) -> None:
+    """Each leading part appears once, up to three deep, whatever characters are next to the dots."""
     parts = [name.split(".")[:-1] for name in names]
     expected = {".".join(each[: depth + 1]) + ".*" for each in parts for depth in range(min(PATTERN_DEPTH, len(each)))}
     found = list(patterns(sorted(names, key=str.encode)))

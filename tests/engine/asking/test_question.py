@@ -1,4 +1,4 @@
-"""What may be asked: values on either side of each bound, and errors that name the value and what would be right."""
+"""Validation of questions: values on either side of each bound, and error messages."""
 
 import time
 from datetime import datetime
@@ -131,21 +131,21 @@ BAD |= {"until": BAD["since"], "high": BAD["low"], "moving": BAD["step"], "limit
 
 
 def test_every_parameter_is_in_the_tables() -> None:
-    """No parameter is left out of these tests."""
+    """These tests cover every parameter."""
     assert set(PARAMETERS) == set(GOOD) == set(BAD)
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), [(name, *row) for name, rows in GOOD.items() for row in rows])
-def test_a_good_value(name: str, text: str, expected: Any) -> None:
-    """Text becomes the value that it stands for."""
+def test_a_valid_value(name: str, text: str, expected: Any) -> None:
+    """Text is parsed to its value."""
     assert expected == one(name, text)
 
 
 @pytest.mark.parametrize(
     ("name", "text", "right"), [(name, text, right) for name, (right, texts) in BAD.items() for text in texts]
 )
-def test_a_bad_value(name: str, text: str, right: str) -> None:
-    """The error names the parameter, the value, and what would be right."""
+def test_an_invalid_value(name: str, text: str, right: str) -> None:
+    """The error names the parameter, the value, and a correct value."""
     with pytest.raises(InvalidQuestion) as caught:
         one(name, text)
     shown = repr(text)[:100]
@@ -162,15 +162,15 @@ def test_several_globs() -> None:
 
 
 @pytest.mark.parametrize("name", ["Since", "since ", "", "limits", "x" * 500, "é", "kind", "aggregate", "by"])
-def test_unknown(name: str) -> None:
-    """A name that is no parameter's is an error that names it and lists them all."""
+def test_unknown_parameter(name: str) -> None:
+    """The error names the unknown parameter and lists all parameters."""
     with pytest.raises(InvalidQuestion) as caught:
         parse("values", (name, "1"))
     assert f"parameter {name!r:.100} is unknown: use one of {', '.join(PARAMETERS)}" == str(caught.value)
 
 
-def test_names_for_others() -> None:
-    """Names that begin with _ are left out, whatever is in them."""
+def test_underscore_names_are_ignored() -> None:
+    """Parameters that begin with _ are ignored, whatever their value."""
     assert parse("values") == parse("values", ("_", "1"), ("_", "2"), ("_since", "x"))
 
 
@@ -190,8 +190,8 @@ MEANINGS: list[tuple[str, str, str | None, set[str]]] = [
 
 
 @pytest.mark.parametrize(("kind", "by", "aggregate", "more"), MEANINGS)
-def test_where_parameters_have_a_meaning(kind: str, by: str, aggregate: str | None, more: set[str]) -> None:
-    """A parameter that has no meaning for a question is an error, which says what it is for."""
+def test_where_parameters_apply(kind: str, by: str, aggregate: str | None, more: set[str]) -> None:
+    """A parameter that does not apply to a question is an error that says where it applies."""
     for name, rows in GOOD.items():
         text = rows[0][0]
         if name in EVERYWHERE | more:
@@ -215,7 +215,7 @@ def test_kinds() -> None:
 
 @pytest.mark.parametrize("aggregate", ["", "AVG", "median", "sum ", "bytime"])
 def test_aggregates(aggregate: str) -> None:
-    """An aggregate that is not kept is an error of its own, which lists those that are."""
+    """An unknown aggregate is an error of its own type that lists the aggregates."""
     assert all(name == parse("values", aggregate=name).aggregate for name in AGGREGATES)
     with pytest.raises(UnknownAggregate) as caught:
         parse("values", aggregate=aggregate)
@@ -239,7 +239,7 @@ def test_aggregates(aggregate: str) -> None:
     ],
 )
 def test_resolution(parameters: dict[str, str], stored: int, expected: int | str) -> None:
-    """The buckets of an answer are the archive's or coarser, and windows are made of whole ones."""
+    """Steps are multiples of the archive's resolution, and windows multiples of the step."""
     question = parse("values", *parameters.items())
     if isinstance(expected, int):
         assert expected == question.resolution(stored)
@@ -250,13 +250,13 @@ def test_resolution(parameters: dict[str, str], stored: int, expected: int | str
 
 
 def test_a_flag_is_named() -> None:
-    """The error of a flag names it, also where it is no question's."""
+    """The error of a flag names it, even outside of questions."""
     with pytest.raises(InvalidQuestion, match=r"^deep 'x' is not a flag"):
         parse_flag("deep", "x")
 
 
 def test_iso_times_without_offset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An ISO time that names no offset is UTC, wherever the machine stands."""
+    """An ISO time without an offset is UTC, whatever the machine's time zone."""
     monkeypatch.setenv("TZ", "XXX-9")
     time.tzset()
     try:
@@ -268,7 +268,7 @@ def test_iso_times_without_offset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @given(st.datetimes(min_value=datetime(1, 1, 2), max_value=datetime(9999, 12, 30)), st.timezones())
 def test_iso_times(moment: datetime, zone: Any) -> None:
-    """Every moment can be given in ISO 8601 with its offset."""
+    """Every time can be given in ISO 8601 with its offset."""
     moment = moment.replace(tzinfo=zone)
     if moment.utcoffset().total_seconds() % 60 == 0:  # type: ignore[union-attr]
         assert moment.timestamp() == parse_time(moment.isoformat(), NOW, "since")
@@ -286,8 +286,10 @@ def test_iso_times(moment: datetime, zone: Any) -> None:
         max_size=3,
     ),
 )
-def test_anything_is_a_question_or_told(kind: str, aggregate: str | None, parameters: list[tuple[str, str]]) -> None:
-    """Whatever is given is a question or an error of one line."""
+def test_any_input_is_a_question_or_an_error(
+    kind: str, aggregate: str | None, parameters: list[tuple[str, str]]
+) -> None:
+    """Any input gives a question or an error of one line."""
     told = ""
     try:
         assert kind == parse(kind, *parameters, aggregate=aggregate).kind

@@ -52,7 +52,7 @@ CSV = f"""iif(name GLOB '*[",]*', '"' || replace({TEXT}, '"', '""') || '"', {TEX
 def test_templates(
     kind: str, by: str, aggregate: str | None, form: str, template: str, arguments: tuple[str, ...]
 ) -> None:
-    """SQLite writes each row's text, with a place for every column and nothing else."""
+    """A template has a placeholder for every column and nothing else."""
     cell = make_shape(question(kind, by, aggregate, format=form), ALWAYS).cell
     separator = "" if form == "csv" else ","
     assert Cell(template, arguments, separator) == cell
@@ -74,8 +74,8 @@ EMPTY = [
 
 @pytest.mark.parametrize("pretty", [0, 1])
 @pytest.mark.parametrize(("kind", "form", "expected"), EMPTY)
-def test_nothing(kind: str, form: str, expected: str, pretty: int) -> None:
-    """Without data an answer is empty brackets, or the header of CSV; indented it is the same."""
+def test_no_rows(kind: str, form: str, expected: str, pretty: int) -> None:
+    """Without data an answer is empty brackets or the CSV header, indented or not."""
     assert expected == text(question(kind, aggregate="sum", format=form, pretty=pretty))
 
 
@@ -94,7 +94,7 @@ ROWS: list[tuple[str, str, str, list[list[Row]], str]] = [
 
 @pytest.mark.parametrize(("kind", "by", "form", "batches", "expected"), ROWS)
 def test_rows(kind: str, by: str, form: str, batches: list[list[Row]], expected: str) -> None:
-    """What stands together is in one object, also where a batch of rows ends in between."""
+    """Rows with the same key form one object, even across batches."""
     assert expected == text(question(kind, by, "sum", format=form), *batches)
 
 
@@ -141,7 +141,7 @@ BLANK: list[tuple[dict[str, Any], Span, list[Row], list[tuple[int, float | None]
 def test_series(
     parameters: dict[str, Any], span: Span, rows: list[Row], expected: list[tuple[int, float | None]]
 ) -> None:
-    """A series has every bucket of its range, and what `fill` says where there is no value; as text too."""
+    """A series has every bucket of its range, with the value of `fill` in gaps."""
     asked = question("timedata", aggregate="sum", **parameters)
     assert expected == list(fill_gaps(asked, rows, span))
     written: list[Row] = [(bucket, None if value is None else f",{value}]") for bucket, value in rows]
@@ -149,8 +149,8 @@ def test_series(
     assert f"[{shown}]" == text(asked, written, span=span)
 
 
-def test_blanks_in_other_forms() -> None:
-    """A blank has all aggregates in rows and CSV, and is null in JSON."""
+def test_gaps_in_other_formats() -> None:
+    """A gap has all aggregates in rows and CSV, and is null in JSON."""
     both: list[Row] = [(0, "A"), (20, "B")]
     assert "[[0A,[10,null],[20B]" == text(question("timedata"), both)
     assert '[[0A,[10,{"count":0,"sum":0.0,"avg":0.0,"min":0.0,"max":0.0}],[20B]' == text(

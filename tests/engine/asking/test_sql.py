@@ -1,4 +1,4 @@
-"""How questions reach SQLite: which index they read, in which order, and the ends of ranges."""
+"""The SQL of questions: sources, order, ranges and bindings."""
 
 import itertools
 import re
@@ -66,8 +66,8 @@ def select(asked: Question, *, few: bool = False, packed: bool = False) -> State
 
 @pytest.mark.parametrize("few", [False, True])
 @pytest.mark.parametrize("packed", [False, True])
-def test_nothing_is_read_that_is_not_needed(connection: apsw.Connection, few: bool, packed: bool) -> None:
-    """Whatever is asked, tables are read by a range of their keys, and the index has all that is needed."""
+def test_only_needed_rows_are_read(connection: apsw.Connection, few: bool, packed: bool) -> None:
+    """Every question reads tables by a range of their keys, and the index covers the columns."""
     asked = matrix(
         kind=("values", "aggregate", "timedata"),
         aggregate=AGGREGATES,
@@ -123,7 +123,7 @@ def test_plans(
     packed: bool,
     reads: list[str],
 ) -> None:
-    """The cheapest source is read: totals, blocks with the two ends of a range, the index, or the table."""
+    """The cheapest source is read: totals, blocks with both ends of a range, the index, or the table."""
     asked = question(kind, by, "sum", **parameters)
     steps = plan(connection, select(asked, few=few, packed=packed))
     assert reads == [step for step in steps if step.startswith(("SEARCH", "SCAN names"))]
@@ -131,7 +131,7 @@ def test_plans(
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_dump_is_not_sorted(connection: apsw.Connection, packed: bool) -> None:
-    """All values come in the order of the index, or of time, so that the first is there at once."""
+    """All values are read in the order of the index or of time, so the first one is available at once."""
     small = {f"USE TEMP B-TREE FOR {what}" for what in ("LAST TERM OF ORDER BY", "string_agg(ORDER BY)")}
     for by in ("time", "name"):
         steps = plan(connection, select(question("values", by), packed=packed))
@@ -139,7 +139,7 @@ def test_a_dump_is_not_sorted(connection: apsw.Connection, packed: bool) -> None
 
 
 def test_names_are_read_from_their_index(connection: apsw.Connection) -> None:
-    """Names come from an index in which nothing else is, from a glob's prefix on."""
+    """Names are read from their own index, starting at a glob's prefix."""
     assert [ALL_NAMES] == plan(connection, sql.names(()))
     assert [PREFIX] == plan(connection, sql.names(("name1*",)))
     assert PREFIX in plan(connection, sql.planning(question("values", q="name1*"), MARKS))
@@ -181,7 +181,7 @@ def test_packed(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, by: str, parameters: dict[str, Any],
     most: int, expected: bool,
 ) -> None:  # fmt: skip
-    """Rows are packed that are cells as they are stored, or have one key, where at most PACKED_ROWS come together."""
+    """Rows are packed if cells are shown as stored or have one key, and at most PACKED_ROWS share it."""
     monkeypatch.setattr(sql, "PACKED_ROWS", most)
     statement = sql.planning(question(kind, by, **parameters), MARKS)
     _, packed = connection.execute(statement.text, statement.bindings).get
@@ -207,7 +207,7 @@ def test_packed(
     ],
 )
 def test_blocks(since: int | None, until: int | None, marks: Watermarks, expected: tuple[int, int]) -> None:
-    """Blocks are read that are whole: within the range, sealed, and not begun to expire."""
+    """Only complete blocks are read: within the range, sealed, and not partly expired."""
     given: dict[str, Any] = {name: value for name, value in (("since", since), ("until", until)) if value is not None}
     bindings = sql.select(question("aggregate", "name", **given), Plan(marks, few=False, packed=False)).bindings
     assert expected == (bindings["blocks_first"], bindings["blocks_end"])
@@ -236,7 +236,7 @@ def test_blocks(since: int | None, until: int | None, marks: Watermarks, expecte
     ({"until": WHOLE_MAX}, Span(10, 0, WHOLE_MAX // 10 * 10 + 10, 0)),
 ])  # fmt: skip
 def test_span(parameters: dict[str, Any], expected: Span) -> None:
-    """The range has the buckets that begin from `since` to `until`, both included; windows reach back before it."""
+    """The range has the buckets that begin from `since` to `until`, both included; windows start earlier."""
     assert expected == sql.span(question("values", **parameters), 10)
 
 
@@ -251,7 +251,7 @@ EXTREMES = {
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.combinations_with_replacement(EXTREMES, 2)))
 def test_extremes(archive: Archive, one: str, other: str) -> None:
-    """The largest and smallest values that are taken give an answer, or say that they do not fit together."""
+    """The largest and smallest valid values give an answer, or an error that they do not fit together."""
     for first, second in itertools.product(EXTREMES[one], EXTREMES[other]):
         for kind, by in (("values", "time"), ("values", "name"), ("aggregate", "time"), ("aggregate", "name")):
             given = {one: first, other: second}
@@ -272,7 +272,7 @@ def test_extremes(archive: Archive, one: str, other: str) -> None:
     [{"since": "0", "until": "50"}, {"until": "0"}, {"since": str(WHOLE_MAX)}, {"step": WHOLE_MAX // 10 * 10}],
 )
 def test_extremes_of_a_series(archive: Archive, parameters: dict[str, Any]) -> None:
-    """The largest and smallest values give a series too, and a very long one is stopped in time."""
+    """The largest and smallest values also give a series, and a very long one is stopped in time."""
     moving = {"moving": WHOLE_MAX // 10 * 10}
     for given in (parameters, {**parameters, **moving}):
         assert b"".join(archive.ask(question("timedata", **given))).startswith(b"[")
@@ -281,7 +281,7 @@ def test_extremes_of_a_series(archive: Archive, parameters: dict[str, Any]) -> N
 
 
 def test_number_of_globs(archive: Archive) -> None:
-    """Up to GLOBS_MAX globs may be given; one more is an error that says so, and nothing stays open."""
+    """More than GLOBS_MAX globs are an error, and nothing stays open."""
     globs = [("q", "none")] * (GLOBS_MAX - 1) + [("q", "name0")]
     answer = archive.ask(Question.parse("aggregate", globs, aggregate="count", by="name", now=0))
     assert b'{"name0":40}' == b"".join(answer)
@@ -293,7 +293,7 @@ def test_number_of_globs(archive: Archive) -> None:
 
 
 def test_values_are_bound(archive: Archive) -> None:
-    """Nothing that a user gives becomes SQL."""
+    """User input is never part of the SQL text."""
     for glob in ("'", "name0' OR 1 --", ":q0", "?", '"', "%s"):
         asked = question("values", q=glob)
         statement = select(asked)

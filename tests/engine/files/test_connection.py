@@ -1,4 +1,4 @@
-"""Connections: what becomes of them in a forked child, and how files are read without locks on full disks."""
+"""Connections after a fork, and immutable files on full disks."""
 
 import resource
 import shutil
@@ -191,7 +191,7 @@ os.waitpid(child, 0)
     ],
 )
 def test_forks(script: str, tmp_path: Path) -> None:
-    """A child uses archives as its parent does, or is told that it cannot; what the parent does is not disturbed."""
+    """A child either uses archives like its parent or gets an error, and never disturbs the parent."""
     Catalog(tmp_path).create("daily", retention=0)
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", BEGIN + script, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -202,8 +202,8 @@ def test_forks(script: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["closed", "forgotten", "failed"])
-def test_forks_know_what_is_open(way: str, tmp_path: Path) -> None:
-    """A connection counts until its file is closed, whether by `close` or because nobody has it any more."""
+def test_a_connection_is_open_until_its_file_is_closed(way: str, tmp_path: Path) -> None:
+    """It ends with `close` or with garbage collection."""
     before = len(forks._process.work)
     path = tmp_path / "any.db"
     if way == "failed":
@@ -221,8 +221,8 @@ def test_forks_know_what_is_open(way: str, tmp_path: Path) -> None:
     assert before == len(forks._process.work)
 
 
-def test_an_unknown_collation_is_unknown(tmp_path: Path) -> None:
-    """What marks a connection as open knows of no collation."""
+def test_the_collation_callback_provides_none(tmp_path: Path) -> None:
+    """The object that marks a connection as open provides no collation."""
     connection = Connection(str(tmp_path / "any.db"))
 
     with pytest.raises(apsw.SQLError, match="no such collation sequence: klingon"):
@@ -263,7 +263,7 @@ READS: dict[str, Callable[[Archive], object]] = {
 
 
 def test_on_a_full_disk_an_archive_can_be_read_and_copied(directory: Path, tmp_path: Path) -> None:
-    """Where it has no log beside it every question is answered, and a backup to another disk is made and sound."""
+    """An archive without a log answers every question, and can be backed up to another disk."""
     archive = Catalog(directory, clock=lambda: NOW).create("daily", resolution=10, retention=0)
     archive.record(SAMPLES)
     before = {name: read(archive) for name, read in READS.items()}
@@ -276,8 +276,8 @@ def test_on_a_full_disk_an_archive_can_be_read_and_copied(directory: Path, tmp_p
         archive.record([("a", 1, NOW)])
 
 
-def test_with_a_log_beside_it_the_error_says_that_the_disk_is_full(directory: Path) -> None:
-    """What is in the log would be missing from an answer without it."""
+def test_an_archive_with_a_log_reports_the_full_disk(directory: Path) -> None:
+    """An answer without the log would be incomplete."""
     archive = Catalog(directory, clock=lambda: NOW).create("daily", resolution=10, retention=0)
     program = (
         f"import apsw, os; c = apsw.Connection({str(archive.path)!r}); c.wal_autocheckpoint(0);"
@@ -292,8 +292,8 @@ def test_with_a_log_beside_it_the_error_says_that_the_disk_is_full(directory: Pa
     assert "the disk is full" in archive.check().unavailable
 
 
-def test_what_was_read_while_the_file_changed_does_not_count(directory: Path) -> None:
-    """Once there is room again and somebody writes, the reader without a lock gets an error, and marks no damage."""
+def test_an_immutable_file_that_changes_is_an_error(directory: Path) -> None:
+    """If another process writes, the reader without a lock gets an error and marks no damage."""
     archive = fill(directory)
     answer = chunks(archive)
     first = next(answer)
@@ -310,8 +310,8 @@ def test_what_was_read_while_the_file_changed_does_not_count(directory: Path) ->
     assert None is archive.damage()
 
 
-def test_closing_one_keeps_the_locks_of_others(tmp_path: Path) -> None:
-    """A lock that another connection of this process holds on the file is there afterwards."""
+def test_closing_keeps_the_locks_of_other_connections(tmp_path: Path) -> None:
+    """A lock of another connection in this process is still held."""
     path = Catalog(tmp_path).create("daily").path
     program = f"import apsw; apsw.Connection({str(path)!r}).execute('BEGIN IMMEDIATE')"
     with closing(apsw.Connection(str(path))) as connection:
@@ -322,7 +322,7 @@ def test_closing_one_keeps_the_locks_of_others(tmp_path: Path) -> None:
 
 
 def test_files_that_cannot_grow_are_read(tmp_path: Path) -> None:
-    """The same where it is not the disk that is full: a limit of the process, or a quota."""
+    """A process limit or a quota has the same effect as a full disk."""
     archive = Catalog(tmp_path, clock=lambda: NOW).create("daily", resolution=10, retention=0)
     archive.record(SAMPLES)
     expected = archive.values("sum", q="name7")

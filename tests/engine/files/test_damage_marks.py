@@ -1,4 +1,4 @@
-"""The marks of damaged archives."""
+"""Marks of damaged archives."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_mark_is_found_until_it_is_cleared(path: Path) -> None:
-    """Nothing is marked at first; a mark has its text, a second one replaces it, and clearing may come twice."""
+    """A mark has its text, a second mark replaces it, and clearing twice is no error."""
     assert None is damage_marks.find(path)
     damage_marks.mark(path, "page 3 is malformed")
     assert "page 3 is malformed" == damage_marks.find(path)
@@ -41,8 +41,8 @@ def test_a_mark_is_found_until_it_is_cleared(path: Path) -> None:
     assert [path] == list(path.parent.iterdir())
 
 
-def test_the_file_says_what_was_found_and_of_which_file(path: Path) -> None:
-    """The mark is JSON for people and programs, and stands beside the archive under its slug."""
+def test_the_content_of_a_mark(path: Path) -> None:
+    """A mark is a JSON file beside the archive that describes the damage and identifies the file."""
     damage_marks.mark(path, "page 3 is malformed")
     told = json.loads((path.parent / "daily.damaged").read_text())
     status = path.stat()
@@ -51,7 +51,7 @@ def test_the_file_says_what_was_found_and_of_which_file(path: Path) -> None:
 
 
 def test_every_process_finds_it(path: Path) -> None:
-    """Another process sees the mark."""
+    """Another process finds the mark."""
     damage_marks.mark(path, "page 3 is malformed")
     program = (
         "import pathlib, sys, tally.engine.files.damage_marks as marks; print(marks.find(pathlib.Path(sys.argv[1])))"
@@ -60,8 +60,8 @@ def test_every_process_finds_it(path: Path) -> None:
     assert "page 3 is malformed\n" == run(command, stdout=PIPE, text=True, check=True).stdout
 
 
-def test_a_mark_is_not_of_the_file_that_comes_in_its_place(path: Path, tmp_path: Path) -> None:
-    """A file moved there, made there anew or copied over the archive is not marked; the archive itself still is."""
+def test_a_mark_does_not_apply_to_a_replacement(path: Path, tmp_path: Path) -> None:
+    """A file that is moved, created or copied over the archive is not marked."""
     other = Catalog(tmp_path).create("other").path
     grown = Catalog(tmp_path).create("grown")
     grown.record([(f"name{i}", 1, 1000) for i in range(1000)])
@@ -77,7 +77,7 @@ def test_a_mark_is_not_of_the_file_that_comes_in_its_place(path: Path, tmp_path:
 
 
 def test_a_backup_that_is_copied_over_the_archive_is_not_marked(path: Path, tmp_path: Path) -> None:
-    """A backup of the same size, copied over the same file, is told by its header: it is not in WAL mode."""
+    """A backup of the same size in the same inode has another header, as it is not in WAL mode."""
     Catalog(tmp_path)["daily"].backup(tmp_path / "copy")
     damage_marks.mark(path, "malformed")
     size = path.stat().st_size
@@ -86,7 +86,7 @@ def test_a_backup_that_is_copied_over_the_archive_is_not_marked(path: Path, tmp_
 
 
 def test_further_damage_does_not_clear_it(path: Path) -> None:
-    """Bytes that change behind the header leave the mark as it is."""
+    """The mark still applies if bytes after the header change."""
     damage_marks.mark(path, "malformed")
     with path.open("r+b") as file:
         file.seek(damage_marks.HEADER_BYTES)
@@ -96,13 +96,13 @@ def test_further_damage_does_not_clear_it(path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"\xff"])
 def test_a_mark_that_cannot_be_read_counts(path: Path, content: bytes) -> None:
-    """Rather is an archive told as damaged than a damaged one written to."""
+    """An unreadable mark counts as damage, so that no damaged archive is written to."""
     damage_marks.mark_path(path).write_bytes(content)
     assert "daily.damaged: cannot be read" in (damage_marks.find(path) or "")
 
 
 def test_a_mark_of_no_archive(tmp_path: Path) -> None:
-    """Where there is no archive, or no directory, there is no mark; to mark one is an error."""
+    """A missing archive or directory has no mark, and marking it is an error."""
     assert None is damage_marks.find(tmp_path / "daily.db")
     assert None is damage_marks.find(tmp_path / "gone" / "daily.db")
     assert None is damage_marks.find(Path(__file__) / "daily.db")
@@ -111,7 +111,7 @@ def test_a_mark_of_no_archive(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_written() -> None:
-    """Who marks is told; who clears leaves it to others."""
+    """Marking raises an error, and clearing ignores it."""
     with open_directory() as directory:
         path = Catalog(directory).create("daily").path
         path.chmod(0o644)
@@ -122,8 +122,8 @@ def test_a_directory_that_cannot_be_written() -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
-def test_whoever_may_use_the_archive_may_read_its_mark(path: Path) -> None:
-    """A mark that root writes belongs to the archive's owner."""
+def test_a_mark_belongs_to_the_owner_of_the_archive(path: Path) -> None:
+    """This includes marks written by root."""
     os.chown(path, 65_534, 65_534)
     damage_marks.mark(path, "malformed")
     status = damage_marks.mark_path(path).stat()
@@ -131,7 +131,7 @@ def test_whoever_may_use_the_archive_may_read_its_mark(path: Path) -> None:
 
 
 def test_reading_the_header_keeps_the_locks_of_sqlite(path: Path) -> None:
-    """A lock that a connection of this process holds on the file is there afterwards, for other processes too."""
+    """Other processes still see the lock of a connection in this process."""
     program = f"import apsw; apsw.Connection({str(path)!r}).execute('BEGIN IMMEDIATE')"
     with closing(apsw.Connection(str(path))) as connection:
         connection.pragma("locking_mode", "exclusive")
@@ -142,14 +142,14 @@ def test_reading_the_header_keeps_the_locks_of_sqlite(path: Path) -> None:
 
 @pytest.mark.parametrize("size", [0, 2, 99, 100, 101])
 def test_header_of_any_file(tmp_path: Path, size: int) -> None:
-    """A file that is shorter than a header gives what it has; one that is missing nothing."""
+    """A short file gives the bytes that it has, and a missing file none."""
     (tmp_path / "x").write_bytes(b"x" * size)
     assert b"x" * min(size, 100) == damage_marks.header(tmp_path / "x")
     assert b"" == damage_marks.header(tmp_path / "y")
 
 
 def test_a_new_archive_of_the_same_slug_is_not_marked(path: Path, tmp_path: Path) -> None:
-    """The mark goes with the archive, and does not wait for the next one."""
+    """Deleting an archive deletes its mark."""
     damage_marks.mark(path, "malformed")
     Catalog(tmp_path).delete("daily")
     assert [] == list(tmp_path.iterdir())
@@ -200,8 +200,10 @@ USES: dict[str, Callable[[Archive], object]] = {
 
 
 @pytest.mark.parametrize("use", USES)
-def test_whatever_finds_damage_marks_the_archive(tmp_path: Path, use: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Every use of a catalog's archive does, in whichever process; the log tells it once, with the path."""
+def test_every_operation_that_finds_damage_marks_the_archive(
+    tmp_path: Path, use: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once, with the path."""
     archive = filled(tmp_path)
     overwrite(archive.path, first_page=1)
     assert None is archive.damage()
@@ -215,8 +217,8 @@ def test_whatever_finds_damage_marks_the_archive(tmp_path: Path, use: str, caplo
     assert [True] == [text.startswith(told) for text in caplog.messages]
 
 
-def test_damage_that_shows_while_an_answer_is_taken_marks_it(tmp_path: Path) -> None:
-    """Rows come first, and then the error."""
+def test_damage_found_while_reading_an_answer_marks_the_archive(tmp_path: Path) -> None:
+    """Rows are returned first, and then the error is raised."""
     archive = filled(tmp_path)
     archive.record([(f"name{i}", 1, NOW + 10 * at) for at in range(200) for i in range(100)])
     content = archive.path.read_bytes()
@@ -229,7 +231,7 @@ def test_damage_that_shows_while_an_answer_is_taken_marks_it(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("write", ["commit", "record", "edit"])
 def test_a_marked_archive_is_not_written_to(tmp_path: Path, write: str) -> None:
-    """Its file stays as it is, byte for byte, also where SQLite would not notice; what can be read is read."""
+    """The file does not change, even if SQLite would not notice the damage, and can still be read."""
     archive = filled(tmp_path)
     damage_marks.mark(archive.path, "malformed")
     before = archive.path.read_bytes()
@@ -241,7 +243,7 @@ def test_a_marked_archive_is_not_written_to(tmp_path: Path, write: str) -> None:
 
 
 def test_other_errors_mark_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock, another application's file, a newer one, a question that makes no sense or takes too long."""
+    """Locks, foreign or newer files, invalid questions and timeouts do not mark the archive."""
     archive = filled(tmp_path)
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 0)
     with closing(apsw.Connection(str(archive.path))) as connection:
@@ -264,7 +266,7 @@ def test_other_errors_mark_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_damage_of_another_file_marks_neither(tmp_path: Path) -> None:
-    """A copy that is damaged is told when it is restored or asked, and nothing is written beside it."""
+    """A damaged copy raises an error when it is restored or queried, and is not marked."""
     archive, other = filled(tmp_path), tmp_path / "copies" / "copy.db"
     other.parent.mkdir()
     archive.backup(other)
@@ -283,7 +285,7 @@ def test_damage_of_another_file_marks_neither(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("make", [Archive, lambda path: Catalog(path.parent)["daily"]])
 def test_a_check_that_finds_it_sound_clears_the_mark(tmp_path: Path, make: Callable[[Path], Archive]) -> None:
-    """Whether by its slug or by its path; while it is damaged the mark stays."""
+    """The check may use the slug or the path; while the archive is damaged the mark stays."""
     archive = filled(tmp_path)
     content = overwrite(archive.path)
     assert Catalog(tmp_path)["daily"].check().damage
@@ -299,7 +301,7 @@ def test_a_check_that_finds_it_sound_clears_the_mark(tmp_path: Path, make: Calla
 
 @pytest.mark.parametrize("first_page", [1, 2, 5])
 def test_restoring_a_damaged_archive_clears_the_mark(tmp_path: Path, first_page: int) -> None:
-    """However damaged it is: also where it can no longer be opened, and beside the log of what it was."""
+    """This includes archives that can no longer be opened, or that have an old log."""
     archive = filled(tmp_path)
     archive.backup(tmp_path / "copy")
     expected = archive.values()
@@ -315,7 +317,7 @@ def test_restoring_a_damaged_archive_clears_the_mark(tmp_path: Path, first_page:
 
 
 def test_a_mark_that_cannot_be_written_is_remembered(caplog: pytest.LogCaptureFixture) -> None:
-    """Where the directory is read-only the catalog knows it, until the file is another one or found sound."""
+    """The catalog remembers the damage until the file is replaced or found sound."""
     with open_directory() as directory:
         filled(directory)
         path = directory / "daily.db"

@@ -1,4 +1,4 @@
-"""What stands in a data directory under the names of archives."""
+"""Lists the archives of a data directory."""
 
 import os
 import socket
@@ -25,7 +25,7 @@ def hard(path: Path, name: Path) -> None:
 @pytest.mark.parametrize("link", [symbolic, hard])
 @pytest.mark.parametrize("slug", ["alias", "zzz"])
 def test_one_file_is_one_archive(tmp_path: Path, link: Callable[[Path, Path], None], slug: str) -> None:
-    """A further name is not served, whether it comes first in the order or last; the archive goes on as it was."""
+    """An alias is not served, whatever its position in the order."""
     catalog = Catalog(tmp_path)
     link(catalog.create("daily", retention=0).path, tmp_path / f"{slug}.db")
     assert (["daily"], {slug: "daily"}, {}) == tuple(catalog.listing())
@@ -38,8 +38,8 @@ def test_one_file_is_one_archive(tmp_path: Path, link: Callable[[Path, Path], No
     assert (["daily"], {}) == catalog.listing()[:2]
 
 
-def test_of_hard_links_the_first_name_counts_where_none_is_its_own(tmp_path: Path) -> None:
-    """An archive whose file was renamed says nothing of use; then the order decides, the same for every process."""
+def test_the_first_hard_link_is_chosen_if_none_is_the_original_name(tmp_path: Path) -> None:
+    """Every process chooses the same name."""
     path = Catalog(tmp_path).create("daily").path
     renamed = path.rename(tmp_path / "b.db")
     (tmp_path / "a.db").hardlink_to(renamed)
@@ -47,7 +47,7 @@ def test_of_hard_links_the_first_name_counts_where_none_is_its_own(tmp_path: Pat
 
 
 def test_links_to_other_places_are_archives(tmp_path: Path) -> None:
-    """A symbolic link to a file elsewhere is one, but a second one to the same file is not."""
+    """A symbolic link to a file elsewhere is an archive, but not a second link to the same file."""
     (tmp_path / "data").mkdir()
     elsewhere = Catalog(tmp_path / "elsewhere").create("big").path
     for slug in ("b", "a"):
@@ -58,8 +58,8 @@ def test_links_to_other_places_are_archives(tmp_path: Path) -> None:
     assert "b" not in catalog
 
 
-def test_a_hard_link_in_another_directory_is_no_matter(tmp_path: Path) -> None:
-    """As copies by hard links make them."""
+def test_a_hard_link_in_another_directory_is_allowed(tmp_path: Path) -> None:
+    """Some backup tools copy files by hard links."""
     path = Catalog(tmp_path / "data").create("daily").path
     (tmp_path / "daily.db").hardlink_to(path)
     assert not is_plain(path)
@@ -88,8 +88,8 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("what", OTHERS)
-def test_what_is_no_file_is_told_and_not_opened(tmp_path: Path, what: str) -> None:
-    """It is no archive, the others are, and nothing waits for it."""
+def test_an_entry_that_is_not_a_file_is_listed_but_not_opened(tmp_path: Path, what: str) -> None:
+    """It is not an archive, and does not block."""
     catalog = Catalog(tmp_path)
     catalog.create("sound")
     OTHERS[what](tmp_path / "daily.db")
@@ -98,16 +98,16 @@ def test_what_is_no_file_is_told_and_not_opened(tmp_path: Path, what: str) -> No
     assert {"sound"} == catalog.record([("a", 1, 1000)]).keys()
 
 
-def test_what_cannot_be_followed_is_told_when_it_is_used(tmp_path: Path) -> None:
-    """A link to itself may lead to an archive another time."""
+def test_a_link_loop_is_an_error_when_it_is_used(tmp_path: Path) -> None:
+    """The link may lead to an archive later."""
     (tmp_path / "loop.db").symlink_to(tmp_path / "loop.db")
     assert (["loop"], {}, {}) == tuple(read(tmp_path))
     with pytest.raises(ArchiveUnavailable, match="Too many levels"):
         Catalog(tmp_path)["loop"].definition()
 
 
-def test_other_names_are_left_out(tmp_path: Path) -> None:
-    """What has no slug, or another ending, is nothing of ours; and neither is a directory that is missing."""
+def test_other_names_are_ignored(tmp_path: Path) -> None:
+    """Files without a valid slug or with another suffix are ignored, and a missing directory is empty."""
     for name in ("Daily.db", "daily.db-wal", "daily.spill", ".daily.db", "a b.db"):
         (tmp_path / name).touch()
     assert ([], {}, {}) == tuple(read(tmp_path)) == tuple(read(tmp_path / "missing"))

@@ -1,4 +1,4 @@
-"""Sizes as people read them."""
+"""Formats sizes."""
 
 import pytest
 
@@ -21,8 +21,8 @@ SIZES = {
 
 
 @pytest.mark.parametrize("size_bytes", SIZES)
-def test_shown(size_bytes: int) -> None:
-    """A size has two digits at least, and is never shown as more than it is."""
+def test_format_size(size_bytes: int) -> None:
+    """A size is rounded down and has at least two digits."""
     assert SIZES[size_bytes] == format_size(size_bytes)
 
 
@@ -33,6 +33,6 @@ def test_shown(size_bytes: int) -> None:
         (FREE_MIN_BYTES - 1, "99 MiB free (at least 100 MiB required)"),
     ],
 )
-def test_room(free_bytes: int, told: str) -> None:
-    """What is free is told beside what should be."""
+def test_format_free_space(free_bytes: int, told: str) -> None:
+    """The text has the free and the required space."""
     assert told == format_free_space(free_bytes)

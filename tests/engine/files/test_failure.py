@@ -1,4 +1,4 @@
-"""What SQLite's errors mean for an archive."""
+"""Translates SQLite's errors."""
 
 from pathlib import Path
 
@@ -38,8 +38,8 @@ def changed(path: Path, statements: str) -> None:
 
 
 @pytest.mark.parametrize("error", [*failure.UNAVAILABLE])
-def test_an_error_of_the_moment_is_no_damage(path: Path, error: type[Exception]) -> None:
-    """A lock, a full disk or an I/O error says nothing about the content of the file."""
+def test_a_temporary_error_is_no_damage(path: Path, error: type[Exception]) -> None:
+    """A lock, a full disk or an I/O error says nothing about the file's content."""
     with (
         pytest.raises(ArchiveUnavailable, match=r"daily.db: cannot be used now: first second") as raised,
         translate_errors(path),
@@ -49,10 +49,8 @@ def test_an_error_of_the_moment_is_no_damage(path: Path, error: type[Exception])
 
 
 @pytest.mark.parametrize("error", [apsw.CorruptError, apsw.NotADBError])
-def test_bytes_that_are_none_of_a_database_are_damage_in_an_archive_only(
-    path: Path, alien: Path, error: type[Exception]
-) -> None:
-    """What the file's header says decides whose file it is."""
+def test_invalid_bytes_are_damage_only_in_an_archive(path: Path, alien: Path, error: type[Exception]) -> None:
+    """The header of the file decides whether it is an archive."""
     with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: first second"), translate_errors(path):
         raise error("first\nsecond")
     with (
@@ -64,8 +62,8 @@ def test_bytes_that_are_none_of_a_database_are_damage_in_an_archive_only(
 
 
 @pytest.mark.parametrize("error", [*failure.DOUBTFUL])
-def test_a_doubtful_error_is_damage_where_a_check_finds_some(path: Path, error: type[Exception]) -> None:
-    """A statement that fails on a sound file, such as one that is too long, marks no archive as damaged."""
+def test_a_doubtful_error_is_damage_if_a_check_finds_damage(path: Path, error: type[Exception]) -> None:
+    """A statement that fails on a sound file does not mark it as damaged."""
     with (
         pytest.raises(ArchiveUnavailable, match=r"daily.db: the operation failed: first second"),
         translate_errors(path),
@@ -79,21 +77,21 @@ def test_a_doubtful_error_is_damage_where_a_check_finds_some(path: Path, error: 
         raise error("first\nsecond")
 
 
-def test_a_question_that_took_too_long() -> None:
-    """An interruption is told as the time limit."""
+def test_an_interrupt_is_a_timeout() -> None:
+    """An interrupted query raises QueryTimeout."""
     with pytest.raises(QueryTimeout), translate_errors(Path("x.db")):
         raise apsw.InterruptError
 
 
 @pytest.mark.parametrize("error", [apsw.MisuseError, apsw.ThreadingViolationError, KeyError])
-def test_a_bug_comes_as_it_is(path: Path, error: type[Exception]) -> None:
-    """Wrong use of SQLite is nobody's damage."""
+def test_a_bug_is_not_translated(path: Path, error: type[Exception]) -> None:
+    """Wrong usage of SQLite raises its own error."""
     with pytest.raises(error), translate_errors(path):
         raise error
 
 
-def test_only_wrong_use_is_not_translated() -> None:
-    """The errors of apsw that are told as they are are those of who uses it wrongly."""
+def test_only_wrong_usage_is_not_translated() -> None:
+    """Every other error of apsw is translated."""
     errors = {each for each in vars(apsw).values() if isinstance(each, type) and issubclass(each, apsw.Error)}
     translated = {apsw.InterruptError, apsw.CorruptError, apsw.NotADBError, *failure.UNAVAILABLE, *failure.DOUBTFUL}
     assert {
@@ -106,7 +104,7 @@ def test_only_wrong_use_is_not_translated() -> None:
 
 @pytest.mark.parametrize("error", [TypeError, AssertionError, OverflowError])
 def test_a_value_of_the_wrong_type_is_damage(path: Path, error: type[Exception]) -> None:
-    """What Python makes of a value that should not be there is told as damage, and without such a value as a bug."""
+    """A Python error caused by such a value is damage, and without such a value a bug."""
     with pytest.raises(error), translate_errors(path):
         raise error
     changed(path, "UPDATE data SET bucket = 'x' || id WHERE id = 1")
@@ -117,15 +115,15 @@ def test_a_value_of_the_wrong_type_is_damage(path: Path, error: type[Exception])
         raise error
 
 
-def test_what_is_known_is_not_looked_for_again(path: Path) -> None:
-    """Reading all of a large file takes long: of one that is marked, the mark says what is wrong."""
+def test_known_damage_is_not_searched_again(path: Path) -> None:
+    """A marked archive is not checked again, which takes long for a large file."""
     damage_marks.mark(path, "a page is gone")
     with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: a page is gone"), translate_errors(path):
         raise TypeError
 
 
-def test_what_cannot_be_looked_for_now_is_no_damage(path: Path) -> None:
-    """While the file cannot be read, an error that may come of damage is told as that of the moment."""
+def test_a_file_that_cannot_be_checked_is_unavailable(path: Path) -> None:
+    """An error that may be caused by damage is then ArchiveUnavailable."""
     connection = apsw.Connection(str(path))
     connection.pragma("locking_mode", "exclusive")
     connection.execute("BEGIN EXCLUSIVE")
@@ -134,8 +132,8 @@ def test_what_cannot_be_looked_for_now_is_no_damage(path: Path) -> None:
     connection.close()
 
 
-def test_text_that_is_none_is_damage(path: Path) -> None:
-    """A name that is not UTF-8 is told as damage."""
+def test_invalid_utf8_is_damage(path: Path) -> None:
+    """A name that is not UTF-8 is damage."""
     changed(path, "UPDATE names SET name = CAST(x'FF' AS TEXT) WHERE id = 1")
     with pytest.raises(ArchiveDamaged, match=r"damaged: 'utf-8' codec can't decode"):
         Archive(path).names()
@@ -149,15 +147,15 @@ def test_text_that_is_none_is_damage(path: Path) -> None:
         "UPDATE meta SET value = 0 WHERE key = 'block_buckets'",
     ],
 )
-def test_a_mark_that_is_none_is_damage(path: Path, change: str) -> None:
-    """A file that does not say what of it is sealed is damaged."""
+def test_missing_watermarks_are_damage(path: Path, change: str) -> None:
+    """An archive without valid watermarks is damaged."""
     changed(path, change)
     with pytest.raises(ArchiveDamaged, match=r"is damaged: its watermarks are missing or not valid"):
         Archive(path).names()
 
 
 def test_verify(path: Path) -> None:
-    """What SQLite finds, and with the writer's rules what those find, is told as damage of the path that is given."""
+    """Damage found by SQLite, and by tally's rules if requested, is raised for the given path."""
     changed(path, "DELETE FROM totals")
     connection = apsw.Connection(str(path))
     failure.verify(connection, path)
@@ -166,8 +164,8 @@ def test_verify(path: Path) -> None:
     connection.close()
 
 
-def test_what_sqlite_finds_is_told_in_lines(path: Path) -> None:
-    """Each thing is one line, and none says only that there are some."""
+def test_check_integrity_returns_one_line_each(path: Path) -> None:
+    """Headings without a finding are left out."""
     with path.open("r+b") as file:
         file.seek(4 * 4096 + 8)  # The pointers of the root of `data`.
         file.write(bytes(range(200)))
@@ -178,7 +176,7 @@ def test_what_sqlite_finds_is_told_in_lines(path: Path) -> None:
     assert [] == [text for text in found if "\n" in text or text.startswith("***")]
 
 
-def test_every_kind_is_of_the_tree() -> None:
-    """Damage is a kind of being no archive, so that who catches the one catches the other."""
+def test_damage_is_a_kind_of_not_an_archive() -> None:
+    """Code that catches NotAnArchive also catches ArchiveDamaged."""
     assert issubclass(ArchiveDamaged, NotAnArchive)
     assert issubclass(NotAnArchive, TallyError)

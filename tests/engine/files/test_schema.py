@@ -1,4 +1,4 @@
-"""The file: how it is made, what is refused as one, and how its connections are set up."""
+"""Creates, validates, opens and deletes the file of an archive."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_create(path: Path) -> None:
-    """A new file is marked, in WAL mode, private, empty, and alone."""
+    """A new file has its application id, is in WAL mode, private and empty, and has no side files."""
     connection = apsw.Connection(str(path))
     tables = dict(connection.execute("SELECT name, type FROM sqlite_schema WHERE sql NOT NULL"))
     marks = [connection.pragma(name) for name in ("application_id", "user_version", "journal_mode")]
@@ -49,7 +49,7 @@ def test_create(path: Path) -> None:
 
 
 def test_definition_is_stored(tmp_path: Path) -> None:
-    """Every property comes back as it went in; the slug is the file's name."""
+    """Every property is read back unchanged; the slug is the file's name."""
     definition = Definition.create(
         "a", name="A", description="é", pattern="x*", resolution=7, retention=3, enabled=False
     )
@@ -58,7 +58,7 @@ def test_definition_is_stored(tmp_path: Path) -> None:
 
 
 def test_create_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The directory is synced when the new file stands in it, and when a deleted one no longer does."""
+    """The directory is synced after a file is created and after one is deleted."""
     path = tmp_path / "x.db"
     synced: list[tuple[bool, bool]] = []
 
@@ -73,7 +73,7 @@ def test_create_is_durable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("kind", ["archive", "other", "directory", "dangling"])
 def test_create_replaces_nothing(tmp_path: Path, kind: str) -> None:
-    """Whatever stands at the path stays, and nothing is left beside it."""
+    """An existing file is kept, and no temporary file is left."""
     path = tmp_path / "x.db"
     makers: dict[str, Callable[[], object]] = {
         "archive": lambda: schema.create(path, Definition.create("x", name="first")),
@@ -89,8 +89,8 @@ def test_create_replaces_nothing(tmp_path: Path, kind: str) -> None:
     assert [path] == list(tmp_path.iterdir())
 
 
-def test_create_at_once(tmp_path: Path) -> None:
-    """Of several that create the same archive at once, exactly one does, and the file is whole."""
+def test_concurrent_create(tmp_path: Path) -> None:
+    """Exactly one of several concurrent calls creates the archive, and the file is complete."""
     catalog = Catalog(tmp_path)
     outcomes: list[str] = []
     start = threading.Barrier(8)
@@ -113,7 +113,7 @@ def test_create_at_once(tmp_path: Path) -> None:
 
 
 def test_create_beside_an_old_log(path: Path) -> None:
-    """The log of an archive that was removed by hand in mid-use does not become part of a new one of its name."""
+    """The log of an archive that was deleted by hand is not applied to a new archive."""
     archive = Archive(path)
     with closing(schema.connect(path)) as reader:
         reader.execute("BEGIN; SELECT * FROM meta").fetchall()
@@ -127,8 +127,8 @@ def test_create_beside_an_old_log(path: Path) -> None:
     check_file(archive)
 
 
-def test_a_log_is_not_left_to_the_file_that_comes_in_its_place(path: Path, tmp_path: Path) -> None:
-    """A commit that is under way while another archive is renamed over this one ends in this one alone."""
+def test_a_log_is_not_left_to_a_replacement(path: Path, tmp_path: Path) -> None:
+    """A commit in progress while the file is replaced does not affect the new file."""
     other = Catalog(tmp_path / "aside").create("daily", resolution=10, retention=0)
     other.record([("other", 1, 1000)])
     (tmp_path / "before.db").hardlink_to(path)
@@ -142,7 +142,7 @@ def test_a_log_is_not_left_to_the_file_that_comes_in_its_place(path: Path, tmp_p
 
 @pytest.mark.parametrize(("mode", "reason"), [(0o500, "Permission denied"), (0o000, "Permission denied")])
 def test_create_in_an_unwritable_directory(mode: int, reason: str) -> None:
-    """Where no file can be made there is one clear line."""
+    """The error is one clear line."""
     with (
         open_directory() as directory,
         unprivileged(directory, mode),
@@ -152,7 +152,7 @@ def test_create_in_an_unwritable_directory(mode: int, reason: str) -> None:
 
 
 def test_create_in_no_directory(tmp_path: Path) -> None:
-    """A directory that is not there is not made by `schema`."""
+    """`schema` does not create a missing directory."""
     with pytest.raises(ArchiveUnavailable, match=r"x.db: cannot be created: No such file or directory\Z"):
         schema.create(tmp_path / "gone" / "x.db", Definition.create("x"))
 
@@ -229,10 +229,7 @@ def _replaced(path: Path, statements: str) -> None:
 
 @pytest.mark.parametrize("kind", BAD_FILES)
 def test_not_an_archive(path: Path, kind: str) -> None:
-    """What is not a sound archive of this format is refused by every operation, in one line, and left as it is.
-
-    Damage is told apart from other applications' files and those of other versions.
-    """
+    """Every operation rejects a file that is not a sound archive, with one line, and does not change it."""
     error, make, reason = BAD_FILES[kind]
     make(path)
     before = path.read_bytes()
@@ -256,7 +253,7 @@ def test_not_an_archive(path: Path, kind: str) -> None:
 
 @pytest.mark.parametrize("table", ["data", "names", "data_by_name", "totals", "blocks"])
 def test_altered_by_hand(path: Path, table: str) -> None:
-    """A file that lacks one of its tables is told as damaged, not as a bug."""
+    """An archive without one of its tables is damaged."""
     Archive(path).commit(CELLS, now=1000)
     _changed(path, f"DROP {'INDEX' if table == 'data_by_name' else 'TABLE'} {table}")
     archive = Archive(path)
@@ -266,7 +263,7 @@ def test_altered_by_hand(path: Path, table: str) -> None:
 
 @pytest.mark.parametrize("write", [False, True])
 def test_unknown(tmp_path: Path, write: bool) -> None:
-    """Where there is no file none is made."""
+    """A missing file is not created."""
     for name in ("x.db", "directory.db", "x.db/y.db"):
         (tmp_path / "directory.db").mkdir(exist_ok=True)
         with pytest.raises(UnknownArchive, match=r"there is no archive '[a-z]*'"):
@@ -276,20 +273,20 @@ def test_unknown(tmp_path: Path, write: bool) -> None:
 
 @pytest.mark.parametrize("write", [False, True])
 def test_connection(path: Path, write: bool) -> None:
-    """Every connection waits for locks, makes what it commits durable, and only a writer's can write."""
+    """Connections wait for locks and commit durably, and only writers can write."""
     with schema.open_archive(path, write=write) as connection:
         pragmas = [connection.pragma(name) for name in ("busy_timeout", "synchronous", "query_only")]
     assert [schema.BUSY_TIMEOUT_MS, 2, int(not write)] == pragmas
 
 
 def test_reader_cannot_write(path: Path) -> None:
-    """A reader's mistake cannot change an archive."""
+    """A connection for reading cannot change an archive."""
     with pytest.raises(ArchiveUnavailable, match="readonly"), schema.open_archive(path) as connection:
         connection.execute("DELETE FROM meta")
 
 
 def test_read_only_directory() -> None:
-    """A copy is read from a directory that cannot be written, and takes nothing new."""
+    """An archive in a read-only directory can be read but not written."""
     with open_directory() as directory:
         archive = Archive(Catalog(directory).create("x", retention=0).path.rename(directory / "50% #1?.db"))
         archive.path.chmod(0o644)
@@ -306,7 +303,7 @@ def test_read_only_directory() -> None:
 
 
 def test_read_only_file() -> None:
-    """A file that cannot be written is read, and nothing is left beside it that would be in its owner's way."""
+    """A read-only file can be read, and no side files are left."""
     with open_directory() as directory:
         archive = Catalog(directory).create("x", retention=0)
         archive.commit(CELLS, now=1000)
@@ -318,7 +315,7 @@ def test_read_only_file() -> None:
 
 
 def test_copy_with_a_log_in_a_read_only_directory() -> None:
-    """A copy that was made in mid-commit is not read without the log that belongs to it."""
+    """A copy with a log is not read, because it would be incomplete without the log."""
     with open_directory() as directory:
         archive = Catalog(directory).create("x", retention=0)
         archive.path.chmod(0o644)
@@ -329,7 +326,7 @@ def test_copy_with_a_log_in_a_read_only_directory() -> None:
 
 @pytest.mark.parametrize("mode", [0o000, 0o600])
 def test_unreadable_file(mode: int) -> None:
-    """A file or directory that may not be read is told as such, not as unknown."""
+    """A file or directory without read permission is unavailable, not unknown."""
     with open_directory() as directory:
         archive = Catalog(directory).create("x")
         target = archive.path if mode == 0 else directory
@@ -345,7 +342,7 @@ def holding(path: Path) -> Iterator[apsw.Connection]:
 
 
 def test_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A writer that does not get the lock in time says so, and has changed nothing."""
+    """A writer that does not get the lock in time raises an error and changes nothing."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
     with holding(path), pytest.raises(ArchiveUnavailable, match="cannot be used now: database is locked"):
         Archive(path).commit(CELLS, now=1000)
@@ -353,7 +350,7 @@ def test_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_waits_for_the_lock(path: Path) -> None:
-    """A writer waits for one that is at work."""
+    """A writer waits for another one."""
     is_locked, may_end = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -371,7 +368,7 @@ def test_waits_for_the_lock(path: Path) -> None:
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_transaction_rolls_back(path: Path, error: type[BaseException]) -> None:
-    """Whatever ends a transaction before its end leaves nothing of it."""
+    """A transaction that ends early, for any reason, is rolled back."""
 
     def fail() -> None:
         with holding(path) as connection:
@@ -389,14 +386,14 @@ class _FullDisk(apsw.Connection):
 
 
 def test_transaction_is_committed_once(path: Path) -> None:
-    """An error after the commit is not told, since whoever hears of one commits again."""
+    """An error after the commit is ignored, because the caller would commit again."""
     with closing(_FullDisk(str(path))) as connection, schema.transaction(connection):
         schema.write_meta(connection, "name", "changed")
     assert "changed" == Archive(path).definition().name
 
 
 def test_delete(path: Path) -> None:
-    """A deleted archive leaves nothing, even while it is read, and the reader reads on."""
+    """A deleted archive leaves no files, even while it is read, and the reader can continue."""
     Archive(path).commit(CELLS, now=1000)
     with closing(schema.connect(path)) as reader:
         rows = reader.execute("SELECT * FROM data")
@@ -410,7 +407,7 @@ def test_delete(path: Path) -> None:
 
 
 def test_delete_waits_for_a_commit(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An archive is not deleted under a commit that is under way."""
+    """Deletion waits for a commit in progress."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
     with holding(path), pytest.raises(ArchiveUnavailable, match="locked"):
         schema.delete(path)

@@ -1,4 +1,4 @@
-"""The status file."""
+"""The status file of a collector."""
 
 import logging
 import os
@@ -38,7 +38,7 @@ def aged(directory: Path, age_s: float) -> StatusFile:
 
 
 def test_each_collector_has_its_own_until_it_is_removed(tmp_path: Path) -> None:
-    """Two collectors' files are read side by side, with what each wrote last, and go when they are removed."""
+    """Each collector has its own file with what it wrote last."""
     one, other = aged(tmp_path, 0), aged(tmp_path, 1)
     one.write({"age": 2})
     os.utime(one.path, (NOW, NOW))
@@ -50,12 +50,12 @@ def test_each_collector_has_its_own_until_it_is_removed(tmp_path: Path) -> None:
 
 
 def test_it_is_for_its_owner_alone(tmp_path: Path) -> None:
-    """What a collector says of the archives is no business of other users of the machine."""
+    """Other users cannot read the file."""
     assert 0o600 == aged(tmp_path, 0).path.stat().st_mode & 0o777
 
 
-def test_collectors_are_told_apart(tmp_path: Path) -> None:
-    """Each status comes with the digits of its file's name, and a file that goes meanwhile is no matter."""
+def test_collectors_have_identities(tmp_path: Path) -> None:
+    """Each status has the identity of its file's name, and a file that disappears meanwhile is skipped."""
     one, other = aged(tmp_path, 0), aged(tmp_path, 1)
     (tmp_path / "collector-gone.json").symlink_to(tmp_path / "nothing")
     expected = {f"collector-{identity}.json": each["age"] for identity, each in read_by_id(tmp_path, NOW)}
@@ -63,16 +63,16 @@ def test_collectors_are_told_apart(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("age_s", "kept"), [(STALE_S, True), (STALE_S + 1, False)])
-def test_those_of_the_dead_are_ignored_and_removed(tmp_path: Path, age_s: float, kept: bool) -> None:
-    """A file that has not been written for STALE_S is neither read nor left alone."""
+def test_stale_files_are_ignored_and_removed(tmp_path: Path, age_s: float, kept: bool) -> None:
+    """A file that was not written for STALE_S is stale."""
     file = aged(tmp_path, age_s)
     assert kept == bool(read_all(tmp_path, NOW))
     remove_stale(tmp_path, NOW)
     assert kept == file.path.exists()
 
 
-def test_what_a_killed_collector_was_writing_is_removed(tmp_path: Path) -> None:
-    """A file that never got its name goes like one that did."""
+def test_a_temporary_file_of_a_killed_collector_is_removed(tmp_path: Path) -> None:
+    """It is removed like any stale file."""
     file = tmp_path / "collector-0.aside"
     file.touch()
     os.utime(file, (NOW - STALE_S - 1, NOW - STALE_S - 1))
@@ -80,8 +80,8 @@ def test_what_a_killed_collector_was_writing_is_removed(tmp_path: Path) -> None:
     assert [] == list(tmp_path.iterdir())
 
 
-def test_a_link_is_not_written_through(tmp_path: Path) -> None:
-    """Who may write into the directory cannot have the collector overwrite a file elsewhere."""
+def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:
+    """Other users of the directory cannot redirect the write."""
     other = tmp_path / "other"
     other.write_text("other")
     (tmp_path / "data").mkdir()
@@ -103,8 +103,8 @@ def test_a_file_that_cannot_be_written_is_logged_once(tmp_path: Path, caplog: py
     assert [{"flushes": 1}] == read_all(directory, NOW)
 
 
-def test_half_a_file_is_no_status(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """A file that is no JSON is skipped with a warning."""
+def test_invalid_json_is_skipped(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The log has a warning."""
     (tmp_path / "collector-0.json").write_text('{"flushes"')
     os.utime(tmp_path / "collector-0.json", (NOW, NOW))
     with caplog.at_level(logging.WARNING):
@@ -112,8 +112,8 @@ def test_half_a_file_is_no_status(tmp_path: Path, caplog: pytest.LogCaptureFixtu
     assert "collector-0.json" in caplog.text
 
 
-def test_a_process_is_told_from_others() -> None:
-    """From one that is gone, that waits for its parent, or that has the number of another one from before."""
+def test_process_identity() -> None:
+    """A process differs from one that is gone, a zombie, or an earlier one with the same id."""
     own = process_identity(os.getpid())
     assert own is not None
     assert own["id"] == os.getpid()
@@ -131,8 +131,8 @@ def test_a_process_is_told_from_others() -> None:
     assert None is process_identity(child.pid)
 
 
-def test_without_proc_a_process_is_known_by_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On systems that have no such directory."""
+def test_without_proc_a_process_is_known_by_its_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some systems have no /proc."""
     monkeypatch.setattr(status, "PROC", tmp_path)
     assert is_running({"process": process_identity(os.getpid())})
     assert is_running({"process": process_identity(1)})
@@ -142,8 +142,8 @@ def test_without_proc_a_process_is_known_by_its_number(tmp_path: Path, monkeypat
     assert not is_running(known)
 
 
-def test_books_are_those_of_this_process_and_copies_of_others(tmp_path: Path) -> None:
-    """A copy says how old it is, and what waits there waits for as much longer; one of an ended collector does not."""
+def test_statuses_of_this_process_and_of_others(tmp_path: Path) -> None:
+    """The age of a copy is added to its durations, unless its collector has ended."""
     account = {"failing": 1.0, "waiting": None}
     told = {"ended": None, "written": NOW - 2, "waiting": 3.0, "archives": {"daily": account}}
     files = [StatusFile(tmp_path) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""Files that are built aside and then take their name."""
+"""Temporary files."""
 
 import os
 import time
@@ -9,8 +9,8 @@ import pytest
 from tally.engine.files.temporary import STALE_S, publish, temporary_file
 
 
-def test_it_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
-    """A file that is built aside is its owner's alone, and nothing of it stays, whatever happens."""
+def test_it_is_private_and_removed_at_the_end(tmp_path: Path) -> None:
+    """It is removed with its side files even after an error."""
 
     def build() -> None:
         with temporary_file(tmp_path / "x.db") as built:
@@ -25,7 +25,7 @@ def test_it_is_private_and_gone_in_the_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("replace", [False, True])
 def test_publish(tmp_path: Path, replace: bool) -> None:
-    """The file gets its name, and stays under no other; the log of a file that is gone goes."""
+    """The file is moved to its name, and the log of a deleted file is removed."""
     path = tmp_path / "x.db"
     Path(f"{path}-wal").write_text("old")
     with temporary_file(path) as built:
@@ -35,8 +35,8 @@ def test_publish(tmp_path: Path, replace: bool) -> None:
     assert "new" == path.read_text()
 
 
-def test_what_is_there_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> None:
-    """A file that has the name keeps it, unless it is to be replaced."""
+def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path) -> None:
+    """Otherwise it is kept."""
     path = tmp_path / "x.db"
     path.write_text("old")
     with temporary_file(path) as built:
@@ -63,10 +63,10 @@ def test_what_is_there_is_replaced_only_if_that_is_asked_for(tmp_path: Path) -> 
         ("x.db.0123456789abcdef", STALE_S + 1, True),
     ],
 )
-def test_what_a_killed_process_left_is_swept_away(
+def test_stale_files_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, age: int, stays: bool
 ) -> None:
-    """What was built aside for an archive and is a day old goes when the next file is, and nothing else does."""
+    """Temporary files of archives that are a day old are removed, and nothing else."""
     (tmp_path / name).touch()
     os.utime(tmp_path / name, (1000, 1000))
     monkeypatch.setattr(time, "time", lambda: 1000 + age)
@@ -75,8 +75,8 @@ def test_what_a_killed_process_left_is_swept_away(
     assert stays == (tmp_path / name).exists()
 
 
-def test_others_may_be_done_with_theirs_meanwhile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is gone between the look into the directory and the look at it is nobody's error."""
+def test_a_file_may_disappear_while_the_directory_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This is not an error."""
     gone = tmp_path / ".x.db.0123456789abcdef"
     monkeypatch.setattr(Path, "iterdir", lambda _: iter([gone]))
     with temporary_file(tmp_path / "x.db") as built:

@@ -1,4 +1,4 @@
-"""SQLite's log beside an archive, which a reader may keep from being emptied."""
+"""The write-ahead log beside an archive."""
 
 from contextlib import closing
 from pathlib import Path
@@ -23,8 +23,8 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     return Catalog(tmp_path).create("daily", resolution=1, retention=0)
 
 
-def test_a_reader_that_does_not_end_keeps_the_log(archive: Archive) -> None:
-    """While it holds its transaction the log grows and is told; afterwards not, though it may be as long still."""
+def test_an_open_read_transaction_keeps_the_log(archive: Archive) -> None:
+    """The log is reported while the transaction is open."""
     with closing(apsw.Connection(str(archive.path))) as reader:
         reader.execute("BEGIN")
         assert 0 == reader.execute("SELECT count(*) FROM data").get
@@ -40,8 +40,8 @@ def test_a_reader_that_does_not_end_keeps_the_log(archive: Archive) -> None:
     assert (0, 0) == (archive.held_log_bytes(), wal.log_bytes(archive.path))
 
 
-def test_a_short_log_is_no_matter(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to the bound nobody looks at who reads."""
+def test_a_short_log_is_not_reported(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Below LOG_MAX_BYTES readers are not checked."""
     with closing(apsw.Connection(str(archive.path))) as reader:
         reader.execute("BEGIN")
         assert 0 == reader.execute("SELECT count(*) FROM data").get
@@ -53,7 +53,7 @@ def test_a_short_log_is_no_matter(archive: Archive, monkeypatch: pytest.MonkeyPa
         assert size == wal.held_bytes(archive.path)
 
 
-def test_a_log_is_found_where_a_link_leads(archive: Archive, tmp_path: Path) -> None:
+def test_the_log_is_beside_the_target_of_a_link(archive: Archive, tmp_path: Path) -> None:
     """SQLite keeps it beside the file itself."""
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "daily.db").symlink_to(archive.path)
@@ -64,8 +64,8 @@ def test_a_log_is_found_where_a_link_leads(archive: Archive, tmp_path: Path) -> 
         assert wal.log_bytes(archive.path) == Catalog(tmp_path / "data")["daily"].held_log_bytes() > 0
 
 
-def test_what_cannot_be_opened_has_no_log(archive: Archive, tmp_path: Path) -> None:
-    """An archive that is gone, or damaged, is told elsewhere."""
+def test_an_unusable_archive_has_no_log(archive: Archive, tmp_path: Path) -> None:
+    """Missing and damaged archives are reported elsewhere."""
     assert (0, 0) == (wal.log_bytes(tmp_path / "gone.db"), wal.held_bytes(tmp_path / "gone.db"))
     archive.path.write_bytes(b"garbage" * 1000)
     (tmp_path / "daily.db-wal").write_bytes(b"x" * 200_000)

@@ -1,4 +1,4 @@
-"""Copies of an archive while it is written, and what must not be replaced by one."""
+"""Copies of an archive while it is written, and what a copy must not replace."""
 
 import re
 import shutil
@@ -51,7 +51,7 @@ def journal(path: Path) -> tuple[int, int]:
 
 
 def test_a_copy_is_an_archive(archive: Archive, target: Path) -> None:
-    """A copy holds what the archive does, in one private file that needs no log, and takes new samples as another."""
+    """A copy has the archive's data in one private file, and accepts samples of its own."""
     archive.backup(target)
     copy = Archive(target)
     assert archive.values() == copy.values()
@@ -63,8 +63,8 @@ def test_a_copy_is_an_archive(archive: Archive, target: Path) -> None:
     check_file(copy)
 
 
-def test_a_copy_opens_where_nothing_can_be_written(archive: Archive) -> None:
-    """In a directory that is read-only SQLite itself opens a copy, with no option."""
+def test_a_copy_opens_in_a_read_only_directory(archive: Archive) -> None:
+    """SQLite opens it without options."""
     with open_directory() as directory:
         target = directory / "daily.db"
         archive.backup(target)
@@ -77,7 +77,7 @@ def test_a_copy_opens_where_nothing_can_be_written(archive: Archive) -> None:
 
 
 def test_a_copy_is_of_one_moment(archive: Archive, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is committed while pages are copied is not in the copy, neither whole nor by half, and does not delay it."""
+    """A commit during the copy is not in the copy and is not delayed."""
     monkeypatch.setattr(module, "STEP_PAGES", 10)
     before = archive.aggregate("count")
     steps: list[int] = []
@@ -97,7 +97,7 @@ def test_a_copy_is_of_one_moment(archive: Archive, target: Path, monkeypatch: py
 
 
 def test_a_damaged_archive_is_not_copied(archive: Archive, target: Path) -> None:
-    """A page that is damaged where no question has come is found, and no copy is made."""
+    """Damage to a page that no query has read is found, and no copy is made."""
     content = bytearray(archive.path.read_bytes())
     content[-4096:] = b"\xff" * 4096
     archive.path.write_bytes(content)
@@ -106,8 +106,8 @@ def test_a_damaged_archive_is_not_copied(archive: Archive, target: Path) -> None
     assert [] == list(target.parent.iterdir())
 
 
-def test_no_archive_is_not_copied(tmp_path: Path, target: Path) -> None:
-    """Without an archive there is no copy."""
+def test_a_missing_archive_is_not_copied(tmp_path: Path, target: Path) -> None:
+    """No file is created."""
     with pytest.raises(UnknownArchive):
         Archive(tmp_path / "x.db").backup(target)
     assert [] == list(target.parent.iterdir())
@@ -115,8 +115,8 @@ def test_no_archive_is_not_copied(tmp_path: Path, target: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["archive", "other", "directory", "link", "dangling", "itself", "in use"])
 @pytest.mark.parametrize("replace", [False, True])
-def test_nothing_is_replaced_that_should_not_be(archive: Archive, target: Path, kind: str, replace: bool) -> None:
-    """Only an archive that is not in use is replaced by a copy, and only if that is asked for."""
+def test_only_an_unused_archive_is_replaced(archive: Archive, target: Path, kind: str, replace: bool) -> None:
+    """Even that needs `replace`."""
     if kind in ("archive", "in use"):
         Catalog(target.parent).create("daily")
     if kind == "in use":
@@ -141,14 +141,14 @@ def test_nothing_is_replaced_that_should_not_be(archive: Archive, target: Path, 
 
 
 def test_a_hard_link_to_the_archive_is_the_archive(archive: Archive, target: Path) -> None:
-    """The archive under another name is not replaced by its copy either."""
+    """Another name of the archive is not replaced by its copy."""
     target.hardlink_to(archive.path)
     with pytest.raises(ArchiveExists, match="is the archive itself"):
         archive.backup(target, replace=True)
 
 
-def test_there_has_to_be_space(archive: Archive, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A copy that would not fit is not begun."""
+def test_free_space_is_checked(archive: Archive, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy that does not fit is not started."""
     size = archive.path.stat().st_size
     usage = shutil.disk_usage(target.parent)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=size - 1))
@@ -161,14 +161,14 @@ def test_there_has_to_be_space(archive: Archive, target: Path, monkeypatch: pyte
 
 
 def test_no_directory(archive: Archive, tmp_path: Path) -> None:
-    """Where there is no directory there is one clear line."""
+    """A missing directory is one clear line."""
     with pytest.raises(ArchiveUnavailable, match=r"x.db: cannot be written: No such file or directory\Z"):
         archive.backup(tmp_path / "gone" / "x.db")
 
 
 @pytest.mark.parametrize("moment", [0, 1])
-def test_what_progress_raises_ends_the_work(archive: Archive, target: Path, moment: int) -> None:
-    """An interruption, while pages are copied or verified, leaves nothing behind."""
+def test_an_error_in_progress_stops_the_copy(archive: Archive, target: Path, moment: int) -> None:
+    """It leaves no files, during the copy or the verification."""
 
     def interrupt(done: int, total: int) -> None:
         if done >= total * moment:
@@ -188,7 +188,7 @@ def download(archive: Archive) -> Iterator[Download]:
 
 
 def test_download(archive: Archive, download: Download, target: Path) -> None:
-    """Its chunks are a copy, it leaves nothing in the directory, and what is committed meanwhile is not in it."""
+    """A download is a copy in chunks that leaves no files and excludes later commits."""
     before = archive.values()
     first = next(download)
     assert module.CHUNK_BYTES == len(first)
@@ -199,15 +199,15 @@ def test_download(archive: Archive, download: Download, target: Path) -> None:
     assert [] == list(download)
 
 
-def test_a_download_holds_no_log_back(archive: Archive, download: Download) -> None:
-    """However long a client takes, the archive stays one file."""
+def test_a_download_does_not_keep_the_log(archive: Archive, download: Download) -> None:
+    """A slow client does not delay checkpoints."""
     next(download)
     fill(archive, 1000)
     assert [] == beside(archive.path)
 
 
 def test_one_download_at_a_time(archive: Archive, download: Download) -> None:
-    """A copy takes as much space as the archive, so a second one has to wait for the end of the first."""
+    """A second download in a directory raises an error until the first ends."""
     next(download)
     with pytest.raises(ArchiveUnavailable, match="another backup is being downloaded: try again later"):
         next(Download(archive.path))
@@ -220,7 +220,7 @@ def test_one_download_at_a_time(archive: Archive, download: Download) -> None:
 
 @pytest.mark.parametrize("error", [UnknownArchive, NotAnArchive])
 def test_a_download_that_fails_leaves_nothing(archive: Archive, error: type[TallyError]) -> None:
-    """When the archive is gone or damaged meanwhile, that is told, and the next one may begin."""
+    """It raises an error if the archive is deleted or damaged, and the next download can start."""
     download = Download(archive.path)
     content = archive.path.read_bytes()
     archive.path.unlink()
@@ -238,7 +238,7 @@ def test_a_download_that_fails_leaves_nothing(archive: Archive, error: type[Tall
 def test_a_download_is_stopped_while_it_copies(
     archive: Archive, download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Closing it from another thread ends the copying at its next step, and with it the space it took."""
+    """Closing it from another thread stops the copy and frees its space."""
     monkeypatch.setattr(module, "STEP_PAGES", 1)
     copying, stopping = threading.Event(), threading.Event()
 
@@ -264,8 +264,8 @@ def test_a_download_is_stopped_while_it_copies(
     assert [archive.path] == list(archive.path.parent.iterdir())
 
 
-def test_a_backup_is_verified_under_the_archive_s_name(archive: Archive, target: Path) -> None:
-    """A file that another application put there before the copy had its name is left alone."""
+def test_a_file_created_meanwhile_is_kept(archive: Archive, target: Path) -> None:
+    """A file that appears at the target during the copy is not replaced."""
 
     def intrude(done: int, total: int) -> None:
         if done == total:

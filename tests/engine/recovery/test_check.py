@@ -1,4 +1,4 @@
-"""What is found out about an archive by reading all of it."""
+"""Checks whole archives."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +28,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
 
 
 def test_a_sound_archive(archive: Archive) -> None:
-    """Of a sound archive it is told what it is made of."""
+    """The result describes the archive's contents."""
     size = archive.path.stat().st_size
     contents = Contents(archive.definition(), names=50, rows=150, unsealed=50, expired=50, bytes=size, wal_bytes=0)
     assert Checkup("daily", (), contents) == archive.check()
@@ -77,8 +77,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", DAMAGES)
-def test_what_is_wrong_is_found(archive: Archive, kind: str) -> None:
-    """Whatever is damaged, for SQLite or by the writer's own rules, is told, and the file stays as it is."""
+def test_damage_is_found(archive: Archive, kind: str) -> None:
+    """All kinds of damage are reported, and the file does not change."""
     make, told = DAMAGES[kind]
     make(archive.path)
     before = archive.path.read_bytes()
@@ -88,8 +88,8 @@ def test_what_is_wrong_is_found(archive: Archive, kind: str) -> None:
     assert before == archive.path.read_bytes()
 
 
-def test_what_cannot_be_read_now_is_not_damaged(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether it is sound will be seen another time."""
+def test_an_unavailable_archive_is_not_damaged(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result says why it cannot be checked."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
     with schema.open_archive(archive.path, write=True) as connection:
         connection.pragma("locking_mode", "exclusive")
@@ -101,13 +101,13 @@ def test_what_cannot_be_read_now_is_not_damaged(archive: Archive, monkeypatch: p
 
 
 def test_unknown(tmp_path: Path) -> None:
-    """There is nothing to check where there is no file."""
+    """A missing file is an error."""
     with pytest.raises(UnknownArchive):
         Archive(tmp_path / "x.db").check()
 
 
-def test_a_backup_is_as_sound(archive: Archive, tmp_path: Path) -> None:
-    """A copy is checked as an archive is."""
+def test_a_backup_can_be_checked(archive: Archive, tmp_path: Path) -> None:
+    """A copy is checked like an archive."""
     backup(archive.path, tmp_path / "copy.db")
     original, copy = archive.check().contents, Archive(tmp_path / "copy.db", clock=lambda: NOW).check()
     assert original is not None

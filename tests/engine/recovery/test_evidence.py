@@ -1,4 +1,4 @@
-"""What a file says is gathered whole, and names are believed that stand in two places."""
+"""Collects the rows of a damaged file."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def change(archive: Archive, old: bytes, new: bytes, *, place: int) -> None:
 
 
 def test_buckets(archive: Archive) -> None:
-    """Each has its total and its cells, once though they stand in both trees; the last is not sealed."""
+    """Each bucket has its total and each cell once, although sealed cells are in both trees."""
     with gathered(archive) as evidence:
         buckets = list(evidence.buckets())
         assert (T, Total(3, 4.5, 1.0, 2.0), [1, 2]) == (*buckets[0][:2], [cell.id for cell in buckets[0].candidates])
@@ -73,7 +73,7 @@ def test_buckets(archive: Archive) -> None:
     ],
 )
 def test_names(archive: Archive, new: bytes, place: int, expected: Name | None) -> None:
-    """One that is another in its second place is not known, unless that is no name, but for a byte the same."""
+    """A name that differs in its second place is not known, unless that one is invalid and differs in one byte."""
     change(archive, b"name.a", new, place=place)
     with gathered(archive) as evidence:
         assert expected == evidence.names().get(1)
@@ -81,7 +81,7 @@ def test_names(archive: Archive, new: bytes, place: int, expected: Name | None) 
 
 
 def test_gaps(archive: Archive) -> None:
-    """Where a page of totals is lost, the buckets before and behind it are told."""
+    """If a page of totals is lost, the buckets before and after it are returned."""
     connection = apsw.Connection(str(archive.path))
     select = "SELECT pageno FROM dbstat WHERE name = 'totals' AND pagetype = 'leaf' ORDER BY path"
     pages: list[int] = [page for (page,) in connection.execute(select)]
@@ -105,8 +105,10 @@ def test_gaps(archive: Archive) -> None:
         (None, None, T + 5990, 1, False),
     ],
 )
-def test_holds(archive: Archive, low: int | None, high: int | None, bucket: int, samples: int, holds: bool) -> None:
-    """No other name can be where there is room for one, nor where its block adds up."""
+def test_is_only_name(
+    archive: Archive, low: int | None, high: int | None, bucket: int, samples: int, holds: bool
+) -> None:
+    """Another name is excluded if none fits between the keys, or if the name's block adds up."""
     with gathered(archive) as evidence:
         cell = Candidate(1, samples, 1.5, 1.5, 1.5, 1, None, low, high)
         assert holds == evidence.is_only_name(bucket, cell)

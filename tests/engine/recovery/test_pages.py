@@ -1,4 +1,4 @@
-"""Pages are decoded as SQLite wrote them, and a page whose structure was changed is noticed."""
+"""Decodes pages as SQLite wrote them, and detects changes to their structure."""
 
 import io
 import random
@@ -51,7 +51,7 @@ def rows(path: Path) -> Iterator[tuple[int, Row]]:
 @pytest.mark.parametrize("page_size", [512, 4096, 65536])
 @pytest.mark.parametrize("kind", ["", "WITHOUT ROWID"])
 def test_every_row_is_read(path: Path, page_size: int, kind: str) -> None:
-    """Numbers of each size, texts, blobs and NULL, on pages of each size, also where a row needs several."""
+    """Numbers of each size, texts, blobs and NULL are read, on pages of each size and with overflow pages."""
     connection = written(path, f"CREATE TABLE t (id INTEGER PRIMARY KEY, a, b, c, d, e, f) {kind}", page_size=page_size)
     put = [(at, *row) for at, row in enumerate(ROWS * 200)] + [(10_000, "x" * 20_000, 1.0, 2.0, 3, 4, 5)]
     with connection:
@@ -70,7 +70,7 @@ def test_integers_in_real_columns(path: Path) -> None:
 @settings(deadline=None)
 @given(st.integers(0, 2**64 - 1))
 def test_structure_is_accounted_for(seed: int) -> None:
-    """Where one of the bytes that tell where cells are was changed, the page is not whole."""
+    """A changed byte in the structure of a page makes it not whole."""
     connection = apsw.Connection("")
     connection.execute("CREATE TABLE t (a, b)").fetchall()
     chance = random.Random(seed)
@@ -87,8 +87,8 @@ def parsed(content: bytes) -> object:
     return Pages(io.BytesIO(content)).page(2)
 
 
-def test_page_size_that_is_not_what_the_header_says(path: Path) -> None:
-    """Pages are found though the header is lost or says something else."""
+def test_a_wrong_page_size_in_the_header(path: Path) -> None:
+    """The right page size is found."""
     connection = written(path, "CREATE TABLE t (a)", page_size=1024)
     connection.executemany("INSERT INTO t VALUES (?)", [(each,) for each in range(5000)])
     connection.close()
@@ -101,7 +101,7 @@ def test_page_size_that_is_not_what_the_header_says(path: Path) -> None:
 
 @pytest.mark.parametrize("is_damaged", [False, True])
 def test_free_pages(path: Path, is_damaged: bool) -> None:
-    """The list of free pages is known to be whole, or not to be."""
+    """The list of free pages is complete, or known to be incomplete."""
     connection = written(path, "CREATE TABLE t (a)")
     connection.executemany("INSERT INTO t VALUES (?)", [("x" * 1000,) for _ in range(1000)])
     connection.execute("DELETE FROM t").fetchall()
@@ -117,7 +117,7 @@ def test_free_pages(path: Path, is_damaged: bool) -> None:
 
 
 def test_traces(path: Path) -> None:
-    """Records are found wherever they begin, with what may be their rowids, though the page is not whole."""
+    """Records and their possible rowids are found anywhere on a page that is not whole."""
     written(path, "CREATE TABLE t (a, b)", "INSERT INTO t VALUES (NULL, 'abc'), (NULL, 'def')").close()
     with path.open("r+b") as file:
         file.seek(4096)
@@ -129,8 +129,8 @@ def test_traces(path: Path) -> None:
     assert [([2], (None, "def")), ([1], (None, "abc"))] == found
 
 
-def test_a_page_that_is_not_there(path: Path) -> None:
-    """Beyond the end of a file, and where it was cut, there is no page."""
+def test_a_missing_page(path: Path) -> None:
+    """There is no page after the end of a file."""
     written(path, "CREATE TABLE t (a)").close()
     with path.open("r+b") as file:
         file.truncate(4096 + 100)

@@ -1,4 +1,4 @@
-"""Which cells are proven, from both sides of each rule."""
+"""Which cells are proven, on both sides of each rule."""
 
 from typing import Any
 
@@ -32,13 +32,13 @@ BOTH = Total(4, 10, 1, 4)
     [(TWICE, True), ((SURE, TRACE), True), ((TRACE, SURE), True), (DATA, False), (INDEX, False), (TRACES, False)],
 )
 def test_two_places(where: tuple[int | None, int | None], is_proven: bool) -> None:
-    """A cell that stands in both trees is proven, though one is a trace; without a total nothing else is."""
+    """A cell in both trees is proven, even if one copy is a trace."""
     assert is_proven == bool(proven([cell(1, *A, where=where)]))
 
 
 @pytest.mark.parametrize(("total", "is_proven"), [(Total(*A), True), (Total(3, 3, 1, 2), False), (None, False)])
 def test_two_traces(total: Total | None, is_proven: bool) -> None:
-    """Two traces are as good only where the bucket adds up with them."""
+    """Two traces prove a cell only if the bucket adds up with them."""
     assert is_proven == bool(proven([cell(1, *A, where=TRACES)], total))
 
 
@@ -55,12 +55,12 @@ def test_two_traces(total: Total | None, is_proven: bool) -> None:
     ],
 )
 def test_the_only_cell_of_a_bucket(total: Total | None, holds: bool, is_proven: bool) -> None:
-    """What stands once is proven by a total that is the same, where no other name can be there."""
+    """A single copy is proven by an equal total if no other name can be there."""
     assert is_proven == bool(proven([cell(1, *A, where=DATA)], total, holds=holds))
 
 
 def test_one_place_among_others() -> None:
-    """Of several cells the total proves the one that has its min and max, and no sums that were rounded."""
+    """Among several cells, the total proves its own min and max, but no rounded sums."""
     outer, inner = (2.0, 5.0, 1.0, 4.0), (2.0, 5.0, 2.0, 3.0)
     found = [cell(1, *outer, where=DATA), cell(2, *inner, where=DATA)]
     assert [found[0]] == proven(found, Total(4, 10, 1, 4))
@@ -73,14 +73,14 @@ def test_one_place_among_others() -> None:
     [((3, 1.5, 0.5, 0.5), True), ((3, 1.6, 0.5, 0.5), False), ((3, 0.3, 0.1, 0.1), False), ((3, 1.5, 0.5, 0.6), False)],
 )
 def test_one_value(values: tuple[float, float, float, float], is_proven: bool) -> None:
-    """A cell of one value proves itself where its sum is exactly that value times its count."""
+    """A cell whose samples have one value proves itself."""
     others = cell(2, 1, 9, 9, 9)
     assert is_proven == (len(proven([cell(1, *values, where=DATA), others], Total(4, 0, 0, 0))) == 2)
 
 
 @pytest.mark.parametrize(("samples", "is_proven"), [(4, True), (5, False)])
 def test_one_value_that_is_zero(samples: int, is_proven: bool) -> None:
-    """A sum of zero says nothing of the count, so the total has to."""
+    """A sum of zero does not prove the count, so the total is needed."""
     found = [cell(1, 3, 0, 0, 0, where=DATA), cell(1, 3, 0, -1, 1, where=INDEX), cell(2, 1, 9, 9, 9)]
     changed = [found[0]._replace(samples=2), *found[1:]]
     assert 2 == len(proven(found, Total(4, 9, 0, 9)))
@@ -102,7 +102,7 @@ def test_one_value_that_is_zero(samples: int, is_proven: bool) -> None:
     ],
 )
 def test_two_places_that_differ(changed: dict[str, Any], total: Total | None, is_proven: bool) -> None:
-    """Where both trees have another value, the one is taken that the total has exactly, or none."""
+    """If the trees differ, the cell that matches the total exactly is taken, or none."""
     right = cell(1, *A, where=DATA)
     wrong = cell(1, *A, where=INDEX)._replace(**changed)
     for found in ([right, wrong, cell(2, *B)], [wrong, right, cell(2, *B)]):
@@ -111,17 +111,17 @@ def test_two_places_that_differ(changed: dict[str, Any], total: Total | None, is
 
 
 def test_one_value_decides() -> None:
-    """Where both trees have another value, the one of a single value is right without any total."""
+    """If the trees differ, a cell whose samples have one value is taken without a total."""
     right, wrong = cell(1, 1, 0.5, 0.5, 0.5, where=INDEX), cell(1, 1, 0.5, 0.25, 0.5, where=DATA)
     assert [right] == proven([right, wrong])
 
 
-def test_what_is_impossible() -> None:
-    """No samples come to a count below one, or to a min above the max."""
+def test_impossible_cells() -> None:
+    """No cell has a count below one, or a min above its max."""
     assert [] == proven([cell(1, 0, 1, 1, 1), cell(2, 2, 3, 2, 1)], Total(2, 4, 1, 1))
 
 
 def test_three_that_differ() -> None:
-    """Two rows of one tree, and another in the other one: nothing is proven."""
+    """Two rows in one tree and another in the other tree prove nothing."""
     found = [cell(1, *A, where=DATA), cell(1, *B, where=DATA), cell(1, 9, 9, 9, 9, where=INDEX)]
     assert [] == proven(found, Total(*A), holds=False)

@@ -1,4 +1,4 @@
-"""An archive that is made of a copy again, also over one that is in use."""
+"""Restores archives from copies, even while they are in use."""
 
 import os
 import re
@@ -47,8 +47,8 @@ def fill(archive: Archive, *buckets: int) -> None:
 
 
 @pytest.mark.parametrize("slug", ["daily", "other"])
-def test_all_is_as_it_was(catalog: Catalog, copy: Path, slug: str) -> None:
-    """Over an archive, and under a new slug, there is what the copy has, and it takes samples as any other."""
+def test_the_restored_data_are_those_of_the_copy(catalog: Catalog, copy: Path, slug: str) -> None:
+    """An existing or a new archive has the copy's data and accepts samples."""
     before = Archive(copy).values()
     restored = catalog.restore(copy, slug, replace=True)
     assert before == restored.values() == catalog[slug].values()
@@ -60,8 +60,8 @@ def test_all_is_as_it_was(catalog: Catalog, copy: Path, slug: str) -> None:
     assert before == Archive(copy).values()
 
 
-def test_who_writes_it_goes_on(catalog: Catalog, copy: Path) -> None:
-    """What a writer remembers of names and ids does not hold for what is restored, where others have those ids."""
+def test_a_writer_can_continue(catalog: Catalog, copy: Path) -> None:
+    """Its cache of name ids is not used for the restored data."""
     writer = catalog["daily"]
     writer.commit({300: {"late": (1, 0.5, 0.5, 0.5)}}, now=300)
     catalog.restore(copy, "daily", replace=True)
@@ -71,8 +71,8 @@ def test_who_writes_it_goes_on(catalog: Catalog, copy: Path) -> None:
     check_file(writer)
 
 
-def test_who_reads_it_sees_what_was_or_what_is(catalog: Catalog, copy: Path) -> None:
-    """An answer that is under way ends with what was there, and others have it from now on."""
+def test_a_reader_sees_old_or_new_data(catalog: Catalog, copy: Path) -> None:
+    """An answer in progress has the old data, and later ones the new data."""
     now, before = catalog["daily"].values(), Archive(copy).values()
     with schema.open_archive(catalog["daily"].path) as reader:
         reader.execute("BEGIN; SELECT * FROM meta").fetchall()
@@ -83,7 +83,7 @@ def test_who_reads_it_sees_what_was_or_what_is(catalog: Catalog, copy: Path) -> 
 
 
 def test_it_waits_for_a_commit(catalog: Catalog, copy: Path) -> None:
-    """A commit that is under way is not torn: it is there first, and then replaced."""
+    """A commit in progress ends first."""
     before = Archive(copy).values()
     with schema.open_archive(catalog["daily"].path, write=True) as writer:
         writer.execute("BEGIN IMMEDIATE; INSERT INTO names (name) VALUES ('x')").fetchall()
@@ -118,8 +118,8 @@ REFUSED: dict[str, tuple[Callable[[Path], Path], str, bool, type[TallyError]]] =
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_refused_changes_nothing(catalog: Catalog, copy: Path, kind: str) -> None:
-    """Every file in the directory is as it was."""
+def test_a_rejected_restore_changes_nothing(catalog: Catalog, copy: Path, kind: str) -> None:
+    """Every file in the directory is unchanged."""
     make, slug, replace, expected = REFUSED[kind]
     apsw.Connection(str(catalog.directory / "alien.db")).execute("CREATE TABLE data (x)").fetchall()
     given = make(copy)
@@ -130,10 +130,10 @@ def test_what_is_refused_changes_nothing(catalog: Catalog, copy: Path, kind: str
 
 
 @pytest.mark.parametrize("at_share", [0.0, 0.5])
-def test_what_is_broken_off_changes_nothing(
+def test_an_interrupted_restore_changes_nothing(
     catalog: Catalog, copy: Path, at_share: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither while it verifies nor while it copies."""
+    """It may be interrupted while it verifies or copies."""
     monkeypatch.setattr(module, "STEP_PAGES", 8)
     now = catalog["daily"].values()
 
@@ -153,8 +153,8 @@ class _FullDisk(apsw.Connection):
 
 
 @pytest.mark.parametrize("is_empty", [False, True])
-def test_no_room(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch, is_empty: bool) -> None:
-    """Where the log and what the file grows by do not fit beside the archive nothing is begun."""
+def test_no_space(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch, is_empty: bool) -> None:
+    """It does not start without space for the log and the growth of the file."""
     if is_empty:
         catalog.delete("daily")
         catalog.create("daily")
@@ -172,8 +172,8 @@ def test_no_room(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch, 
     assert now != archive.values()
 
 
-def test_what_is_replaced_is_told_so(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once it is committed, a log that cannot be written into the file now is no error: later commits do that."""
+def test_an_error_after_the_commit_is_ignored(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A later commit checkpoints the log."""
     before = Archive(copy).values()
     with monkeypatch.context() as patched:
         patched.setattr(apsw, "Connection", _FullDisk)
@@ -191,7 +191,7 @@ def test_what_is_replaced_is_told_so(catalog: Catalog, copy: Path, monkeypatch: 
 )
 @pytest.mark.parametrize("slug", ["daily", "other"])
 def test_a_copy_that_is_not_sound(catalog: Catalog, copy: Path, slug: str, statement: str, told: str) -> None:
-    """What SQLite takes for sound, and `check` does not, is not restored; it is told of the copy."""
+    """A copy that breaks tally's rules is not restored, and the error names the copy."""
     with closing(apsw.Connection(str(copy))) as connection:
         connection.execute(statement).fetchall()
     now = catalog["daily"].values()
@@ -201,8 +201,8 @@ def test_a_copy_that_is_not_sound(catalog: Catalog, copy: Path, slug: str, state
     assert ["daily"] == [archive.slug for archive in catalog.archives()]
 
 
-def test_damage_is_told_of_the_copy(catalog: Catalog, copy: Path) -> None:
-    """And not of the archive that it was to replace, which is sound."""
+def test_damage_of_the_copy_names_the_copy(catalog: Catalog, copy: Path) -> None:
+    """The archive to be replaced is sound."""
     for page in range(8, 16):
         with copy.open("r+b") as file:
             file.seek(page * 4096)
@@ -213,7 +213,7 @@ def test_damage_is_told_of_the_copy(catalog: Catalog, copy: Path) -> None:
 
 
 def test_pages_of_another_size(catalog: Catalog, copy: Path) -> None:
-    """They cannot be written into the archive's file, and it is told what can be done."""
+    """The error says what to do, because the pages cannot be copied."""
     with closing(apsw.Connection(str(copy))) as connection:
         connection.execute("PRAGMA page_size = 1024; VACUUM").fetchall()
     with pytest.raises(ArchiveUnavailable, match="pages have 4096 bytes, and the copy's 1024; restore under another"):
@@ -221,8 +221,8 @@ def test_pages_of_another_size(catalog: Catalog, copy: Path) -> None:
     assert Archive(copy).values() == catalog.restore(copy, "other").values()
 
 
-def test_a_lock_that_stays_is_told(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite has no words for it here."""
+def test_a_lasting_lock_is_an_error(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite has no message for it here."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
     with schema.open_archive(catalog["daily"].path, write=True) as writer:
         writer.execute("BEGIN IMMEDIATE")

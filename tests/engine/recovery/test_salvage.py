@@ -1,4 +1,4 @@
-"""What is salvaged of a damaged archive is right, and the rest is told."""
+"""Salvaged cells are right, and all others are reported."""
 
 import random as random_module
 import shutil
@@ -100,7 +100,7 @@ def test_no_cell_is_wrong_and_none_is_missing_silently(
     hows: list[Damage],
     seed: int,
 ) -> None:
-    """Whatever an archive had and however it was damaged: what is saved is as it was, and all else is told."""
+    """For any archive and damage, salvaged cells are right and missing ones are reported."""
     with tempfile.TemporaryDirectory() as directory, patch.object(commit, "SEAL_ROWS", seal_rows):
         archive = Catalog(directory, clock=lambda: float(T)).create("x", resolution=resolution, retention=1)
         for part, now in parts:
@@ -121,7 +121,7 @@ def test_no_cell_is_wrong_and_none_is_missing_silently(
 
 
 def test_nothing_is_lost_of_a_sound_archive(archive: Archive) -> None:
-    """What is sealed is saved, with the definition; of what is not, all that nothing proves is told, and saved too."""
+    """All sealed cells are salvaged; unproven ones are counted, and salvaged on request."""
     salvaged, saved = tried(archive)
     had = cells(archive.path)
     sealed = {key for key in had if key[0] < T + 1000}
@@ -138,7 +138,7 @@ def test_nothing_is_lost_of_a_sound_archive(archive: Archive) -> None:
 @pytest.mark.parametrize("tree", ["data", "data_by_name", "names", "sqlite_autoindex_names_1", "totals", "blocks"])
 @pytest.mark.parametrize("unproven", [False, True])
 def test_a_root_of_zeros(archive: Archive, tree: str, unproven: bool) -> None:
-    """Without the root of a tree its pages are found all the same; with what is unproven all is saved."""
+    """The pages of a tree without a root are found."""
     had = cells(archive.path)
     damage(archive, zero(page_of(archive, tree)))
     salvaged, saved = tried(archive, unproven=unproven)
@@ -148,8 +148,8 @@ def test_a_root_of_zeros(archive: Archive, tree: str, unproven: bool) -> None:
         assert found.saved >= (0.99 if unproven else 0.45) * found.cells
 
 
-def test_constant_cells_stand_for_themselves(tmp_path: Path) -> None:
-    """Cells of one value are proven though the tree that has them a second time is lost."""
+def test_cells_with_one_value_prove_themselves(tmp_path: Path) -> None:
+    """They are salvaged even if the other tree is lost."""
     found: Cells = {
         bucket: dict.fromkeys(NAMES, (2, bucket / 2, bucket / 4, bucket / 4)) for bucket in range(T, T + 640, 10)
     }
@@ -167,7 +167,7 @@ def test_constant_cells_stand_for_themselves(tmp_path: Path) -> None:
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("how", [random_bytes(1), random_bytes(10), random_bytes(100), zeros, noise, cut, header])
 def test_damage(archive: Archive, how: Damage, seed: int) -> None:
-    """However the file is damaged, no cell is saved that is wrong, and none is missing that is not told."""
+    """For each kind of damage, salvaged cells are right and missing ones are reported."""
     had = cells(archive.path)
     damage(archive, how, seed)
     salvaged, saved = tried(archive, properties={"resolution": 10})
@@ -177,7 +177,7 @@ def test_damage(archive: Archive, how: Damage, seed: int) -> None:
 
 
 def test_a_changed_value_is_noticed(archive: Archive) -> None:
-    """A minimum that another one took the place of, in one of its two places, is saved as neither."""
+    """A cell whose minimum was changed in one place is salvaged with neither value."""
     connection = apsw.Connection(str(archive.path))
     connection.execute("UPDATE data SET sealed = 0 WHERE bucket = ?", (T,))
     connection.execute("UPDATE data SET min = min + 0.125 WHERE bucket = ? AND id = 2", (T,))
@@ -188,8 +188,8 @@ def test_a_changed_value_is_noticed(archive: Archive) -> None:
     assert NAMES[1] in salvaged.missing[0].names
 
 
-def test_what_the_log_has_is_saved(archive: Archive, tmp_path: Path) -> None:
-    """Commits that stand in the log only are saved, and a log that is damaged is told."""
+def test_commits_in_the_log_are_salvaged(archive: Archive, tmp_path: Path) -> None:
+    """Damage to the log is reported."""
     copy = tmp_path / "copy" / "daily.db"
     copy.parent.mkdir()
     connection = apsw.Connection(str(archive.path))
@@ -208,8 +208,8 @@ def test_what_the_log_has_is_saved(archive: Archive, tmp_path: Path) -> None:
     assert content == log.read_bytes()
 
 
-def test_definition_that_cannot_be_read(archive: Archive) -> None:
-    """The resolution has to be given then; of all else there is a default, which is told."""
+def test_an_unreadable_definition(archive: Archive) -> None:
+    """The resolution must be given; defaults for the rest are reported."""
     damage(archive, zero(page_of(archive, "meta")))
     with pytest.raises(NotAnArchive, match="its resolution is unreadable: give it"):
         tried(archive)
@@ -219,7 +219,7 @@ def test_definition_that_cannot_be_read(archive: Archive) -> None:
 
 
 def test_resolution_that_does_not_fit(archive: Archive) -> None:
-    """One that the buckets are no multiples of is not believed."""
+    """A stored resolution that does not divide the buckets is rejected."""
     connection = apsw.Connection(str(archive.path))
     connection.execute("UPDATE meta SET value = 7 WHERE key = 'resolution'")
     connection.close()
@@ -229,7 +229,7 @@ def test_resolution_that_does_not_fit(archive: Archive) -> None:
 
 
 def test_expired_cells_do_not_come_back(tmp_path: Path) -> None:
-    """What was deleted is not saved from pages that are free, though the list of those is lost."""
+    """Cells on free pages are not salvaged, even if the list of free pages is lost."""
     archive = filled(tmp_path, {bucket: cells_of(bucket) for bucket in range(T, T + 4000, 10)}, now=T + 4000)
     archive.edit(retention=1)
     archive.commit({}, now=T + 3600 + 2000)
@@ -242,15 +242,15 @@ def test_expired_cells_do_not_come_back(tmp_path: Path) -> None:
 
 
 def test_deliveries_are_kept(archive: Archive) -> None:
-    """A delivery that came before the damage is not taken again."""
+    """A delivery from before the damage is not stored again."""
     delivery = Delivery("key", bytes(32), T)
     archive.commit({T: {"requests.a": (1, 1.0, 1.0, 1.0)}}, now=T, delivery=delivery)
     _, saved = tried(archive)
     assert archive.receipt(delivery) == saved.receipt(delivery) is not None
 
 
-def test_what_is_refused(archive: Archive, tmp_path: Path) -> None:
-    """Nothing is replaced, what is not there is told, and so are other files and properties that cannot be."""
+def test_rejected_calls(archive: Archive, tmp_path: Path) -> None:
+    """Existing targets, missing or foreign files, and invalid properties are errors."""
     with pytest.raises(ArchiveExists):
         archive.salvage(archive.path)
     with pytest.raises(UnknownArchive):
@@ -265,7 +265,7 @@ def test_what_is_refused(archive: Archive, tmp_path: Path) -> None:
 
 
 def test_progress(archive: Archive) -> None:
-    """It is told how many of the pages were read."""
+    """The number of read pages is reported."""
     calls: list[tuple[int, int]] = []
     archive.salvage(archive.path.with_name("saved.db"), progress=lambda done, total: calls.append((done, total)))
     assert calls

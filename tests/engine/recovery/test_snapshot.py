@@ -1,4 +1,4 @@
-"""A file is copied as it was at one moment, with what its log has."""
+"""Copies a file and its log at one moment."""
 
 import os
 from pathlib import Path
@@ -39,7 +39,7 @@ def count(path: Path) -> int:
 
 
 def test_all_commits_of_the_log(path: Path, tmp_path: Path) -> None:
-    """The copy has all of them, needs no log, and the file and its log are as they were."""
+    """The copy has all commits and needs no log, and the original files do not change."""
     before = {each: each.read_bytes() for each in tmp_path.iterdir()}
     assert snapshot.take(path, tmp_path / "copy")
     assert before == {each: content for each, content in before.items() if each.read_bytes() == content}
@@ -49,7 +49,7 @@ def test_all_commits_of_the_log(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("at", "is_sound", "rows"), [(0.5, False, range(1, ROWS)), (-10, True, range(ROWS - 1, ROWS))])
 def test_damage_in_the_log(path: Path, tmp_path: Path, at: float, is_sound: bool, rows: range) -> None:
-    """Commits before it are taken. Behind it others show that the log is damaged; its end may just not be written."""
+    """Commits before the damage are applied. Commits after it show that the log is damaged."""
     log = path.with_name("left.db-wal")
     content = bytearray(log.read_bytes())
     place = int(at * len(content)) if at > 0 else len(content) + int(at)
@@ -63,7 +63,7 @@ def test_damage_in_the_log(path: Path, tmp_path: Path, at: float, is_sound: bool
 
 
 def test_a_log_without_a_header(path: Path, tmp_path: Path) -> None:
-    """Nothing of it is taken, and it is told."""
+    """Nothing of it is applied, and it counts as damaged."""
     log = path.with_name("left.db-wal")
     log.write_bytes(bytes(32) + log.read_bytes()[32:])
     assert not snapshot.take(path, tmp_path / "copy")
@@ -77,14 +77,14 @@ def test_no_log(path: Path, tmp_path: Path) -> None:
     assert path.read_bytes() == (tmp_path / "copy").read_bytes()
 
 
-def test_nothing_there(tmp_path: Path) -> None:
-    """A file that is missing is told."""
+def test_a_missing_file(tmp_path: Path) -> None:
+    """It is an error."""
     with pytest.raises(UnknownArchive):
         snapshot.take(tmp_path / "none.db", tmp_path / "copy")
 
 
 def test_a_file_that_is_written_all_the_time(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a file never stays the same while it is copied, nothing is taken."""
+    """It is an error if the file never stays the same during the copy."""
     monkeypatch.setattr(snapshot, "PAUSE_S", 0)
     copied = snapshot._copy
 

@@ -1,4 +1,4 @@
-"""Trees are walked as far as their pages hold, and what nothing leads to is found."""
+"""Walks the trees of damaged files, and finds orphaned pages."""
 
 from pathlib import Path
 from unittest.mock import patch
@@ -61,7 +61,7 @@ def test_all_of_a_sound_file(archive: Archive) -> None:
 
 
 def test_a_leaf_that_is_lost(archive: Archive) -> None:
-    """Where it was, something is missing, and the keys around that are not known."""
+    """Rows are missing at its place, and the keys around it are unknown."""
     lost = pages_of(archive, "totals", leaves=True)[1]
     write(archive, lost, bytes(4096))
     walked, unled, pages = read(archive)
@@ -75,7 +75,7 @@ def test_a_leaf_that_is_lost(archive: Archive) -> None:
 
 
 def test_an_interior_page_that_is_lost(archive: Archive) -> None:
-    """What it led to is found among what nothing leads to, as sure as before."""
+    """Its children are found as orphans with grade SURE."""
     [root] = pages_of(archive, "totals", leaves=False)
     write(archive, root, bytes(4096))
     walked, unled, pages = read(archive)
@@ -85,7 +85,7 @@ def test_an_interior_page_that_is_lost(archive: Archive) -> None:
 
 
 def test_a_page_that_is_not_whole(archive: Archive) -> None:
-    """Of one with a cell that is not where it should be all rows are traces."""
+    """All of its rows are traces."""
     leaf = pages_of(archive, "data", leaves=True)[1]
     write(archive, leaf, b"\0", at=8)
     walked, unled, _ = read(archive)
@@ -95,7 +95,7 @@ def test_a_page_that_is_not_whole(archive: Archive) -> None:
 
 
 def test_the_first_page_is_lost(archive: Archive) -> None:
-    """Trees are found where tally puts them, and what nothing leads to is a trace, since it may be free."""
+    """Trees are found at the roots of tally's DDL, and orphans are traces, as they may be free."""
     write(archive, 1, bytes(4096))
     [root] = pages_of_lost(archive)
     write(archive, root, bytes(4096))
@@ -111,7 +111,7 @@ def pages_of_lost(_archive: Archive) -> list[int]:
 
 
 def test_a_page_of_another_tree(archive: Archive) -> None:
-    """A pointer that leads elsewhere is not followed."""
+    """A pointer into another tree is not followed."""
     [root] = pages_of(archive, "data", leaves=False)
     other = pages_of(archive, "data_by_name", leaves=True)[3]
     with archive.path.open("rb") as file:
@@ -125,7 +125,7 @@ def test_a_page_of_another_tree(archive: Archive) -> None:
 
 
 def test_a_free_page_in_a_tree(archive: Archive) -> None:
-    """Where a page is said to be free and a tree has it, neither is believed."""
+    """If a tree has a page of the free list, neither is trusted."""
     archive.edit(retention=1)
     archive.commit({}, now=T + 3600 + 2500)
     with archive.path.open("rb") as file:

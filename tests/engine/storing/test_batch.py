@@ -1,4 +1,4 @@
-"""Many rows by few steps."""
+"""Inserts rows in batches."""
 
 from contextlib import closing
 
@@ -22,8 +22,8 @@ def connection() -> apsw.Connection:
     "number",
     [0, 1, FEWEST_ROWS - 1, FEWEST_ROWS, FEWEST_ROWS // BATCH_ROWS * BATCH_ROWS + BATCH_ROWS, FEWEST_ROWS + BATCH_ROWS],
 )
-def test_every_row_is_there_once(connection: apsw.Connection, number: int) -> None:
-    """Whether or not they make up whole batches, and where one key comes twice it is merged in their order."""
+def test_every_row_is_inserted_once(connection: apsw.Connection, number: int) -> None:
+    """Incomplete batches are inserted too, and rows with equal keys merge in order."""
     with closing(connection):
         insert(connection, MERGE, [(key, "a") for key in range(number)])
         insert(connection, MERGE, [(key // 2, "bc"[key % 2]) for key in range(2 * number)])
@@ -35,7 +35,7 @@ def test_every_row_is_there_once(connection: apsw.Connection, number: int) -> No
     ("number", "steps"), [(FEWEST_ROWS - 1, FEWEST_ROWS - 1), (10 * FEWEST_ROWS, 10 * FEWEST_ROWS // BATCH_ROWS)]
 )
 def test_many_rows_take_few_steps(connection: apsw.Connection, number: int, steps: int) -> None:
-    """From FEWEST_ROWS on, a step is one of BATCH_ROWS rows, but for what is left in the end."""
+    """From FEWEST_ROWS on, a step inserts BATCH_ROWS rows."""
     taken: list[int] = []
     with closing(connection):
         connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, lambda _event: taken.append(1))

@@ -1,4 +1,4 @@
-"""How many cells a rollup may have."""
+"""The capacity of a rollup."""
 
 import sys
 
@@ -7,8 +7,8 @@ import pytest
 from tally.engine.storing.capacity import STEP_BYTES, Capacity, weigh, weigh_all, weigh_heaviest
 
 
-def test_without_a_bound_there_is_room_for_all() -> None:
-    """A rollup that is not told otherwise takes what comes."""
+def test_the_default_capacity_is_unbounded() -> None:
+    """It admits any name."""
     capacity = Capacity()
     assert capacity.free == capacity.most > 2**60
     assert capacity.admits("a")
@@ -19,7 +19,7 @@ def test_without_a_bound_there_is_room_for_all() -> None:
     [("a" * 255, 1), ("é" * 127, 1), ("a" * 100 + "я", 1), ("a" * 253 + "я", 2), ("a" * 251 + "😀", 4)],
 )
 def test_names_that_take_more_memory_count_as_more_cells(name: str, cells: int) -> None:
-    """What counts is not how long a name is but what Python needs for it."""
+    """The weight of a name depends on the memory that Python needs for it."""
     assert cells == weigh(name) == weigh_all([name])
     assert 2 * cells + 1 == weigh_all([name, "b", name])
     assert cells == weigh_heaviest(["b", name, "b"])
@@ -33,6 +33,6 @@ def test_the_step_is_what_python_needs(character: str) -> None:
     assert [1, 2] == [weigh(names[heavy - 1]), weigh(names[heavy])]
 
 
-def test_no_names_need_no_room() -> None:
-    """There may be no new one among others."""
+def test_no_names_have_no_weight() -> None:
+    """A batch may have no new names."""
     assert 0 == weigh_all([])

@@ -1,4 +1,4 @@
-"""Cells that others made: taken only where samples could have made them."""
+"""Validates cells."""
 
 import math
 import tempfile
@@ -66,8 +66,8 @@ def archive(tmp_path: Path) -> Archive:
 
 
 @pytest.mark.parametrize("cell", GOOD, ids=repr)
-def test_a_cell_that_samples_come_to_is_taken(archive: Archive, cell: Any) -> None:
-    """Its sum may be off by what additions round."""
+def test_a_valid_cell(archive: Archive, cell: Any) -> None:
+    """Its sum may have a rounding error."""
     archive.commit({T: {"a": cell}}, now=T)
     count, total, low, high = cell
     assert {"count": count, "sum": total, "min": low, "max": high} == {
@@ -77,16 +77,16 @@ def test_a_cell_that_samples_come_to_is_taken(archive: Archive, cell: Any) -> No
 
 
 @pytest.mark.parametrize("cell", BAD, ids=lambda cell: f"{cell!r:.40}")
-def test_a_cell_that_no_samples_come_to_is_refused(archive: Archive, cell: Any) -> None:
-    """The error shows it, and nothing that came with it is stored."""
+def test_an_invalid_cell(archive: Archive, cell: Any) -> None:
+    """The error shows the cell, and nothing is stored."""
     with pytest.raises(InvalidSample, match=r"cell .* of 'b' is not valid"):
         archive.commit({T: {"a": CELL, "b": cell}, T + 10: {"a": CELL}}, now=T)
     assert {} == archive.values()
 
 
 @pytest.mark.parametrize("name", ["", "a\tb", "a b", "a\nb", "\x7f", "\ud800", "x" * 256, None, 7, b"a"])
-def test_a_name_is_one(archive: Archive, name: Any) -> None:
-    """A name that no line could have is refused."""
+def test_an_invalid_name(archive: Archive, name: Any) -> None:
+    """A name that is invalid in a line is invalid in a cell."""
     with pytest.raises(InvalidSample, match=r"name .* is not valid"):
         archive.commit({T: {name: CELL}}, now=T)
     assert [] == archive.names()
@@ -96,8 +96,8 @@ def test_a_name_is_one(archive: Archive, name: Any) -> None:
     ("bucket", "is_right"),
     [(-1, False), (0, True), (TIMESTAMP_END - 10, True), (TIMESTAMP_END, False), (math.nan, False), ("1", False)],
 )
-def test_a_bucket_is_a_time(archive: Archive, bucket: Any, is_right: bool) -> None:
-    """It is one that a sample may have."""
+def test_an_invalid_bucket(archive: Archive, bucket: Any, is_right: bool) -> None:
+    """A bucket must be a valid timestamp."""
     if is_right:
         assert 2 == archive.commit({bucket: {"a": CELL}}, now=T).stored
         return
@@ -106,14 +106,14 @@ def test_a_bucket_is_a_time(archive: Archive, bucket: Any, is_right: bool) -> No
 
 
 @pytest.mark.parametrize("cells", [7, [T], {T: None}, {T: [("a", CELL)]}])
-def test_what_are_no_cells_is_refused(archive: Archive, cells: Any) -> None:
-    """The error says what they look like."""
+def test_wrong_types(archive: Archive, cells: Any) -> None:
+    """The error shows the expected form."""
     with pytest.raises(InvalidSample, match=r"cells .* are not valid"):
         archive.commit(cells, now=T)
 
 
-def test_numbers_of_any_type_are_taken(archive: Archive) -> None:
-    """As of samples, what Python can make a number of is one; buckets that are the same are merged."""
+def test_numbers_of_any_type_are_accepted(archive: Archive) -> None:
+    """They are converted as for samples, and equal buckets are merged."""
     cells = {
         np.int64(T): {"a": (np.int64(1), Decimal("0.5"), Fraction(1, 2), np.float32(0.5))},
         T + 0.5: {"a": (1, 1, 1, 1)},
@@ -133,7 +133,7 @@ some_cells = st.dictionaries(
 @settings(max_examples=60, deadline=None)
 @given(st.lists(some_cells, max_size=4))
 def test_whatever_is_committed_can_be_restored(batches: list[Any]) -> None:
-    """Cells are refused, or make an archive that is sound, and a copy of which becomes an archive again."""
+    """An archive with accepted cells is sound, and its copy can be restored."""
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as directory:
         catalog = Catalog(directory)
         archive = catalog.create("daily", resolution=10, retention=0)

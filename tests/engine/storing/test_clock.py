@@ -1,4 +1,4 @@
-"""An archive that a start would empty doubts the clock, until that is confirmed."""
+"""Doubts about the system clock."""
 
 from pathlib import Path
 from unittest.mock import patch
@@ -40,16 +40,16 @@ def count(path: Path) -> int:
 
 
 @pytest.mark.parametrize(("now", "is_doubted", "left"), [(T + HOUR_S + 9, False, 1), (T + HOUR_S + 10, True, 7)])
-def test_a_clock_that_would_take_the_newest_bucket_is_doubted(
+def test_a_clock_that_would_expire_the_newest_bucket_is_doubted(
     path: Path, now: int, is_doubted: bool, left: int
 ) -> None:
-    """One that leaves it lets the others expire; one that does not deletes nothing at all."""
+    """Nothing is deleted. If the newest bucket would be kept, the older ones expire."""
     assert (is_doubted, left) == (start(path, now).is_doubted, count(path))
 
 
 @pytest.mark.parametrize("now", [T + HOUR_S + 10, T + 2 * 86_400, YEAR_2100])
 def test_a_doubt_outlasts_the_process(path: Path, now: int) -> None:
-    """However often a process begins, and whatever it brings by the wrong clock, nothing goes or is refused."""
+    """Nothing expires or is rejected, however often a process starts."""
     for later in (0, 5, 3600, CONFIRM_S - 1):
         outcome = start(path, now + later, name="b")
         assert (True, 1, 0) == (outcome.is_doubted, outcome.stored, outcome.expired)
@@ -57,23 +57,23 @@ def test_a_doubt_outlasts_the_process(path: Path, now: int) -> None:
     assert 1 == Archive(path).commit(rolled_up([("old", 1.0, T - 86_400)]), now=now).stored
 
 
-def test_a_clock_that_is_put_right_is_believed(path: Path) -> None:
-    """What is within the retention by the right clock is there, and what was stored by the wrong one too."""
+def test_a_corrected_clock_is_trusted(path: Path) -> None:
+    """Nothing within the retention is lost, and samples from the wrong time are kept."""
     start(path, YEAR_2100, name="b")
     assert (False, 6) == (start(path, T + 300, name="c").is_doubted, count(path))
     assert [YEAR_2100] == list(Archive(path).values(q="b")["b"])
 
 
-def test_a_bucket_of_the_future_makes_no_clock_right(path: Path) -> None:
-    """A board that starts in 2100 again and again loses nothing the second time either."""
+def test_a_future_bucket_does_not_confirm_the_clock(path: Path) -> None:
+    """A machine that starts in 2100 repeatedly loses nothing."""
     for _ in range(3):
         assert start(path, YEAR_2100, name="b").is_doubted
         assert not start(path, T + 5).is_doubted
     assert 7 == count(path)
 
 
-def test_a_sample_of_the_future_makes_no_clock_right(path: Path) -> None:
-    """Nor does one that came with a time of its own."""
+def test_a_future_timestamp_does_not_confirm_the_clock(path: Path) -> None:
+    """The sample has a timestamp of its own."""
     Archive(path).commit(rolled_up([("b", 1.0, T + 86_400)]), now=T)
     assert start(path, T + 86_400).is_doubted
     assert 7 == count(path)
@@ -82,8 +82,8 @@ def test_a_sample_of_the_future_makes_no_clock_right(path: Path) -> None:
 @pytest.mark.parametrize(
     ("later", "left"), [(CONFIRM_S - 1, 7), (CONFIRM_S, 0), (FORGET_S, 0), (FORGET_S + 1, 7), (-1, 7)]
 )
-def test_a_clock_that_ran_on_is_confirmed(path: Path, later: int, left: int) -> None:
-    """After a day an archive that nobody wrote for long expires; a clock that jumps once more begins anew."""
+def test_a_clock_that_runs_for_a_day_is_confirmed(path: Path, later: int, left: int) -> None:
+    """An archive that was not written for long expires a day later; another jump starts a new doubt."""
     now = T + 10 * HOUR_S
     start(path, now, name="b")
     assert (bool(left), left) == (start(path, now + later, name="b").is_doubted, count(path))
@@ -91,16 +91,16 @@ def test_a_clock_that_ran_on_is_confirmed(path: Path, later: int, left: int) -> 
         assert bool(left) == start(path, now + later + 5).is_doubted
 
 
-def test_a_confirmed_clock_stays_believed(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An expiry that takes several commits is not doubted half way."""
+def test_a_confirmed_clock_stays_trusted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An expiry over several commits is not doubted again."""
     monkeypatch.setattr(commit, "EXPIRE_ROWS", 2)
     now = T + 10 * HOUR_S
     start(path, now)
     assert [5, 3, 1, 0] == [start(path, now + CONFIRM_S + each).is_doubted or count(path) for each in range(4)]
 
 
-def test_one_may_say_that_the_clock_is_right(path: Path) -> None:
-    """Then all that is too old goes with the next commit, and a doubt that there was is over."""
+def test_confirm_clock(path: Path) -> None:
+    """All old buckets expire with the next commit, and a doubt ends."""
     now = T + 2 * 86_400
     for _ in range(2):
         start(path, now)
@@ -109,8 +109,8 @@ def test_one_may_say_that_the_clock_is_right(path: Path) -> None:
     assert start(path, now + 2 * HOUR_S).is_doubted
 
 
-def test_who_was_there_all_the_while_doubts_nothing(path: Path) -> None:
-    """An archive that gets nothing for longer than its retention expires under a collector as ever."""
+def test_a_running_writer_does_not_doubt_the_clock(path: Path) -> None:
+    """An archive without new samples expires as usual."""
     archive = Archive(path)
     for now in range(T, T + 2 * HOUR_S, 60):
         assert not archive.commit({}, now=now).is_doubted
@@ -118,7 +118,7 @@ def test_who_was_there_all_the_while_doubts_nothing(path: Path) -> None:
 
 
 def test_an_idle_commit_writes_a_doubt_once(path: Path) -> None:
-    """Where nothing comes the file stays as it is, in doubt and out of it."""
+    """Without samples the file does not change, during a doubt or otherwise."""
     contents = []
     for now in (T, T + 5, YEAR_2100, YEAR_2100 + 5, YEAR_2100 + 10):
         start(path, now)
@@ -128,8 +128,8 @@ def test_an_idle_commit_writes_a_doubt_once(path: Path) -> None:
 
 
 @pytest.mark.parametrize("retention", [0, 1])
-def test_there_is_nothing_to_doubt(tmp_path: Path, retention: int) -> None:
-    """An empty archive has nothing to lose, and one that keeps everything loses nothing."""
+def test_no_doubt_without_expiry(tmp_path: Path, retention: int) -> None:
+    """An empty archive, or one that keeps everything, never doubts the clock."""
     archive = Catalog(tmp_path).create("new", retention=retention)
     if not retention:
         archive.commit(rolled_up([("a", 1.0, T)]), now=T)
@@ -139,7 +139,7 @@ def test_there_is_nothing_to_doubt(tmp_path: Path, retention: int) -> None:
 @pytest.mark.parametrize("seal_rows", [1, 1000])
 @pytest.mark.parametrize("resumed", [T, T + 5, T + 30, T + 600])
 def test_what_was_sealed_by_a_wrong_clock_is_unsealed(path: Path, seal_rows: int, resumed: int) -> None:
-    """Later rows enter at the edge again, and not each as one that comes late."""
+    """Later rows are then inserted unsealed as usual."""
     with patch.object(commit, "SEAL_ROWS", seal_rows):
         for now in range(YEAR_2100, YEAR_2100 + 100, 10):
             start(path, now, name="b")
@@ -149,8 +149,8 @@ def test_what_was_sealed_by_a_wrong_clock_is_unsealed(path: Path, seal_rows: int
     assert 0 == row_count(Archive(path), f"sealed AND bucket >= {resumed + 100}")
 
 
-def test_a_file_without_marks_of_the_clock(path: Path) -> None:
-    """One that an earlier tally wrote is judged by its newest bucket."""
+def test_a_file_without_clock_state(path: Path) -> None:
+    """A file of an earlier version is judged by its newest bucket."""
     from tally.engine.files import schema
 
     with schema.open_archive(path, write=True) as connection:
@@ -160,8 +160,8 @@ def test_a_file_without_marks_of_the_clock(path: Path) -> None:
     assert 7 == count(path)
 
 
-def test_what_is_told() -> None:
-    """It says which archive it is, and what ends the doubt."""
+def test_describe_doubt() -> None:
+    """The message names the archive and says how the doubt ends."""
     assert "archive daily: " in clock.describe_doubt("daily")
     assert "24 hours" in clock.describe_doubt("daily")
     assert "--clock-is-right" in clock.describe_doubt("daily")
@@ -172,7 +172,7 @@ def test_what_is_told() -> None:
     [(STEP_S, STEP_S), (STEP_S + 1, 0), (-STEP_S, -STEP_S), (-STEP_S - 1, -STEP_S - 1), (4e9, 0), (-START, -START)],
 )
 def test_a_step(step: float, expected: float) -> None:
-    """A step ahead is not believed, unless it is small; one back is, since it deletes nothing."""
+    """A step ahead is trusted only if it is small; a step back is trusted, because it deletes nothing."""
     retention = RetentionClock()
     assert START == retention.now(START, 0)
     assert START + 5 + expected == retention.now(START + 5 + step, 5)
@@ -180,8 +180,8 @@ def test_a_step(step: float, expected: float) -> None:
 
 
 @pytest.mark.parametrize(("lasted", "expected"), [(BELIEVE_S - 1, 0), (BELIEVE_S, 86_400)])
-def test_a_step_that_lasts_is_believed(lasted: float, expected: float) -> None:
-    """A clock that was put right, and one that nobody puts right, is believed after a day."""
+def test_a_lasting_step_is_trusted(lasted: float, expected: float) -> None:
+    """After a day the clock is trusted, right or wrong."""
     retention = RetentionClock()
     retention.now(START, 0)
     retention.now(START + 86_401, 1)
@@ -189,7 +189,7 @@ def test_a_step_that_lasts_is_believed(lasted: float, expected: float) -> None:
 
 
 def test_a_slow_drift_is_no_step() -> None:
-    """A clock that is corrected little by little is believed all the time."""
+    """A clock that is corrected gradually is always trusted."""
     retention = RetentionClock()
     for number in range(100):
         assert START + number * STEP_S == retention.now(START + number * STEP_S, 0)

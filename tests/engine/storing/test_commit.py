@@ -1,4 +1,4 @@
-"""What a commit does with cells: merge, expire, name, seal; and what a change of resolution does with rows."""
+"""Commits: merging, expiry, names and sealing; and changes of the resolution."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +35,7 @@ def fill(archive: Archive, buckets: range, names: int = 1, *, now: float | None 
 
 
 def test_merge(create: Create) -> None:
-    """Cells of one bucket and name merge exactly, within a commit and with what is stored."""
+    """Cells of the same bucket and name merge exactly, within a commit and with stored rows."""
     archive = create()
     samples = [("a", 0.25, 1000), ("a", 4.5, 1009), ("b", -1.0, 1005), ("a", -0.5, 1010)]
     archive.commit(rolled_up(samples), now=1010)
@@ -46,7 +46,7 @@ def test_merge(create: Create) -> None:
 
 
 def test_weighted_samples(create: Create) -> None:
-    """Samples that stand for a part of one more are stored as they are, and none is taken for lost by rounding."""
+    """Fractional counts are stored unchanged, and rounding loses no samples."""
     archive = create()
     cell = (3.5, 7.0, 2.0, 2.0)
     assert Outcome(stored=7) == archive.commit({1000: {"a": cell}, 1010: {"a": cell}}, now=1010)
@@ -55,8 +55,8 @@ def test_weighted_samples(create: Create) -> None:
     check_file(archive)
 
 
-def test_nothing(create: Create) -> None:
-    """A commit without cells is one too, and leaves the file as it is unless something expires."""
+def test_an_empty_commit(create: Create) -> None:
+    """It does not change the file unless something expires."""
     archive = create(retention=1)
     assert Outcome() == archive.commit({}, now=1000)
     assert {} == archive.values()
@@ -70,7 +70,7 @@ def test_nothing(create: Create) -> None:
 
 
 def test_expired_samples(create: Create) -> None:
-    """Samples before the first bucket that is kept are counted and not stored, names and all."""
+    """Samples before the first kept bucket are counted and not stored, and neither are their names."""
     archive = create(retention=1)
     cutoff = NOW - HOUR_S
     samples = [("old", 1.0, cutoff - 1), ("old", 1.0, cutoff - 10), ("old", 1.0, 0), ("new", 1.0, cutoff)]
@@ -116,7 +116,7 @@ def test_expiry_is_bounded(create: Create, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_expiry_keeps_pace(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deletion catches up also when each commit brings more rows than EXPIRE_ROWS."""
+    """Deletion catches up even if each commit inserts more than EXPIRE_ROWS rows."""
     monkeypatch.setattr(commit, "EXPIRE_ROWS", 5)
     archive = create(resolution=60)
     fill(archive, range(NOW - 2 * HOUR_S, NOW, 60), names=20)
@@ -128,8 +128,8 @@ def test_expiry_keeps_pace(create: Create, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("seal_rows", [1, 3, 1000])
-def test_names_go_with_their_last_row(create: Create, monkeypatch: pytest.MonkeyPatch, seal_rows: int) -> None:
-    """A name goes with its last row, whether its rows are sealed or not, and may come again."""
+def test_names_are_deleted_with_their_last_row(create: Create, monkeypatch: pytest.MonkeyPatch, seal_rows: int) -> None:
+    """This applies to sealed and unsealed rows, and the name can return."""
     monkeypatch.setattr(commit, "SEAL_ROWS", seal_rows)
     archive = create(retention=1)
     for bucket in range(NOW, NOW + 50, 10):
@@ -143,8 +143,8 @@ def test_names_go_with_their_last_row(create: Create, monkeypatch: pytest.Monkey
     check_file(archive)
 
 
-def test_names_in_several_hands(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that another writer's commit has forgotten or added is known to each."""
+def test_names_with_several_writers(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each writer sees the names that another one added or deleted."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 1)
     one = create(retention=1)
     other = Archive(one.path)
@@ -167,7 +167,7 @@ def test_names_in_several_hands(create: Create, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_max_names(create: Create, max_names: int, names: list[str], refused: int) -> None:
-    """New names beyond the limit are refused and their samples counted; those that are known are still taken."""
+    """New names beyond the limit are counted and not stored; known names are stored."""
     archive = create()
     archive.commit(rolled_up([("b", 1.0, 0), ("c", 1.0, 0)]), now=10)
     samples = [("d", 1.0, 10), ("d", 1.0, 20), ("a", 1.0, 10), ("b", 1.0, 10), ("c", 1.0, 20)]
@@ -178,7 +178,7 @@ def test_max_names(create: Create, max_names: int, names: list[str], refused: in
 
 
 def test_expired_names_make_room(create: Create) -> None:
-    """A name whose rows expire in this very commit leaves its room to another."""
+    """A name that expires in a commit makes room for a new name in the same commit."""
     archive = create(retention=1)
     archive.commit(rolled_up([("a", 1.0, NOW)]), now=NOW, max_names=1)
     samples = rolled_up([("b", 1.0, NOW + HOUR_S)])
@@ -199,7 +199,7 @@ def test_expired_names_make_room(create: Create) -> None:
     ],
 )
 def test_seal(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: range, now: int, sealed: int) -> None:
-    """Rows are sealed once SEAL_ROWS of them stand in buckets that are over."""
+    """Rows are sealed once closed buckets contain SEAL_ROWS of them."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 4)
     archive = create()
     fill(archive, buckets, now=now)
@@ -209,7 +209,7 @@ def test_seal(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: range, n
 
 @pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 8)])
 def test_seal_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
-    """However many rows there are, they wait for SEAL_BUCKETS buckets that are over."""
+    """Rows are not sealed before there are SEAL_BUCKETS closed buckets."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 2)
     monkeypatch.setattr(commit, "SEAL_BUCKETS", 4)
     archive = create()
@@ -220,7 +220,7 @@ def test_seal_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: 
 
 @pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 4)])
 def test_seal_full_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
-    """However few rows there are, they are sealed once they stand in FULL_BUCKETS buckets that are over."""
+    """FULL_BUCKETS closed buckets are sealed even with few rows."""
     monkeypatch.setattr(commit, "FULL_BUCKETS", 4)
     archive = create()
     fill(archive, range(100, 110 + 10 * buckets, 10))
@@ -229,7 +229,7 @@ def test_seal_full_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buck
 
 
 def test_late_samples(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A late sample lands in its bucket, be that sealed or not and the name known there or not."""
+    """A late sample is merged into its bucket, sealed or not, with a known or a new name."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 4)
     archive = create()
     samples = [("a", 1.0, second) for second in range(100, 170, 10)]
@@ -244,7 +244,7 @@ def test_late_samples(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_clock_set_back(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was sealed by a clock that was ahead stays so, and newer samples are kept as ever."""
+    """Rows sealed by a fast clock stay sealed, and newer samples are stored."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 2)
     archive = create()
     fill(archive, range(1000, 1100, 10), now=10**9)
@@ -257,7 +257,7 @@ def test_clock_set_back(create: Create, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("seal_rows", [1, 7, 20, 1000])
 @pytest.mark.parametrize("resolution", [10, 20, 70, 10_000])
 def test_coarser_resolution(create: Create, monkeypatch: pytest.MonkeyPatch, seal_rows: int, resolution: int) -> None:
-    """What is stored merges into coarser buckets as if they had been the archive's from the start."""
+    """Stored rows merge as if the archive had always had the coarser resolution."""
     monkeypatch.setattr(commit, "SEAL_ROWS", seal_rows)
     archive, expected = create(), create("expected", resolution=resolution)
     samples = [(f"n{second % 3}", (second % 7 - 3) / 8, second) for second in range(1000, 1300, 4)]
@@ -275,7 +275,7 @@ def test_coarser_resolution(create: Create, monkeypatch: pytest.MonkeyPatch, sea
 
 
 def test_coarser_resolution_leaves_the_open_bucket(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket of which only a part was sealed is not sealed: it may be the open one, with many commits to come."""
+    """A bucket that was only partly sealed is not sealed, as it may be open."""
     monkeypatch.setattr(commit, "SEAL_ROWS", 10)
     archive = create()
     fill(archive, range(0, 150, 10), now=150)
@@ -286,7 +286,7 @@ def test_coarser_resolution_leaves_the_open_bucket(create: Create, monkeypatch: 
 
 
 def test_other_resolution(create: Create) -> None:
-    """A resolution that is not a multiple is refused, and so is everything else in that edit."""
+    """A resolution that is not a multiple is rejected with the whole edit."""
     archive = create()
     fill(archive, range(100, 200, 10))
     before = archive.values(), archive.definition()
@@ -297,7 +297,7 @@ def test_other_resolution(create: Create) -> None:
 
 
 def test_coarser_resolution_is_one_transaction(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A merge that does not come to its end has changed nothing."""
+    """An interrupted merge changes nothing."""
     archive = create()
     fill(archive, range(100, 200, 10))
     before = archive.values(), archive.definition()

@@ -1,4 +1,4 @@
-"""Deliveries: taken once, kept with what they bring, and forgotten in time."""
+"""Idempotent deliveries."""
 
 import threading
 from pathlib import Path
@@ -33,7 +33,7 @@ def known(archive: Archive, *keys: str) -> list[str]:
 
 
 def test_a_delivery_is_stored_once(archive: Archive) -> None:
-    """What comes again adds nothing and has the outcome of the first time, whatever the clock shows by then."""
+    """A repeated delivery stores nothing and returns the first outcome, whatever the time."""
     first = archive.commit(CELLS, now=T, max_names=1, delivery=sent("one"))
     held = archive.values()
     assert Outcome(stored=1, expired=1, cardinality=1) == first
@@ -42,22 +42,22 @@ def test_a_delivery_is_stored_once(archive: Archive) -> None:
     check_file(archive)
 
 
-def test_others_are_stored_beside_it(archive: Archive) -> None:
-    """Another key, and none, are other samples."""
+def test_other_keys_are_other_deliveries(archive: Archive) -> None:
+    """Samples with another key or without one are stored."""
     for each in (sent("one"), sent("two"), None, None):
         archive.commit(CELLS, now=T, delivery=each)
     assert 4 == archive.aggregate("count", by="name")["a"]
 
 
-def test_a_receipt_tells_of_the_first_time(archive: Archive) -> None:
-    """It has the outcome and the second of receipt; there is none of what has not come."""
+def test_a_receipt_has_the_first_outcome(archive: Archive) -> None:
+    """It has the second of first receipt, and a new delivery has no receipt."""
     assert archive.receipt(sent("one")) is None
     outcome = archive.commit(CELLS, now=T + 5, delivery=sent("one"))
     assert Receipt(T, outcome) == archive.receipt(sent("one", second=T + 60))
 
 
 def test_a_key_is_for_one_delivery(archive: Archive) -> None:
-    """Other samples under a key are refused, and nothing of them is stored."""
+    """Other samples under the same key are rejected."""
     archive.commit(CELLS, now=T, delivery=sent("one"))
     held = archive.values()
     with pytest.raises(KeyReused, match="'one'"):
@@ -67,8 +67,8 @@ def test_a_key_is_for_one_delivery(archive: Archive) -> None:
     assert held == archive.values()
 
 
-def test_a_delivery_that_failed_can_come_again(archive: Archive) -> None:
-    """A key is kept with the samples or not at all."""
+def test_a_failed_delivery_can_be_repeated(archive: Archive) -> None:
+    """Samples and receipt are committed together or not at all."""
     archive.edit(enabled=False)
     with pytest.raises(ArchiveUnavailable):
         archive.commit(CELLS, now=T, delivery=sent("one"))
@@ -77,8 +77,8 @@ def test_a_delivery_that_failed_can_come_again(archive: Archive) -> None:
     assert 2 == archive.commit(CELLS, now=T, delivery=sent("one")).stored
 
 
-def test_two_at_once_are_one(archive: Archive) -> None:
-    """However many threads bring the same delivery, one of them stores it."""
+def test_concurrent_deliveries_are_stored_once(archive: Archive) -> None:
+    """One of several threads stores the delivery."""
     threads = [
         threading.Thread(target=archive.commit, args=(CELLS,), kwargs={"now": T, "delivery": sent("one")})
         for _ in range(8)
@@ -92,22 +92,22 @@ def test_two_at_once_are_one(archive: Archive) -> None:
 
 @pytest.mark.parametrize(("later", "expected"), [(KEPT_S + SPARE_S, ["one", "two"]), (KEPT_S + SPARE_S + 1, ["two"])])
 def test_keys_are_kept_for_a_day(archive: Archive, later: int, expected: list[str]) -> None:
-    """A key goes with the first delivery that comes more than KEPT_S and SPARE_S seconds after it."""
+    """A key is deleted by the first delivery more than KEPT_S + SPARE_S seconds later."""
     archive.commit(CELLS, now=T, delivery=sent("one"))
     confirm_clock(archive, T + later)
     archive.commit(CELLS, now=T + later, delivery=sent("two", second=T + later))
     assert expected == known(archive, "one", "two")
 
 
-def test_a_clock_that_is_doubted_makes_no_key_too_old(archive: Archive) -> None:
-    """A start in the year 2100 takes neither samples nor keys away."""
+def test_a_doubted_clock_does_not_expire_keys(archive: Archive) -> None:
+    """A start in the year 2100 deletes neither samples nor keys."""
     archive.commit(CELLS, now=T, delivery=sent("one"))
     Archive(archive.path).commit(CELLS, now=4_102_444_800, delivery=sent("two", second=4_102_444_800))
     assert ["one", "two"] == known(archive, "one", "two")
 
 
 def test_the_newest_keys_are_kept(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than KEPT_MAX and SPARE the oldest go, one by one."""
+    """Beyond KEPT_MAX + SPARE keys, the oldest ones are deleted."""
     monkeypatch.setattr(idempotency, "KEPT_MAX", 2)
     monkeypatch.setattr(idempotency, "SPARE", 1)
     keys = [str(number) for number in range(6)]
@@ -118,8 +118,8 @@ def test_the_newest_keys_are_kept(archive: Archive, monkeypatch: pytest.MonkeyPa
         assert 3 == connection.execute("SELECT count(*) FROM deliveries").get
 
 
-def test_a_backup_knows_what_it_holds(archive: Archive, tmp_path: Path) -> None:
-    """A copy that becomes an archive again does not take what it holds already."""
+def test_a_backup_contains_the_receipts(archive: Archive, tmp_path: Path) -> None:
+    """A restored copy does not store its deliveries again."""
     archive.commit(CELLS, now=T, delivery=sent("one"))
     archive.backup(tmp_path / "copy.db")
     copy = Archive(tmp_path / "copy.db")

@@ -1,4 +1,4 @@
-"""The ids of names: who gets one, and when what is remembered still holds."""
+"""The cache of name ids."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +39,7 @@ def looked_up(connection: apsw.Connection) -> list[str]:
 def test_new_names_get_ids_while_there_is_room(
     connection: apsw.Connection, max_names: int, expected: list[str]
 ) -> None:
-    """The first names in byte order get the ids that are left; those known already keep theirs."""
+    """New names get ids in byte order up to the limit, and known names keep theirs."""
     ids = NameIds()
     first = dict(ids.resolve(connection, {"a"}, max_names=max_names))
     found = ids.resolve(connection, {"c", "b", "a"}, max_names=max_names)
@@ -49,7 +49,7 @@ def test_new_names_get_ids_while_there_is_room(
 
 
 def test_known_names_are_not_looked_up(connection: apsw.Connection) -> None:
-    """Only names that the last commit did not have are looked up, and those it had alone are remembered."""
+    """Only names that were not in the last commit are looked up."""
     ids = NameIds()
     ids.resolve(connection, {"a", "b"}, max_names=0)
     seen = looked_up(connection)
@@ -62,10 +62,8 @@ def test_known_names_are_not_looked_up(connection: apsw.Connection) -> None:
 
 
 @pytest.mark.parametrize(("version", "expected"), [(7, []), (8, ['["a"]'])])
-def test_what_is_remembered_holds_for_one_version(
-    connection: apsw.Connection, version: int, expected: list[str]
-) -> None:
-    """After a commit by somebody else everything is looked up again."""
+def test_the_cache_is_valid_for_one_version(connection: apsw.Connection, version: int, expected: list[str]) -> None:
+    """After another writer's commit all names are looked up again."""
     ids = NameIds()
     ids.resolve(connection, {"a"}, max_names=0)
     ids.set_version(7)
@@ -80,8 +78,8 @@ def committed(archive: Archive, name: str, second: int) -> None:
     archive.commit(rolled_up([(name, 1, second)]), now=second)
 
 
-def test_another_file_in_its_place(tmp_path: Path) -> None:
-    """An archive that is made anew under the same name has ids of its own."""
+def test_a_replaced_file(tmp_path: Path) -> None:
+    """A new archive under the same name has its own ids."""
     catalog = Catalog(tmp_path)
     archive = catalog.create("x", resolution=10)
     committed(archive, "a", 1000)
@@ -94,8 +92,8 @@ def test_another_file_in_its_place(tmp_path: Path) -> None:
     check_file(archive)
 
 
-def test_a_commit_that_failed_is_not_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NameIds that were given in a transaction that did not come to its end are given again."""
+def test_a_failed_commit_is_not_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ids may be assigned again."""
     archive = Catalog(tmp_path).create("x", resolution=10)
     committed(archive, "a", 1000)
     with monkeypatch.context() as patch:
@@ -108,8 +106,8 @@ def test_a_commit_that_failed_is_not_remembered(tmp_path: Path, monkeypatch: pyt
     check_file(archive)
 
 
-def test_names_that_expire_are_forgotten(tmp_path: Path) -> None:
-    """A name whose last row went gets an id anew."""
+def test_expired_names_are_not_cached(tmp_path: Path) -> None:
+    """A name whose last row was deleted gets a new id."""
     archive = Catalog(tmp_path).create("x", resolution=10, retention=1)
     committed(archive, "a", 1000)
     confirm_clock(archive, 1000 + 3600 + 20)

@@ -1,4 +1,4 @@
-"""The ledger: a key is decided once, for whoever asks, and where that cannot be told nobody is told anything else."""
+"""The ledger of idempotency keys."""
 
 import resource
 import shutil
@@ -41,15 +41,15 @@ def kept(tmp_path: Path) -> Ledger:
 
 
 def test_a_key_is_decided_once(kept: Ledger, tmp_path: Path) -> None:
-    """Whatever comes later, in whichever process, is taken by what was decided first."""
+    """All later requests, in any process, use the first decision."""
     later = decided(T + 60, "yearly")
     for each in (kept, Ledger(tmp_path)):
         assert decided() == each.decide(sent(), later, now=T + 60) == each.find(sent(), now=T + 60)
     assert later == kept.decide(sent("two"), later, now=T + 60)
 
 
-def test_a_key_is_one_delivery_s(kept: Ledger) -> None:
-    """Another body under a key is refused, and nothing of it is kept."""
+def test_a_key_belongs_to_one_body(kept: Ledger) -> None:
+    """Another body under the same key is rejected."""
     for _ in range(2):
         with pytest.raises(KeyReused, match="'one'"):
             kept.find(sent(digest=b"other"), now=T)
@@ -59,14 +59,14 @@ def test_a_key_is_one_delivery_s(kept: Ledger) -> None:
 
 
 def test_the_first_answer_is_kept(kept: Ledger) -> None:
-    """It is told once that an answer is the first, and that one stands."""
+    """Only the first answer is stored."""
     assert [True, False] == [kept.complete(sent(), {**ANSWER, "unmatched": each}) for each in (0, 1)]
     assert decided()._replace(answer=ANSWER) == kept.find(sent(), now=T)
     assert not kept.complete(sent("unknown"), ANSWER)
 
 
-def test_asking_makes_no_file(tmp_path: Path) -> None:
-    """Where no key was given there is no ledger, and it is no archive where there is one."""
+def test_find_creates_no_file(tmp_path: Path) -> None:
+    """Without keys there is no ledger, and the ledger is not an archive."""
     assert Ledger(tmp_path).find(sent(), now=T) is None
     assert [] == list(tmp_path.iterdir())
     Ledger(tmp_path).decide(sent(), decided(), now=T)
@@ -76,7 +76,7 @@ def test_asking_makes_no_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("later", "is_known"), [(KEPT_S, True), (KEPT_S + 1, False)])
 def test_keys_are_kept_for_a_day(kept: Ledger, later: int, is_known: bool) -> None:
-    """After that a body counts anew, whether or not other keys came meanwhile."""
+    """After that a repeated body is stored again."""
     kept.decide(sent("two"), decided(T + 5), now=T + 5)
     assert is_known == (kept.find(sent(), now=T + later) is not None)
     again = kept.decide(sent(digest=b"digest" if is_known else b"other"), decided(T + later), now=T + later)
@@ -84,7 +84,7 @@ def test_keys_are_kept_for_a_day(kept: Ledger, later: int, is_known: bool) -> No
 
 
 def test_the_newest_keys_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of more than KEPT_MAX the oldest go, one by one."""
+    """Beyond KEPT_MAX keys, the oldest ones are deleted."""
     monkeypatch.setattr(ledger, "KEPT_MAX", 3)
     made = Ledger(tmp_path)
     for key in "abcdef":
@@ -93,8 +93,8 @@ def test_the_newest_keys_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert ["d", "e", "f"] == [key for key in "abcdef" if made.find(sent(key), now=T)]
 
 
-def test_many_at_once_decide_one(tmp_path: Path) -> None:
-    """Of bodies under one key that come at once, to a ledger that is not there yet, one gets it and all others not."""
+def test_concurrent_decisions(tmp_path: Path) -> None:
+    """One of several concurrent bodies gets the key, even if the ledger is missing."""
     for number in range(5):
         directory = tmp_path / str(number)
         directory.mkdir()
@@ -152,8 +152,8 @@ def _damage_entry(path: Path) -> None:
 
 
 @pytest.mark.parametrize("harm", [_write_garbage, _empty, _cut, _make_archive, _make_newer, _damage_entry])
-def test_a_ledger_that_is_damaged_is_told(kept: Ledger, harm: Callable[[Path], object]) -> None:
-    """The error says which file it is, and what to do; until then nothing is decided."""
+def test_a_damaged_ledger(kept: Ledger, harm: Callable[[Path], object]) -> None:
+    """The error names the file and says what to do."""
     harm(kept.path)
     with pytest.raises(ArchiveUnavailable, match=TOLD):
         kept.find(sent(), now=T)
@@ -164,14 +164,14 @@ def test_a_ledger_that_is_damaged_is_told(kept: Ledger, harm: Callable[[Path], o
 
 
 def test_damage(kept: Ledger, tmp_path: Path) -> None:
-    """A sound ledger has none, nor has one that is not there; what is damaged is told by its path."""
+    """A sound or missing ledger has no damage; a damaged one is described with its path."""
     assert "" == kept.damage() == Ledger(tmp_path / "none").damage()
     _write_garbage(kept.path)
     assert str(kept.path) in kept.damage()
 
 
 def test_a_directory_in_its_place(tmp_path: Path) -> None:
-    """What is no file is told, and left."""
+    """It is an error and is not removed."""
     (tmp_path / FILE).mkdir()
     with pytest.raises(ArchiveUnavailable, match=FILE):
         Ledger(tmp_path).decide(sent(), decided(), now=T)
@@ -180,7 +180,7 @@ def test_a_directory_in_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_there", [True, False])
 def test_a_directory_that_is_read_only(is_there: bool) -> None:
-    """Where the ledger cannot be written nothing is decided."""
+    """Without write permission there is no decision."""
     with open_directory() as directory:
         made = Ledger(directory)
         if is_there:
@@ -191,7 +191,7 @@ def test_a_directory_that_is_read_only(is_there: bool) -> None:
 
 
 def test_a_ledger_that_is_locked(kept: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever cannot have it within the time limit is told so."""
+    """It is an error after the time limit."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 50)
     connection = apsw.Connection(str(kept.path))
     connection.execute("BEGIN IMMEDIATE")
@@ -202,7 +202,7 @@ def test_a_ledger_that_is_locked(kept: Ledger, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_full_disk(kept: Ledger) -> None:
-    """A key that could not be written is not decided, and can be once there is space."""
+    """There is no decision until there is space."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
     try:

@@ -1,4 +1,4 @@
-"""What is removed is gone, and nothing else."""
+"""Removes names and ranges of buckets."""
 
 import tempfile
 from pathlib import Path
@@ -26,8 +26,8 @@ def archive(tmp_path: Path) -> Archive:
     return made
 
 
-def test_names_go_with_all_that_they_have(archive: Archive) -> None:
-    """How much that was is told, and the others are as they were."""
+def test_names_are_removed_with_their_data(archive: Archive) -> None:
+    """The result counts what was removed, and other names are unchanged."""
     assert Removed(names=2, cells=3, samples=3) == archive.remove("a.*")
     assert ["b"] == archive.names()
     assert {T + 10: 4.0} == archive.aggregate("sum")
@@ -35,22 +35,22 @@ def test_names_go_with_all_that_they_have(archive: Archive) -> None:
     assert Removed(0, 0, 0) == archive.remove("a.*")
 
 
-def test_a_range_goes(archive: Archive) -> None:
-    """Both ends are included, and a name that has other buckets stays."""
+def test_a_range_is_removed(archive: Archive) -> None:
+    """Both ends are included, and a name with other buckets is kept."""
     assert Removed(names=2, cells=2, samples=2) == archive.remove("*", since=T + 1, until="-40s")
     assert {"a.x": {T: 1.0}, "a.y": {T: 2.0}} == archive.values("sum")
     check_file(archive)
 
 
 def test_a_dry_run_removes_nothing(archive: Archive) -> None:
-    """It tells the same, and the file stays as it is."""
+    """It returns the same result, and the file does not change."""
     before = archive.path.read_bytes()
     assert Removed(names=1, cells=1, samples=1) == archive.remove("a.x", since=T + 20, dry_run=True)
     assert before == archive.path.read_bytes()
 
 
-def test_what_is_removed_may_come_again(archive: Archive) -> None:
-    """Whoever has written it before gives the name an id anew."""
+def test_a_removed_name_can_return(archive: Archive) -> None:
+    """It gets a new id, even from a writer that cached the old one."""
     archive.remove("*")
     assert {} == archive.values()
     archive.record(SAMPLES[:1])
@@ -58,8 +58,8 @@ def test_what_is_removed_may_come_again(archive: Archive) -> None:
     check_file(archive)
 
 
-def test_what_cannot_be_removed(archive: Archive, tmp_path: Path) -> None:
-    """A glob, a time or a parameter that is none is told, and an archive that is not there."""
+def test_invalid_removals(archive: Archive, tmp_path: Path) -> None:
+    """Invalid globs, times and parameters, and missing archives, are errors."""
     for bad in ({"q": ""}, {"q": "*", "since": "soon"}, {"q": "*", "low": 1}):
         with pytest.raises(InvalidQuestion):
             archive.remove(**bad)
@@ -81,10 +81,10 @@ removals = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(samples, samples, removals, st.integers(1, 12))
-def test_what_is_left_is_what_never_went(
+def test_the_rest_is_unchanged(
     early: list[Plain], late: list[Plain], removed: list[tuple[str, int, int]], rows: int
 ) -> None:
-    """Whatever is removed, sealed or not, answers equal a recomputation from the samples that are left."""
+    """Answers equal a recomputation from the remaining samples, sealed or not."""
     memory = MEMORY if MEMORY.is_dir() else None
     with tempfile.TemporaryDirectory(dir=memory) as directory, patch.object(commit, "SEAL_ROWS", rows):
         archive = Catalog(directory).create("daily", resolution=10, retention=0)

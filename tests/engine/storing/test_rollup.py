@@ -1,4 +1,4 @@
-"""What the rollup makes of datagrams, beside one line at a time and plain arithmetic."""
+"""Aggregation in memory, compared with single lines and plain arithmetic."""
 
 import sys
 from collections import Counter
@@ -84,7 +84,7 @@ def batches(draw: st.DrawFn, names: st.SearchStrategy[bytes] = names) -> Batch:
 @settings(max_examples=250, deadline=None)
 @given(st.lists(batches(), max_size=5), st.integers(1, 20), st.just(2**62) | st.integers(0, 6), st.integers(1, 12))
 def test_any_datagrams(parts: list[Batch], resolution: int, max_cells: int, fold_values: int) -> None:
-    """However datagrams come together, each line counts exactly as if it were alone."""
+    """However lines are grouped into datagrams, each counts as if it were alone."""
     rollup = Rollup(resolution, max_future_s=FUTURE_S, capacity=Capacity(max_cells, max_cells))
     with patch.object(module, "FOLD_VALUES", fold_values):
         for datagrams, now in parts:
@@ -101,7 +101,7 @@ tagged = st.sampled_from(
 @settings(max_examples=100, deadline=None)
 @given(st.lists(batches(tagged), max_size=4), st.integers(1, 20))
 def test_any_datagrams_with_tags(parts: list[Batch], resolution: int) -> None:
-    """Names that are written in several ways count as if each line were alone."""
+    """The same holds for names that are written in several ways."""
     rollup = Rollup(resolution, max_future_s=FUTURE_S)
     for datagrams, now in parts:
         rollup.add(datagrams, now)
@@ -112,7 +112,7 @@ def test_any_datagrams_with_tags(parts: list[Batch], resolution: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.lists(batches(), max_size=4), st.integers(0, 4), st.integers(1, 20), st.integers(1, 4))
 def test_any_split(parts: list[Batch], cut: int, resolution: int, factor: int) -> None:
-    """What is taken in between and merged, into coarser buckets too, is the same as what is taken at the end."""
+    """Cells that are taken earlier and merged equal those that are taken at the end."""
     rollup, coarse = Rollup(resolution, max_future_s=FUTURE_S), Rollup(resolution * factor, max_future_s=FUTURE_S)
     merged: Cells = {}
     for number, (datagrams, now) in enumerate(parts):
@@ -128,8 +128,8 @@ def test_any_split(parts: list[Batch], cut: int, resolution: int, factor: int) -
 
 @pytest.mark.parametrize(("room", "taken"), [(0, []), (1, ["a"]), (2, ["a", "b"]), (3, ["a", "b", "c"])])
 @pytest.mark.parametrize("timestamp", [b"", b" 1699999999", b" 1700000003"])
-def test_room(room: int, taken: list[str], timestamp: bytes) -> None:
-    """The first names have the room that there is; the others' lines are counted, and theirs go on."""
+def test_capacity(room: int, taken: list[str], timestamp: bytes) -> None:
+    """The first names fit, and lines of further names are counted as rejected."""
     rollup = Rollup(10, capacity=Capacity(room, room))
     datagram = b"\n".join(name + b" 1" + timestamp for name in (b"a", b"b", b"c"))
     for _ in range(2):
@@ -144,7 +144,7 @@ def test_room(room: int, taken: list[str], timestamp: bytes) -> None:
 
 @pytest.mark.parametrize(("max_future_s", "accepted"), [(5, 4), (4, 0)])
 def test_future(max_future_s: int, accepted: int) -> None:
-    """Where all lines are parsed at once the bound of the future holds too."""
+    """The limit for future timestamps also applies when all lines are parsed at once."""
     rollup = Rollup(10, max_future_s=max_future_s)
     rollup.add([b"\n".join([b"a 1 %d" % (NOW + 5)] * 4)], NOW)
     assert (accepted, 4 - accepted) == (rollup.accepted, rollup.rejected[Reason.FUTURE])
@@ -152,7 +152,7 @@ def test_future(max_future_s: int, accepted: int) -> None:
 
 @pytest.mark.parametrize("datagram", [b"", b" ", b"  ", b"\t", b"\n", b"\r\n", b"\n \n", b"\0", b"\xff" * 10])
 def test_datagrams_without_a_sample(datagram: bytes) -> None:
-    """Whatever anybody sends, the rest is taken."""
+    """Invalid lines do not affect the others."""
     rollup = Rollup(10)
     rollup.add([datagram], NOW)
     rollup.add([datagram, datagram], NOW)
@@ -162,7 +162,7 @@ def test_datagrams_without_a_sample(datagram: bytes) -> None:
 
 
 def test_samples() -> None:
-    """Samples that are parsed already go into their buckets, as many as there is room for."""
+    """Parsed samples are added as far as capacity allows."""
     rollup = Rollup(10, capacity=Capacity(2, 2))
     rollup.add_samples([Sample("a", 1.0, 5), Sample("a", 2.0, 15), Sample("b", 3.0, 5), Sample("a", 4.0, 9)])
     assert {0: {"a": (2, 5.0, 1.0, 4.0)}, 10: {"a": (1, 2.0, 2.0, 2.0)}} == rollup.take()
@@ -177,15 +177,15 @@ def rolled(*sent: bytes, resolution: int = 10) -> tuple[dict[str, Cell], int, di
     return cells.get(NOW // resolution * resolution, {}), rollup.accepted, rollup.rejected
 
 
-def test_a_sampled_line_stands_for_those_that_were_not_sent() -> None:
-    """By its rate count and sum are scaled, minimum and maximum are not; plain lines go into the same cells."""
+def test_a_sample_rate_scales_count_and_sum() -> None:
+    """Minimum and maximum are not scaled; plain lines merge into the same cells."""
     found = rolled(b"a 5", b"a:2|c|@0.5", b"a:1:3|ms|@0.1", b"b:1|c|@0.3", b"c 1", b"d 1")
     expected = {"a": (23, 49, 1, 5), "b": (1 / 0.3, 1 / 0.3, 1, 1), "c": (1, 1, 1, 1), "d": (1, 1, 1, 1)}
     assert (expected, 6, {}) == found
 
 
-def test_a_gauge_is_a_sample_of_what_it_is_now() -> None:
-    """Signs change what is remembered, from one rollup to the next."""
+def test_a_gauge_is_a_sample_of_its_value() -> None:
+    """Signed values change the stored value, across rollups."""
     gauges = Gauges()
     for line, value in ((b"a:3|g", 3), (b"a:-1|g", 2), (b"a:+5|g|@0.1", 7)):
         rollup = Rollup(10, gauges=gauges)
@@ -193,8 +193,8 @@ def test_a_gauge_is_a_sample_of_what_it_is_now() -> None:
         assert {1_700_000_000: {"a": (1, value, value, value)}} == rollup.take()
 
 
-def test_a_set_is_one_sample_a_flush() -> None:
-    """It is the number of distinct members since the last one, in the second in which the last came."""
+def test_a_set_is_one_sample_per_flush() -> None:
+    """It is the number of distinct members, at the second of the last one."""
     rollup = Rollup(1)
     for second, datagram in ((NOW, b"a:x|s\na:y|s"), (NOW + 1, b"a:x|s\nb:x|s|@0.5")):
         rollup.add([datagram], second)
@@ -203,8 +203,8 @@ def test_a_set_is_one_sample_a_flush() -> None:
     assert 4 == rollup.accepted
 
 
-def test_what_is_not_taken_of_statsd_is_counted() -> None:
-    """Events, service checks with a colon or without one, and lines that are wrong have their reasons."""
+def test_rejected_statsd_lines_are_counted() -> None:
+    """Events, service checks and invalid lines have their reasons."""
     sent = (b"_e{1,1}:a|b", b"_sc|a|0", b"_sc|a:b|0", b"a:1|x", b"a:1|c|@2", b"a:x|c", b"a:\xff|s", b"a|b x")
     assert (
         {},
@@ -233,8 +233,8 @@ PATHS = ["a:1e9|c", "a:1e9|ms|c:x", "a:1e9|c|#b:c", "a:+1e9|g|#b", "a:x|s|#b", "
 @pytest.mark.parametrize(
     "after", [" 0.25", f" 0.25 {NOW}", f" 0.25 {NOW + FUTURE_S + 1}", " 1e200", " nan", " -inf", " 0,5"]
 )
-def test_who_chooses_a_name_does_not_choose_values(path: str, after: str) -> None:
-    """A plain line whose name looks like StatsD's is neither, as a name may be what a visitor asks for."""
+def test_a_plain_name_is_not_parsed_as_statsd(path: str, after: str) -> None:
+    """A visitor may choose a name that looks like a StatsD line."""
     line = f"requests.get.{path}{after}".encode()
     for sent in ((line,), (b"b 1", line), (line, b"b:1|c"), (line,) * 9):
         cells, accepted, rejected = rolled(*sent)
@@ -245,7 +245,7 @@ def test_who_chooses_a_name_does_not_choose_values(path: str, after: str) -> Non
 
 
 def test_a_line_without_a_measurement_is_empty() -> None:
-    """It is neither accepted nor rejected, and no example is kept of it; what else a line measures is taken."""
+    """It is neither accepted nor rejected, and has no example; other values of the line are added."""
     rollup = Rollup(10)
     sent = [b"a nan", b"a NaN 1700000001", b"a -nan", b"b:nan|g", b"c:nan:3:nan|ms", b"d 1", b"a x"]
     rollup.add([b"\n".join(sent)], NOW)
@@ -255,8 +255,8 @@ def test_a_line_without_a_measurement_is_empty() -> None:
     assert {"c": (1, 3, 3, 3), "d": (1, 1, 1, 1)} == rollup.take()[NOW // 10 * 10]
 
 
-def test_a_gauge_stays_what_it_is_where_there_is_no_measurement() -> None:
-    """A gauge that is nan for once is neither set nor changed."""
+def test_nan_does_not_change_a_gauge() -> None:
+    """The gauge is neither set nor changed."""
     assert ({"a": (2, 7, 3, 4)}, 2, {}) == rolled(b"a:3|g", b"a:nan|g", b"a:+nan|g", b"a:+1|g")
 
 
@@ -266,7 +266,7 @@ ORDERS = [b"m;b=1;a=2", b"m;a=2;b=1", b"m;b=1;a=2;b=1", b"m;;b=1;a=2;", b"\xef\x
 @pytest.mark.parametrize("timestamp", [b"", b" 1700000003", b" 1699999999"])
 @pytest.mark.parametrize("others", [[], [b"x y"], [b"m:1|c|#b:1,a:2"]])
 def test_tags_in_any_order_are_one_series(timestamp: bytes, others: list[bytes]) -> None:
-    """However a name's tags are ordered, and whichever way its lines are parsed, they go into one cell."""
+    """Tags in any order, parsed in any way, belong to the same cell."""
     rollup = Rollup(10)
     for _ in range(2):
         rollup.add([b"\n".join(name + b" 2" + timestamp for name in ORDERS), *others], NOW)
@@ -276,8 +276,8 @@ def test_tags_in_any_order_are_one_series(timestamp: bytes, others: list[bytes])
     assert {} == rollup.take()
 
 
-def test_ways_to_write_a_name_are_bounded() -> None:
-    """Each takes up room, so that nobody fills the memory with one name."""
+def test_aliases_take_capacity() -> None:
+    """One name in many spellings cannot fill the memory."""
     rollup = Rollup(10, capacity=Capacity(3, 3))
     for order in permutations((b"a=1", b"b=2", b"c=3", b"d=4")):
         rollup.add([b";".join((b"m", *order)) + b" 1"], NOW)
@@ -287,8 +287,8 @@ def test_ways_to_write_a_name_are_bounded() -> None:
 
 
 @given(st.lists(batches(), max_size=4))
-def test_a_line_alone_counts_as_one_among_others(parts: list[Batch]) -> None:
-    """`add_line` takes what `add` takes, and says why it does not take what it does not."""
+def test_add_line_equals_add(parts: list[Batch]) -> None:
+    """It returns the reason for which `add` rejects a line."""
     together, alone = Rollup(10, max_future_s=FUTURE_S), Rollup(10, max_future_s=FUTURE_S)
     for datagrams, now in parts:
         together.add(datagrams, now)
@@ -300,8 +300,8 @@ def test_a_line_alone_counts_as_one_among_others(parts: list[Batch]) -> None:
 
 
 @pytest.mark.parametrize(("room", "accepted"), [(0, 0), (1, 3), (2, 4)])
-def test_room_for_statsd(room: int, accepted: int) -> None:
-    """A cell that is there needs no room, wherever its first sample came from."""
+def test_capacity_for_statsd(room: int, accepted: int) -> None:
+    """An existing cell needs no capacity, whatever its first sample."""
     rollup = Rollup(10, capacity=Capacity(room, room))
     for line in (b"a 1", b"a:1|c", b"a 2", b"b:1|c"):
         rollup.add([line], NOW)
@@ -314,8 +314,8 @@ statsd_parts = st.sampled_from(
 
 
 @given(st.lists(st.lists(statsd_parts, max_size=6).map(b"\n".join), max_size=8), st.integers(1, 8))
-def test_statsd_comes_out_the_same_however_it_comes_in(datagrams: list[bytes], size: int) -> None:
-    """Lines count the same in few large batches and one at a time."""
+def test_statsd_in_batches(datagrams: list[bytes], size: int) -> None:
+    """Lines count the same in large batches and one at a time."""
     together, alone = Rollup(10), Rollup(10)
     for start in range(0, len(datagrams), size):
         together.add(datagrams[start : start + size], NOW)
@@ -339,7 +339,7 @@ def cell(values: list[float]) -> Cell:
     st.randoms(),
 )
 def test_merge_in_any_order(parts: list[dict[int, dict[str, list[float]]]], chance: Random) -> None:
-    """The order of merges does not matter, and nobody else's cells change."""
+    """The order of merges does not matter, and the sources do not change."""
     made: list[Cells] = [
         {bucket: {name: cell(values) for name, values in row.items()} for bucket, row in part.items()} for part in parts
     ]
@@ -364,14 +364,14 @@ def test_merge_in_any_order(parts: list[dict[int, dict[str, list[float]]]], chan
 
 
 def test_count() -> None:
-    """The number of samples is that of all cells together."""
+    """The number of samples is the sum over all cells."""
     assert 0 == count({})
     assert 3 == count({0: {"a": (10 / 3, 0, 0, 0)}})
     assert 6 == count({0: {"a": (1, 0, 0, 0), "b": (2, 0, 0, 0)}, 10: {"a": (3, 0, 0, 0)}})
 
 
 def test_a_rejected_line_changes_nothing() -> None:
-    """Where one part of a line has no room, its gauge and its members are as they were."""
+    """If one part of a line does not fit, its gauge and its set are unchanged."""
     gauges = Gauges()
     rollup = Rollup(10, capacity=Capacity(1, 1), gauges=gauges)
     rollup.add([b"a 1\nb:1|g\nb:1|s\nb:x|s"], NOW)
@@ -380,7 +380,7 @@ def test_a_rejected_line_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("room", "accepted"), [(2, 2), (3, 3), (4, 4)])
-def test_members_have_the_same_room(room: int, accepted: int) -> None:
+def test_set_members_take_capacity(room: int, accepted: int) -> None:
     """A member of a set counts as a cell."""
     rollup = Rollup(10, capacity=Capacity(room, room))
     rollup.add([b"s:x|s\ns:y|s\ns:x|s\na 1\ns:z|s"], NOW)
@@ -389,8 +389,8 @@ def test_members_have_the_same_room(room: int, accepted: int) -> None:
 
 @pytest.mark.parametrize("form", ["{} 1", "{} 1 1699999999", "s:{}|s", "bad\n{} 1"])
 @pytest.mark.parametrize(("room", "size", "accepted"), [(3, 0, 0), (4, 4, 1), (7, 4, 1), (8, 8, 3)])
-def test_wide_names_need_more_room(form: str, room: int, size: int, accepted: int) -> None:
-    """The cell of a name that takes a kilobyte counts as four, in whichever form it comes."""
+def test_wide_names_take_more_capacity(form: str, room: int, size: int, accepted: int) -> None:
+    """A name that takes a kilobyte counts as four cells in every format."""
     rollup = Rollup(10, capacity=Capacity(room, room))
     for letter in "abb":
         rollup.add([form.format(letter * 251 + "😀").encode()], NOW)
@@ -398,8 +398,8 @@ def test_wide_names_need_more_room(form: str, room: int, size: int, accepted: in
 
 
 @pytest.mark.parametrize("form", [b"%b 1", b"%b 1 1699999999", b"%b:1|c", b"%b:x|s"])
-def test_the_last_of_the_room_is_for_those_who_are_admitted(form: bytes) -> None:
-    """Once what is free for all is taken, names that are known already go on, as long as there is any room."""
+def test_the_reserve_is_for_admitted_names(form: bytes) -> None:
+    """After the free part, only known names are accepted, up to the limit."""
     rollup = Rollup(10, capacity=Capacity(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
     for name in (b"k1", b"n1", b"n2", b"k2", b"n3", b"k3", b"k4"):
         rollup.add([form % name], NOW)
@@ -426,8 +426,8 @@ OUT_OF_MEMORY = {
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("failures", [1, 3])
 @pytest.mark.parametrize("kind", OUT_OF_MEMORY)
-def test_without_memory_what_was_added_is_what_was_counted(kind: str, failures: int) -> None:
-    """Whichever allocations fail, no sample is half in, twice in, or in and not counted."""
+def test_counters_are_right_after_a_memory_error(kind: str, failures: int) -> None:
+    """No sample is added in part, twice, or without being counted."""
     memory = pytest.importorskip("_testcapi")
     second = NOW + 10 if kind == "later" else NOW
     datagrams, first = [OUT_OF_MEMORY[kind]], [b"a 1\nb 1\nb:1|c\nh:1|c"]

@@ -1,4 +1,4 @@
-"""Spill files: what is put into one comes out once, whoever is killed when."""
+"""Spill files: every record is replayed exactly once, even if processes are killed."""
 
 import os
 import random
@@ -52,8 +52,8 @@ def take_all(archive: Archive, *, max_names: int = 0) -> list[spill.Replayed]:
     return list(replay(archive, now=NOW, max_names=max_names))
 
 
-def test_what_is_spilled_is_taken_up_once(archive: Archive) -> None:
-    """Cells come back as they were, with names of any script and floats of any digits; then the file is gone."""
+def test_spilled_samples_are_replayed_once(archive: Archive) -> None:
+    """Cells are unchanged, with any names and floats, and the file is removed."""
     exact: Cells = {NOW: {"é\u2028;tag=x": (3, 0.1 + 0.2, -1e100, 1e100)}, NOW - 20: {"b": (2, 1.0, 0.5, 0.5)}}
     append(archive.path, Batch(exact, 10))
     append(archive.path, Batch(cells("a"), 5))
@@ -68,8 +68,8 @@ def test_what_is_spilled_is_taken_up_once(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("after", range(3))
-def test_an_interrupted_take_up_goes_on_without_counting_twice(archive: Archive, after: int) -> None:
-    """Records that were committed before somebody was killed are not committed again by the next."""
+def test_an_interrupted_replay_continues(archive: Archive, after: int) -> None:
+    """Committed records are not committed again."""
     for name in "abc":
         append(archive.path, Batch(cells(name), 10))
     before = spill_path(archive.path).read_bytes()
@@ -80,8 +80,8 @@ def test_an_interrupted_take_up_goes_on_without_counting_twice(archive: Archive,
     assert dict.fromkeys("abc", 1) == counts(archive)
 
 
-def test_a_kill_between_commit_and_removal_counts_nothing_twice(archive: Archive) -> None:
-    """All records are committed, and the file is still there: the next one only removes it."""
+def test_a_kill_before_the_file_is_removed(archive: Archive) -> None:
+    """The next replay only removes the file."""
     append(archive.path, Batch(cells("a"), 10))
     content = spill_path(archive.path).read_bytes()
     key = f"spilled {content.split()[4].decode()}"
@@ -92,7 +92,7 @@ def test_a_kill_between_commit_and_removal_counts_nothing_twice(archive: Archive
 
 
 def test_the_ids_of_spilled_records_outlive_other_deliveries(archive: Archive) -> None:
-    """However much later other deliveries come, a spilled record is known as long as its file is there."""
+    """A record's id is kept as long as its file exists."""
     archive.edit(retention=0)
     append(archive.path, Batch(cells("a"), 10))
     append(archive.path, Batch(cells("b"), 7))
@@ -108,8 +108,8 @@ def test_the_ids_of_spilled_records_outlive_other_deliveries(archive: Archive) -
 
 
 @pytest.mark.parametrize("cut", [2, 10, 50, 75])
-def test_a_torn_last_record_is_told_and_the_others_are_taken(archive: Archive, cut: int) -> None:
-    """What a killed process had begun to write is counted as broken, and what comes after it is not harmed."""
+def test_an_incomplete_last_record(archive: Archive, cut: int) -> None:
+    """It is counted as broken, and later records are not affected."""
     append(archive.path, Batch(cells("a"), 10))
     append(archive.path, Batch(cells("b", "c"), 10))
     path = spill_path(archive.path)
@@ -123,8 +123,8 @@ def test_a_torn_last_record_is_told_and_the_others_are_taken(archive: Archive, c
     assert not path.exists()
 
 
-def test_no_damage_is_taken_for_samples(archive: Archive) -> None:
-    """Whatever byte of a file is flipped, a record is committed as it was spilled, or is told as broken."""
+def test_damage_is_detected(archive: Archive) -> None:
+    """If a byte changes, a record is committed unchanged or is counted as broken."""
     chances = random.Random("spill-1")
     path = spill_path(archive.path)
     for _ in range(20):
@@ -144,8 +144,8 @@ def test_no_damage_is_taken_for_samples(archive: Archive) -> None:
         assert stored == sum(added.values()), f"byte {at}"
 
 
-def test_retention_and_names_hold_for_what_is_taken_up(archive: Archive) -> None:
-    """Samples that are too old by now, and new names beyond the limit, are counted as in any other commit."""
+def test_replay_applies_retention_and_the_name_limit(archive: Archive) -> None:
+    """Old samples and new names beyond the limit are counted as in any commit."""
     append(archive.path, Batch(cells("a", "b"), 10))
     append(archive.path, Batch(cells("old", bucket=NOW - 7200), 10))
     first, second = (each.outcome for each in take_all(archive, max_names=1))
@@ -154,8 +154,8 @@ def test_retention_and_names_hold_for_what_is_taken_up(archive: Archive) -> None
     assert (1, 1, 1) == (first.stored, first.cardinality, second.expired)
 
 
-def test_what_does_not_fit_stays_and_is_told(archive: Archive) -> None:
-    """Records of buckets that do not make up the archive's stay in the file; the others are taken up, once."""
+def test_records_of_another_resolution_stay(archive: Archive) -> None:
+    """They stay in the file, and the others are replayed once."""
     append(archive.path, Batch(cells("a"), 10))
     append(archive.path, Batch(cells("b"), 7))
     for _ in range(2):
@@ -168,8 +168,8 @@ def test_what_does_not_fit_stays_and_is_told(archive: Archive) -> None:
 
 
 @pytest.mark.parametrize("begun", [0, 1, len(HEADER) - 1])
-def test_a_file_that_was_only_begun_holds_nothing(archive: Archive, begun: int) -> None:
-    """A writer that is killed before its header is complete leaves no samples, and nothing in the way of others."""
+def test_an_incomplete_header(archive: Archive, begun: int) -> None:
+    """A file whose writer was killed early has no samples and does not block others."""
     spilled = spill_path(archive.path)
     spilled.write_bytes(HEADER[:begun])
     assert WaitingCounts(0, 0) == count_waiting(archive.path)
@@ -183,8 +183,8 @@ def test_a_file_that_was_only_begun_holds_nothing(archive: Archive, begun: int) 
 
 
 @pytest.mark.parametrize("content", [b"something else\n", b"tally spill 2\n"])
-def test_another_file_is_left_alone(archive: Archive, content: bytes) -> None:
-    """A file of that name that is none of tally's, or of a newer one, is neither written nor removed."""
+def test_a_foreign_file_is_not_changed(archive: Archive, content: bytes) -> None:
+    """A file of another program or a newer version is neither written nor removed."""
     path = spill_path(archive.path)
     path.write_bytes(content)
     with pytest.raises(SpillUnusable, match="not a spill file"):
@@ -194,8 +194,8 @@ def test_another_file_is_left_alone(archive: Archive, content: bytes) -> None:
     assert content == path.read_bytes()
 
 
-def test_what_is_no_file_is_left_alone(archive: Archive, tmp_path: Path) -> None:
-    """A directory, a FIFO or a link in the place of the file is an error, and nobody waits."""
+def test_an_entry_that_is_not_a_file(archive: Archive, tmp_path: Path) -> None:
+    """A directory, a FIFO or a link is an error and does not block."""
     path = spill_path(archive.path)
     made: list[Callable[[], None]] = [
         path.mkdir, lambda: os.mkfifo(path), lambda: path.symlink_to(tmp_path / "elsewhere")
@@ -211,10 +211,8 @@ def test_what_is_no_file_is_left_alone(archive: Archive, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("records", [0, 1])
-def test_a_record_that_finds_no_space_leaves_the_file_as_it_was(
-    archive: Archive, monkeypatch: pytest.MonkeyPatch, records: int
-) -> None:
-    """When the disk is full in the middle of a record nothing of it stays, and no empty file either."""
+def test_a_full_disk_leaves_the_file_unchanged(archive: Archive, monkeypatch: pytest.MonkeyPatch, records: int) -> None:
+    """No part of the record and no empty file is left."""
 
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -235,7 +233,7 @@ def test_a_record_that_finds_no_space_leaves_the_file_as_it_was(
 
 @pytest.mark.parametrize(("room", "fits"), [(1000, True), (150, False)])
 def test_a_file_is_bounded(archive: Archive, monkeypatch: pytest.MonkeyPatch, room: int, fits: bool) -> None:
-    """A record that would make the file larger than the bound is refused."""
+    """A record that would exceed SPILL_MAX_BYTES is rejected."""
     assert SPILL_MAX_BYTES == 2**30
     monkeypatch.setattr(spill, "SPILL_MAX_BYTES", room)
     append(archive.path, Batch(cells("a"), 10))
@@ -246,8 +244,8 @@ def test_a_file_is_bounded(archive: Archive, monkeypatch: pytest.MonkeyPatch, ro
         append(archive.path, Batch(cells("b"), 10))
 
 
-def test_what_came_under_a_key_is_known_under_it_once_it_is_taken_up(archive: Archive) -> None:
-    """A body that was spilled twice counts once, and a retry under its key finds it, whichever came first."""
+def test_replay_stores_the_idempotency_key(archive: Archive) -> None:
+    """A body that was spilled twice counts once, and a retry finds its receipt."""
     first, second = (Delivery(f"key{number}", b"digest", NOW) for number in range(2))
     for delivery in (first, first, second):
         append(archive.path, Batch(cells(delivery.key), 10, delivery))
@@ -260,16 +258,16 @@ def test_what_came_under_a_key_is_known_under_it_once_it_is_taken_up(archive: Ar
     assert 1 == receipt.outcome.stored
 
 
-def test_a_key_that_was_given_out_again_loses_nothing(archive: Archive) -> None:
-    """Samples whose key has come with others since are taken up all the same."""
+def test_a_reused_key_loses_nothing(archive: Archive) -> None:
+    """Samples whose key was used again are still replayed."""
     append(archive.path, Batch(cells("a"), 10, Delivery("key", b"one", NOW)))
     archive.commit(cells("b"), now=NOW, delivery=Delivery("key", b"other", NOW))
     take_all(archive)
     assert {"a": 1, "b": 1} == counts(archive)
 
 
-def test_a_pattern_that_was_not_known_is_applied_when_it_is(archive: Archive) -> None:
-    """Of samples that were spilled as they came the archive takes those that match its pattern."""
+def test_an_unknown_pattern_is_applied_at_replay(archive: Archive) -> None:
+    """Only matching samples are stored."""
     archive.edit(pattern="a*")
     append(archive.path, Batch(cells("a1", "b"), 1, is_selected=False))
     append(archive.path, Batch(cells("b"), 10))
@@ -278,7 +276,7 @@ def test_a_pattern_that_was_not_known_is_applied_when_it_is(archive: Archive) ->
 
 
 def test_one_at_a_time(archive: Archive) -> None:
-    """While records are taken up nobody adds one, and who waited adds it to a new file when the old one is gone."""
+    """During a replay no record is appended; a waiting writer uses a new file afterwards."""
     append(archive.path, Batch(cells("a"), 10))
     taking = replay(archive, now=NOW)
     next(taking)
@@ -293,8 +291,8 @@ def test_one_at_a_time(archive: Archive) -> None:
     assert {"a": 1, "b": 1} == counts(archive)
 
 
-def test_many_add_and_many_take_up_at_once(archive: Archive) -> None:
-    """Threads that spill and threads that take up meanwhile lose nothing and count nothing twice."""
+def test_concurrent_appends_and_replays(archive: Archive) -> None:
+    """No sample is lost or counted twice."""
     records, writers = 15, 3
     done = threading.Event()
 
@@ -319,8 +317,8 @@ def test_many_add_and_many_take_up_at_once(archive: Archive) -> None:
     assert {f"w{writer}.{number}": 1 for writer in range(writers) for number in range(records)} == counts(archive)
 
 
-def test_a_deleted_archive_takes_its_spill_with_it(archive: Archive, tmp_path: Path) -> None:
-    """What waited for an archive that is deleted does not go into the next one of that name."""
+def test_deleting_an_archive_deletes_its_spill_file(archive: Archive, tmp_path: Path) -> None:
+    """A new archive of the same slug does not get the samples."""
     append(archive.path, Batch(cells("a"), 10))
     Catalog(tmp_path).delete("daily")
     assert not spill_path(archive.path).exists()

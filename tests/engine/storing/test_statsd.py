@@ -1,4 +1,4 @@
-"""What gauges were set to."""
+"""State of gauges and sets."""
 
 import pytest
 
@@ -25,8 +25,8 @@ def after(gauges: Gauges, name: str, steps: list[Gauge]) -> list[float] | Reason
     return values
 
 
-def test_changes_go_on_from_what_was_set() -> None:
-    """Each step gives a value, from call to call, and every gauge has its own; one that was never set begins at 0."""
+def test_changes_are_relative_to_the_stored_value() -> None:
+    """Each gauge has its own value, and an unset one is 0."""
     gauges = Gauges()
     assert [5, 8] == after(gauges, "a", [to(5), by(3)])
     assert [-2] == after(gauges, "b", [by(-2)])
@@ -37,7 +37,7 @@ def test_changes_go_on_from_what_was_set() -> None:
 
 
 def test_a_value_beyond_the_bound_changes_nothing() -> None:
-    """What a sample could not hold is refused, with all that came in the same line."""
+    """It is rejected with all other values of the same line."""
     gauges = Gauges()
     assert [VALUE_MAX] == after(gauges, "a", [to(VALUE_MAX)])
     assert Reason.VALUE == after(gauges, "a", [to(1), by(VALUE_MAX * 1.1)])
@@ -45,8 +45,8 @@ def test_a_value_beyond_the_bound_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, Reason.CARDINALITY), (2, [2])])
-def test_a_gauge_that_is_not_remembered_can_only_be_set(most: int, expected: object) -> None:
-    """Without room it can still be set, and what cannot be known is not made up."""
+def test_a_gauge_that_does_not_fit_can_only_be_set(most: int, expected: object) -> None:
+    """A relative change of an unknown value is rejected."""
     gauges = Gauges(most=most)
     assert [1] == after(gauges, "a", [by(1)])
     assert [1] == after(gauges, "b", [to(1)])
@@ -56,7 +56,7 @@ def test_a_gauge_that_is_not_remembered_can_only_be_set(most: int, expected: obj
 
 
 @pytest.mark.parametrize(("most", "size"), [(3, 0), (4, 4), (7, 4), (8, 8)])
-def test_wide_names_need_more_room(most: int, size: int) -> None:
+def test_wide_names_take_more_capacity(most: int, size: int) -> None:
     """A name that takes a kilobyte counts as four."""
     gauges = Gauges(most=most)
     for letter in "abb":
@@ -64,8 +64,8 @@ def test_wide_names_need_more_room(most: int, size: int) -> None:
     assert size == gauges.size
 
 
-def test_nothing_changes_before_it_is_remembered() -> None:
-    """What a gauge would be can be asked for as often as one likes."""
+def test_values_does_not_store() -> None:
+    """Values can be computed repeatedly before they are stored."""
     gauges = Gauges()
     assert [1] == gauges.values("a", [by(1)]) == gauges.values("a", [by(1)])
     assert 0 == gauges.size
@@ -76,7 +76,7 @@ def test_nothing_changes_before_it_is_remembered() -> None:
 
 
 def test_each_member_counts_once() -> None:
-    """A set counts its own members, as of the second in which it was last added to."""
+    """A set counts distinct members at the second of the last one."""
     members = Sets()
     members.add("a", {"x", "y"}, 5)
     members.add("b", {"x"}, 6)
@@ -86,7 +86,7 @@ def test_each_member_counts_once() -> None:
 
 
 def test_only_new_members_are_counted() -> None:
-    """What is there already needs no room."""
+    """Existing members need no capacity."""
     members = Sets()
     assert 2 == members.count_new("a", {"x", "y"})
     members.add("a", {"x", "y"}, 5)
