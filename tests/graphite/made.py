@@ -1,4 +1,4 @@
-"""Series and sources made for tests."""
+"""Builders of series and sources for tests."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ START = 1_700_000_000
 
 
 def series(*values: float | None, name: str = "a.b.sum", **fields: Any) -> Series:
-    """Return a series of 10 s from START on, unless told otherwise."""
+    """Return a series with one value for every 10 s from START, with changes."""
     return Series(**{"name": name, "expression": name, "start": START, "step": 10, "values": values, **fields})
 
 
@@ -31,7 +31,7 @@ def names(found: Sequence[Series]) -> list[str]:
 
 
 def catalog(directory: Path, **samples: Mapping[str, Sequence[float | None]]) -> Catalog:
-    """Return archives of 10 s by slug: for each name one sample in each bucket from START on, or none."""
+    """Create archives of 10 s by slug, with one sample or none for each name in each bucket from START."""
     made = Catalog(directory, clock=lambda: NOW)
     for slug, by_name in samples.items():
         made.create(slug, resolution=10, retention=0).record(
@@ -44,5 +44,5 @@ def catalog(directory: Path, **samples: Mapping[str, Sequence[float | None]]) ->
 
 
 def source(made: Catalog) -> Source:
-    """Return what reads the archives for one request."""
+    """Return the source of one request."""
     return Source(made, Budget(60))

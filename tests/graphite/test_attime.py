@@ -1,4 +1,4 @@
-"""Times and spans as Graphite writes them."""
+"""Graphite's times and spans."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ NOW = 1_700_000_000.0
 
 
 def at(*parts: int) -> float:
-    """Return a moment in UTC."""
+    """Return a time in UTC in unix seconds."""
     return datetime(*parts, tzinfo=UTC).timestamp()  # type: ignore[misc, arg-type]
 
 
@@ -51,8 +51,8 @@ def at(*parts: int) -> float:
         ("wed", at(2023, 11, 8)),
     ],
 )
-def test_a_time_is_read(text: str, expected: float) -> None:
-    """Each form gives its moment in UTC."""
+def test_times_are_parsed(text: str, expected: float) -> None:
+    """Each form is parsed as a time in UTC."""
     assert expected == parse_time(text, NOW)
 
 
@@ -61,8 +61,8 @@ def test_a_time_is_read(text: str, expected: float) -> None:
     ["", "soon", "-1", "-1m", "-1x", "-", "+", "now-", "25:00", "12:60", "20231131", "13/01/23", "nov", "nov 31",
      "-60y", "999999999999", "-999999999999y", "+9000y", "--1h", "١", "-1h -1h!"],
 )  # fmt: skip
-def test_what_is_no_time_is_told(text: str) -> None:
-    """What cannot be read, and what lies before 1970 or after 9999, is refused."""
+def test_invalid_times_are_rejected(text: str) -> None:
+    """Malformed times, and times before 1970 or after 9999, raise an error."""
     with pytest.raises(InvalidQuestion, match="time"):
         parse_time(text, NOW)
 
@@ -72,20 +72,20 @@ def test_what_is_no_time_is_told(text: str) -> None:
     [("1h", 3600), ("-1h", -3600), ("+10s", 10), ("5min", 300), ("5minutes", 300), ("1h30min", 5400), ("0s", 0),
      ("1w", 604_800), ("1D", 86_400)],
 )  # fmt: skip
-def test_an_offset_is_read(text: str, expected: int) -> None:
-    """A span keeps its sign."""
+def test_offsets_are_parsed(text: str, expected: int) -> None:
+    """An offset keeps its sign."""
     assert expected == parse_offset(text)
 
 
 @pytest.mark.parametrize("text", ["", "1", "h", "1m", "1 h", "one hour", "1h-1h", "-", "--1h", "2000y"])
-def test_what_is_no_offset_is_told(text: str) -> None:
-    """A span has numbers and units, and ends somewhere."""
+def test_invalid_offsets_are_rejected(text: str) -> None:
+    """An offset needs numbers and units, and is at most a thousand years."""
     with pytest.raises(InvalidQuestion, match="span"):
         parse_offset(text)
 
 
 def test_a_span_is_at_least_a_second() -> None:
-    """It has no sign, and is not nothing."""
+    """A span has no sign, and is not zero."""
     assert (3600, 1) == (parse_span("-1h"), parse_span("1s"))
     with pytest.raises(InvalidQuestion, match="at least"):
         parse_span("0s")

@@ -1,4 +1,4 @@
-"""What a request may cost: its bounds, and its end."""
+"""Limits of a request, and stopping it."""
 
 import pytest
 
@@ -6,8 +6,8 @@ from tally.errors import InvalidQuestion, QueryTimeout
 from tally.graphite.budget import POINTS_MAX, SERIES_MAX, Budget, check_points
 
 
-def test_series_and_points_are_bounded_for_all_of_a_request() -> None:
-    """What was spent before counts, up to the bound and not beyond."""
+def test_series_and_points_are_limited_for_the_whole_request() -> None:
+    """The budget counts everything that was spent, up to the limit."""
     budget = Budget(60)
     budget.spend(SERIES_MAX - 1, 0)
     budget.spend(1, POINTS_MAX)
@@ -17,28 +17,28 @@ def test_series_and_points_are_bounded_for_all_of_a_request() -> None:
         Budget(60).spend(1, POINTS_MAX + 1)
 
 
-def test_points_are_checked_by_themselves() -> None:
-    """As many as may be pass, one more does not."""
+def test_points_are_checked() -> None:
+    """The limit itself is allowed, one point more is not."""
     check_points(POINTS_MAX)
     with pytest.raises(InvalidQuestion, match=str(POINTS_MAX)):
         check_points(POINTS_MAX + 1)
 
 
-def test_time_is_bounded() -> None:
-    """What is left becomes less, and when there is none that is told."""
+def test_time_is_limited() -> None:
+    """The remaining time is returned, or an error is raised if there is none."""
     assert 0 < Budget(60).left_s() <= 60
     with pytest.raises(QueryTimeout, match="TALLY_QUERY_TIMEOUT"):
         Budget(0).left_s()
 
 
-def test_a_stopped_request_interrupts_what_it_waits_for() -> None:
-    """Whatever runs is told, once it has said how, and nothing begins any more."""
-    budget, told = Budget(60), list[str]()
-    budget.set_interrupt(lambda: told.append("first"))
+def test_a_stopped_request_calls_its_interrupt() -> None:
+    """`stop` calls the current interrupt, and no interrupt can be set after that."""
+    budget, calls = Budget(60), list[str]()
+    budget.set_interrupt(lambda: calls.append("first"))
     budget.set_interrupt(None)
     budget.stop()
-    assert [] == told
+    assert [] == calls
     with pytest.raises(QueryTimeout):
-        budget.set_interrupt(lambda: told.append("second"))
+        budget.set_interrupt(lambda: calls.append("second"))
     budget.stop()
-    assert ["second"] == told
+    assert ["second"] == calls

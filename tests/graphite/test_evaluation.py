@@ -1,4 +1,4 @@
-"""Targets as they are evaluated."""
+"""The evaluation of targets."""
 
 from pathlib import Path
 
@@ -25,14 +25,14 @@ NAMES = st.sampled_from(sorted(FUNCTIONS))
 
 
 def calls(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    """Return calls of any function with targets first, and values or more targets after them."""
+    """Return calls of any function: a target first, then values or more targets."""
     arguments = st.tuples(inner, st.lists(VALUES | inner, max_size=3))
     return st.builds(lambda name, given: f"{name}({','.join([given[0], *given[1]])})", NAMES, arguments)
 
 
 @pytest.fixture
 def made(tmp_path: Path) -> Catalog:
-    """Return an archive with two names of ten values."""
+    """Return an archive with two names that have ten values each."""
     rising = [float(value) for value in range(10)]
     return catalog(tmp_path, daily={"a": rising, "b": [10.0] * 10})
 
@@ -42,22 +42,22 @@ def evaluated(made: Catalog, text: str) -> list[Series]:
     return evaluate(parse(text), source(made), WINDOW)
 
 
-def test_functions_stand_in_each_other(made: Catalog) -> None:
-    """Each is given what is inside it."""
+def test_functions_are_nested(made: Catalog) -> None:
+    """A function gets the series of the functions inside it."""
     found = evaluated(made, "scale(sumSeries(daily.*.sum, absolute(daily.a.sum)), 2)")
     assert ["scale(sumSeries(daily.*.sum,absolute(daily.a.sum)),2)"] == names(found)
     assert [[20.0 + 4 * index for index in range(10)]] == values(found)
 
 
 def test_arguments_may_be_named(made: Catalog) -> None:
-    """Those of functions that ask for their series themselves too."""
+    """This includes functions that fetch their series themselves."""
     assert values(evaluated(made, "scale(daily.a.sum, factor=2)")) == values(evaluated(made, "scale(daily.a.sum, 2)"))
     shifted = evaluated(made, "timeShift(daily.a.sum, timeShift='10s', resetEnd=true)")
     assert [[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]] == values(shifted)
 
 
-def test_a_timed_function_within_another(made: Catalog) -> None:
-    """A window that reaches back does so through the functions in it."""
+def test_functions_with_windows_are_nested(made: Catalog) -> None:
+    """A function that extends the window also does so for the functions inside it."""
     inner = values(evaluated(made, "movingSum(timeShift(daily.a.sum, '20s'), 2)"))
     assert [[0.0, 1.0, 3.0, 5.0, 7.0, 9.0, 11.0, 13.0]] == inner
 
@@ -82,30 +82,30 @@ def test_a_timed_function_within_another(made: Catalog) -> None:
         ("movingAverage(5, 5)", "5 is not a series"),
     ],
 )
-def test_what_is_wrong_is_told(text: str, says: str, made: Catalog) -> None:
-    """The error says which argument, and what would be right."""
+def test_errors_name_the_argument(text: str, says: str, made: Catalog) -> None:
+    """The error names the wrong argument, and what would be valid."""
     with pytest.raises(InvalidQuestion, match=says):
         evaluated(made, text)
 
 
-def test_functions_of_nothing_give_nothing(made: Catalog) -> None:
-    """Where a pattern matches nothing, no function fails."""
+def test_functions_of_no_series_return_no_series(made: Catalog) -> None:
+    """No function fails if its pattern matches nothing."""
     none = "daily.none.sum"
     for text in ("sumSeries(%s)", "asPercent(%s)", "divideSeries(%s,%s)", "movingAverage(%s,5)", "highestMax(%s,1)",
                  "groupByNode(%s,1)", "summarize(%s,'1h')", "timeShift(%s,'1h')", "aliasByNode(%s,1)"):  # fmt: skip
         assert [] == evaluated(made, text.replace("%s", none))
 
 
-def test_time_is_looked_at(made: Catalog) -> None:
-    """A target is left where there is no time for it."""
+def test_the_timeout_is_checked(made: Catalog) -> None:
+    """A target is not evaluated when the time is over."""
     with pytest.raises(QueryTimeout):
         evaluate(parse("constantLine(5)"), Source(made, Budget(0)), WINDOW)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.recursive(PATHS, calls, max_leaves=6))
-def test_any_target_is_answered_or_refused(made: Catalog, text: str) -> None:
-    """Whatever is put together of functions and arguments, there are series at even distances, or there is an error."""
+def test_any_target_returns_series_or_is_rejected(made: Catalog, text: str) -> None:
+    """Any combination of functions and arguments returns regular series, or raises InvalidQuestion."""
     try:
         found = evaluated(made, text)
     except InvalidQuestion:

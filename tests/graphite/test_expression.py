@@ -1,4 +1,4 @@
-"""Regular expressions of targets: Python's, and bounded."""
+"""Regular expressions in targets, and their limits."""
 
 import time
 from contextlib import suppress
@@ -14,8 +14,8 @@ from tally.graphite.expression import EXPRESSION_MAX, NAME_MAX, Expression
     [("get", "requests.get.index", True), ("^get", "requests.get.index", False), (r"\.index$", "a.index", True),
      ("", "a", True), ("(?i)GET", "get", True), ("é", "café", True), ("^.$", "é", True)],
 )  # fmt: skip
-def test_it_is_found_anywhere(text: str, name: str, expected: bool) -> None:
-    """An expression matches somewhere in a name, as Graphite's do."""
+def test_expressions_match_anywhere(text: str, name: str, expected: bool) -> None:
+    """As in Graphite, an expression may match any part of a name."""
     assert expected == Expression(text).is_in(name)
 
 
@@ -25,7 +25,7 @@ def test_it_is_found_anywhere(text: str, name: str, expected: bool) -> None:
      ("x", "y", "a.b", "a.b"), ("a", "", "banana", "bnn"), ("(?P<n>a)", r"\g<n>\g<n>", "a", "aa")],
 )  # fmt: skip
 def test_matches_are_replaced(text: str, replacement: str, name: str, expected: str) -> None:
-    """A replacement may name the groups."""
+    """A replacement may refer to groups."""
     assert expected == Expression(text).sub(replacement, name)
 
 
@@ -35,22 +35,22 @@ def test_matches_are_replaced(text: str, replacement: str, name: str, expected: 
      r"\p{L}{1000}" * 50, "a" * (EXPRESSION_MAX + 1)],
     ids=lambda text: text[:8],
 )  # fmt: skip
-def test_what_is_no_expression_is_told(text: str) -> None:
-    """What cannot be read is an error of who asked."""
+def test_malformed_expressions_are_rejected(text: str) -> None:
+    """An expression that RE2 cannot compile raises InvalidQuestion."""
     with pytest.raises(InvalidQuestion, match="regular expression"):
         Expression(text)
 
 
 @pytest.mark.parametrize("replacement", [r"\2", r"\g<x>", "\\"])
-def test_what_cannot_be_put_is_told(replacement: str) -> None:
-    """A group that there is not is an error of who asked."""
+def test_malformed_replacements_are_rejected(replacement: str) -> None:
+    """A replacement with an unknown group raises InvalidQuestion."""
     with pytest.raises(InvalidQuestion, match="cannot replace"):
         Expression("(a)").sub(replacement, "a")
 
 
 @pytest.mark.parametrize("text", ["(a+)+$", "(a|aa)+$", "(a*)*b", "(.*)*(.*)*(.*)*x", "(?:a?){500}a{500}b"])
-def test_no_expression_explodes(text: str) -> None:
-    """One that has exponentially many ways not to match is stopped, or takes no longer than others."""
+def test_expressions_match_in_linear_time(text: str) -> None:
+    """An expression that takes exponential time in `re` is stopped, or takes no longer than others."""
     expression, name = Expression(text), "a" * 200 + "!"
     began = time.monotonic()
     with suppress(InvalidQuestion):
@@ -59,13 +59,13 @@ def test_no_expression_explodes(text: str) -> None:
     assert time.monotonic() - began < 5
 
 
-def test_the_time_is_for_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When it is over no further name is looked at."""
+def test_the_time_limit_is_for_all_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No name is matched after the time limit."""
     monkeypatch.setattr("tally.graphite.expression.TIME_MS", -1)
     with pytest.raises(InvalidQuestion, match="takes too long"):
         Expression("a").is_in("a")
 
 
-def test_a_name_does_not_grow_without_end() -> None:
-    """A replacement that is longer than what it is put for is cut off."""
+def test_long_results_are_truncated() -> None:
+    """A name that replacements make too long is truncated."""
     assert NAME_MAX == len(Expression("a").sub("b" * 100, "a" * 1000))

@@ -1,4 +1,4 @@
-"""What is found, in Graphite's shapes."""
+"""Answers about the tree, in Graphite's formats."""
 
 import json
 from pathlib import Path
@@ -19,17 +19,17 @@ def made(tmp_path: Path) -> Catalog:
 
 
 def branch(text: str, path: str) -> dict[str, Any]:
-    """Return what can be opened."""
+    """Return a branch node."""
     return {"text": text, "id": path, "allowChildren": 1, "expandable": 1, "leaf": 0}
 
 
 def leaf(text: str, path: str) -> dict[str, Any]:
-    """Return what is a series."""
+    """Return a leaf node."""
     return {"text": text, "id": path, "allowChildren": 0, "expandable": 0, "leaf": 1}
 
 
-def test_branches_stand_before_leaves(made: Catalog) -> None:
-    """Each has its text, its id below the pattern's beginning, and flags as the integers 0 and 1."""
+def test_branches_come_before_leaves(made: Catalog) -> None:
+    """Each node has its text, its id with the beginning of the pattern, and flags that are 0 or 1."""
     leaves = [leaf(text, f"daily.get.{text}") for text in ("avg", "count", "max", "min", "sum")]
     found = list(treejson(made, "daily.get.*", Budget(60), wildcards=False))
     assert [branch("index", "daily.get.index"), *leaves] == found
@@ -38,14 +38,14 @@ def test_branches_stand_before_leaves(made: Catalog) -> None:
     assert '"expandable": 1, "leaf": 0' in text
 
 
-def test_a_text_stands_once(made: Catalog) -> None:
-    """Whatever stands above it."""
+def test_texts_are_unique(made: Catalog) -> None:
+    """Nodes with the same text under different parents are listed once."""
     found = list(treejson(made, "*.*.{sum,avg}", Budget(60), wildcards=False))
     assert [leaf("avg", "*.*.avg"), leaf("sum", "*.*.sum")] == found
 
 
-def test_one_for_all(made: Catalog) -> None:
-    """A node that stands for all is a branch where one of them is."""
+def test_wildcards_add_a_node_for_all(made: Catalog) -> None:
+    """The node that stands for all is a branch if any of them is."""
     assert branch("*", "daily.*") == next(iter(treejson(made, "daily.*", Budget(60), wildcards=True)))
     assert leaf("*", "daily.sum.*") == next(iter(treejson(made, "daily.sum.*", Budget(60), wildcards=True)))
     assert [leaf("*", "*.sum.*"), leaf("avg", "*.sum.avg")] == list(
@@ -54,8 +54,8 @@ def test_one_for_all(made: Catalog) -> None:
     assert ["*", "sum"] == [each["text"] for each in treejson(made, "*.sum.sum", Budget(60), wildcards=True)]
 
 
-def test_what_a_beginning_is_completed_to(made: Catalog) -> None:
-    """Branches end with a dot."""
+def test_prefixes_are_completed(made: Catalog) -> None:
+    """The paths of branches end with a dot."""
     found = list(completer(made, "daily.g", Budget(60), wildcards=True))
     assert [{"path": "daily.get.", "name": "get", "is_leaf": "0"}] == found
     several = list(completer(made, "daily.get.", Budget(60), wildcards=True))
@@ -63,7 +63,7 @@ def test_what_a_beginning_is_completed_to(made: Catalog) -> None:
 
 
 def test_patterns_are_expanded(made: Catalog) -> None:
-    """To the paths that any of them matches, each once, with branches or without."""
+    """The result is every matching path once, with or without branches."""
     patterns = ["daily.get.{index,sum}", "d*", "daily.get.index"]
     found = expand(made, patterns, Budget(60), leaves_only=False)
     assert ["daily", "daily.get.index", "daily.get.sum"] == list(found)
@@ -71,7 +71,7 @@ def test_patterns_are_expanded(made: Catalog) -> None:
 
 
 def test_the_index_is_one_array(made: Catalog, tmp_path: Path) -> None:
-    """All paths stand in it, in chunks where it is long; of nothing it is empty."""
+    """The array contains all paths, in chunks if it is long; it is empty without archives."""
     paths = json.loads(b"".join(index(made, Budget(60))))
     assert (15, "daily.get.avg") == (len(paths), paths[0])
     long = catalog(tmp_path / "long", daily={f"{number}{'x' * 200}": [1.0] for number in range(100)})

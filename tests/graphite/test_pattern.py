@@ -1,4 +1,4 @@
-"""Patterns: node by node, with braces and literals, and the engine's globs that match at least as much."""
+"""Patterns: nodes with braces and literals, and the globs that match at least as much."""
 
 import time
 from fnmatch import fnmatchcase
@@ -38,7 +38,7 @@ from tally.graphite.pattern import ALTERNATIVES_MAX, PATTERN_MAX, escape, parse
     ],
 )
 def test_a_node_matches(pattern: str, matching: list[str], others: list[str]) -> None:
-    """Each form of a node matches what Graphite's does, and its glob no less."""
+    """Each form of a node matches as in Graphite, and its glob matches at least as much."""
     node = parse(pattern)[0] if pattern != "a." else parse(pattern)[1]
     assert (matching, []) == (list(filter(node.matches, matching)), list(filter(node.matches, others)))
     assert all(glob.matcher(node.glob)(name) for name in matching)
@@ -46,13 +46,13 @@ def test_a_node_matches(pattern: str, matching: list[str], others: list[str]) ->
 
 @given(st.text("ab*?", min_size=1, max_size=8), st.text("ab", max_size=6))
 def test_it_matches_as_the_shell_does(pattern: str, name: str) -> None:
-    """Without braces a node is a pattern of the shell's."""
+    """A node without braces matches as `fnmatch` does."""
     (node,) = parse(pattern)
     assert fnmatchcase(name, pattern) == node.matches(name)
 
 
-def test_nodes_stand_between_dots() -> None:
-    """A pattern has as many nodes as it has dots and one more."""
+def test_nodes_are_separated_by_dots() -> None:
+    """A pattern has one node more than dots."""
     assert ["daily", "*", "*", "a[0-9]"] == [node.glob for node in parse("daily.{a,b}.*.a[0-9]")]
 
 
@@ -69,22 +69,22 @@ def test_nodes_stand_between_dots() -> None:
     ],
     ids=lambda text: text[:8],
 )
-def test_what_is_no_pattern_is_told(pattern: str, says: str) -> None:
-    """Braces that stay open in their node, and too many alternatives, are refused."""
+def test_malformed_patterns_are_rejected(pattern: str, says: str) -> None:
+    """Open braces and too many alternatives raise an error."""
     with pytest.raises(InvalidQuestion, match=says):
         parse(pattern)
 
 
-def test_as_many_alternatives_as_may_be() -> None:
-    """The bound is one that a node may reach."""
+def test_the_limit_of_alternatives_is_allowed() -> None:
+    """A node may have exactly ALTERNATIVES_MAX alternatives."""
     names = [f"n{number}" for number in range(ALTERNATIVES_MAX - 1)]
     (node,) = parse("{" + ",".join(names) + "}")
     assert all(map(node.matches, names))
     assert not node.matches("n")
 
 
-def test_no_pattern_explodes() -> None:
-    """A node that has exponentially many ways not to match takes no longer than others."""
+def test_patterns_match_in_bounded_time() -> None:
+    """A node with many stars takes no longer than others."""
     (node,) = parse("*a" * 100 + "b")
     began = time.monotonic()
     assert not node.matches("a" * 255)
@@ -92,7 +92,7 @@ def test_no_pattern_explodes() -> None:
 
 
 @pytest.mark.parametrize("name", ["a", "a*b", "[x]", "?", "a.b", "]", "[", "-"])
-def test_a_literal_matches_itself_alone(name: str) -> None:
-    """A name is found by its glob, whatever it is made of, and no other is."""
+def test_an_escaped_name_matches_only_itself(name: str) -> None:
+    """The escaped glob of any name matches that name and no other."""
     assert glob.matcher(escape(name))(name)
     assert not any(glob.matcher(escape(name))(other) for other in (name + "x", "x" + name, "x"))

@@ -26,7 +26,7 @@ def rendering(made: Catalog, *targets: str, points_max: int | None = None, form:
 
 
 def test_series_in_json(made: Catalog) -> None:
-    """A series has its target, its tags, and pairs of value and time, compact."""
+    """A series has its name, its tags, and pairs of value and time, in compact JSON."""
     expected = (
         '[{"target":"x","tags":{"name":"daily.a.sum"},"datapoints":[[1.0,1700000000],[2.5,1700000010],'
         + "[null,1700000020],[4.0,1700000030]"
@@ -38,7 +38,7 @@ def test_series_in_json(made: Catalog) -> None:
 
 
 def test_series_in_csv(made: Catalog) -> None:
-    """A line is a name, a time in UTC, and a value or nothing."""
+    """A line contains a name, a time in UTC, and a value or nothing."""
     answer = rendering(made, "limit(daily.a.sum,1)", "alias(daily.a.count,'=x')", form="csv")
     lines = b"".join(answer).decode().split("\r\n")
     assert ["daily.a.sum,2023-11-14 22:13:20,1.0", "daily.a.sum,2023-11-14 22:13:30,2.5"] == lines[:2]
@@ -47,15 +47,15 @@ def test_series_in_csv(made: Catalog) -> None:
 
 
 def test_values_are_consolidated_to_the_width(made: Catalog) -> None:
-    """No series has more values than were asked for, and their total is the same."""
+    """No series has more values than maxDataPoints, and totals do not change."""
     for points_max in (1, 2, 3, 9, 10, 11):
         (series,) = json.loads(b"".join(rendering(made, "daily.a.sum", points_max=points_max)))
         assert len(series["datapoints"]) <= points_max
         assert 7.5 == sum(value for value, _ in series["datapoints"] if value is not None)
 
 
-def test_targets_one_after_the_other(made: Catalog) -> None:
-    """The series of a target follow those of the one before; of none there is an empty array."""
+def test_series_are_in_the_order_of_their_targets(made: Catalog) -> None:
+    """The series of each target follow those of the target before; without series, the array is empty."""
     found = json.loads(b"".join(rendering(made, "daily.*.max", "daily.none.sum", "daily.a.min")))
     assert ["daily.a.max", "daily.b;k=v.max", "daily.a.min"] == [each["target"] for each in found]
     assert {"name": "daily.b.max", "k": "v"} == found[1]["tags"]
@@ -63,8 +63,8 @@ def test_targets_one_after_the_other(made: Catalog) -> None:
 
 
 @pytest.mark.parametrize("points_max", [None, 1000])
-def test_points_without_a_value_can_be_left_out(points_max: int | None, made: Catalog) -> None:
-    """With noNullPoints there are none, nor series without any value."""
+def test_no_null_points(points_max: int | None, made: Catalog) -> None:
+    """noNullPoints removes points without a value, and series without any value."""
     targets = (parse("daily.*.sum"), parse("removeAboveValue(daily.a.sum,0)"))
     answer = Rendering(made, Render(targets, WINDOW, "json", points_max, skips_nulls=True), timeout_s=60)
     assert [[[1.0, START], [2.5, START + 10], [4.0, START + 30]], [[3.0, START + 10]]] == [
@@ -72,14 +72,14 @@ def test_points_without_a_value_can_be_left_out(points_max: int | None, made: Ca
     ]
 
 
-def test_what_json_has_no_word_for_is_null(made: Catalog) -> None:
-    """A result beyond all numbers is none."""
+def test_infinite_values_are_null(made: Catalog) -> None:
+    """JSON cannot represent an infinite result, so it is null."""
     (series,) = json.loads(b"".join(rendering(made, "scale(scale(daily.a.sum, 1e308), 1e308)")))
     assert {None} == {value for value, _ in series["datapoints"]}
 
 
 def test_long_answers_come_in_chunks(made: Catalog) -> None:
-    """An answer is not kept as a whole, and is the same."""
+    """A long answer is yielded in several chunks with the same content."""
     text = "x" * 4000
     chunks = list(rendering(made, *[f"alias(daily.*.sum, '{text}')"] * 20))
     assert len(chunks) > 1
@@ -87,14 +87,14 @@ def test_long_answers_come_in_chunks(made: Catalog) -> None:
     assert 40 == len(json.loads(b"".join(chunks)))
 
 
-def test_nothing_is_told_before_everything_is_known(made: Catalog) -> None:
-    """A target that is wrong is an error, though one before it is right."""
+def test_an_error_in_any_target_comes_before_the_first_chunk(made: Catalog) -> None:
+    """A wrong target raises an error, even after a valid one."""
     with pytest.raises(InvalidQuestion, match="nonsense"):
         next(rendering(made, "daily.a.sum", "nonsense(daily.a.sum)"))
 
 
 def test_a_closed_answer_ends(made: Catalog) -> None:
-    """Before its first chunk, after it, and twice."""
+    """`close` ends an answer before or after its first chunk, and can be called twice."""
     answer = rendering(made, *[f"alias(daily.*.sum, '{'x' * 4000}')"] * 20)
     assert next(answer)
     answer.close()
@@ -103,6 +103,6 @@ def test_a_closed_answer_ends(made: Catalog) -> None:
 
 
 def test_a_late_answer_is_stopped(made: Catalog) -> None:
-    """When the time is over, that is told."""
+    """An answer that takes too long raises QueryTimeout."""
     with pytest.raises(QueryTimeout):
         next(Rendering(made, Render((parse("daily.a.sum"),), WINDOW), timeout_s=0))

@@ -1,4 +1,4 @@
-"""Series: consolidation that keeps totals, and several of them at the same times."""
+"""Series: consolidation that keeps totals, and aligning several series."""
 
 import math
 
@@ -21,19 +21,19 @@ VALUES = st.lists(st.none() | WHOLE, min_size=1, max_size=60)
      ("first", [1.0, 3.0, 5.0]), ("last", [2.0, 4.0, 5.0])],
 )  # fmt: skip
 def test_consolidation_follows_the_aggregate(consolidation: str, expected: list[float]) -> None:
-    """Each band becomes one value in the way of the series; the last may be shorter."""
+    """Each interval is aggregated by the series' own aggregate; the last interval may be shorter."""
     coarse = series(1.0, 2.0, 3.0, 4.0, 5.0, consolidation=consolidation).coarsen(20)
     assert (START, 20, expected) == (coarse.start, coarse.step, coarse.values)
 
 
-def test_bands_begin_at_multiples_of_their_step() -> None:
-    """However a range begins, the same buckets stand together; none is left out."""
+def test_intervals_begin_at_multiples_of_the_step() -> None:
+    """The same buckets are combined wherever a range begins, and none is dropped."""
     coarse = series(1.0, 2.0, 3.0, 4.0, start=START + 10, consolidation="sum").coarsen(20)
     assert (START, [1.0, 5.0, 4.0]) == (coarse.start, coarse.values)
 
 
-def test_averages_weigh() -> None:
-    """The mean of several means is that of all their samples, and can be consolidated again."""
+def test_averages_are_weighted() -> None:
+    """A consolidated average is the mean of all samples, and can be consolidated again."""
     fine = series(1.0, 5.0, None, 2.0, weights=[3, 1, 0, 4])
     coarse = fine.coarsen(20)
     assert ([2.0, 2.0], [4, 4]) == (coarse.values, coarse.weights)
@@ -44,7 +44,7 @@ def test_averages_weigh() -> None:
 def test_totals_do_not_change_with_the_width(
     values: list[int | None], points_max: int, skipped: int, consolidation: str
 ) -> None:
-    """Whatever the width and wherever the range begins, there are few enough values, and their total is the same."""
+    """At any width and start, the series has at most that many values, and the same total."""
     fine = series(*values, start=START + skipped * 10, consolidation=consolidation)
     fitted = fine.fit(points_max)
     assert len(fitted.values) <= max(1, points_max)
@@ -55,7 +55,7 @@ def test_totals_do_not_change_with_the_width(
 
 @given(VALUES.filter(any), st.integers(1, 70))
 def test_weighted_means_do_not_change_with_the_width(values: list[int | None], points_max: int) -> None:
-    """The mean over the range is that of all samples at every width."""
+    """At any width, the mean over the range is the mean of all samples."""
     weights = [0 if value is None else 1 + index % 5 for index, value in enumerate(values)]
     fine = series(*values, weights=weights)
     fitted = fine.fit(points_max)
@@ -64,15 +64,15 @@ def test_weighted_means_do_not_change_with_the_width(values: list[int | None], p
     assert fine.reduce("average") == pytest.approx(fitted.reduce("average"))
 
 
-def test_what_fits_is_left_as_it_is() -> None:
-    """A series with few enough values is not touched."""
+def test_short_series_are_not_consolidated() -> None:
+    """A series that fits is returned unchanged."""
     fine = series(1.0, 2.0)
     assert (fine, fine, fine) == (fine.fit(2), fine.fit(100), fine.coarsen(10))
     assert () == series().fit(1).values
 
 
 def test_changes_make_new_series() -> None:
-    """Values are changed one by one, or all at once, and names are what the functions say."""
+    """A new series has the new values and the new name."""
     fine = series(1.0, None, -3.0, weights=[1, 0, 1])
     mapped, changed = fine.map("abs", abs), fine.with_values("other", [7.0])
     assert ([1.0, None, 3.0], [1, 0, 1], "abs", "abs") == (
@@ -81,27 +81,27 @@ def test_changes_make_new_series() -> None:
     assert ("x", (1.0, None, -3.0)) == (fine.rename("x").expression, fine.rename("x").values)
 
 
-def test_names_are_bounded() -> None:
-    """A name that functions have made too long is cut off."""
+def test_long_names_are_truncated() -> None:
+    """A name longer than NAME_MAX is truncated."""
     assert NAME_MAX == len(series(name="a" * (NAME_MAX + 1)).name)
 
 
-def test_a_grid_has_one_step_and_one_beginning() -> None:
-    """Series of other steps and times are brought to the least step that all have."""
+def test_a_grid_has_one_step_and_one_start() -> None:
+    """Series with different steps and starts are consolidated to their least common step."""
     grid = Grid.of(
         [series(1.0, 2.0, 3.0, 4.0, consolidation="sum"), series(9.0, start=START + 20, step=20, consolidation="sum")]
     )
     assert (START, 20, [(3.0, None), (7.0, 9.0)], "sum") == (grid.start, grid.step, grid.rows, grid.consolidation)
 
 
-def test_a_grid_of_several_kinds_is_an_average() -> None:
-    """What is of sums and of maxima is neither."""
+def test_a_grid_of_different_consolidations_is_averaged() -> None:
+    """Sums and maxima together are consolidated by the average."""
     assert "average" == Grid.of([series(1.0, consolidation="sum"), series(1.0, consolidation="max")]).consolidation
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from([10, 20, 30]), VALUES), min_size=1, max_size=4))
 def test_a_grid_keeps_totals(parts: list[tuple[int, int, list[int | None]]]) -> None:
-    """Bringing series together loses no value."""
+    """The totals of the series do not change."""
     given = [
         series(*values, start=START + begin * step, step=step, consolidation="sum") for begin, step, values in parts
     ]
@@ -111,14 +111,14 @@ def test_a_grid_keeps_totals(parts: list[tuple[int, int, list[int | None]]]) -> 
         assert (each.reduce("sum") or 0) == sum(column)  # type: ignore[arg-type]
 
 
-def test_a_grid_is_bounded() -> None:
-    """Series that lie far apart are not padded without end."""
+def test_a_grid_is_limited() -> None:
+    """Series that are far apart raise an error instead of being padded."""
     apart = [series(1.0), series(1.0, start=START + 10 * (POINTS_MAX // 2))]
     with pytest.raises(InvalidQuestion, match=str(POINTS_MAX)):
         _ = Grid.of(apart).rows
 
 
-def test_steps_without_much_in_common() -> None:
-    """A step that is no multiple of another makes a long one, and few values."""
+def test_steps_with_a_large_common_multiple() -> None:
+    """Steps that are not multiples of each other give a long step, and few values."""
     grid = Grid.of([series(*[1.0] * 100, consolidation="sum"), Series("5", "5", START + 3, 4999, [5, 5, 5])])
     assert (math.lcm(10, 4999), 2) == (grid.step, len(grid.rows))

@@ -1,4 +1,4 @@
-"""Series as they are read."""
+"""Reading series from archives."""
 
 import threading
 from pathlib import Path
@@ -17,7 +17,7 @@ SAMPLES = [("a", 1.0, START), ("a", 3.0, START + 1), ("a", 5.0, START + 20), ("b
 
 @pytest.fixture
 def made(tmp_path: Path) -> Catalog:
-    """Return an archive that keeps buckets for ever."""
+    """Return an archive that keeps buckets forever."""
     found = Catalog(tmp_path, clock=lambda: NOW)
     found.create("daily", resolution=10, retention=0).record(SAMPLES)
     return found
@@ -36,14 +36,14 @@ def made(tmp_path: Path) -> Catalog:
 def test_each_aggregate_is_a_series(
     aggregate: str, expected: list[float | None], consolidation: str, weights: list[float] | None, made: Catalog
 ) -> None:
-    """A series has the values of its aggregate at every bucket, and is consolidated by it."""
+    """A series has the values of its aggregate in every bucket, and the matching consolidation."""
     (found,) = source(made).fetch(f"daily.a.{aggregate}", Window(START - 1, START + 20, NOW))
     assert (f"daily.a.{aggregate}", START, 10, expected) == (found.name, found.start, found.step, found.values)
     assert (consolidation, weights) == (found.consolidation, found.weights)
 
 
-def test_series_stand_by_path_with_or_without_data(made: Catalog) -> None:
-    """What a pattern matches is there though it has no value in the window."""
+def test_series_are_sorted_by_path_with_or_without_data(made: Catalog) -> None:
+    """A matching metric is returned even if it has no value in the window."""
     found = source(made).fetch("daily.*.{sum,avg}", Window(START + 9, START + 19, NOW))
     assert ["daily.a.avg", "daily.a.sum", "daily.b.avg", "daily.b.sum"] == names(found)
     assert [[None], [None], [7.0], [7.0]] == values(found)
@@ -62,19 +62,19 @@ def test_series_stand_by_path_with_or_without_data(made: Catalog) -> None:
     ],
 )
 def test_a_range_begins_after_its_start(start: float, end: float, expected: tuple[int, int], made: Catalog) -> None:
-    """As Graphite has it: not with its start, but with its end, from the first bucket until now, at least one."""
+    """As in Graphite, a range excludes its start, includes its end, and has at least one bucket."""
     (found,) = source(made).fetch("daily.a.sum", Window(start, end, NOW))
     assert expected == (found.start, len(found.values))
 
 
-def test_a_range_in_which_nothing_can_be(made: Catalog) -> None:
-    """Before the first bucket and after now there is no series."""
+def test_a_range_outside_the_data(made: Catalog) -> None:
+    """A range before the first bucket or after the current time returns no series."""
     assert [] == source(made).fetch("daily.a.sum", Window(START - 500, START - 400, NOW))
     assert [] == source(made).fetch("daily.a.sum", Window(NOW + 10, NOW + 500, NOW))
 
 
 def test_a_range_ends_at_the_retention(tmp_path: Path) -> None:
-    """What is older than an archive keeps is not asked for."""
+    """Buckets older than the retention are not read."""
     made = Catalog(tmp_path, clock=lambda: NOW)
     made.create("daily", resolution=10, retention=1).record([("a", 1.0, NOW - 10)])
     (found,) = source(made).fetch("daily.a.sum", Window(0, NOW, NOW))
@@ -83,28 +83,28 @@ def test_a_range_ends_at_the_retention(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("now", "expected"), [(START + 19, [1.0, None]), (START + 20, [1.0, 2.0])])
 def test_a_bucket_has_no_value_until_it_is_over(tmp_path: Path, now: float, expected: list[float | None]) -> None:
-    """The last point of a live chart is null, as in Graphite, and no drop."""
+    """As in Graphite, the last point of a live chart is null until its bucket is over."""
     made = catalog(tmp_path, daily={"a": [1.0, 2.0]})
     (found,) = source(made).fetch("daily.a.sum", Window(START - 1, START + 10, now))
     assert expected == list(found.values)
 
 
-def test_more_names_than_one_question_takes(tmp_path: Path) -> None:
-    """They are read in several."""
+def test_more_names_than_one_question_may_have(tmp_path: Path) -> None:
+    """Many names are read with several questions."""
     asked = {f"n{number:03}": [float(number)] for number in range(2 * GLOBS_MAX + 1)}
     found = source(catalog(tmp_path, daily=asked)).fetch("daily.*.sum", Window(START - 1, START, NOW))
     assert list(asked.values()) == values(found)
 
 
 def test_names_that_look_like_globs(tmp_path: Path) -> None:
-    """A name is read by itself, whatever it is made of."""
+    """A name with special characters is read like any other."""
     made = catalog(tmp_path, daily={"a*": [1.0], "ab": [2.0], "[x]": [3.0]})
     assert [[1.0]] == values(source(made).fetch(r"daily.a\*.sum", Window(START - 1, START, NOW)))
     assert [[3.0], [1.0], [2.0]] == values(source(made).fetch("daily.*.sum", Window(START - 1, START, NOW)))
 
 
-def test_what_was_read_is_not_read_again(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same pattern in the same window is read once for a request, and still counts against its budget."""
+def test_series_are_cached(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same pattern in the same window is read once, but counts against the budget each time."""
     budget = Budget(60)
     reading = Source(made, budget)
     first = reading.fetch("daily.a.sum", WINDOW)
@@ -115,8 +115,8 @@ def test_what_was_read_is_not_read_again(made: Catalog, monkeypatch: pytest.Monk
         reading.fetch("daily.a.sum", WINDOW)
 
 
-def test_too_much_is_not_read(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Series are counted before any of them is read."""
+def test_the_budget_is_checked_before_reading(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request for too many series raises an error before it reads any."""
     monkeypatch.setattr(Archive, "ask", None)
     budget = Budget(60)
     budget.spend(1, 1_000_000 - 9)
@@ -124,8 +124,8 @@ def test_too_much_is_not_read(made: Catalog, monkeypatch: pytest.MonkeyPatch) ->
         Source(made, budget).fetch("daily.a.sum", WINDOW)
 
 
-def test_an_archive_that_goes_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that was deleted since its names were read has no series."""
+def test_an_archive_that_is_deleted_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that is deleted after its names were read has no series."""
 
     def gone(_self: Archive) -> None:
         raise UnknownArchive("gone")
@@ -135,7 +135,7 @@ def test_an_archive_that_goes_meanwhile(made: Catalog, monkeypatch: pytest.Monke
 
 
 def test_a_stopped_request_reads_no_further(made: Catalog) -> None:
-    """It ends though another thread stops it."""
+    """Reading ends when another thread stops the request."""
     budget = Budget(60)
     stopping = threading.Thread(target=budget.stop)
     stopping.start()
@@ -144,8 +144,8 @@ def test_a_stopped_request_reads_no_further(made: Catalog) -> None:
         Source(made, budget).fetch("daily.a.sum", WINDOW)
 
 
-def test_windows_move_and_widen() -> None:
-    """Each is another window as seen at the same time."""
+def test_windows_are_shifted_and_extended() -> None:
+    """The new window has the same `now`."""
     window = Window(100, 200, 1000)
     assert (Window(40, 140, 1000), Window(40, 200, 1000)) == (window.shift(-60), window.extend(60))
     assert (110, 180) == (window.first(10), window.first(60) + 60)

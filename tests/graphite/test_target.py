@@ -1,4 +1,4 @@
-"""Targets: what is one, what it says, and what is none."""
+"""Parsing of targets."""
 
 import time
 from typing import Any
@@ -10,7 +10,7 @@ from tally.graphite.target import ARGUMENTS_MAX, DEPTH_MAX, Call, Path, parse, s
 
 
 def call(name: str, *arguments: Any, depth: int = 1, **keywords: Any) -> Call:
-    """Return a call as it is parsed."""
+    """Return a parsed call."""
     return Call(name, arguments, keywords, depth)
 
 
@@ -43,8 +43,8 @@ A = Path("daily.a.sum")
         ("f(x=g(daily.a.sum))", call("f", depth=2, x=call("g", A))),
     ],
 )
-def test_a_target_is_read(text: str, expected: Path | Call) -> None:
-    """Paths, calls and values are told from each other as Graphite does."""
+def test_targets_are_parsed(text: str, expected: Path | Call) -> None:
+    """Paths, calls and values are distinguished as in Graphite."""
     assert expected == parse(text)
 
 
@@ -54,8 +54,8 @@ def test_a_target_is_read(text: str, expected: Path | Call) -> None:
      "f(n=1,a)", "f(n=1,n=2)", '"', "a\\", "f(" * 5000, "(" * 5000],
     ids=lambda text: text[:10],
 )  # fmt: skip
-def test_what_is_no_target_is_told(text: str) -> None:
-    """What cannot be read is one clear error, in a time that does not grow with what is open."""
+def test_malformed_targets_are_rejected(text: str) -> None:
+    """A malformed target raises one clear error, in bounded time."""
     began = time.monotonic()
     with pytest.raises(InvalidQuestion, match="target"):
         parse(text)
@@ -63,8 +63,8 @@ def test_what_is_no_target_is_told(text: str) -> None:
 
 
 @pytest.mark.parametrize(("depth", "is_one"), [(DEPTH_MAX, True), (DEPTH_MAX + 1, False)])
-def test_depth_is_bounded(depth: int, is_one: bool) -> None:
-    """So many functions may stand in each other, and no more."""
+def test_depth_is_limited(depth: int, is_one: bool) -> None:
+    """Functions may be nested up to DEPTH_MAX."""
     text = "absolute(" * depth + "daily.a.sum" + ")" * depth
     if is_one:
         assert f"depth={depth}" in repr(parse(text))
@@ -74,8 +74,8 @@ def test_depth_is_bounded(depth: int, is_one: bool) -> None:
 
 
 @pytest.mark.parametrize(("count", "is_one"), [(ARGUMENTS_MAX, True), (ARGUMENTS_MAX + 1, False)])
-def test_arguments_are_bounded(count: int, is_one: bool) -> None:
-    """A function may have so many, and no more."""
+def test_arguments_are_limited(count: int, is_one: bool) -> None:
+    """A function may have up to ARGUMENTS_MAX arguments."""
     text = f"f({','.join(['1'] * count)})"
     if is_one:
         assert call("f", *[1] * count) == parse(text)
@@ -84,6 +84,6 @@ def test_arguments_are_bounded(count: int, is_one: bool) -> None:
             parse(text)
 
 
-def test_a_long_target_is_cut_off_in_errors() -> None:
-    """An error does not repeat all that was sent."""
+def test_a_long_target_is_truncated_in_errors() -> None:
+    """An error shows only the beginning of a long target."""
     assert (repr("a" * 100), 103) == (shorten("a" * 100), len(shorten("a" * 5000)))

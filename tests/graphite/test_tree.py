@@ -17,12 +17,12 @@ NAMES = ("requests.get.index", "requests.get", "requests.post.index", "load", "a
 
 @pytest.fixture
 def made(tmp_path: Path) -> Catalog:
-    """Return two archives, of which one has several names."""
+    """Return two archives, one of them with several names."""
     return catalog(tmp_path, daily={name: [1.0] for name in NAMES}, hourly={"load": [1.0]})
 
 
 def found(made: Catalog, pattern: str) -> list[str]:
-    """Return the paths that a pattern matches; those of leaves with an exclamation mark."""
+    """Return the paths that a pattern matches; those of leaves end with an exclamation mark."""
     return [each.path + "!" * each.is_leaf for each in find(made, pattern, Budget(60))]
 
 
@@ -53,7 +53,7 @@ def found(made: Catalog, pattern: str) -> list[str]:
     ],
 )  # fmt: skip
 def test_what_a_pattern_finds(pattern: str, expected: list[str], made: Catalog) -> None:
-    """Archives, what names begin with, names, and their aggregates stand one below the other."""
+    """The levels of the tree are archives, parts of names, and aggregates."""
     assert expected == found(made, pattern)
 
 
@@ -72,38 +72,38 @@ def test_what_a_pattern_finds(pattern: str, expected: list[str], made: Catalog) 
     ],
 )  # fmt: skip
 def test_metrics_are_the_leaves(pattern: str, expected: list[Metric], made: Catalog) -> None:
-    """Only what has an archive, a name and an aggregate is a series."""
+    """A metric needs an archive, a name and an aggregate."""
     assert expected == metrics(made, pattern, Budget(60))
 
 
 def test_the_index_has_every_name(made: Catalog) -> None:
-    """Each name of each archive stands there."""
+    """The index contains each name of each archive."""
     paths = [f"{slug}.{name}" for slug, names in index(made, Budget(60)) for name in names]
     assert (len(NAMES) + 1, len(NAMES) + 1) == (len(paths), len(set(paths)))
     assert "daily.requests.get.index" in paths
 
 
-def test_tags_stand_in_names() -> None:
-    """A name as Graphite writes tags has them, and every other only its path."""
+def test_tags_are_read_from_names() -> None:
+    """A name with Graphite's tags has these tags; any other has only its path as `name`."""
     tagged = Metric("daily", "http;method=get;region=eu", "sum").tags
     assert {"name": "daily.http.sum", "method": "get", "region": "eu"} == tagged
     assert {"name": "daily.a.b.sum"} == Metric("daily", "a.b", "sum").tags
 
 
 def test_the_text_of_a_node_is_its_last_part() -> None:
-    """What is below something is shown without it."""
+    """The text of a node does not include its parents."""
     assert ("b", "a") == (TreeNode("a.b", is_leaf=True).text, TreeNode("a", is_leaf=False).text)
 
 
 def test_no_archives(tmp_path: Path) -> None:
-    """Where there is no directory yet nothing is found, and none is made."""
+    """Without a data directory nothing is found, and none is created."""
     missing = Catalog(tmp_path / "missing")
     assert ([], []) == (find(missing, "*.*", Budget(60)), list(index(missing, Budget(60))))
     assert not (tmp_path / "missing").exists()
 
 
-def test_what_cannot_be_read_is_told(made: Catalog) -> None:
-    """A damaged file is no reason to show less than there is; where it is not asked for it does not matter."""
+def test_an_unreadable_archive_raises_an_error(made: Catalog) -> None:
+    """A pattern that reaches a damaged file raises an error; other patterns do not."""
     (made.directory / "broken.db").write_bytes(b"this is no database" * 100)
     assert ["broken", "daily", "hourly"] == found(made, "*")
     assert ["daily.load"] == found(made, "daily.load")
@@ -111,14 +111,14 @@ def test_what_cannot_be_read_is_told(made: Catalog) -> None:
         found(made, "*.load")
 
 
-def test_an_archive_that_goes_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that was deleted since the directory was read has nothing."""
+def test_an_archive_that_is_deleted_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An archive that is deleted after the directory was read has no names."""
     monkeypatch.setattr(Catalog, "slugs", lambda _self: ["daily", "gone"])
     assert ["daily.load"] == found(made, "*.load")
 
 
-def test_bad_patterns_and_no_time(made: Catalog) -> None:
-    """What is no pattern is told, and so is that there is no time left."""
+def test_malformed_patterns_and_timeouts(made: Catalog) -> None:
+    """A malformed pattern and a timeout raise errors."""
     with pytest.raises(InvalidQuestion, match="brace"):
         found(made, "daily.{a")
     with pytest.raises(QueryTimeout):
@@ -126,15 +126,15 @@ def test_bad_patterns_and_no_time(made: Catalog) -> None:
 
 
 def test_many_names(tmp_path: Path) -> None:
-    """More names than are looked at in one go are all found."""
+    """All names are found if there are more than one batch."""
     names = [f"n{number}" for number in range(BATCH_NAMES + 1)]
     made = catalog(tmp_path, daily={name: [1.0] for name in names})
     assert sorted(f"daily.{name}" for name in names) == found(made, "daily.n*")
 
 
 @pytest.mark.parametrize(("most", "is_told"), [(2, False), (1, True)])
-def test_too_many_nodes_are_told(most: int, is_told: bool, made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is put in order is bounded, and a narrower pattern is asked for."""
+def test_too_many_nodes_are_rejected(most: int, is_told: bool, made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern that matches more than NODES_MAX nodes raises an error."""
     monkeypatch.setattr(tree, "NODES_MAX", most)
     if not is_told:
         assert 2 == len(find(made, "*", Budget(60)))
@@ -143,8 +143,8 @@ def test_too_many_nodes_are_told(most: int, is_told: bool, made: Catalog, monkey
         find(made, "*", Budget(60))
 
 
-def test_too_many_metrics_are_not_gathered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A target that is about more series than may be ends when that is seen."""
+def test_too_many_metrics_are_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pattern that matches more than SERIES_MAX metrics raises an error early."""
     made = catalog(tmp_path, daily={f"n{number}": [1.0] for number in range(10)})
     monkeypatch.setattr(budget, "SERIES_MAX", 10)
     assert 10 == len(metrics(made, "daily.n*.avg", Budget(60)))

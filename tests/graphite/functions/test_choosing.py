@@ -1,4 +1,4 @@
-"""Functions that keep some series or values."""
+"""Functions that select series or values."""
 
 import pytest
 
@@ -22,32 +22,32 @@ N = series(None, None, None, name="d.n.sum")
     ],
 )
 def test_the_highest_are_kept(name: str, expected: list[str]) -> None:
-    """Highest first, those without any value last."""
+    """The highest series come first, those without any value last."""
     apply = FUNCTIONS[name].apply
     assert [expected, expected[:2], []] == [names(apply([N, A, B, C], count)) for count in (10, 2, 0)]
     assert [] == apply([A], -1)
 
 
-def test_averages_that_choose_weigh() -> None:
-    """The mean over the range is that of all samples."""
+def test_highest_average_is_weighted() -> None:
+    """Series are ranked by the mean of all samples."""
     rare, often = series(1.0, 9.0, weights=[99, 1], name="rare"), series(4.0, 4.0, weights=[1, 1], name="often")
     assert ["often"] == names(FUNCTIONS["highestAverage"].apply([rare, often], 1))
 
 
 def test_series_are_sorted_by_their_maxima() -> None:
-    """Those that are alike stay in their order."""
+    """Equal series keep their order."""
     assert ["d.a.sum", "d.b.sum", "b", "d.n.sum"] == names(
         FUNCTIONS["sortByMaxima"].apply([N, B, series(5.0, name="b"), A])
     )
 
 
 def test_the_first_are_kept() -> None:
-    """So many, or none."""
+    """`limit` keeps the first n series, or none."""
     assert [["d.a.sum"], [], []] == [names(limit([A, B], count)) for count in (1, 0, -1)]
 
 
-def test_names_choose() -> None:
-    """By an expression that is found anywhere, or is not."""
+def test_series_are_selected_by_name() -> None:
+    """The expression may match any part of a name."""
     assert (["d.a.sum", "d.b.sum"], ["d.c.sum"]) == (names(grep([A, B, C], "[ab]")), names(exclude([A, B, C], "[ab]")))
     for function in (grep, exclude):
         with pytest.raises(InvalidQuestion, match="regular expression"):
@@ -55,7 +55,7 @@ def test_names_choose() -> None:
 
 
 def test_values_beyond_a_bound_are_removed() -> None:
-    """Those on the bound stay."""
+    """Values that are equal to the bound are kept."""
     below, above = remove_below_value([A, C], 2), remove_above_value([A, C], 2)
     assert [[None, 9.0, 2.0], [4.0, 4.0, None]] == values(below)
     assert [[1.0, None, 2.0], [None, None, None]] == values(above)

@@ -1,4 +1,4 @@
-"""Functions of several series; the numbers are Graphite's."""
+"""Functions that combine series; the numbers are Graphite's."""
 
 import pytest
 
@@ -27,29 +27,29 @@ C = series(8.0, 4.0, 0.0, None, name="d.c.max", consolidation="max")
         ("sumSeries", "sumSeries(d.*.sum)", [4.0, 2.0, 5.0, None]),
     ],
 )
-def test_several_become_one(word: str, name: str, expected: list[float | None]) -> None:
-    """At each time of the values that there are."""
+def test_series_are_combined(word: str, name: str, expected: list[float | None]) -> None:
+    """The values at each time are aggregated; missing values are ignored."""
     (found,) = combine([A, B], word)
     assert (name, expected, "sum") == (found.name, found.values, found.consolidation)
     assert {"k": "v", "name": name} == {tag: found.tags[tag] for tag in ("k", "name")}
 
 
-def test_several_of_several_kinds() -> None:
-    """What is of sums and of maxima is consolidated by the average; names are listed once."""
+def test_series_of_different_aggregates() -> None:
+    """Sums and maxima together are consolidated by the average; names are listed once."""
     (found,) = combine([A, B, C], "sum")
     assert ("sumSeries(d.*.sum,d.c.max)", "average") == (found.name, found.consolidation)
     assert [] == combine([], "sum")
 
 
-def test_several_of_several_steps() -> None:
-    """They are brought to the same step first, and each by its own aggregate."""
+def test_series_of_different_steps() -> None:
+    """The series are first consolidated to one step, each by its own aggregate."""
     coarse = series(10.0, 20.0, name="w.a.sum", step=20, consolidation="sum")
     (found,) = combine([A, coarse], "sum")
     assert (START, 20, [13.0, 20.0]) == (found.start, found.step, found.values)
 
 
 def test_series_are_grouped_by_a_node_or_a_tag() -> None:
-    """In the order in which they come, and by the node's name."""
+    """Groups are named by the node, and ordered by their first series."""
     found = group_by_node([A, B, C], 2, "sum")
     assert (["sum", "max"], [[4.0, 2.0, 5.0, None], [8.0, 4.0, 0.0, None]]) == (names(found), values(found))
     assert ["v", ""] == names(group_by_node([A, B, C], "k", "averageSeries"))
@@ -57,7 +57,7 @@ def test_series_are_grouped_by_a_node_or_a_tag() -> None:
 
 
 def test_percentages_by_node() -> None:
-    """The total of a series is the sum of those with the same node: of its own list, or of the second."""
+    """The total is the sum of the series with the same node, in the first or the second list."""
     own = as_percent([A, B, C], None, (2,))
     total = "sumSeries(d.*.sum)"
     assert [f"asPercent(d.a.sum,{total})", f"asPercent(d.b.sum,{total})", "asPercent(d.c.max,d.c.max)"] == names(own)
@@ -71,7 +71,7 @@ def test_percentages_by_node() -> None:
 
 
 def test_series_are_divided() -> None:
-    """By nothing and by 0 there is no result; without a second list neither."""
+    """There is no result where the divisor is missing or 0, nor without a divisor series."""
     found = divide([A, B], [C])
     assert [[0.125, 0.5, None, None], [0.375, None, None, None]] == values(found)
     assert ["divideSeries(d.a.sum,d.c.max)", "divideSeries(d.b.sum,d.c.max)"] == names(found)
@@ -83,14 +83,14 @@ def test_series_are_divided() -> None:
 
 
 def test_percentages_of_all() -> None:
-    """Without a total it is the sum of all."""
+    """Without a total, percentages are of the sum of all series."""
     found = as_percent([A, B], None, ())
     assert [[25.0, 100.0, None, None], [75.0, None, 100.0, None]] == values(found)
     assert ["asPercent(d.a.sum,sumSeries(d.*.sum))", "asPercent(d.b.sum,sumSeries(d.*.sum))"] == names(found)
 
 
-def test_percentages_of_something() -> None:
-    """Of a number, of one series, or of as many series, which are matched by name."""
+def test_percentages_of_a_total() -> None:
+    """The total is a number, one series, or one series for each, matched by name."""
     by_number = as_percent([A], 4, ())
     assert (["asPercent(d.a.sum,4)"], [[25.0, 50.0, None, None]]) == (names(by_number), values(by_number))
     by_one = as_percent([A, B], [C], ())
@@ -104,13 +104,13 @@ def test_percentages_of_something() -> None:
     assert [] == as_percent([], 4, ())
 
 
-def test_a_total_of_nothing() -> None:
-    """Of 0 there is no percentage, and of no total neither."""
+def test_a_total_of_zero() -> None:
+    """There is no percentage of 0, nor of a missing total."""
     assert [[None] * 4] == values(as_percent([A], 0, ()))
     with pytest.raises(InvalidQuestion, match="total has 0 series"):
         as_percent([A], [], ())
 
 
 def test_expressions_are_listed_once() -> None:
-    """In the order in which they come."""
+    """Expressions keep the order of the series."""
     assert "d.*.sum,d.c.max" == join_expressions([A, C, B])

@@ -11,12 +11,12 @@ PROMISED = """
 """
 
 
-def test_all_that_is_promised_is_there() -> None:
-    """And nothing else."""
+def test_all_promised_functions_exist() -> None:
+    """The table contains the promised functions, and no others."""
     assert sorted(PROMISED.split()) == sorted(FUNCTIONS)
 
 
-def test_names_are_keys() -> None:
-    """A function is found under its own name, and says what it does in a sentence."""
+def test_functions_are_listed_by_name() -> None:
+    """The key of a function is its name, and its description is a sentence."""
     assert all(name == function.name for name, function in FUNCTIONS.items())
     assert all(function.description.endswith(".") for function in FUNCTIONS.values())

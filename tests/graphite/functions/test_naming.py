@@ -1,4 +1,4 @@
-"""Functions that change names."""
+"""Functions that rename series."""
 
 import pytest
 
@@ -11,7 +11,7 @@ SCALED = series(1.0, name="scale(daily.requests.get.index.avg,2)")
 
 
 def test_an_alias_is_for_all() -> None:
-    """All get the same name, and are still themselves."""
+    """All series get the same name, and keep their values."""
     first, second = alias([INDEX, SCALED], "x")
     assert ["x", "x"] == names([first, second])
     assert (INDEX.expression, INDEX.values) == (first.expression, first.values)
@@ -33,14 +33,14 @@ def test_an_alias_is_for_all() -> None:
         ("daily.http;method=get;region=eu.avg", ("none",), ""),
     ],
 )
-def test_series_are_called_by_nodes_and_tags(name: str, nodes: tuple[int | str, ...], expected: str) -> None:
-    """Of the first path within functions; what there is not is empty."""
+def test_series_are_named_by_nodes_and_tags(name: str, nodes: tuple[int | str, ...], expected: str) -> None:
+    """Nodes are those of the innermost path; a missing node or tag is empty."""
     one = series(1.0, name=name, tags={"method": "get", "region": "eu"})
     assert ([expected], expected) == (names(alias_by_node([one], nodes)), key(one, nodes))
 
 
-def test_series_are_called_by_their_last_node() -> None:
-    """That is the aggregate."""
+def test_series_are_named_by_their_last_node() -> None:
+    """The last node is the aggregate."""
     assert ["avg", "avg"] == names(alias_by_metric([INDEX, SCALED]))
 
 
@@ -63,6 +63,6 @@ def test_names_are_changed_by_expressions() -> None:
         ("alias(scale(daily.a.avg,2),'x')", 1, 2, "a"),
     ],
 )
-def test_parts_of_names(name: str, start: int, stop: int, expected: str) -> None:
-    """Those of the innermost path, from start before stop."""
+def test_series_are_named_by_a_slice_of_nodes(name: str, start: int, stop: int, expected: str) -> None:
+    """The slice is of the nodes of the innermost path."""
     assert [expected] == names(substr([series(1.0, name=name)], start, stop))

@@ -13,7 +13,7 @@ from tally.graphite.target import Call, Path, parse
 
 
 def call(text: str) -> Call:
-    """Return a call as it is parsed."""
+    """Return a parsed call."""
     parsed = parse(text)
     assert isinstance(parsed, Call)
     return parsed
@@ -32,8 +32,8 @@ def call(text: str) -> Call:
         ("aggFunc", "sumSeries", "sumSeries"),
     ],
 )  # fmt: skip
-def test_values_are_taken_as_their_type(kind: str, given: Any, expected: Any) -> None:
-    """Numbers may be written as texts, as Graphite takes them."""
+def test_arguments_are_converted_to_their_type(kind: str, given: Any, expected: Any) -> None:
+    """As in Graphite, a number may be written as a string."""
     value = Parameter("it", kind).value(given)
     assert (expected, isinstance(expected, bool)) == (value, isinstance(value, bool))
 
@@ -48,19 +48,19 @@ def test_values_are_taken_as_their_type(kind: str, given: Any, expected: Any) ->
         ("intOrInf", -math.inf),
     ],
 )  # fmt: skip
-def test_values_of_another_type_are_told(kind: str, given: Any) -> None:
+def test_arguments_of_another_type_are_rejected(kind: str, given: Any) -> None:
     """The error names the parameter."""
     with pytest.raises(InvalidQuestion, match=r"\bit\b"):
         Parameter("it", kind).value(given)
 
 
-def test_what_may_be_left_out_has_a_default() -> None:
-    """None is as good as nothing."""
+def test_optional_parameters_have_defaults() -> None:
+    """None means that the argument is not given."""
     assert 7 == Parameter("it", "float", required=False, default=7).value(None)
 
 
 def test_arguments_are_bound_in_order_and_by_name() -> None:
-    """A parameter that takes all that is left gets a tuple."""
+    """A `multiple` parameter gets a tuple of all remaining arguments."""
     a = Path("a.b")
     assert [a, "1h", None, True] == FUNCTIONS["summarize"].bind(call("summarize(a.b, '1h', alignToFrom=true)"))
     assert [a, (1, "x")] == FUNCTIONS["aliasByNode"].bind(call("aliasByNode(a.b, 1, 'x')"))
@@ -74,14 +74,14 @@ def test_arguments_are_bound_in_order_and_by_name() -> None:
      ("aliasByNode(a.b)", "nodes is missing"), ("scale(a.b,1,factor=2)", "too many arguments")],
 )  # fmt: skip
 def test_too_few_and_too_many_arguments(text: str, says: str) -> None:
-    """The error says how the function is called."""
+    """The error shows the usage of the function."""
     called = call(text)
     with pytest.raises(InvalidQuestion, match=rf"{says}.*{called.name}\("):
         FUNCTIONS[called.name].bind(called)
 
 
-def test_functions_are_told_in_graphite_s_words() -> None:
-    """Grafana's editor is made from these."""
+def test_functions_are_described_as_in_graphite() -> None:
+    """Grafana builds its editor from these descriptions."""
     assert {
         "name": "summarize",
         "function": "summarize(seriesList, intervalString, func=sum, alignToFrom=False)",
@@ -102,6 +102,6 @@ def test_functions_are_told_in_graphite_s_words() -> None:
     )
 
 
-def test_targets_are_told_from_values() -> None:
+def test_targets_are_distinguished_from_values() -> None:
     """Only paths and calls are evaluated."""
     assert [True, True, False, False] == [is_target(each) for each in (Path("a"), call("f()"), "a", 5)]

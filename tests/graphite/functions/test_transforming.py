@@ -1,4 +1,4 @@
-"""Functions of each series by itself; the numbers are Graphite's."""
+"""Functions that transform each series; the numbers are Graphite's."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from tests.graphite.made import START, series
 
 
 def applied(name: str, given: Series, *arguments: Any) -> Series:
-    """Return the one series of a function, with the defaults of what is left out."""
+    """Return the only series of a function, with default arguments."""
     parameters = FUNCTIONS[name].parameters[1 + len(arguments) :]
     (found,) = FUNCTIONS[name].apply([given], *arguments, *(parameter.default for parameter in parameters))
     return found
@@ -52,22 +52,22 @@ def applied(name: str, given: Series, *arguments: Any) -> Series:
 def test_values_and_names(
     name: str, arguments: tuple[Any, ...], given: list[float | None], expected: list[float | None], shown: str
 ) -> None:
-    """Each function gives Graphite's values under Graphite's name, at the same times."""
+    """Each function returns Graphite's values under Graphite's name, at the same times."""
     found = applied(name, series(*given), *arguments)
     assert (expected, shown, shown) == (list(found.values), found.name, found.expression)
     assert (START, 10) == (found.start, found.step)
 
 
 def test_nulls_are_filled_where_a_reference_has_values() -> None:
-    """With referenceSeries a null stays one at times at which none of them has a value."""
+    """With referenceSeries, a null is replaced only where one of these has a value."""
     reference = [series(1.0, None, None), series(None, None, 5.0, start=START)]
     (found,) = transform_null([series(None, None, None, 7.0)], 0, reference)
     assert ("transformNull(a.b.sum,0,referenceSeries)", [0, None, 0, 7.0]) == (found.name, list(found.values))
 
 
 @pytest.mark.parametrize("name", ["absolute", "derivative", "perSecond", "integral", "keepLastValue", "transformNull"])
-def test_of_no_values_there_are_none(name: str) -> None:
-    """A series without values stays one."""
+def test_empty_series_stay_empty(name: str) -> None:
+    """Every function returns an empty series for an empty series."""
     assert [] == list(applied(name, series()).values)
 
 
@@ -77,21 +77,21 @@ def test_of_no_values_there_are_none(name: str) -> None:
      ("perSecond", "sum", "average"), ("keepLastValue", "max", "max"), ("transformNull", "min", "min")],
 )  # fmt: skip
 def test_consolidation_after_a_function(name: str, given: str, expected: str) -> None:
-    """It stays what it was, but where the values mean something else."""
+    """A function keeps the consolidation, unless its values have another meaning."""
     arguments = (2,) if name == "scale" else ()
     assert expected == applied(name, series(1.0, 2.0, consolidation=given), *arguments).consolidation
 
 
-def test_weights_stay_where_means_stay_means() -> None:
-    """A scaled mean is as much of all samples as before; a difference is not."""
+def test_weights_are_kept_by_linear_functions() -> None:
+    """A scaled mean keeps its weights; a difference does not."""
     mean = series(1.0, 5.0, weights=[3, 1])
     assert 4.0 == applied("scale", mean, 2).reduce("average")
     assert 3.0 == applied("offset", mean, 1).reduce("average")
     assert applied("derivative", mean).weights is None
 
 
-def test_consolidation_is_chosen() -> None:
-    """By any name of a function that Graphite knows."""
+def test_consolidate_by_sets_the_consolidation() -> None:
+    """It accepts all of Graphite's names of aggregate functions."""
     found = applied("consolidateBy", series(1.0, 3.0, weights=[3, 1]), "avg")
     assert ('consolidateBy(a.b.sum,"avg")', "average", 1.5) == (
         found.name, found.consolidation, found.fit(1).values[0])  # fmt: skip
@@ -115,14 +115,14 @@ def test_consolidation_is_chosen() -> None:
 def test_intervals_are_summarized(
     arguments: tuple[Any, ...], start: int, expected: list[float | None], shown: str
 ) -> None:
-    """From a multiple of the interval on, or from the beginning."""
+    """Intervals begin at multiples of the interval, or at the start of the range."""
     given = series(1.0, 2.0, None, 3.0, 4.0, 5.0, None, 8.0)
     found = applied("summarize", given, *arguments)
     assert (start, expected, shown) == (found.start, list(found.values), found.name)
 
 
-def test_summarized_means_weigh() -> None:
-    """The mean of an interval is that of all its samples."""
+def test_summarized_means_are_weighted() -> None:
+    """The mean of an interval is the mean of all its samples."""
     found = applied("summarize", series(1.0, 5.0, weights=[3, 1]), "20s", "average", True)
     assert [2.0] == list(found.values)
 
@@ -131,17 +131,17 @@ def test_summarized_means_weigh() -> None:
     ("function", "expected"),
     [("sum", "sum"), ("max", "max"), ("count", "sum"), ("avg", "average"), ("median", "average")],
 )
-def test_summaries_are_consolidated_as_they_were_made(function: str, expected: str) -> None:
-    """Sums add up further; what has no such rule is averaged."""
+def test_summaries_are_consolidated_by_their_function(function: str, expected: str) -> None:
+    """Sums are added; functions without such a rule are averaged."""
     assert expected == applied("summarize", series(1.0), "20s", function).consolidation
 
 
-def test_summaries_are_bounded() -> None:
-    """A short interval does not make values without end."""
+def test_summaries_are_limited() -> None:
+    """A short interval that would give too many values raises an error."""
     with pytest.raises(InvalidQuestion, match=str(POINTS_MAX)):
         applied("summarize", Series("a", "a", START, 3600, [1.0] * 400), "1s")
 
 
-def test_a_difference_beyond_all_numbers() -> None:
-    """Infinite is no reason to fail."""
+def test_infinite_differences() -> None:
+    """A difference that overflows does not raise an error."""
     assert math.inf == applied("perSecond", series(-1e308, 1e308 * 1.5)).values[1]
