@@ -110,7 +110,10 @@ class World:
 
     def told_as_lost(self, slug: str) -> int:
         """Return how many samples of an archive were told as lost, by the log or else by the status file."""
-        told = [int(each) for each in re.findall(rf"(\d+) samples of {slug} as dropped", "".join(self.running.lines))]
+        told = [
+            int(each)
+            for each in re.findall(rf"(\d+) samples? of {slug}: it could not be written", "".join(self.running.lines))
+        ]
         left: list[int] = [each["archives"].get(slug, {}).get("dropped", 0) for each in books(self.directory)]
         return max(sum(told), sum(left))
 
