@@ -1,4 +1,4 @@
-"""One request's connection as an ASGI server shows it: body in, answer out, and its end, also where nobody reads.
+"""The connection of one request, as an ASGI server shows it: sends an answer, and ends where nobody reads it.
 
 ASGI has no way to end a connection at once. A server closes one whose app fails, and closing waits until the client has
 taken what is left, for ever where it does not read. uvicorn's connections are found by way of `receive`, and aborted.
@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from weakref import ref
 
 import anyio
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
-from tally.api.message import BODY_S, Reply
+from tally.api.message import Reply
 from tally.errors import QueryTimeout, TallyError
 
 logger = logging.getLogger("tally.api")
@@ -27,7 +27,7 @@ GONE_S = 1.0
 
 
 class Connection:
-    """What comes and goes by one request's connection; what is sent has to be taken within `timeout_s`."""
+    """Sends an answer by one request's connection; the client has to take it within `timeout_s`."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, timeout_s: float) -> None:
         self._scope = scope
@@ -39,22 +39,6 @@ class Connection:
         self._transport: Any = getattr(self._cycle, "transport", None)
         self._flow: Any = getattr(self._cycle, "flow", None)
         self._is_begun = False
-
-    async def body(self, max_bytes: int) -> bytes | None:
-        """Return the body, as far as is needed to see that it is too long, or None when the client went away.
-
-        :raises TimeoutError: when it is not there within BODY_S seconds.
-        """
-        body = bytearray()
-        with anyio.fail_after(BODY_S):
-            while len(body) <= max_bytes:
-                message = await self._receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                body += message.get("body", b"")
-                if not message.get("more_body", False):
-                    break
-        return bytes(body)
 
     @asynccontextmanager
     async def cancelled_when_gone(self) -> AsyncIterator[None]:
@@ -76,7 +60,7 @@ class Connection:
         """Send a reply's status and headers."""
         if not reply.is_whole and self._transport is not None:
             _bound_unsent(self._transport)
-        await self._send(_start(reply))
+        await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.raw_headers()})
         self._is_begun = True
 
     async def send(self, chunk: bytes) -> None:
@@ -166,11 +150,6 @@ def read_within(timeout_s: float) -> Iterator[anyio.CancelScope]:
             yield limit
     except TimeoutError:
         raise QueryTimeout("the client took too long to read the answer") from None
-
-
-def _start(reply: Reply) -> Message:
-    headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
-    return {"type": "http.response.start", "status": reply.status, "headers": headers}
 
 
 def _bound_unsent(transport: Any) -> None:

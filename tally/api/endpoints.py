@@ -15,18 +15,13 @@ from tally.api.problems import Problem
 from tally.api.route import Call
 from tally.engine.archive import Archive
 from tally.engine.asking.names import patterns as offered
-from tally.engine.asking.question import Question
 from tally.errors import InvalidDefinition, TallyError, UnknownArchive
 
 
 def ask(call: Call) -> Reply:
     """Answer a question about an archive's data."""
-    asks = call.route.asks
-    assert asks is not None
-    aggregate = call.path.get("aggregate")
-    question = Question.parse(asks.kind, call.request.fields(), aggregate=aggregate, by=asks.by, now=call.now)
     limits = {"timeout_s": call.settings.query_timeout, "max_future_s": call.settings.max_future}
-    answer = _archive(call).ask(question, **limits)
+    answer = _archive(call).ask(call.parameters, **limits)
     tag = f'"{answer.tag}"'
     if call.request.has(tag):
         answer.close()
@@ -37,62 +32,54 @@ def ask(call: Call) -> Reply:
 
 def names(call: Call) -> Reply:
     """Answer the metric names."""
-    given = call.given()
-    found = _archive(call).read_names(given["q"], timeout_s=call.settings.query_timeout)
-    return streamed(array(chain.from_iterable(found.batches()), pretty=any(given["pretty"])), found.close)
+    found = _archive(call).read_names(call.parameters["q"], timeout_s=call.settings.query_timeout)
+    return streamed(array(chain.from_iterable(found.batches()), pretty=call.is_pretty), found.close)
 
 
 def patterns(call: Call) -> Reply:
     """Answer globs worth offering."""
-    pretty = call.pretty()
     names = _archive(call).read_names(timeout_s=call.settings.query_timeout)
     found = offered(chain.from_iterable(names.batches()))
-    return streamed(array(found, pretty=pretty), names.close)
+    return streamed(array(found, pretty=call.is_pretty), names.close)
 
 
 def archives(call: Call) -> Reply:
     """Answer all archives; a file that cannot be read stands there with its error, so that none is silently missing."""
-    pretty = call.pretty()
     listed = [_listed(call, archive) for archive in call.catalog.archives()]
-    return whole([each for each in listed if each is not None], pretty=pretty)
+    return whole([each for each in listed if each is not None], pretty=call.is_pretty)
 
 
 def archive(call: Call) -> Reply:
     """Answer one archive."""
-    pretty = call.pretty()
-    return whole(_described(call, _archive(call)), pretty=pretty)
+    return whole(_described(call, _archive(call)), pretty=call.is_pretty)
 
 
 def create(call: Call) -> Reply:
     """Create an archive."""
-    pretty = call.pretty()
     body = _body(call, ("slug", *PROPERTIES))
     if "slug" not in body:
         raise InvalidDefinition("slug is missing: give the new archive's file name without .db")
     created = call.catalog.create(body.pop("slug"), **body)
     location = ("Location", _url(call, "archives", created))
-    return whole(_described(call, created), status=201, pretty=pretty, headers=(location,))
+    return whole(_described(call, created), status=201, pretty=call.is_pretty, headers=(location,))
 
 
 def edit(call: Call) -> Reply:
     """Change an archive."""
-    pretty = call.pretty()
     body = _body(call, PROPERTIES)
     edited = _archive(call)
     edited.edit(**body)
-    return whole(_described(call, edited), pretty=pretty)
+    return whole(_described(call, edited), pretty=call.is_pretty)
 
 
 def delete(call: Call) -> Reply:
     """Delete an archive with all that it holds."""
-    call.given()
     call.catalog.delete(call.path["slug"])
     return empty(204)
 
 
 def backup(call: Call) -> Reply:
-    """Answer an archive's file, as a copy that is made when it is taken."""
-    call.given()
+    """Answer an archive's file: a copy that is made while it is sent."""
     archive = _archive(call)
     download = archive.download()
     named = ("Content-Disposition", f'attachment; filename="{archive.path.name}"')
@@ -102,12 +89,11 @@ def backup(call: Call) -> Reply:
 
 def healthz(call: Call) -> Reply:
     """Answer that the server does."""
-    return whole({"status": "ok"}, pretty=call.pretty())
+    return whole({"status": "ok"}, pretty=call.is_pretty)
 
 
 def metrics(call: Call) -> Reply:
-    """Answer the metrics; `pretty` has nothing to indent."""
-    call.given()
+    """Answer the metrics, as text in which `pretty` changes nothing."""
     body = call.metrics.text(call.catalog, call.books.read(call.now))
     return Reply(200, (("Content-Type", call.route.media_type), content_length(body), *COMMON_HEADERS), (body,))
 
@@ -115,7 +101,7 @@ def metrics(call: Call) -> Reply:
 def openapi(call: Call) -> Reply:
     """Answer this API as an OpenAPI document."""
     described = document(call.routes, root=call.request.root, guarded=bool(call.settings.read_token))
-    return whole(described, pretty=call.pretty())
+    return whole(described, pretty=call.is_pretty)
 
 
 def _archive(call: Call) -> Archive:

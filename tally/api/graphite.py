@@ -5,37 +5,25 @@ A form in the body counts as the query does. There are no events, and the tags i
 
 import json
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 
 from tally.api.array import array, members, streamed
-from tally.api.message import COMMON_HEADERS, JSON, MAX_BODY_BYTES, Reply, Request, content_length, whole
-from tally.api.problems import Problem
-from tally.api.route import Call, Route
-from tally.errors import InvalidQuestion
+from tally.api.message import COMMON_HEADERS, JSON, Reply, content_length, whole
+from tally.api.route import Call
 from tally.graphite import listing
 from tally.graphite.budget import Budget
 from tally.graphite.functions import FUNCTIONS
 from tally.graphite.rendering import Rendering
 from tally.graphite.request import (
-    EXPAND,
-    FIND,
     FIND_FORMATS,
-    NOTHING,
-    RENDER,
-    Fields,
-    Meaning,
     Render,
     choice,
     flag,
-    grouped,
     queries,
 )
-from tally.graphite.request import FUNCTIONS as LIST
 
 # That of the Graphite whose words these are: Grafana chooses by it what to ask.
 VERSION = "1.1.10"
-FORM = "application/x-www-form-urlencoded"
 TEXT = "text/plain; charset=utf-8"
 
 _TEXT = {"type": "string"}
@@ -75,14 +63,14 @@ SCHEMAS: dict[str, Any] = {
 
 def render(call: Call) -> Reply:
     """Answer the series of targets."""
-    asked = Render.read(_fields(call.request), call.now)
+    asked = Render.read(call.parameters, call.now)
     rendering = Rendering(call.catalog, asked, timeout_s=call.settings.query_timeout)
     return Reply(200, (("Content-Type", rendering.media_type), *COMMON_HEADERS), rendering, rendering.close)
 
 
 def find(call: Call) -> Reply:
     """Answer the nodes of the tree that a pattern matches."""
-    fields = _fields(call.request)
+    fields = call.parameters
     pattern, budget, wildcards = queries(fields)[-1], _budget(call), flag(fields, "wildcards")
     if choice(fields, "format", FIND_FORMATS) == FIND_FORMATS[0]:
         return streamed(array(listing.treejson(call.catalog, pattern, budget, wildcards=wildcards)), budget.stop)
@@ -92,7 +80,7 @@ def find(call: Call) -> Reply:
 
 def expand(call: Call) -> Reply:
     """Answer the paths that patterns match."""
-    fields = _fields(call.request)
+    fields = call.parameters
     patterns, budget, leaves_only = dict.fromkeys(queries(fields)), _budget(call), flag(fields, "leavesOnly")
 
     def paths(*of: str) -> Iterator[bytes]:
@@ -105,7 +93,6 @@ def expand(call: Call) -> Reply:
 
 def index(call: Call) -> Reply:
     """Answer the paths of all metrics."""
-    _fields(call.request)
     budget = _budget(call)
     chunks = listing.index(call.catalog, budget)
     return Reply(200, (("Content-Type", call.route.media_type), *COMMON_HEADERS), chunks, budget.stop)
@@ -114,7 +101,7 @@ def index(call: Call) -> Reply:
 def functions(call: Call) -> Reply:
     """Answer the functions that targets may call, by name or by group and name."""
     described = {name: function.described() for name, function in FUNCTIONS.items()}
-    if not flag(_fields(call.request), "grouped"):
+    if not flag(call.parameters, "grouped"):
         return _with_infinity(described)
     groups: dict[str, dict[str, Any]] = {}
     for name, each in described.items():
@@ -130,56 +117,14 @@ def _with_infinity(value: dict[str, Any]) -> Reply:
 
 def version(call: Call) -> Reply:
     """Answer the version of Graphite whose words these are."""
-    _fields(call.request)
     body = VERSION.encode()
     return Reply(200, (("Content-Type", call.route.media_type), content_length(body), *COMMON_HEADERS), (body,))
 
 
-def nothing(call: Call) -> Reply:
+def nothing(_call: Call) -> Reply:
     """Answer that there is none of what was asked for."""
-    _fields(call.request)
     return whole([])
 
 
 def _budget(call: Call) -> Budget:
     return Budget(call.settings.query_timeout)
-
-
-def _fields(request: Request) -> Fields:
-    """Return the fields of the query and of the form in the body.
-
-    :raises InvalidQuestion: when there are too many, one is not UTF-8, or the body is no form.
-    :raises Problem: 413 when the body is too long.
-    """
-    if len(request.body) > MAX_BODY_BYTES:
-        text = f"the body is longer than {MAX_BODY_BYTES} bytes: ask in several requests"
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
-    media_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
-    if request.body and media_type != FORM:
-        raise InvalidQuestion(f"the body is {media_type!r:.100}: send a form, {FORM}")
-    form = Request(request.method, request.path, request.body.decode("latin-1"))
-    return grouped((*request.fields(), *form.fields()))
-
-
-def _get(template: str, endpoint: Any, summary: str, speaks: dict[str, Meaning], **more: Any) -> Route:
-    return Route("GET", template, endpoint, summary, takes=tuple(speaks), speaks=speaks, **more)
-
-
-def _both(template: str, endpoint: Any, summary: str, speaks: dict[str, Meaning], **more: Any) -> tuple[Route, Route]:
-    posted = Route("POST", template, endpoint, summary, takes=(), speaks=speaks, body="Form", **more)
-    return _get(template, endpoint, summary, speaks, **more), posted
-
-
-ROUTES = (
-    *_both("/render", render, "the series of targets", RENDER, schema="Rendered", reads=True),
-    *_both("/metrics/find", find, "the nodes of the tree that a pattern matches", FIND, schema="Found", reads=True),
-    *_both("/metrics/expand", expand, "the paths that patterns match", EXPAND, schema="Expanded", reads=True),
-    _get("/metrics/index.json", index, "the paths of all metrics", NOTHING, schema="Texts", reads=True),
-    _get("/functions", functions, "the functions that targets may call", LIST, schema="Functions"),
-    _get("/version", version, "the version of Graphite whose words these are", NOTHING, schema="Version",
-         media_type=TEXT),
-    _get("/tags", nothing, "none: the tags in names cannot be asked for", NOTHING, schema="Texts"),
-    *_both("/tags/autoComplete/tags", nothing, "none", NOTHING, schema="Texts"),
-    *_both("/tags/autoComplete/values", nothing, "none", NOTHING, schema="Texts"),
-    _get("/events/get_data", nothing, "none: there are no events", NOTHING, schema="Texts"),
-)  # fmt: skip

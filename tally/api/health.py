@@ -16,12 +16,11 @@ NO_COLLECTOR = "none is needed: TALLY_HOST is empty, and clients write into the 
 
 def status(call: Call) -> Reply:
     """Answer what was lost lately, what waits, and what is not as it should be; reads no archive."""
-    pretty = call.pretty()
     statuses = call.books.read(call.now)
     told = together(statuses, call.now)
     errors = {slug: call.public(error) for slug, error in told["errors"].items()}
     found = [fault._replace(detail=call.public(fault.detail)) for fault in _faults(call, statuses)]
-    return whole({**told, "errors": errors, "faults": [fault._asdict() for fault in found]}, pretty=pretty)
+    return whole({**told, "errors": errors, "faults": [fault._asdict() for fault in found]}, pretty=call.is_pretty)
 
 
 def readyz(call: Call) -> Reply:
@@ -29,7 +28,6 @@ def readyz(call: Call) -> Reply:
 
     What is wrong beside that degrades it: 200.
     """
-    pretty = call.pretty()
     statuses = call.books.read(call.now)
     found = _faults(call, statuses, read=True)
     checks = {}
@@ -38,7 +36,7 @@ def readyz(call: Call) -> Reply:
         checks[name] = {"ok": not wrong, "detail": call.public("; ".join(wrong) or sound)}
     is_ready = all(fault.check in faults.DEGRADING for fault in found)
     told = {"status": "not ready" if not is_ready else "degraded" if found else "ready", "checks": checks}
-    return whole(told, status=200 if is_ready else 503, pretty=pretty)
+    return whole(told, status=200 if is_ready else 503, pretty=call.is_pretty)
 
 
 def _faults(call: Call, statuses: Statuses, *, read: bool = False) -> list[Fault]:

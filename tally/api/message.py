@@ -92,6 +92,10 @@ class Reply:
         """Whether all of the body is there, so that nothing can go wrong while it is sent."""
         return isinstance(self.chunks, tuple)
 
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers as ASGI has them."""
+        return [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in self.headers]
+
 
 def encode(value: Any, *, pretty: bool) -> bytes:
     """Return tally's JSON in UTF-8: compact, or indented by 2."""

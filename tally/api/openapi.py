@@ -16,7 +16,8 @@ from tally.api.message import (
     MAX_URL_CHARACTERS,
     PROBLEM,
 )
-from tally.api.route import Asks, Route
+from tally.api.parameters import FORM
+from tally.api.route import Route, Subject
 from tally.api.samples import KEY, MAX_LINES, REASONS
 from tally.engine.asking.question import AGGREGATES, RELATIVE, WHOLE_MAX
 from tally.engine.definition import RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
@@ -44,12 +45,12 @@ _UNAVAILABLE = Failure(503, "it takes too long, too much is asked at once, or a 
                        lambda route: not route.is_open)  # fmt: skip
 _WRONG = Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True)
 FAILURES = (
-    Failure(304, "the answer is the one whose tag is given", lambda route: bool(route.asks)),
+    Failure(304, "the answer is the one whose tag is given", lambda route: bool(route.subject)),
     Failure(308, "the last slash of the path was left out", lambda route: route.template.endswith("/")),
     _WRONG,
     Failure(401, "a token is needed, and none or a wrong one was given", lambda route: not route.is_open),
     Failure(403, "writing is not enabled, or not with this token", lambda route: route.needs_write_token),
-    Failure(404, "there is no such archive or aggregate", lambda route: bool(route.places)),
+    Failure(404, "there is no such archive or aggregate", lambda route: bool(route.placeholders)),
     Failure(405, "the path has no such method", lambda _: True),
     Failure(408, f"the body did not come within {BODY_S:g} seconds", lambda route: bool(route.body)),
     Failure(409, "the slug is taken", lambda route: route.status == 201),
@@ -62,7 +63,7 @@ FAILURES = (
     Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
     Failure(431, f"address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
     Failure(500, "the file is damaged or not an archive",
-            lambda route: bool(route.places) or route.reads),
+            lambda route: bool(route.placeholders) or route.is_question),
     _UNAVAILABLE,
 )  # fmt: skip
 
@@ -269,22 +270,22 @@ def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
     return {
         "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.template)]),
         "summary": route.summary,
-        "parameters": [*map(_place, route.places), *_parameters(route), *_headers(route)],
+        "parameters": [*map(_placeholder, route.placeholders), *_parameters(route), *_headers(route)],
         **({"requestBody": _body(route)} if route.body else {}),
         "responses": _responses(route),
         "security": [{scheme: []} for scheme in _SECURITY] if needs_token else [],
     }
 
 
-def _place(name: str) -> dict[str, Any]:
+def _placeholder(name: str) -> dict[str, Any]:
     schema = _SLUG if name == "slug" else {"enum": list(AGGREGATES)}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
 def _body(route: Route) -> dict[str, Any]:
-    if route.speaks is not None:
-        fields = {name: meaning.schema | {"description": meaning.text} for name, meaning in route.speaks.items()}
-        return {"content": {graphite.FORM: {"schema": {"type": "object", "properties": fields}}}}
+    if route.graphite is not None:
+        fields = {name: meaning.schema | {"description": meaning.text} for name, meaning in route.graphite.items()}
+        return {"content": {FORM: {"schema": {"type": "object", "properties": fields}}}}
     types = ("text/plain", *filter(None, UNSPECIFIED))
     content = {each: {"schema": _LINES} for each in types} if route.body == LINES else _json_of(route.body)
     return {"required": True, "content": content}
@@ -295,7 +296,7 @@ def _headers(route: Route) -> list[dict[str, Any]]:
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:
-    own = None if route.speaks is None else {name: each.schema for name, each in route.speaks.items()}
+    own = None if route.graphite is None else {name: each.schema for name, each in route.graphite.items()}
     return [_parameter(name, text, (own or PARAMETER_SCHEMAS)[name]) for name, text in route.meanings.items()]
 
 
@@ -305,7 +306,7 @@ def _parameter(name: str, meaning: str, schema: Schema) -> dict[str, Any]:
 
 
 def _responses(route: Route) -> dict[str, Any]:
-    content = _data(route, route.asks) if route.asks else _content(route) if route.schema else None
+    content = _data(route, route.subject) if route.subject else _content(route) if route.schema else None
     own = {"description": route.summary, **({"content": content} if content else {})}
     if route.status in _HEADERS:
         own["headers"] = _HEADERS[route.status]
@@ -340,32 +341,32 @@ def _json_of(schema: str) -> dict[str, Any]:
     return {JSON: {"schema": _reference("schemas", schema)}}
 
 
-def _data(route: Route, asks: Asks) -> dict[str, Any]:
+def _data(route: Route, subject: Subject) -> dict[str, Any]:
     """Return the content of a data answer: JSON in the route's own shape or in rows, and CSV."""
-    one = "aggregate" in route.places
+    one = "aggregate" in route.placeholders
     cell = _NUMBER if one else _reference("schemas", "Aggregates")
     return {
-        JSON: {"schema": {"anyOf": [_nested(asks, cell), _array(_row(asks, one=one))]}},
+        JSON: {"schema": {"anyOf": [_nested(subject, cell), _array(_row(subject, one=one))]}},
         "text/csv": {"schema": _TEXT},
     }
 
 
-def _nested(asks: Asks, cell: Schema) -> Schema:
-    if asks.kind == "timedata":
+def _nested(subject: Subject, cell: Schema) -> Schema:
+    if subject.kind == "timedata":
         pair = [_TIME, {"anyOf": [cell, {"type": "null"}]}]
         return _array({"type": "array", "prefixItems": pair, "minItems": 2, "maxItems": 2})
-    if asks.kind == "aggregate":
-        return _map(cell, keys=asks.by)
-    outer, inner = ("name", "time") if asks.by == "time" else ("time", "name")
+    if subject.kind == "aggregate":
+        return _map(cell, keys=subject.by)
+    outer, inner = ("name", "time") if subject.by == "time" else ("time", "name")
     return _map(_map(cell, keys=inner), keys=outer)
 
 
-def _row(asks: Asks, *, one: bool) -> Schema:
+def _row(subject: Subject, *, one: bool) -> Schema:
     """Return the schema of a row: time, name, or both, and the aggregate asked for or all of them."""
     keys = {"time": _TIME, "name": _TEXT}
-    if asks.kind != "values":
-        del keys["time" if asks.by == "name" else "name"]
-    value = {**_NUMBER, "type": ["number", "null"]} if asks.kind == "timedata" else _NUMBER
+    if subject.kind != "values":
+        del keys["time" if subject.by == "name" else "name"]
+    value = {**_NUMBER, "type": ["number", "null"]} if subject.kind == "timedata" else _NUMBER
     values = dict.fromkeys(AGGREGATES, value)
     schema = _object({**keys, **values}, required=keys if one else None)
     return {**schema, "minProperties": len(keys) + 1} if one else schema

@@ -110,13 +110,12 @@ def post(call: Call) -> Reply:
         rejected, of which nothing is stored; and as `check_lines` and `content`.
     :raises TallyError: as `find_targets` and `Ledger`, before anything is stored.
     """
-    pretty = call.pretty()
     check_lines(call.request)
     body = _lines_of(content(call.request, call.route.max_body_bytes))
     delivery = _delivery(call, body)
     known = delivery and call.catalog.ledger.find(delivery, now=call.catalog.now())
     if known and known.answer:
-        return _reply(judge(body, known.second, max_future_s=known.max_future_s), known.answer, pretty=pretty)
+        return _reply(judge(body, known.second, max_future_s=known.max_future_s), known.answer, pretty=call.is_pretty)
     targets = find_targets(call.catalog, delivery)
     decision = _decide(call, targets, delivery)
     targets = targets.of(decision.archives)
@@ -129,7 +128,7 @@ def post(call: Call) -> Reply:
         _count(call, lines, result)
     if result.errors:
         raise _incomplete(result, delivery)
-    return _reply(lines, answer, pretty=pretty)
+    return _reply(lines, answer, pretty=call.is_pretty)
 
 
 def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:

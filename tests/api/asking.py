@@ -7,8 +7,12 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import apsw
+from starlette.routing import Match
+from starlette.routing import Route as StarletteRoute
 
-from tally.api.service import Request, Service
+from tally.api.route import Route
+from tally.api.routes import BY_PATH
+from tally.api.service import Reply, Request, Service
 from tally.engine import Catalog
 from tally.settings import Settings
 from tests.api.cases import Case
@@ -65,12 +69,36 @@ def ask(
     path, _, query = target.partition("?")
     sent = {name.lower(): value.encode().decode("latin-1") for name, value in (headers or {}).items()}
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = Request(method, unquote(path), query, sent, content)
-    reply = asked.begin(request, asked.handle(request))
+    reply = begun(asked, Request(method, unquote(path), query, sent, content))
     try:
         return Got(reply.status, {name.lower(): value for name, value in reply.headers}, b"".join(reply.chunks))
     finally:
         reply.close()
+
+
+def answered(asked: Service, request: Request) -> Reply:
+    """Return the reply to a request, its query not begun; the app's routes find the row that answers it."""
+    for row, path in rows(request.path):
+        if request.method in row.methods:
+            return asked.answer(request, row, path)
+    if found := [row for row, _ in rows(request.path)]:
+        return asked.not_allowed(request, found)
+    return asked.not_found(request, is_found_with_slash=bool(rows(f"{request.path}/")))
+
+
+def begun(asked: Service, request: Request) -> Reply:
+    """Return the reply to a request, its query begun."""
+    reply = answered(asked, request)
+    return reply if reply.is_whole else asked.begin(request, rows(request.path)[0][0], reply)
+
+
+def rows(path: str) -> list[tuple[Route, dict[str, str]]]:
+    """Return the rows of the table of routes that a path matches, and the values of their placeholders."""
+    found = []
+    for template, of_path in BY_PATH.items():
+        match, scope = StarletteRoute(template, ask).matches({"type": "http", "method": "GET", "path": path})
+        found += [(row, scope["path_params"]) for row in of_path if match is not Match.NONE and path[-1:] != "\n"]
+    return found
 
 
 def check(case: Case, got: Got) -> None:

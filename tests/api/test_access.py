@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tally.api.service import Request
-from tests.api.asking import ask, service
+from tests.api.asking import answered, ask, service
 from tests.api.cases import READ, WRITE, basic, bearer
 
 TOKENS: tuple[dict[str, str], ...] = (
@@ -83,7 +83,7 @@ def test_what_is_not_a_token(value: str, filled: Path) -> None:
 
 def test_a_browser_is_asked_for_the_token(filled: Path) -> None:
     """A 401 challenges for Basic, which browsers know, before Bearer."""
-    reply = service(filled, read_token="r").handle(Request("GET", "/names/daily/"))
+    reply = answered(service(filled, read_token="r"), Request("GET", "/names/daily/"))
     challenges = [value for name, value in reply.headers if name == "WWW-Authenticate"]
     assert ['Basic realm="tally"', 'Bearer realm="tally"'] == challenges
 

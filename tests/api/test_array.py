@@ -9,7 +9,7 @@ import pytest
 from tally.api.array import BATCH_ITEMS, CHUNK_BYTES, array
 from tally.api.message import Request, encode
 from tally.engine import Catalog
-from tests.api.asking import ask, service
+from tests.api.asking import ask, begun, service
 
 
 @pytest.mark.parametrize("pretty", [False, True])
@@ -62,7 +62,7 @@ def test_many_names_need_no_memory(target: str, many: Path) -> None:
     request = Request("GET", path, query)
     for _ in range(2):  # What is made once for all requests does not count.
         tracemalloc.start()
-        reply = asked.begin(request, asked.handle(request))
+        reply = begun(asked, request)
         size = sum(map(len, reply.chunks))
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()

@@ -14,7 +14,7 @@ from tally.api.compression import LEAST_BYTES, accepts_gzip, negotiated
 from tally.api.message import Reply, Request, content_length
 from tally.api.service import WHOLE_BYTES
 from tally.engine import Catalog
-from tests.api.asking import Got, ask, service, settings
+from tests.api.asking import Got, answered, ask, begun, service, settings
 from tests.api.cases import CASES, bearer
 
 GZIP = {"Accept-Encoding": "gzip, deflate, br"}
@@ -111,7 +111,7 @@ def test_long_answers_are_compressed_as_they_are_made(long: Path) -> None:
     assert len(plain) > 2 * WHOLE_BYTES
     asked = service(long)
     request = Request("GET", "/values/long/", headers={"accept-encoding": "gzip"})
-    reply = asked.begin(request, asked.handle(request))
+    reply = begun(asked, request)
     assert not reply.is_whole
     unpack = zlib.decompressobj(16 + zlib.MAX_WBITS)
     parts = [unpack.decompress(chunk) for chunk in reply.chunks]
@@ -215,6 +215,6 @@ def test_closing_a_compressed_answer_ends_its_query() -> None:
 def test_lengths_are_told_once(filled: Path) -> None:
     """No header of an answer stands there twice."""
     request = Request("GET", "/openapi.json", headers={"accept-encoding": "gzip"})
-    names = [name for name, _ in service(filled).handle(request).headers]
+    names = [name for name, _ in answered(service(filled), request).headers]
     assert len(names) == len(set(names))
     assert content_length(b"")[0] in names

@@ -8,7 +8,7 @@ import pytest
 from tally.api.message import MAX_BODY_BYTES
 from tally.api.service import Request, Service
 from tally.engine import Archive, Catalog
-from tests.api.asking import NOW, Got, ask, service
+from tests.api.asking import NOW, Got, answered, ask, service
 from tests.api.cases import INDEX_0, basic, bearer, fill
 
 TOKEN = bearer("w")
@@ -97,7 +97,7 @@ def test_one_backup_at_a_time(filled: Path) -> None:
     """While a backup is taken a second one is refused, and one that nobody takes on gives its place back."""
     asked = writable(filled)
     request = Request("GET", "/archives/daily/backup/", headers={"authorization": "Bearer w"})
-    first = asked.handle(request)
+    first = answered(asked, request)
     assert next(iter(first.chunks))
     got = send(asked, "GET", "/archives/daily/backup/")
     assert (503, True) == (got.status, "another backup" in got.json["detail"])
@@ -107,7 +107,7 @@ def test_one_backup_at_a_time(filled: Path) -> None:
 
 def test_addresses_hold_the_root(filled: Path) -> None:
     """Under a mount the addresses in answers lead back through it, escaped."""
-    reply = service(filled).handle(Request("GET", "/archives/daily/", root="/über tally"))
+    reply = answered(service(filled), Request("GET", "/archives/daily/", root="/über tally"))
     assert b'"values_url":"/%C3%BCber%20tally/values/daily/"' in b"".join(reply.chunks)
 
 

@@ -13,7 +13,7 @@ from tally.api.routes import ROUTES as ALL_ROUTES
 from tally.api.service import Request
 from tally.engine.asking.question import AGGREGATES, PARAMETERS
 from tally.engine.definition import Definition
-from tests.api.asking import NOW, Got, ask, service
+from tests.api.asking import NOW, Got, answered, ask, rows, service
 from tests.api.cases import CASES, Case, bearer, fill
 
 # Pages are for browsers.
@@ -45,7 +45,7 @@ def test_the_document_is_valid() -> None:
 def test_it_is_served_with_the_root_it_is_reached_under(filled: Path) -> None:
     """The served document is the one for these routes, and names the mount."""
     assert ask(service(filled), "/openapi.json").json == document(ALL_ROUTES, root="", guarded=False)
-    reply = service(filled).handle(Request("GET", "/openapi.json", root="/monitor"))
+    reply = answered(service(filled), Request("GET", "/openapi.json", root="/monitor"))
     assert b'"servers":[{"url":"/monitor"}]' in b"".join(reply.chunks)
 
 
@@ -61,7 +61,7 @@ def test_every_parameter_is_described(route: Route) -> None:
     """A route's parameters are those it takes, with the engine's words."""
     described = {each["name"]: each["description"] for each in operation(route)["parameters"] if each["in"] == "query"}
     assert route.meanings == described
-    assert route.places == tuple(each["name"] for each in operation(route)["parameters"] if each["in"] == "path")
+    assert route.placeholders == tuple(each["name"] for each in operation(route)["parameters"] if each["in"] == "path")
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def schema(route: Route, status: int, media_type: str) -> Any:
 
 def matching(case: Case) -> Route:
     """Return the route that answers a case."""
-    return next(r for r in ROUTES if case.method in r.methods and r.match(case.target.partition("?")[0]) is not None)
+    return next(row for row, _ in rows(case.target.partition("?")[0]) if case.method in row.methods)
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.status == 200], ids=str)
@@ -148,7 +148,7 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     target = route.template.format(slug=slug, aggregate="avg")
     method, body, headers = route.method, BODIES.get(route.body, b""), bearer("w")
     tokens: dict[str, Any] = {} if status == 403 else {"read_token": "r", "write_token": "w"}
-    if route.speaks is not None:
+    if route.graphite is not None:
         target += "?query=foreign.*&target=foreign.*.avg" if status == 500 else "?query=daily.*"
     if route.template in ("/readyz", "/metrics/index.json") and status == 200:
         (directory / "foreign.db").unlink()
@@ -159,7 +159,7 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     elif status == 308:
         target = target.removesuffix("/")
     elif status == 400:
-        target += "?nonsense=1" if route.speaks is None else "&%FF"
+        target += "?nonsense=1" if route.graphite is None else "&%FF"
     elif status == 401:
         headers = bearer("wrong")
     elif status == 405:
@@ -169,7 +169,7 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     elif status == 413:
         body = b" " * (route.max_body_bytes + 1)
     elif status == 414:
-        target += f"{'?' if route.speaks is None else '&'}_={'x' * 16_384}"
+        target += f"{'?' if route.graphite is None else '&'}_={'x' * 16_384}"
     elif status == 415:
         headers = {**headers, "Content-Encoding": "br"}
     elif status == 421:

@@ -9,7 +9,7 @@ from tally.api.outcomes import MEANINGS, Outcome, Outcomes, Watched, outcome
 from tally.api.problems import Problem
 from tally.api.service import Request, Service
 from tally.errors import ArchiveUnavailable, InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
-from tests.api.asking import ASK_ENDLESS, ask, fill_endless, service
+from tests.api.asking import ASK_ENDLESS, answered, ask, fill_endless, service
 from tests.api.test_service import Chunks
 
 
@@ -83,7 +83,7 @@ def test_one_that_takes_too_long(tmp_path: Path) -> None:
 def test_one_whose_client_leaves(filled: Path) -> None:
     """A reply that is closed before its end was not answered."""
     asked = service(filled)
-    asked.handle(Request("GET", "/values/daily/")).close()
+    answered(asked, Request("GET", "/values/daily/")).close()
     assert {Outcome.LEFT: 1} == counted(asked)
 
 

@@ -1,6 +1,4 @@
-"""Routes: matching, and the parameters that each takes."""
-
-from itertools import permutations
+"""Routes: the parameters that each takes."""
 
 import pytest
 
@@ -30,26 +28,3 @@ BY_TEMPLATE = {(route.method, route.template): route for route in ROUTES}
 def test_parameters_of_a_route(template: str, expected: set[str]) -> None:
     """A route takes the parameters that have a meaning for it."""
     assert expected == set(BY_TEMPLATE["GET", template].parameters)
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/values/daily/", {"slug": "daily"}),
-        ("/values/daily", None),
-        ("/values//", None),
-        ("x/values/daily/", None),
-        ("/values/daily/\n", None),
-        ("/values/da\nily/", {"slug": "da\nily"}),
-    ],
-)
-def test_matching(path: str, expected: dict[str, str] | None) -> None:
-    """A route matches a whole path and hands on what stands in its braces, whatever that is."""
-    assert expected == BY_TEMPLATE["GET", "/values/{slug}/"].match(path)
-
-
-def test_no_route_hides_another() -> None:
-    """Where one route matches the template of another, the one that says it literally stands first."""
-    for earlier, later in permutations(ROUTES, 2):
-        if ROUTES.index(earlier) < ROUTES.index(later) and earlier.method == later.method:
-            assert earlier.match(later.template) is None

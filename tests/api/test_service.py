@@ -10,9 +10,10 @@ from urllib.parse import unquote
 import pytest
 
 from tally.api.message import MAX_URL_CHARACTERS
+from tally.api.routes import BY_PATH, ROUTES
 from tally.api.service import WHOLE_BYTES, Reply, Request, Work
 from tally.errors import ArchiveUnavailable, QueryTimeout
-from tests.api.asking import ASK_ENDLESS, ask, check, fill_endless, service
+from tests.api.asking import ASK_ENDLESS, answered, ask, check, fill_endless, service
 from tests.api.cases import CASES, Case, bearer, fill
 
 
@@ -63,7 +64,7 @@ def test_a_whole_answer_tells_its_length_and_is_not_kept(target: str, filled: Pa
 def test_a_path_without_its_last_slash_is_redirected(target: str, root: str, expected: str, filled: Path) -> None:
     """The redirect keeps root, query and method, is escaped, and never leads to another host."""
     path, _, query = target.partition("?")
-    reply = service(filled).handle(Request("GET", unquote(path), query, root=root))
+    reply = answered(service(filled), Request("GET", unquote(path), query, root=root))
     assert (308, expected, ()) == (reply.status, dict(reply.headers)["Location"], reply.chunks)
 
 
@@ -95,12 +96,12 @@ def test_the_length_of_an_address_is_bounded(surplus: int, status: int, filled: 
     assert {200: 401, 414: 414}[status] == ask(service(filled, read_token="r"), long).status
 
 
-def test_only_what_needs_no_token_is_open(filled: Path) -> None:
-    """The health is told to everyone and without a file; nothing else is."""
+def test_only_the_health_is_open(filled: Path) -> None:
+    """Everybody may ask for the health; nothing else is answered without a token."""
     asked = service(filled, read_token="r")
     assert 200 == ask(asked, "/healthz").status
-    assert asked.is_open(Request("GET", "/healthz"))
-    assert not any(asked.is_open(Request("GET", path)) for path in ("/archives/", "/openapi.json", "/healthz/", "/"))
+    assert {"/healthz"} == {route.template for route in ROUTES if route.is_open}
+    assert 401 == ask(asked, "/healthz/").status
 
 
 def test_the_directory_is_not_made_by_reading(tmp_path: Path) -> None:
@@ -137,14 +138,14 @@ class Chunks:
         return Reply(200, (("Content-Type", "text/plain"),), self, self.close)
 
 
-REQUEST = Request("GET", "/values/daily/")
+REQUEST, ROW = Request("GET", "/values/daily/"), BY_PATH["/values/{slug}/"][0]
 
 
 @pytest.mark.parametrize("parts", [(), (b"all",), (b"a", b"ll"), (b"x" * (WHOLE_BYTES - 2), b"y")])
 def test_a_short_answer_becomes_whole(parts: tuple[bytes, ...], filled: Path) -> None:
     """A short answer is complete before its status is sent, and its query closed."""
     chunks = Chunks(*parts)
-    begun = service(filled).begin(REQUEST, chunks.reply())
+    begun = service(filled).begin(REQUEST, ROW, chunks.reply())
     assert ((b"".join(parts),), True, 1) == (begun.chunks, begun.is_whole, chunks.closed)
     assert str(len(b"".join(parts))) == dict(begun.headers)["Content-Length"]
 
@@ -153,7 +154,7 @@ def test_a_short_answer_becomes_whole(parts: tuple[bytes, ...], filled: Path) ->
 def test_a_longer_answer_is_begun_and_goes_on(parts: tuple[bytes, ...], filled: Path) -> None:
     """Of a long answer what may be whole is made at first, the rest as it is read, and closing it closes the query."""
     chunks = Chunks(*parts, b"c", b"d")
-    begun = service(filled).begin(REQUEST, chunks.reply())
+    begun = service(filled).begin(REQUEST, ROW, chunks.reply())
     assert (False, [b"c", b"d"], 0) == (begun.is_whole, chunks.left, chunks.closed)
     assert [b"".join(parts), b"c", b"d"] == list(begun.chunks)
     begun.close()
@@ -163,7 +164,7 @@ def test_a_longer_answer_is_begun_and_goes_on(parts: tuple[bytes, ...], filled: 
 def test_work_that_is_stopped_before_its_query(filled: Path) -> None:
     """A query that comes to be only after its work was stopped is closed, and stopping waits for what runs."""
     chunks, asked = Chunks(b"x" * WHOLE_BYTES, b"y"), service(filled)
-    work, events = Work(asked, REQUEST), list[str]()
+    work, events = Work(asked, REQUEST, ROW, {"slug": "daily"}), list[str]()
 
     def stop() -> None:
         work.close()
@@ -171,16 +172,16 @@ def test_work_that_is_stopped_before_its_query(filled: Path) -> None:
 
     stopping = Thread(target=stop)
 
-    def handle(_request: Request) -> Reply:
+    def answer(*_asked: object) -> Reply:
         stopping.start()
         stopping.join(0.1)  # It cannot end before this does.
-        events.append("handled")
+        events.append("answered")
         return chunks.reply()
 
-    with patch.object(asked, "handle", handle):
+    with patch.object(asked, "answer", answer):
         work.run()
     stopping.join()
-    assert (["handled", "stopped"], True) == (events, chunks.closed > 0)
+    assert (["answered", "stopped"], True) == (events, chunks.closed > 0)
 
 
 @pytest.mark.parametrize(
@@ -192,14 +193,14 @@ def test_what_fails_at_the_beginning_is_told_by_the_status(
 ) -> None:
     """An error in a query's first chunks becomes a problem, and the query is closed."""
     chunks = Chunks(*before, error)
-    begun = service(filled).begin(REQUEST, chunks.reply())
+    begun = service(filled).begin(REQUEST, ROW, chunks.reply())
     assert (status, True, 1) == (begun.status, begun.is_whole, chunks.closed)
 
 
 def test_a_bug_is_logged_and_not_told(filled: Path, caplog: pytest.LogCaptureFixture) -> None:
     """An error that nobody expected is answered without its text, and logged with it, on one line of its own."""
     with caplog.at_level(logging.ERROR, "tally.api"):
-        reply = service(filled).failed(Request("GET", "/values/a\nb/"), ZeroDivisionError("secret"))
+        reply = service(filled).refuse(Request("GET", "/values/a\nb/"), ZeroDivisionError("secret"))
     assert 500 == reply.status
     assert b"secret" not in b"".join(reply.chunks)
     assert ["GET '/values/a\\nb/' failed"] == [record.getMessage() for record in caplog.records]

@@ -36,7 +36,7 @@ def code(cell: str) -> str:
 
 def test_every_route_is_documented() -> None:
     """The tables have the routes of the code, in its order, with its words."""
-    data = [(r.template, r.summary) for r in ROUTES if r.asks or "patterns" in r.template or "names" in r.template]
+    data = [(r.template, r.summary) for r in ROUTES if r.subject or "patterns" in r.template or "names" in r.template]
     paths = re.findall(r"^\| `(/\S*)` \| (.+) \|$", TEXT, re.MULTILINE)
     assert data == paths[: len(data)]
     managed = [(f"{r.method} {r.template}", r.summary, str(r.status)) for r in ROUTES if "archives" in r.template]

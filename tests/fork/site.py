@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import tally
 from tally.api.message import Request
+from tally.api.routes import BY_PATH
 from tally.api.service import Service, Work
 from tally.settings import Settings
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 client = tally.Client("127.0.0.1", int(os.environ["RECEIVER_PORT"]))
 service = Service(Settings.load())
+ROW = BY_PATH["/names/{slug}/"][0]
 
 
 def record() -> None:
@@ -31,7 +33,7 @@ def app(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable
     """Record a request in both ways, and answer with a question to the API."""
     tally.tally("request")
     client.tally("request")
-    reply = Work(service, Request("GET", environ["PATH_INFO"], "", {"host": "127.0.0.1"}, root="")).run()
+    reply = Work(service, Request("GET", environ["PATH_INFO"], "", {"host": "127.0.0.1"}), ROW, {"slug": "daily"}).run()
     body = b"".join(reply.chunks)
     start_response(f"{reply.status} told", [("Content-Length", str(len(body)))])
     return [body]

@@ -11,6 +11,7 @@ from tally.collector.store import Store
 from tally.engine import Archive, Catalog
 from tally.engine.storing.rollup import Rollup
 from tally.settings import Settings
+from tests.api.asking import answered
 from tests.cli.command import invoke
 from tests.engine.model import check_file
 from tests.survive.scale import chance
@@ -83,8 +84,8 @@ def test_no_archive_is_emptied_without_a_collector(tmp_path: Path, step: str, wa
         if way == "record":
             catalog.record([("a", 1, second)])
         else:
-            reply = service.handle(
-                Request("POST", "/samples/", headers={"authorization": "Bearer w"}, body=b"a 1 %d" % second)
+            reply = answered(
+                service, Request("POST", "/samples/", headers={"authorization": "Bearer w"}, body=b"a 1 %d" % second)
             )
             assert 200 == reply.status
 
@@ -108,7 +109,7 @@ def _flush(directory: Path, now: int) -> None:
 
 def _post(directory: Path, now: int) -> None:
     service = Service(Settings.load(data_dir=str(directory), write_token="w"), clock=lambda: now)
-    reply = service.handle(Request("POST", "/samples/", headers={"authorization": "Bearer w"}, body=b"b 1"))
+    reply = answered(service, Request("POST", "/samples/", headers={"authorization": "Bearer w"}, body=b"b 1"))
     assert 200 == reply.status
 
 

@@ -89,7 +89,7 @@ def test_no_slug_leads_out_of_the_directory(slug: str, beside: Path) -> None:
     before = {path: path.read_bytes() for path in beside.parent.rglob("*") if path.is_file()}
     asked = service(beside, write_token="w")
     for route in ROUTES:
-        if "slug" not in route.places or route.is_page:
+        if "slug" not in route.placeholders or route.is_page:
             continue
         target = route.template.format(slug=slug, aggregate="avg")
         got = ask(asked, target, method=route.method, headers=bearer("w"), body={"retention": 1})

@@ -1,24 +1,27 @@
-"""The API's answers as Django's responses: one view for WSGI, one for ASGI, and the same bytes from both.
+"""Django's views of the API: one for WSGI, one for ASGI, and one where there is nothing.
 
-What is asked goes to `tally.api.service`, and its reply comes back; nothing is judged here. An answer that streams is
-read in the server's thread under WSGI and in worker threads under ASGI. When the client goes, the server closes the
-response or cancels the view, and either stops the query.
+They pass the request to `tally.api.service` and make Django's response of its reply. A streaming answer is read in the
+server's thread under WSGI and in worker threads under ASGI. When the client goes away, the server closes the response
+or cancels the view, and either stops the query.
 """
 
 import threading
 from asyncio import CancelledError
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import anyio
 from anyio import to_thread
 from django.core.handlers.asgi import ASGIRequest
 from django.db.transaction import non_atomic_requests
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 
 from tally.api.message import METHODS_WITH_BODY, Reply, Request
+from tally.api.route import Route
+from tally.api.routes import BY_PATH
 from tally.api.service import Service, Work
 from tally.errors import QueryTimeout, TallyError
 from tally.integrations.django.settings import current
@@ -28,27 +31,45 @@ _service = lru_cache(4)(Service)
 
 @csrf_exempt
 @non_atomic_requests
-def answer(request: HttpRequest, path: str) -> HttpResponseBase:
-    """Answer a request under WSGI."""
+def answer(request: HttpRequest, template: str, **path: str) -> HttpResponseBase:
+    """Answer a request for a path of tally's under WSGI."""
     service = _service(current())
-    asked = _request(request, path, service)
-    return _response(Work(service, asked).run(), service.settings.query_timeout, _Chunks)
+    asked, row = _asked(request, template, path, service)
+    if row is None:
+        return _response(service.not_allowed(asked, BY_PATH[template]))
+    timeout_s = service.settings.query_timeout
+    return _response(Work(service, asked, row, path).run(), partial(_Chunks, timeout_s=timeout_s))
 
 
 @csrf_exempt
 @non_atomic_requests
-async def answer_async(request: HttpRequest, path: str) -> HttpResponseBase:
-    """Answer a request under ASGI."""
+async def answer_async(request: HttpRequest, template: str, _asgi: None, **path: str) -> HttpResponseBase:
+    """Answer a request for a path of tally's under ASGI, for which `UnderASGI` chooses this view."""
     service = _service(current())
-    asked = _request(request, path, service)
-    work = Work(service, asked)
+    asked, row = _asked(request, template, path, service)
+    if row is None:
+        return _response(service.not_allowed(asked, BY_PATH[template]))
+    work = Work(service, asked, row, path)
     try:
-        reply = work.run() if service.is_open(asked) else await to_thread.run_sync(work.run, abandon_on_cancel=True)
+        reply = work.run() if row.is_open else await to_thread.run_sync(work.run, abandon_on_cancel=True)
     except CancelledError:
-        # Not in one of the threads that may all be busy with what shall end.
+        # Not in one of the threads that may all be busy with work that has to end.
         await to_thread.run_sync(work.close, limiter=anyio.CapacityLimiter(1))
         raise
-    return _response(reply, service.settings.query_timeout, _AsyncChunks)
+    return _response(reply, partial(_AsyncChunks, timeout_s=service.settings.query_timeout))
+
+
+@csrf_exempt
+@non_atomic_requests
+def not_found(request: HttpRequest, path: str) -> HttpResponseBase:
+    """Answer a request for any other path under tally's prefix."""
+    service = _service(current())
+    asked = _request(request, f"/{path}", service=service)
+    try:
+        with_slash = resolve(f"{request.path_info}/", getattr(request, "urlconf", None)).func
+    except Resolver404:
+        with_slash = None
+    return _response(service.not_found(asked, is_found_with_slash=with_slash in (answer, answer_async)))
 
 
 class _Chunks:
@@ -58,7 +79,7 @@ class _Chunks:
     when nobody asks for the next chunk. A long reply has its time anew for each chunk.
     """
 
-    def __init__(self, reply: Reply, timeout_s: float) -> None:
+    def __init__(self, reply: Reply, *, timeout_s: float) -> None:
         self._chunks = iter(reply.chunks)
         self._reply = reply
         self._timeout_s = timeout_s
@@ -107,8 +128,8 @@ class _Chunks:
 class _AsyncChunks:
     """The chunks of a reply as ASGI takes them, made in worker threads."""
 
-    def __init__(self, reply: Reply, timeout_s: float) -> None:
-        self._chunks = _Chunks(reply, timeout_s)
+    def __init__(self, reply: Reply, *, timeout_s: float) -> None:
+        self._chunks = _Chunks(reply, timeout_s=timeout_s)
         self.close = self._chunks.close
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -117,26 +138,37 @@ class _AsyncChunks:
             yield chunk
 
 
-def _request(request: HttpRequest, path: str, service: Service) -> Request:
+def _asked(
+    request: HttpRequest, template: str, path: Mapping[str, str], service: Service
+) -> tuple[Request, Route | None]:
+    """Return what was asked, and the row of the table of routes that answers it: None where the method has none."""
+    rows = BY_PATH[template]
+    row = next((each for each in rows if request.method in each.methods), None)
+    return _request(request, template.format(**path), service=service, row=row or rows[0]), row
+
+
+def _request(request: HttpRequest, path: str, *, service: Service, row: Route | None = None) -> Request:
     request.get_host()  # Whatever middleware the site has, its ALLOWED_HOSTS are checked.
-    root = request.path.removesuffix(path).rstrip("/")
+    root = request.path.removesuffix(path)
     query = request.META["QUERY_STRING"]
     if isinstance(request, ASGIRequest):
         query = query.encode().decode("latin-1")
     headers = {name.lower(): value for name, value in request.headers.items()}
-    asked = Request(request.method or "", f"/{path}", query, headers, root=root)
+    asked = Request(request.method or "", path, query, headers, root=root)
     if asked.method not in METHODS_WITH_BODY:
         return asked
-    return replace(asked, body=request.read(service.max_body_bytes(asked) + 1))
+    return replace(asked, body=request.read(service.max_body_bytes(asked, row) + 1))
 
 
-def _response(reply: Reply, timeout_s: float, stream: type[_Chunks | _AsyncChunks]) -> HttpResponseBase:
+def _response(
+    reply: Reply, stream: Callable[[Reply], Iterator[bytes] | AsyncIterable[bytes]] | None = None
+) -> HttpResponseBase:
     headers = _headers(reply)
     response: HttpResponseBase
-    if reply.is_whole and "Content-Length" in headers:
+    if stream is None or (reply.is_whole and "Content-Length" in headers):
         response = HttpResponse(b"".join(reply.chunks), status=reply.status, headers=headers)
     else:
-        response = StreamingHttpResponse(stream(reply, timeout_s), status=reply.status, headers=headers)
+        response = StreamingHttpResponse(stream(reply), status=reply.status, headers=headers)
     if "Content-Type" not in headers:
         del response["Content-Type"]
     return response

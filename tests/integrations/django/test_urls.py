@@ -8,30 +8,45 @@ from pathlib import Path
 import pytest
 from django.urls import URLResolver, resolve, reverse
 
+from tally.api.route import Route
+from tally.api.routes import ROUTES
 from tally.integrations.django import urls, views
 from tests.integrations.django.conftest import Site
 
+VALUES = {"slug": "daily", "aggregate": "avg", "file": "main.js"}
 
-@pytest.mark.parametrize("path", ["", "values/daily/", "healthz", "no such page", "a\nb", "values/daily"])
-def test_every_path_is_the_services(path: str) -> None:
-    """Whatever stands after the prefix goes to the view, as it is."""
+
+@pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.template}")
+def test_every_row_of_the_table_is_a_path(row: Route) -> None:
+    """Each is reversed by its name, and resolved to the view, with the values of its placeholders."""
+    values = {name: VALUES[name] for name in row.placeholders}
+    address, name = f"/_tally{row.template.format(**values)}", f"tally:{row.name}"
+    assert address == reverse(name, args=[*values.values()])
+    assert address == reverse(name, kwargs=values)
+    match = resolve(address)
+    assert (views.answer, {"template": row.template, **values}) == (match.func, match.kwargs)
+    assert name == match.view_name
+
+
+@pytest.mark.parametrize("path", ["no such page", "a\nb", "values/daily", "healthz\n", "dashboard/"])
+def test_every_other_path_is_answered_by_tally(path: str) -> None:
+    """Below the prefix there is no page of the site."""
     match = resolve(f"/_tally/{path}")
-    assert (views.answer, {"path": path}, "tally:api") == (match.func, match.kwargs, match.view_name)
+    assert (views.not_found, {"path": path}) == (match.func, match.kwargs)
 
 
 def test_in_an_event_loop_the_view_is_a_coroutine_function() -> None:
     """Under ASGI, where Django resolves in the event loop, the view for ASGI is found."""
 
     async def look() -> object:
-        return resolve("/_tally/healthz").func
+        return resolve("/_tally/values/daily/").func
 
     assert views.answer_async is asyncio.run(look())
 
 
-def test_paths_can_be_reversed() -> None:
-    """Templates and code find tally's pages by its namespace."""
+def test_any_address_can_be_reversed() -> None:
+    """The name that there was before the paths had their own goes on."""
     assert "/_tally/archive/daily/" == reverse("tally:api", kwargs={"path": "archive/daily/"})
-    assert "/_tally/" == reverse("tally:api", kwargs={"path": ""})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""Starlette responses: one sends a reply, the other does a request's work first.
+
+All work is done in worker threads, in one of the `slots`, so that however many requests come, files and threads are
+bounded and a collector in the same process is not slowed further. When the client goes away its task is cancelled, and
+closing the work then stops the query wherever it is.
+"""
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar, TypeVarTuple
+
+import anyio
+from anyio import to_thread
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tally.api.connection import Connection, read_within
+from tally.api.message import RETRY_AFTER, Reply
+from tally.api.problems import Problem
+from tally.api.service import Work
+from tally.api.slots import Slot, Slots
+
+CLOSED = ("Connection", "close")
+
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+
+class Pool:
+    """The slots and threads in which requests are worked on; clients take what they are sent within `timeout_s`."""
+
+    def __init__(self, slots: Slots, *, timeout_s: float) -> None:
+        self.slots = slots
+        self.timeout_s = timeout_s
+        # So many that whoever has a slot never waits for a thread: one is for the query, and one stops it. Nothing else
+        # waits for ours either.
+        self.threads = anyio.CapacityLimiter(2 * slots.count)
+
+    async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
+        """Run a part of a query in a thread, which is left to itself on cancellation: closing the work ends it."""
+        return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self.threads)
+
+
+class ReplyResponse(Response):
+    """Sends a reply that is whole."""
+
+    def __init__(self, pool: Pool, reply: Reply) -> None:
+        super().__init__(b"".join(reply.chunks), reply.status)
+        self.raw_headers = reply.raw_headers()
+        self._pool = pool
+        self._reply = reply
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the reply; raises as `Connection.cut`."""
+        connection = Connection(scope, receive, send, timeout_s=self._pool.timeout_s)
+        try:
+            await connection.send_whole(self._reply)
+        except Exception as error:
+            await connection.cut(error)
+
+
+class WorkResponse(Response):
+    """Does the work of a request in a slot, and sends its reply; `refused` makes one of a problem where none is free.
+
+    Status and headers are known when the query has begun.
+    """
+
+    def __init__(self, pool: Pool, work: Work, refused: Callable[[Problem], Reply]) -> None:
+        super().__init__()
+        self._pool = pool
+        self._work = work
+        self._refused = refused
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Do the work and send the reply.
+
+        :raises Exception: what an answer fails with that has begun, where only the server can cut the connection.
+        """
+        connection = Connection(scope, receive, send, timeout_s=self._pool.timeout_s)
+        try:
+            async with connection.cancelled_when_gone():
+                await self._answer(connection)
+        except Exception as error:
+            await connection.cut(error)
+
+    async def _answer(self, connection: Connection) -> None:
+        slots = self._pool.slots
+        slot = await slots.take(self._pool.timeout_s)
+        if slot is None:
+            text = f"{slots.count} requests are being answered, as many as may be at once: try again later"
+            busy = Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers=(RETRY_AFTER, CLOSED))
+            await connection.send_whole(self._refused(busy))
+            return
+        try:
+            reply = await self._run(connection, slot)
+        finally:
+            slot.release()
+        if reply.is_whole:
+            await connection.send_whole(reply)
+
+    async def _run(self, connection: Connection, slot: Slot) -> Reply:
+        """Return the reply, which is sent already unless it is whole."""
+        reply = None
+        try:
+            reply = await self._pool.run(self._work.run)
+            if not reply.is_whole:
+                await self._stream(reply, connection, slot)
+            return reply
+        finally:
+            if reply is None or not reply.is_whole:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(self._work.close, limiter=self._pool.threads)
+
+    async def _stream(self, reply: Reply, connection: Connection, slot: Slot) -> None:
+        """Send a reply as its chunks are made; a long one is private and there is one at a time, so it is not cut."""
+        timeout_s = self._pool.timeout_s
+        with read_within(timeout_s) as limit:
+            async with slot.resting(is_cut=not reply.is_long):
+                await connection.begin(reply)
+            chunks = iter(reply.chunks)
+            while (chunk := await self._pool.run(next, chunks, None)) is not None:
+                async with slot.resting(is_cut=not reply.is_long):
+                    await connection.send(chunk)
+                if reply.is_long:
+                    limit.deadline = anyio.current_time() + timeout_s
+            slot.release()
+            await connection.end()
