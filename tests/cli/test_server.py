@@ -16,7 +16,7 @@ import anyio
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from tally.api import connection, create_app
+from tally.api import asgi, create_app
 from tally.api.message import HEAD_MAX_BYTES
 from tally.cli import server as module
 from tally.cli.server import Server
@@ -214,7 +214,7 @@ def test_a_body_that_is_none_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What is under way ends with that, and does not answer after it."""
-    monkeypatch.setattr(connection, "BODY_S", 5 * IDLE_S)
+    monkeypatch.setattr(asgi, "BODY_S", 5 * IDLE_S)
     head = b"POST /archives/ HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n"
     with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
         sock.sendall(head)
