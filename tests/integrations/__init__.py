@@ -1,1 +1,1 @@
-"""tally within frameworks."""
+"""Tests of the framework integrations."""

@@ -1,4 +1,4 @@
-"""Tests of a framework need the framework; where it is not installed they are not looked at."""
+"""Skips the tests of a framework that is not installed."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -15,7 +15,7 @@ collect_ignore = [tests for tests, framework in NEEDED.items() if not find_spec(
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    """Give a test a socket to which the client sends, by the environment."""
+    """Configure the client by the environment to send to a socket of the test."""
     with receiver() as found:
         monkeypatch.setenv("TALLY_PORT", str(found.port))
         tally.configure(None)

@@ -1,8 +1,8 @@
-"""What stands in for the world in these tests: a clock in the test's hands, and what a page may raise."""
+"""Test doubles: a clock that the test controls, and an exception for pages."""
 
 
 class Clock:
-    """Seconds that pass only when a test says so."""
+    """A clock that advances only when a test sets it."""
 
     def __init__(self) -> None:
         self.seconds = 100.0
@@ -12,4 +12,4 @@ class Clock:
 
 
 class Unexpected(Exception):
-    """Raised by a page."""
+    """Raised by pages of the tests."""

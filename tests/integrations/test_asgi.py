@@ -1,4 +1,4 @@
-"""The ASGI middleware in real apps of Starlette and FastAPI."""
+"""The ASGI middleware in apps of Starlette and FastAPI."""
 
 import asyncio
 import threading
@@ -34,7 +34,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Put the middleware's clock into a test's hands."""
+    """Replace the middleware's clock by one that the test controls."""
     clock = Clock()
     monkeypatch.setattr(asgi, "perf_counter", clock)
     return clock
@@ -88,13 +88,13 @@ async def hand_on(request: Request, call_next: RequestResponseEndpoint) -> Respo
 
 
 def starlette(**options: Any) -> ASGIApp:
-    """Return an app of Starlette's, within other middleware."""
+    """Return a Starlette app that has other middleware too."""
     others = [Middleware(GZipMiddleware), Middleware(BaseHTTPMiddleware, dispatch=hand_on)]
     return Starlette(routes=ROUTES, middleware=[Middleware(TimingMiddleware, **options), *others])
 
 
 def fastapi(**options: Any) -> ASGIApp:
-    """Return one of FastAPI's with the same routes."""
+    """Return a FastAPI app with the same routes."""
     app = FastAPI()
     app.add_middleware(TimingMiddleware, **options)
     for path, endpoint in {"/": page, "/broken": broken, "/stream": stream, "/file": file}.items():
@@ -109,12 +109,12 @@ def fastapi(**options: Any) -> ASGIApp:
 
 
 def around(**options: Any) -> ASGIApp:
-    """Return the middleware around a whole app."""
+    """Return a Starlette app that is wrapped by the middleware."""
     return TimingMiddleware(Starlette(routes=ROUTES), **options)
 
 
 def further_around(**options: Any) -> ASGIApp:
-    """Return it around another middleware around an app."""
+    """Return an app that is wrapped by another middleware and by ours."""
     return TimingMiddleware(GZipMiddleware(Starlette(routes=ROUTES)), **options)
 
 
@@ -150,15 +150,15 @@ def names(collector: Receiver, count: int = 1) -> list[str]:
 async def test_each_request_is_sent_once(
     method: str, target: str, by_path: str, by_route: str, make: Make, collector: Receiver
 ) -> None:
-    """Pages, streams, files, errors and what is not found are named either way, wherever the middleware stands."""
+    """Pages, streams, files, errors and 404s are sent once under their names, wherever the middleware is."""
     for options, expected in (({}, by_route), ({"names": "route"}, by_route), ({"names": "path"}, by_path)):
         await ask(make(**options), target, method)
         assert [expected] == names(collector)
         assert collector.nothing()
 
 
-async def test_an_app_of_another_kind_is_named_by_path(collector: Receiver) -> None:
-    """Where nothing is known of routes a request is named by its path."""
+async def test_other_apps_are_named_by_path(collector: Receiver) -> None:
+    """The requests of an app without known routes are named by path."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("fine")(scope, receive, send)
@@ -168,8 +168,8 @@ async def test_an_app_of_another_kind_is_named_by_path(collector: Receiver) -> N
 
 
 @pytest.mark.parametrize("way", ["path", "route"])
-async def test_tallys_own_pages_are_left_out(way: str, collector: Receiver, tmp_path: Path) -> None:
-    """Where tally's app is mounted nothing is counted, whatever is answered there; all around it is."""
+async def test_tallys_own_pages_are_not_timed(way: str, collector: Receiver, tmp_path: Path) -> None:
+    """No request to a mounted tally app is sent; requests to other pages are."""
     own = Starlette(routes=[Mount("/{place}/tally", create_app(settings(tmp_path)))])
     app = Starlette(routes=[*ROUTES, Mount("/monitor", own)], middleware=[Middleware(TimingMiddleware, names=way)])
     for target in ("/monitor/here/tally/", "/monitor/here/tally/healthz", "/monitor/here/tally/nowhere/"):
@@ -180,7 +180,7 @@ async def test_tallys_own_pages_are_left_out(way: str, collector: Receiver, tmp_
 
 
 async def test_seconds_are_sent(clock: Clock, collector: Receiver) -> None:
-    """The value is what passed until the answer was sent."""
+    """The value is the time until the response was sent."""
 
     async def slow(_: Request) -> Response:
         clock.seconds += 0.25
@@ -190,8 +190,8 @@ async def test_seconds_are_sent(clock: Clock, collector: Receiver) -> None:
     assert b"requests.get.a 0.25" == collector.datagram()
 
 
-async def test_a_stream_is_timed_to_its_end_and_no_longer(clock: Clock, collector: Receiver) -> None:
-    """Its time is over with its last part, and the sample is sent then; what the app does afterwards does not count."""
+async def test_a_stream_is_timed_to_its_last_chunk(clock: Clock, collector: Receiver) -> None:
+    """The sample is sent after the last chunk, and does not include what the app does afterwards."""
     app = FastAPI()
 
     async def slow() -> AsyncIterator[bytes]:
@@ -217,7 +217,7 @@ async def test_a_stream_is_timed_to_its_end_and_no_longer(clock: Clock, collecto
 
 @pytest.mark.parametrize("error", [Unexpected, asyncio.CancelledError, SystemExit])
 async def test_a_request_that_raised_is_counted(error: type[BaseException], collector: Receiver) -> None:
-    """What passes through the middleware is sent, and passes on."""
+    """An exception passes through the middleware, and its request is sent."""
 
     async def app(*_: Any) -> None:
         raise error
@@ -227,8 +227,8 @@ async def test_a_request_that_raised_is_counted(error: type[BaseException], coll
     assert ["requests.get.a"] == names(collector)
 
 
-async def test_an_error_after_the_answer_is_no_second_request(collector: Receiver) -> None:
-    """An app that fails once it has answered is counted once."""
+async def test_an_error_after_the_response_is_not_counted_again(collector: Receiver) -> None:
+    """A request whose app fails after the response is sent once."""
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await PlainTextResponse("fine")(scope, receive, send)
@@ -241,8 +241,8 @@ async def test_an_error_after_the_answer_is_no_second_request(collector: Receive
     assert collector.nothing()
 
 
-async def test_an_answer_of_another_kind_ends_with_the_app(collector: Receiver) -> None:
-    """Where the server sends a file by itself, the request is over when the app is."""
+async def test_a_response_by_pathsend_ends_with_the_app(collector: Receiver) -> None:
+    """If the server sends the file itself, the duration ends when the app returns."""
     sent = []
 
     async def app(_: Any, __: Any, send: Any) -> None:
@@ -259,7 +259,7 @@ async def test_an_answer_of_another_kind_ends_with_the_app(collector: Receiver) 
 
 @ALL
 async def test_a_websocket_is_not_timed(make: Make, collector: Receiver) -> None:
-    """A connection that may last for days is no request; it is handed on, as is the app's lifespan."""
+    """WebSockets and the lifespan are passed on without timing."""
     expected = ["websocket.accept", "websocket.close"]
     scope = {"type": "websocket", "path": "/ws", "headers": [], "query_string": b""}
     assert expected == await exchanged(make(), scope, "websocket.connect")
@@ -269,7 +269,7 @@ async def test_a_websocket_is_not_timed(make: Make, collector: Receiver) -> None
 
 
 async def exchanged(app: ASGIApp, scope: Scope, *received: str) -> list[str]:
-    """Return the types of what an app sends when it receives messages of these."""
+    """Return the types of the messages that an app sends after receiving these."""
     messages, sent = iter(received), []
 
     async def receive() -> Message:
@@ -282,18 +282,16 @@ async def exchanged(app: ASGIApp, scope: Scope, *received: str) -> list[str]:
     return sent
 
 
-async def test_a_prefix_leaves_less_room(monkeypatch: pytest.MonkeyPatch, collector: Receiver) -> None:
-    """With TALLY_PREFIX before it, a long name is cut so that it is still one."""
+async def test_a_prefix_shortens_names(monkeypatch: pytest.MonkeyPatch, collector: Receiver) -> None:
+    """With TALLY_PREFIX, a long name is truncated so that both fit into the limit."""
     monkeypatch.setenv("TALLY_PREFIX", "p" * 200)
     tally.configure(None)
     await ask(around(names="path"), "/articles/" + "7" * 300 + "/")
     assert ["p" * 200 + "requests.get.articles." + "7" * 33] == names(collector)
 
 
-async def test_what_goes_wrong_hurts_no_request(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The answer comes whatever happens to the sample, and the log tells of it."""
+async def test_errors_do_not_affect_requests(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An error with the sample is logged, and the response is sent."""
 
     def fail(*_: Any) -> None:
         raise OSError("no way out")
@@ -304,10 +302,10 @@ async def test_what_goes_wrong_hurts_no_request(
 
 
 @pytest.mark.parametrize(("variable", "options"), [("http", {}), ("8900", {"names": "view"})])
-async def test_what_is_malformed_stops_the_start(
+async def test_malformed_settings_stop_the_start(
     variable: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An app does not start with what tally cannot read."""
+    """A malformed setting raises InvalidSetting when the app is created."""
     monkeypatch.setenv("TALLY_PORT", variable)
     tally.configure(None)
     with pytest.raises(InvalidSetting):
@@ -315,7 +313,7 @@ async def test_what_is_malformed_stops_the_start(
 
 
 async def test_without_a_server_requests_go_into_the_archives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With TALLY_HOST empty each request is in the archives when it is over, written by another thread."""
+    """With an empty TALLY_HOST, another thread writes each request to the archives before it ends."""
     threads = set()
 
     def noted(name: str, seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""What requests are called, with values on either side of each rule."""
+"""Metric names of requests."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ from tally.lines.plain import NAME_MAX_BYTES, check_name
     ],
 )
 def test_names_by_path(method: str | None, path: str, expected: str) -> None:
-    """The method in lower case, the path without its outer slashes, dots for inner ones, `_` for what is not valid."""
+    """Names have the method in lower case, dots for slashes, and `_` for invalid characters."""
     assert expected == by_path(method, path, NAME_MAX_BYTES)
 
 
@@ -45,14 +45,14 @@ def test_names_by_path(method: str | None, path: str, expected: str) -> None:
         ("/a b/", 15, "requests.get.a_"),
     ],
 )
-def test_a_long_name_is_cut(path: str, limit: int, expected: str) -> None:
-    """What goes beyond the limit is cut off, never within a character."""
+def test_long_names_are_truncated(path: str, limit: int, expected: str) -> None:
+    """A name is truncated at the limit, never within a character."""
     assert expected == by_path("GET", path, limit)
 
 
 @given(st.text(), st.text(st.characters(exclude_categories=())), st.integers(1, NAME_MAX_BYTES))
 def test_every_name_is_valid(method: str, path: str, limit: int) -> None:
-    """Whatever is asked for, its name may be that of a sample."""
+    """The name of any request is a valid name of a sample."""
     name = by_path(method, path, limit)
     assert name == check_name(name)
     assert len(name.encode()) <= limit
@@ -67,12 +67,12 @@ def test_every_name_is_valid(method: str, path: str, limit: int) -> None:
     ],
 )
 def test_names_by_route(route: str | None, expected: str) -> None:
-    """A route is named as a path is, and what took none has a name that no path of a route has."""
+    """A route is formatted like a path; a request without a route has a name of its own."""
     assert expected == by_route("GET", route, NAME_MAX_BYTES)
 
 
 def test_ways_of_naming() -> None:
-    """There are two ways, and another is told as a mistake."""
+    """Requests are named by path or by route; another value raises an error."""
     assert ["path", "route"] == [check_way(way) for way in ("path", "route")]
     with pytest.raises(InvalidSetting, match="names='view' is unknown: use path or route"):
         check_way("view")
@@ -83,8 +83,8 @@ def test_ways_of_naming() -> None:
     [("GET", NAME_MAX_BYTES, "requests.get.404"), ("MY METHOD", NAME_MAX_BYTES, "requests.my_method.404"),
      ("GET", 15, "requests.get.40")],
 )  # fmt: skip
-def test_what_no_route_matches_has_one_name_for_each_method(method: str, limit: int, expected: str) -> None:
-    """The path has no part in it, and the limit holds."""
+def test_unmatched_requests_have_one_name_for_each_method(method: str, limit: int, expected: str) -> None:
+    """The name does not contain the path, and is truncated to the limit."""
     assert expected == not_found(method, limit)
 
 
@@ -99,5 +99,5 @@ def test_what_no_route_matches_has_one_name_for_each_method(method: str, limit: 
     ],
 )
 def test_a_name_is_ignored_by_globs(globs: tuple[str, ...], expected: bool) -> None:
-    """Any glob may match, each the whole name, and case counts."""
+    """A name is ignored if any glob matches all of it, with case."""
     assert expected is is_ignored("requests.get.health", globs)

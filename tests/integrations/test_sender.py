@@ -1,4 +1,4 @@
-"""What is sent, and that nothing of it is ever raised."""
+"""Sending durations, and logging errors instead of raising them."""
 
 import logging
 from typing import Any
@@ -14,7 +14,7 @@ logger = logging.getLogger("tally.test")
 
 
 def test_seconds_are_sent_by_name(collector: Receiver) -> None:
-    """A request is sent under its name, and one that has none is not."""
+    """A request is sent under its name, and not sent without a name."""
     sent: Sender[str] = Sender(lambda request: request or None, logger)
     sent.send("", 1)
     sent.send("requests.get", 0.25)
@@ -25,10 +25,10 @@ def test_seconds_are_sent_by_name(collector: Receiver) -> None:
 @pytest.mark.parametrize(
     ("error", "has_traceback"), [(OSError("no way out"), True), (InvalidSetting("no such port"), False)]
 )
-def test_what_fails_is_logged_once_in_a_while(
+def test_errors_are_logged_at_most_once_a_minute(
     error: Exception, has_traceback: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Neither naming nor sending raises; the log has a line a minute, and a traceback where it may be a bug."""
+    """Errors in naming and sending are logged, with a traceback if they may be bugs."""
 
     def fail(*_: Any) -> str:
         raise error

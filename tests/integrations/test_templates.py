@@ -1,4 +1,4 @@
-"""Routes as people read them, of real apps of Starlette and FastAPI."""
+"""Templates of routes in apps of Starlette and FastAPI."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ from tally.integrations.templates import HasRoutes, Templates
 
 
 class Asking:
-    """An app within which another one answers, and the templates that it is found by."""
+    """Sends requests to an app, and finds their templates."""
 
     def __init__(self, app: ASGIApp, routes: HasRoutes) -> None:
         self._app = app
@@ -98,7 +98,7 @@ def starlette(*more: BaseRoute) -> Starlette:
 )
 @pytest.mark.parametrize("root_path", ["", "/proxy"])
 def test_routes_of_starlette(path: str, expected: str | None, root_path: str) -> None:
-    """Mounts, hosts, classes and endpoints of several routes are found, under any root path."""
+    """Templates are found for mounts, hosts, classes and shared endpoints, under any root path."""
     app = starlette()
     asked = root_path + path if root_path and path.startswith("/") else path
     if root_path and not path.startswith("/"):
@@ -106,13 +106,13 @@ def test_routes_of_starlette(path: str, expected: str | None, root_path: str) ->
     assert expected == Asking(app, app).ask(asked, root_path=root_path)
 
 
-def test_a_method_that_a_route_does_not_have() -> None:
-    """What is answered with 405 has the route that it would have had."""
+def test_a_method_that_is_not_allowed() -> None:
+    """A request that is answered by 405 has the route of its path."""
     app = starlette()
     assert "/articles/<int:pk>/" == Asking(app, app).ask("/articles/7/", "DELETE")
 
 
-def test_routes_that_come_later() -> None:
+def test_routes_that_are_added_later() -> None:
     """A route that is added while the app runs is found."""
     app = starlette()
     asking = Asking(app, app)
@@ -122,7 +122,7 @@ def test_routes_that_come_later() -> None:
 
 
 def fastapi() -> FastAPI:
-    """Return an app with routers that are included, and one that is included twice."""
+    """Return an app with included routers, one of them included twice."""
     users = APIRouter(prefix="/users")
 
     @users.get("/{uid}")
@@ -165,6 +165,6 @@ def fastapi() -> FastAPI:
     ],
 )
 def test_routes_of_fastapi(path: str, expected: str | None) -> None:
-    """Routers are found where they were included, once or several times, and what is not valid where it belongs."""
+    """Templates are found for included routers, and for requests that fail validation."""
     app = fastapi()
     assert expected == Asking(app, app).ask(path)

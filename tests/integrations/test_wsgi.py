@@ -1,4 +1,4 @@
-"""The WSGI middleware in a real app of Flask's."""
+"""The WSGI middleware in a Flask app."""
 
 import io
 import tempfile
@@ -27,14 +27,14 @@ ENVIRON = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": "/a"}
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Put the middleware's clock into a test's hands."""
+    """Replace the middleware's clock by one that the test controls."""
     clock = Clock()
     monkeypatch.setattr(wsgi, "perf_counter", clock)
     return clock
 
 
 def flask() -> Flask:
-    """Return an app of Flask's with pages of all kinds."""
+    """Return a Flask app with pages of all kinds."""
     app = Flask(__name__, static_folder=str(Path(__file__).parent), static_url_path="/static")
     pages = Blueprint("pages", __name__, url_prefix="/blog/<lang>")
 
@@ -67,7 +67,7 @@ def flask() -> Flask:
 
 
 def timed(app: Any = None, **options: Any) -> Client:
-    """Return a client of an app of Flask's within the middleware, or of another."""
+    """Return a client of the Flask app, or of another app, with the middleware."""
     return Client(TimingMiddleware(app or flask().wsgi_app, **options))
 
 
@@ -93,7 +93,7 @@ def names(collector: Receiver, count: int = 1) -> list[str]:
     ],
 )
 def test_each_request_is_sent_once(method: str, target: str, by_path: str, by_route: str, collector: Receiver) -> None:
-    """Pages, streams, files, errors, redirects and what is not found are named either way."""
+    """Pages, streams, files, errors, redirects and 404s are sent once under their names."""
     for options, expected in (({}, by_route), ({"names": "path"}, by_path)):
         response = timed(**options).open(target, method=method)
         response.get_data()
@@ -102,8 +102,8 @@ def test_each_request_is_sent_once(method: str, target: str, by_path: str, by_ro
         assert collector.nothing()
 
 
-def test_an_app_that_is_mounted_within(collector: Receiver) -> None:
-    """A route begins where the timed app does, whatever the server's own script name is."""
+def test_a_mounted_app(collector: Receiver) -> None:
+    """A route includes the path of the mount, but not the server's script name."""
     for way, expected in (
         ("route", "requests.get.shop.articles.<int:pk>"),
         ("path", "requests.get.up.shop.articles.7"),
@@ -113,8 +113,8 @@ def test_an_app_that_is_mounted_within(collector: Receiver) -> None:
         assert [expected] == names(collector)
 
 
-def test_an_app_of_another_kind_is_named_by_path(collector: Receiver) -> None:
-    """Where nothing is known of routes a request is named by its path, and a plain list stays one."""
+def test_other_apps_are_named_by_path(collector: Receiver) -> None:
+    """The requests of other apps are named by path, and a list as a body stays a list."""
 
     def app(_: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
@@ -125,8 +125,8 @@ def test_an_app_of_another_kind_is_named_by_path(collector: Receiver) -> None:
     assert ["requests.get.articles.7"] == names(collector)
 
 
-def test_an_app_of_werkzeugs_alone_is_named_by_path(collector: Receiver) -> None:
-    """Its requests look like Flask's, and have no rule."""
+def test_werkzeug_apps_are_named_by_path(collector: Receiver) -> None:
+    """Requests of Werkzeug look like Flask's, but have no rule."""
 
     @WerkzeugRequest.application
     def app(_: WerkzeugRequest) -> WerkzeugResponse:
@@ -136,8 +136,8 @@ def test_an_app_of_werkzeugs_alone_is_named_by_path(collector: Receiver) -> None
     assert ["requests.get.articles.7"] == names(collector)
 
 
-def test_an_exception_that_flask_does_not_answer_is_counted(collector: Receiver) -> None:
-    """It has lost its route by then, and must not make metrics of paths."""
+def test_an_unhandled_exception_of_flask_is_counted(collector: Receiver) -> None:
+    """The route of such a request is lost, and its path must not become a metric."""
     app = flask()
     app.testing = True
     with pytest.raises(Unexpected):
@@ -146,7 +146,7 @@ def test_an_exception_that_flask_does_not_answer_is_counted(collector: Receiver)
 
 
 def test_a_stream_is_timed_to_its_end(clock: Clock, collector: Receiver) -> None:
-    """Nothing is sent while a response is read; its time is over when it is closed."""
+    """The sample is sent when the response is closed, not while it is read."""
     app = Flask(__name__)
 
     def parts() -> Iterator[bytes]:
@@ -167,7 +167,7 @@ def test_a_stream_is_timed_to_its_end(clock: Clock, collector: Receiver) -> None
 
 @pytest.mark.parametrize("error", [Unexpected, SystemExit])
 def test_a_request_that_raised_is_counted(error: type[BaseException], collector: Receiver) -> None:
-    """What passes through the middleware is sent, and passes on."""
+    """An exception passes through the middleware, and its request is sent."""
 
     def app(*_: Any) -> Any:
         raise error
@@ -177,8 +177,8 @@ def test_a_request_that_raised_is_counted(error: type[BaseException], collector:
     assert ["requests.get.a"] == names(collector)
 
 
-def test_a_close_that_fails_is_no_reason_not_to_count(collector: Receiver) -> None:
-    """The sample is sent whatever the app's own closing does, which passes on."""
+def test_a_request_is_counted_if_close_fails(collector: Receiver) -> None:
+    """The sample is sent even if the app's `close` raises, and the exception passes through."""
 
     class Failing:
         def __iter__(self) -> Iterator[bytes]:
@@ -195,7 +195,7 @@ def test_a_close_that_fails_is_no_reason_not_to_count(collector: Receiver) -> No
 
 @pytest.mark.parametrize("wrapper", [FileWrapper, lambda file: FileWrapper(file), None])
 def test_a_file_stays_a_file(wrapper: Callable[[Any], Any] | None, collector: Receiver) -> None:
-    """A file that the server may send by itself is left to it, and timed until it is closed."""
+    """The server still gets its own file wrapper, and the file is timed until it is closed."""
     with tempfile.TemporaryFile() as file:
         sent = (wrapper or FileWrapper)(file)
         environ = {**ENVIRON, "wsgi.file_wrapper": wrapper} if wrapper else dict(ENVIRON)
@@ -207,16 +207,16 @@ def test_a_file_stays_a_file(wrapper: Callable[[Any], Any] | None, collector: Re
     assert ["requests.get.a"] == names(collector)
 
 
-def test_a_prefix_leaves_less_room(monkeypatch: pytest.MonkeyPatch, collector: Receiver) -> None:
-    """With TALLY_PREFIX before it, a long name is cut so that it is still one."""
+def test_a_prefix_shortens_names(monkeypatch: pytest.MonkeyPatch, collector: Receiver) -> None:
+    """With TALLY_PREFIX, a long name is truncated so that both fit into the limit."""
     monkeypatch.setenv("TALLY_PREFIX", "p" * 200)
     tally.configure(None)
     timed(names="path").get("/articles/" + "7" * 300 + "/").close()
     assert ["p" * 200 + "requests.get.articles." + "7" * 33] == names(collector)
 
 
-def test_what_goes_wrong_hurts_no_request(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    """The answer comes whatever happens to the sample, and the log tells of it."""
+def test_errors_do_not_affect_requests(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An error with the sample is logged, and the response is sent."""
 
     def fail(*_: Any) -> None:
         raise OSError("no way out")
@@ -228,17 +228,17 @@ def test_what_goes_wrong_hurts_no_request(monkeypatch: pytest.MonkeyPatch, caplo
 
 
 @pytest.mark.parametrize(("variable", "options"), [("http", {}), ("8900", {"names": "view"})])
-def test_what_is_malformed_stops_the_start(
+def test_malformed_settings_stop_the_start(
     variable: str, options: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An app does not start with what tally cannot read."""
+    """A malformed setting raises InvalidSetting when the app is created."""
     monkeypatch.setenv("TALLY_PORT", variable)
     with pytest.raises(InvalidSetting):
         timed(**options)
 
 
 def test_without_a_server_requests_go_into_the_archives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With TALLY_HOST empty each request is in the archives when it is over."""
+    """With an empty TALLY_HOST, each request is written to the archives before it ends."""
     monkeypatch.setenv("TALLY_HOST", "")
     monkeypatch.setenv("TALLY_DATA_DIR", str(tmp_path))
     tally.configure(None)

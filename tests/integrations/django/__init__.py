@@ -1,1 +1,1 @@
-"""tally within Django."""
+"""Tests of the Django integration."""

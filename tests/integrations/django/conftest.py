@@ -1,4 +1,4 @@
-"""One Django for all of its tests: a database in memory, and settings that each test may override."""
+"""Django for all tests: a database in memory, and settings that each test may override."""
 
 import os
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ tally.configure(None)
 
 
 class Site:
-    """The site of one test; `archives` are those of its data directory."""
+    """The site of one test; `archives` is the catalog of its data directory."""
 
     def __init__(self, directory: Path, collector: Receiver) -> None:
         self.archives = Catalog(directory)
@@ -35,14 +35,14 @@ class Site:
         self._overrides.enter_context(override_settings(**settings))
 
     def end(self) -> None:
-        """Go back to the settings there were."""
+        """Restore the settings."""
         self._overrides.close()
         tally.configure(None)
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """Give a test a data directory that is not there yet, and a socket to which the client sends."""
+    """Give a test a data directory that does not exist yet, and a socket to which the client sends."""
     with receiver() as collector:
         site = Site(tmp_path / "archives", collector)
         site.set(TALLY_DATA_DIR=tmp_path / "archives", TALLY_PORT=collector.port)
@@ -67,7 +67,7 @@ def database(_tables: None) -> Iterator[None]:
 
 @pytest.fixture
 def staff(site: Site, database: None) -> Client:  # noqa: ARG001
-    """Return a client that may do everything in the admin."""
+    """Return a client with all permissions in the admin."""
     from django.contrib.auth.models import User
 
     client = Client()

@@ -1,4 +1,4 @@
-"""A site that has tally in another place, whose path is not always the same."""
+"""A site that includes tally under a path with a parameter."""
 
 from django.urls import include, path
 

@@ -1,4 +1,4 @@
-"""The pages of the tests' site: of every kind that a middleware meets."""
+"""The pages of the tests' site."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -29,7 +29,7 @@ def stream(_: HttpRequest) -> StreamingHttpResponse:
 
 
 async def stream_async(_: HttpRequest) -> StreamingHttpResponse:
-    """Answer in three parts, as ASGI likes it."""
+    """Answer in three parts, asynchronously."""
 
     async def parts() -> AsyncIterator[bytes]:
         for part in (b"a", b"b", b"c"):
@@ -39,7 +39,7 @@ async def stream_async(_: HttpRequest) -> StreamingHttpResponse:
 
 
 def missing(_: HttpRequest) -> HttpResponse:
-    """Find nothing, where a URL pattern matched."""
+    """Answer 404, although a URL pattern matched."""
     raise Http404
 
 

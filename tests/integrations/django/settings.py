@@ -1,4 +1,4 @@
-"""The settings of a site that has tally, the admin, and nothing else."""
+"""The settings of a site that contains only tally and the admin."""
 
 SECRET_KEY = "for tests"
 ALLOWED_HOSTS = ["*"]

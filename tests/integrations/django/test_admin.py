@@ -1,4 +1,4 @@
-"""The admin's pages: what they show, and what they do to the files."""
+"""The admin's pages: what they show, and how they change files."""
 
 import re
 from html import unescape
@@ -24,22 +24,22 @@ def read(client: Client, path: str) -> str:
 
 
 def text(content: bytes) -> str:
-    """Return what people see of a page, in one line."""
+    """Return the visible text of a page in one line."""
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", content.decode())).split())
 
 
 def size_of(site: Site, slug: str) -> str:
-    """Return how large an archive is, as the pages say it."""
+    """Return the size of an archive as the pages show it."""
     return " ".join(filesizeformat(site.archives[slug].summary().bytes).split())
 
 
 def page_of(slug: str, what: str = "change") -> str:
-    """Return the path of a page of one archive."""
+    """Return the path of an archive's page."""
     return f"{LIST}{Archive.objects.get(slug=slug).pk}/{what}/"
 
 
 def test_the_list_shows_archives_made_elsewhere(site: Site, staff: Client) -> None:
-    """Every file is there with its definition and what it holds, an empty one too."""
+    """The list shows the definition and the content of every file, including empty archives."""
     site.archives.create("daily", pattern="requests.*", resolution=10, retention=0).record(SAMPLES)
     site.archives.create("empty", resolution=300, enabled=False)
     shown = read(staff, LIST)
@@ -50,8 +50,8 @@ def test_the_list_shows_archives_made_elsewhere(site: Site, staff: Client) -> No
     assert "daily" not in read(staff, LIST)
 
 
-def test_the_list_says_which_file_cannot_be_read(site: Site, staff: Client) -> None:
-    """A broken file is a message, and no error of the page."""
+def test_the_list_reports_unreadable_files(site: Site, staff: Client) -> None:
+    """A broken file is reported by a message on the page."""
     Archive.objects.create(slug="daily")
     (site.archives.directory / "daily.db").write_bytes(NOT_A_DATABASE)
     shown = read(staff, LIST)
@@ -60,7 +60,7 @@ def test_the_list_says_which_file_cannot_be_read(site: Site, staff: Client) -> N
 
 
 def test_an_archives_life(site: Site, staff: Client) -> None:
-    """Adding makes the file, changing changes it, deleting deletes it, and the history knows."""
+    """The pages create, change and delete the file, and record this in the history."""
     assert 302 == staff.post(f"{LIST}add/", DAILY).status_code
     site.archives["daily"].record(SAMPLES)
     assert 302 == staff.post(page_of("daily"), {**DAILY, "resolution": "20", "name": "Each day"}).status_code
@@ -71,8 +71,8 @@ def test_an_archives_life(site: Site, staff: Client) -> None:
     assert [3, 2, 1] == list(LogEntry.objects.values_list("action_flag", flat=True))
 
 
-def test_the_slug_of_a_file_stays(site: Site, staff: Client) -> None:
-    """An archive is not renamed by its form."""
+def test_the_slug_is_read_only(site: Site, staff: Client) -> None:
+    """The form of an existing archive cannot change the slug."""
     Archive.objects.create(slug="daily")
     staff.post(page_of("daily"), {**DAILY, "slug": "other", "resolution": "5"})
     assert ["daily"] == site.archives.slugs()
@@ -80,7 +80,7 @@ def test_the_slug_of_a_file_stays(site: Site, staff: Client) -> None:
 
 
 def test_errors_stand_in_the_form(site: Site, staff: Client) -> None:
-    """A form that is not valid comes back with what was entered and what is wrong."""
+    """An invalid form shows the entered values and the errors."""
     response = staff.post(f"{LIST}add/", {**DAILY, "resolution": "0", "name": "Each day"})
     assert 200 == response.status_code
     assert "resolution 0 is not valid: use a whole number from 1" in text(response.content)
@@ -89,14 +89,14 @@ def test_errors_stand_in_the_form(site: Site, staff: Client) -> None:
 
 
 def test_the_form_shows_the_file_as_it_is(site: Site, staff: Client) -> None:
-    """What was changed elsewhere since the list was opened is what the form begins with."""
+    """The form shows changes that were made elsewhere."""
     Archive.objects.create(slug="daily")
     site.archives["daily"].edit(description="from elsewhere")
     assert b'value="from elsewhere"' in staff.get(page_of("daily")).content
 
 
 def test_an_archive_links_to_its_dashboard(site: Site, staff: Client) -> None:
-    """The form leads to the archive's page where tally's URLs are included, and nowhere otherwise."""
+    """The form links to the dashboard if tally's URLs are included."""
     Archive.objects.create(slug="daily")
     link = b'href="/_tally/archive/daily/"'
     assert link in staff.get(page_of("daily")).content
@@ -106,7 +106,7 @@ def test_an_archive_links_to_its_dashboard(site: Site, staff: Client) -> None:
 
 
 def test_a_deletion_says_what_will_be_lost(site: Site, staff: Client) -> None:
-    """Before one archive or several are deleted, the page tells of points, range, size and file."""
+    """The confirmation page shows points, range, size and file of each archive."""
     Archive.objects.create(slug="daily", resolution=10, retention=0).file.record(SAMPLES)
     Archive.objects.create(slug="empty")
     lost = (
@@ -122,7 +122,7 @@ def test_a_deletion_says_what_will_be_lost(site: Site, staff: Client) -> None:
 
 
 def test_a_file_that_cannot_be_deleted_is_told(site: Site, staff: Client) -> None:
-    """Neither the row nor the history says that it was deleted."""
+    """If the file cannot be deleted, the row and the history stay unchanged."""
     Archive.objects.create(slug="daily")
     (site.archives.directory / "daily.db").write_bytes(NOT_A_DATABASE)
     assert "a file that cannot be read" in read(staff, page_of("daily", "delete"))
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_deleted_is_told(site: Site, staff: Client) -> Non
 
 
 def test_several_are_deleted_one_by_one(site: Site, staff: Client) -> None:
-    """One that cannot be deleted stays and is told of; the others are gone, and only they are in the history."""
+    """An archive that cannot be deleted is reported; the others are deleted and recorded."""
     chosen = [Archive.objects.create(slug=slug).pk for slug in ("a", "b", "c")]
     (site.archives.directory / "b.db").write_bytes(NOT_A_DATABASE)
     sent = {"action": "delete_selected", "_selected_action": chosen, "post": "yes"}
@@ -146,7 +146,7 @@ def test_several_are_deleted_one_by_one(site: Site, staff: Client) -> None:
 
 @pytest.mark.usefixtures("database")
 def test_who_may_not_delete_does_not(site: Site) -> None:
-    """Django's permissions stand before the files."""
+    """Django's permissions are checked before files are changed."""
     row = Archive.objects.create(slug="daily")
     client = Client()
     client.force_login(User.objects.create_user("reader", is_staff=True))

@@ -1,4 +1,4 @@
-"""The app as Django sees it."""
+"""The app configuration."""
 
 from django.apps import apps
 from django.core.checks.registry import registry
@@ -9,7 +9,7 @@ from tally.integrations.django import checks, models
 
 
 def test_installing_tally_is_enough() -> None:
-    """`INSTALLED_APPS = ["tally"]` finds the app with its model, under its own label."""
+    """`INSTALLED_APPS = ["tally"]` installs the app with its model, under the label `tally`."""
     config = apps.get_app_config("tally")
     assert isinstance(config, TallyConfig)
     assert [models.Archive] == list(config.get_models())
@@ -17,13 +17,13 @@ def test_installing_tally_is_enough() -> None:
 
 
 def test_it_can_be_named_in_full() -> None:
-    """An older way of installing an app works as well."""
+    """The path of the configuration class works in INSTALLED_APPS too."""
     with override_settings(INSTALLED_APPS=["tally.apps.TallyConfig"]):
         assert isinstance(apps.get_app_config("tally"), TallyConfig)
 
 
 def test_the_checks_are_registered() -> None:
-    """What may be looked at on every start is, and who may read only before a deployment."""
+    """The checks of settings run always, and the check of access only for deployment."""
     always: set[object] = set(registry.get_checks())
     before_deployment: set[object] = set(registry.get_checks(include_deployment_checks=True))
     assert {checks.check_settings, checks.check_admin} <= always

@@ -1,4 +1,4 @@
-"""What the system checks say, and when they keep silent."""
+"""The system checks."""
 
 import pytest
 from django.test import Client
@@ -8,7 +8,7 @@ from tests.integrations.django.conftest import Site
 
 
 def found() -> list[str | None]:
-    """Return what all of tally's checks find."""
+    """Return the results of all of tally's checks."""
     return [message.id for message in (*checks.check_settings(), *checks.check_admin(), *checks.check_access())]
 
 
@@ -26,14 +26,14 @@ def found() -> list[str | None]:
     ],
 )
 def test_when_urls_are_open(settings: dict[str, object], expected: list[str], site: Site) -> None:
-    """They are without a token to read, wherever they are included; what is not included is not open."""
+    """Included URLs are reported as open if there is no read token."""
     site.set(**settings)
     assert expected == found()
 
 
 @pytest.mark.parametrize("path", ["", "values/daily/", "archives/", "healthz"])
 def test_a_site_that_asks_for_a_login_asks_here_too(path: str, site: Site) -> None:
-    """With Django's own middleware for that the URLs are not open, so the check says nothing."""
+    """With LoginRequiredMiddleware, the URLs are not reported."""
     auth = "django.contrib.auth.middleware"
     sessions = "django.contrib.sessions.middleware.SessionMiddleware"
     site.set(MIDDLEWARE=[sessions, f"{auth}.AuthenticationMiddleware", f"{auth}.LoginRequiredMiddleware"])
@@ -42,7 +42,7 @@ def test_a_site_that_asks_for_a_login_asks_here_too(path: str, site: Site) -> No
 
 
 def test_each_malformed_setting_is_an_error(site: Site) -> None:
-    """All are told at once, each with its name, its value and what would be right; none that is secret is shown."""
+    """All malformed settings are reported with name, value and hint; secrets are not shown."""
     site.set(TALLY_PORT="http", TALLY_READ_TOKEN="a b", TALLY_INSTALL_ADMIN=True)
     assert ["tally.E001", "tally.E001"] == found()
     errors = checks.check_settings()
@@ -54,12 +54,12 @@ def test_each_malformed_setting_is_an_error(site: Site) -> None:
     ("apps", "expected"), [(["tally"], ["tally.E002"]), (["tally", "django.contrib.contenttypes"], ["tally.E002"])]
 )
 def test_an_admin_that_is_not_there_cannot_be_included(apps: list[str], expected: list[str], site: Site) -> None:
-    """TALLY_INSTALL_ADMIN without the admin is an error before a request finds it out."""
+    """TALLY_INSTALL_ADMIN without the admin is an error."""
     site.set(INSTALLED_APPS=apps, TALLY_INSTALL_ADMIN=True, ROOT_URLCONF="tests.integrations.django.without")
     assert expected == found()
 
 
 def test_an_admin_that_is_there_can_be_included(site: Site) -> None:
-    """With the admin installed there is nothing to say."""
+    """With the admin installed, nothing is reported."""
     site.set(TALLY_INSTALL_ADMIN=True, ROOT_URLCONF="tests.integrations.django.without")
     assert [] == found()

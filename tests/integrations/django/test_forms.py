@@ -1,4 +1,4 @@
-"""The form: the engine's words at the field that they are about, and a save that is all or nothing."""
+"""The form: errors at their fields, and a save that is all or nothing."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ DAILY = {"slug": "daily", "pattern": "requests.*", "resolution": "10", "retentio
 
 
 def filled(row: Archive | None = None, **values: Any) -> ArchiveForm:
-    """Return the form of a new archive, or that of a row, with other values."""
+    """Return the form of a new archive or of a row, with changed values."""
     return ArchiveForm({**(DAILY if row is None else model_to_dict(row)), **values}, instance=row)
 
 
 def test_a_valid_form_has_saved(site: Site) -> None:
-    """What is valid stands in the file and in the row, with its defaults."""
+    """A valid form saves the file and the row, with defaults."""
     form = filled()
     assert form.is_valid()
     definition = site.archives["daily"].definition()
@@ -33,7 +33,7 @@ def test_a_valid_form_has_saved(site: Site) -> None:
 
 
 def test_nothing_is_saved_before_it_is_sent(site: Site) -> None:
-    """A form that is only shown writes nothing."""
+    """An unbound form writes nothing."""
     assert not ArchiveForm().is_valid()
     assert ArchiveForm().as_p()
     assert [] == site.archives.slugs()
@@ -57,7 +57,7 @@ def test_nothing_is_saved_before_it_is_sent(site: Site) -> None:
     ],
 )
 def test_what_is_not_valid_is_told_at_its_field(field: str, value: str, says: str, site: Site) -> None:
-    """Each error stands at the field, in the engine's words, and no file is made."""
+    """Each error of the engine is shown at its field, and no file is created."""
     form = filled(None, **{field: value})
     assert not form.is_valid()
     assert [field] == list(form.errors)
@@ -67,13 +67,13 @@ def test_what_is_not_valid_is_told_at_its_field(field: str, value: str, says: st
 
 @pytest.mark.usefixtures("site")
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    """One round is enough to learn of every field."""
+    """All wrong fields are reported at once."""
     assert {"slug", "resolution", "retention"} == set(filled(slug="A", resolution="0", retention="-1").errors)
 
 
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_slug_that_is_taken_is_told_at_its_field(is_known: bool, site: Site) -> None:
-    """Whether the row is there already or only the file, the archive that exists is left as it is."""
+    """An existing archive is not changed, with or without a row."""
     site.archives.create("daily", resolution=300)
     if is_known:
         Archive.objects.bulk_create([Archive(slug="daily", resolution=300)])
@@ -88,7 +88,7 @@ def test_a_slug_that_is_taken_is_told_at_its_field(is_known: bool, site: Site) -
     ("resolution", "errors"), [("10", []), ("30", []), ("15", ["resolution"]), ("5", ["resolution"])]
 )
 def test_a_resolution_may_change_to_a_multiple(resolution: str, errors: list[str], site: Site) -> None:
-    """What cannot be merged is told at the field, and then no other property has changed either."""
+    """A resolution that cannot be merged is reported at its field, and nothing is changed."""
     row = Archive.objects.create(slug="daily", resolution=10)
     row.file.record([("x", 1, 1700000001), ("x", 3, 1700000011)])
     form = filled(row, resolution=resolution, retention="48")
@@ -101,7 +101,7 @@ def test_a_resolution_may_change_to_a_multiple(resolution: str, errors: list[str
 
 
 def test_a_file_that_cannot_be_written_is_told(site: Site) -> None:
-    """What is wrong with no field is told above them, and the row is as it was."""
+    """Other errors are reported above the fields, and the row is not changed."""
     row = Archive.objects.create(slug="daily", resolution=10)
     (site.archives.directory / "daily.db").write_bytes(NOT_A_DATABASE)
     form = filled(row, retention="48")

@@ -43,7 +43,7 @@ def sync_ask(method: str, target: str) -> None:
 
 
 def async_ask(method: str, target: str) -> None:
-    """Ask the site as an ASGI server does, up to the end of the response."""
+    """Send a request to the site as an ASGI server, and read the whole response."""
 
     async def ask() -> None:
         response: Any = await AsyncClient(raise_request_exception=False).generic(method, target)
@@ -55,14 +55,14 @@ def async_ask(method: str, target: str) -> None:
 
 @pytest.fixture(params=[sync_ask, async_ask])
 def ask(request: pytest.FixtureRequest, site: Site) -> Ask:
-    """Run a test with both kinds of stack."""
+    """Run a test with WSGI and with ASGI."""
     site.set(MIDDLEWARE=[TIMING, ONLY_HTTPS, SLASHES])
     ask: Ask = request.param
     return ask
 
 
 def timed(page: Callable[..., Any]) -> Callable[[HttpRequest], Any]:
-    """Return a page of either kind within the middleware."""
+    """Return a sync or async page with the middleware."""
     return PageTimingMiddleware(page)
 
 
@@ -86,7 +86,7 @@ def names(site: Site, count: int = 1) -> list[str]:
     ],
 )
 def test_each_request_is_sent_by_its_path(method: str, target: str, expected: str, ask: Ask, site: Site) -> None:
-    """A page, an error, a redirect and what is not found all count, once, and queries are no part of a name."""
+    """Pages, errors, redirects and 404s are sent once, and names do not contain queries."""
     ask(method, target)
     assert [expected] == names(site)
     assert site.collector.nothing()
@@ -102,7 +102,7 @@ def test_each_request_is_sent_by_its_path(method: str, target: str, expected: st
     ],
 )
 def test_requests_are_sent_by_route(target: str, expected: str, ask: Ask, site: Site) -> None:
-    """With TALLY_MIDDLEWARE_NAMES = "route" ids in paths make no metrics."""
+    """With TALLY_MIDDLEWARE_NAMES = "route", ids in paths do not become metrics."""
     site.set(TALLY_MIDDLEWARE_NAMES="route")
     ask("GET", target)
     assert [expected] == names(site)
@@ -110,7 +110,7 @@ def test_requests_are_sent_by_route(target: str, expected: str, ask: Ask, site: 
 
 @pytest.mark.parametrize("naming", ["path", "route"])
 def test_a_scanner_makes_one_name(naming: str, ask: Ask, site: Site) -> None:
-    """Paths that no URL pattern resolves share a name, however many there are."""
+    """All paths that no URL pattern matches share one name."""
     site.set(TALLY_MIDDLEWARE_NAMES=naming)
     for number in range(20):
         ask("GET", f"/wp-content/{number}.php")
@@ -118,7 +118,7 @@ def test_a_scanner_makes_one_name(naming: str, ask: Ask, site: Site) -> None:
 
 
 def test_a_page_that_answers_404_keeps_its_name(ask: Ask, site: Site) -> None:
-    """A pattern resolved the request, so its name is one that the site has chosen."""
+    """A 404 of a page that matched a URL pattern keeps the page's name."""
     ask("GET", "/missing/")
     assert ["requests.get.missing"] == names(site)
 
@@ -134,7 +134,7 @@ def test_a_page_that_answers_404_keeps_its_name(ask: Ask, site: Site) -> None:
     ],
 )
 def test_ignored_names_are_not_sent(ignored: Any, expected: list[str], ask: Ask, site: Site) -> None:
-    """TALLY_MIDDLEWARE_IGNORE has globs, which match a whole name."""
+    """The globs of TALLY_MIDDLEWARE_IGNORE match whole names."""
     site.set(TALLY_MIDDLEWARE_IGNORE=ignored)
     ask("GET", "/articles/7/")
     ask("GET", "/")
@@ -145,14 +145,14 @@ def test_ignored_names_are_not_sent(ignored: Any, expected: list[str], ask: Ask,
 @pytest.mark.parametrize("naming", ["path", "route"])
 @pytest.mark.parametrize("target", ["healthz", "values/daily", "nowhere/", "?x=1", ""])
 def test_tallys_own_pages_are_left_out(target: str, naming: str, ask: Ask, site: Site) -> None:
-    """Nothing under tally's URLs is counted, whatever is answered there."""
+    """No request to tally's URLs is sent."""
     site.set(TALLY_MIDDLEWARE_NAMES=naming)
     ask("GET", f"/_tally/{target}")
     assert site.collector.nothing()
 
 
 def test_own_pages_are_known_wherever_they_are_included(ask: Ask, site: Site) -> None:
-    """What tally's pages are is said by the URLconf, not by a path."""
+    """tally's pages are recognized by the URLconf, not by their path."""
     site.set(ROOT_URLCONF="tests.integrations.django.elsewhere")
     ask("GET", "/de/metrics/healthz")
     ask("GET", "/_tally/healthz")
@@ -161,7 +161,7 @@ def test_own_pages_are_known_wherever_they_are_included(ask: Ask, site: Site) ->
 
 
 def test_what_another_middleware_answers_is_judged_alike(ask: Ask, site: Site) -> None:
-    """A request that never reached the URLs is counted, and left out if it was for tally's own pages."""
+    """A request that another middleware answered is sent, unless it was for tally's own pages."""
     site.set(SECURE_SSL_REDIRECT=True, TALLY_MIDDLEWARE_NAMES="route")
     ask("GET", "/articles/7/")
     ask("GET", "/_tally/healthz")
@@ -170,14 +170,14 @@ def test_what_another_middleware_answers_is_judged_alike(ask: Ask, site: Site) -
 
 
 def test_an_admin_that_tally_installs_is_its_own_page(ask: Ask, site: Site) -> None:
-    """With TALLY_INSTALL_ADMIN the admin belongs to tally, and is not counted."""
+    """With TALLY_INSTALL_ADMIN, requests to the admin are not sent."""
     site.set(TALLY_INSTALL_ADMIN=True)
     ask("GET", "/admin/login/")
     assert site.collector.nothing()
 
 
 def test_seconds_are_sent(site: Site, clock: Clock) -> None:
-    """The value is what passed until the response was there."""
+    """The value is the time until the response."""
 
     def page(_: HttpRequest) -> HttpResponse:
         clock.seconds += 0.25
@@ -189,7 +189,7 @@ def test_seconds_are_sent(site: Site, clock: Clock) -> None:
 
 @pytest.mark.usefixtures("clock")
 def test_a_prefix_leaves_less_room(site: Site) -> None:
-    """With TALLY_PREFIX before it, a long name is cut so that it is still one."""
+    """With TALLY_PREFIX, a long name is truncated so that both fit into the limit."""
     site.set(TALLY_PREFIX="p" * 200)
     timed(lambda _: HttpResponse())(RequestFactory().get("/" + "a" * 300))
     name, value = site.collector.datagram().split()
@@ -199,7 +199,7 @@ def test_a_prefix_leaves_less_room(site: Site) -> None:
 
 @pytest.mark.parametrize("error", [Unexpected, asyncio.CancelledError, SystemExit])
 def test_a_request_that_raised_is_counted(error: type[BaseException], site: Site) -> None:
-    """What passes through the middleware is sent with its time, and passes on."""
+    """An exception passes through the middleware, and its request is sent."""
 
     def page(_: HttpRequest) -> HttpResponse:
         raise error
@@ -219,7 +219,7 @@ def test_a_request_that_raised_is_counted(error: type[BaseException], site: Site
 
 @pytest.mark.parametrize("target", ["/stream/", "/stream-async/"])
 def test_a_stream_is_counted_once(target: str, ask: Ask, site: Site) -> None:
-    """Streams of both kinds get through the stack of their kind, and are counted when they are over."""
+    """Sync and async streams are passed on, and sent when they end."""
     if ("async" in target) == (ask is async_ask):
         ask("GET", target)
         assert ["requests.get." + target.strip("/")] == names(site)
@@ -227,7 +227,7 @@ def test_a_stream_is_counted_once(target: str, ask: Ask, site: Site) -> None:
 
 
 def test_a_stream_is_timed_to_its_end(site: Site, clock: Clock) -> None:
-    """Nothing is sent while a response is read; its time is over when it is closed."""
+    """The sample is sent when the response is closed, not while it is read."""
 
     def parts() -> Iterator[bytes]:
         for part in (b"a", b"b"):
@@ -245,7 +245,7 @@ def test_a_stream_is_timed_to_its_end(site: Site, clock: Clock) -> None:
 
 
 def test_an_async_stream_is_timed_to_its_end(site: Site, clock: Clock) -> None:
-    """The same holds for a stream of the asynchronous kind, one that is left before its end included."""
+    """An async stream is sent when it is closed, even before its end."""
 
     async def parts() -> AsyncIterator[bytes]:
         for part in (b"a", b"b"):
@@ -267,7 +267,7 @@ def test_an_async_stream_is_timed_to_its_end(site: Site, clock: Clock) -> None:
 
 
 def test_a_file_stays_a_file(site: Site) -> None:
-    """A file that the server may send by itself is left to it, and timed all the same."""
+    """The server still gets its own file wrapper, and the request is timed."""
     with tempfile.TemporaryFile() as file:
         response = timed(lambda _: FileResponse(file))(RequestFactory().get("/a/"))
         assert file is response.file_to_stream
@@ -277,10 +277,8 @@ def test_a_file_stays_a_file(site: Site) -> None:
 
 
 @pytest.mark.usefixtures("site")
-def test_a_sample_that_fails_hurts_no_request(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The response comes whatever the client does; the log tells of it, once in a while."""
+def test_errors_do_not_affect_requests(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """An error of the client is logged at most once a minute, and the response is sent."""
 
     def fail(*_: Any) -> None:
         raise OSError("no way out")
@@ -298,14 +296,16 @@ def test_a_sample_that_fails_hurts_no_request(
 
 
 def test_a_malformed_setting_stops_the_start(site: Site) -> None:
-    """A site does not start with settings that tally cannot read; the error is one line."""
+    """A malformed setting stops the site from starting, with a one-line error."""
     site.set(TALLY_PORT="http")
     with pytest.raises(ImproperlyConfigured, match="TALLY_PORT='http' is not a port"):
         PageTimingMiddleware(lambda _: HttpResponse())
 
 
-def test_a_setting_that_becomes_malformed_hurts_no_request(site: Site, caplog: pytest.LogCaptureFixture) -> None:
-    """What is wrong later is logged, as one line."""
+def test_a_setting_that_becomes_malformed_does_not_affect_requests(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A setting that becomes malformed later is logged in one line."""
     page = timed(lambda _: HttpResponse(b"fine"))
     site.set(TALLY_MIDDLEWARE_NAMES="view")
     assert b"fine" == page(RequestFactory().get("/")).content
@@ -315,7 +315,7 @@ def test_a_setting_that_becomes_malformed_hurts_no_request(site: Site, caplog: p
 
 
 def test_without_a_server_requests_go_into_the_archives(ask: Ask, site: Site) -> None:
-    """With TALLY_HOST empty each request is in the archives when it is over."""
+    """With an empty TALLY_HOST, each request is written to the archives before it ends."""
     daily = site.archives.create("daily", pattern="requests.*")
     site.set(TALLY_HOST="")
     ask("GET", "/articles/7/")
@@ -323,7 +323,7 @@ def test_without_a_server_requests_go_into_the_archives(ask: Ask, site: Site) ->
 
 
 def test_the_event_loop_does_not_wait_for_the_disk(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under ASGI, archives are written by another thread than the event loop's."""
+    """Under ASGI, another thread than that of the event loop writes the archives."""
     threads = []
     monkeypatch.setattr(sender, "tally", lambda *_: threads.append(threading.get_ident()))
     site.set(TALLY_HOST="", MIDDLEWARE=[TIMING])
@@ -332,8 +332,8 @@ def test_the_event_loop_does_not_wait_for_the_disk(site: Site, monkeypatch: pyte
     assert threading.get_ident() not in threads
 
 
-def test_it_is_what_the_stack_is() -> None:
-    """Django sees a coroutine function where the next is one, and a plain one elsewhere, so it adapts nothing."""
+def test_it_is_async_if_the_next_middleware_is() -> None:
+    """The middleware is a coroutine function if the next one is, so Django adapts nothing."""
 
     async def page(_: HttpRequest) -> HttpResponse:
         return HttpResponse()

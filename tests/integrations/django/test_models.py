@@ -1,4 +1,4 @@
-"""Rows and files: which is written first, and how they are brought together."""
+"""Rows and files: the order of writes, and updating rows from files."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,12 +16,12 @@ pytestmark = pytest.mark.usefixtures("database")
 
 
 def rows() -> list[tuple[str, int]]:
-    """Return slug and resolution of every row."""
+    """Return the slug and resolution of every row."""
     return list(Archive.objects.values_list("slug", "resolution"))
 
 
 def test_saving_writes_the_file(site: Site) -> None:
-    """A new row is a new file, and a changed row a changed file."""
+    """Saving a row creates or changes its file."""
     row = Archive.objects.create(slug="daily", pattern="requests.*", resolution=10, retention=48)
     made = site.archives["daily"].definition()
     assert ("daily", "", "requests.*", 10, 48, True) == (
@@ -34,8 +34,8 @@ def test_saving_writes_the_file(site: Site) -> None:
     assert [("daily", 20)] == rows()
 
 
-def test_what_cannot_be_written_is_not_saved(site: Site) -> None:
-    """When the file is not written, the row is as it was."""
+def test_a_row_is_not_saved_if_its_file_cannot_be_written(site: Site) -> None:
+    """If writing the file fails, the row is not changed."""
     site.archives.create("taken")
     with pytest.raises(ArchiveExists):
         Archive.objects.create(slug="taken")
@@ -53,8 +53,8 @@ def test_what_cannot_be_written_is_not_saved(site: Site) -> None:
     assert 10 == site.archives["daily"].definition().resolution
 
 
-def test_a_directory_that_cannot_be_made_is_told(site: Site, tmp_path: Path) -> None:
-    """Nothing is saved where no file can be."""
+def test_a_directory_that_cannot_be_created(site: Site, tmp_path: Path) -> None:
+    """If the data directory cannot be created, an error is raised and no row is saved."""
     (tmp_path / "file").touch()
     site.set(TALLY_DATA_DIR=tmp_path / "file" / "archives")
     with pytest.raises(ArchiveUnavailable):
@@ -63,7 +63,7 @@ def test_a_directory_that_cannot_be_made_is_told(site: Site, tmp_path: Path) -> 
 
 
 def test_deleting_deletes_the_file(site: Site) -> None:
-    """File and row go together, and a row whose file is gone goes alone."""
+    """Deleting a row deletes its file, if it still exists."""
     for row in (Archive.objects.create(slug="a"), Archive.objects.create(slug="b")):
         if row.slug == "b":
             site.archives.delete("b")
@@ -71,8 +71,8 @@ def test_deleting_deletes_the_file(site: Site) -> None:
     assert ([], []) == (site.archives.slugs(), rows())
 
 
-def test_a_file_that_is_none_of_tallys_is_left_alone(site: Site) -> None:
-    """When the file is not deleted, the row stays as well."""
+def test_a_file_that_is_not_an_archive_is_not_deleted(site: Site) -> None:
+    """If the file is not deleted, the row is kept."""
     row = Archive.objects.create(slug="a")
     (site.archives.directory / "a.db").write_bytes(NOT_A_DATABASE)
     with pytest.raises(NotAnArchive):
@@ -80,8 +80,8 @@ def test_a_file_that_is_none_of_tallys_is_left_alone(site: Site) -> None:
     assert ([("a", 5)], ["a"]) == (rows(), site.archives.slugs())
 
 
-def test_rows_become_what_the_files_are(site: Site) -> None:
-    """Archives made, changed and deleted elsewhere appear, change and go, and the others keep their rows."""
+def test_rows_are_updated_from_files(site: Site) -> None:
+    """Rows are added, changed and removed like their files; the other rows stay."""
     kept = Archive.objects.create(slug="kept")
     Archive.objects.create(slug="changed")
     Archive.objects.create(slug="gone")
@@ -99,7 +99,7 @@ def test_rows_become_what_the_files_are(site: Site) -> None:
 
 @pytest.mark.usefixtures("site")
 def test_nothing_is_written_when_nothing_has_changed() -> None:
-    """Looking at the list costs the database no change."""
+    """Updating rows writes nothing to the database if no file has changed."""
     Archive.objects.create(slug="daily")
     written = []
 
@@ -113,7 +113,7 @@ def test_nothing_is_written_when_nothing_has_changed() -> None:
 
 
 def test_a_file_that_cannot_be_read_keeps_its_row(site: Site) -> None:
-    """What is wrong is told, and nothing is made up about it."""
+    """The error of an unreadable file is returned, and its row is not changed."""
     Archive.objects.create(slug="a")
     for slug in ("a", "b"):
         (site.archives.directory / f"{slug}.db").write_bytes(NOT_A_DATABASE)
@@ -124,7 +124,7 @@ def test_a_file_that_cannot_be_read_keeps_its_row(site: Site) -> None:
 
 
 def test_a_directory_that_cannot_be_read_changes_nothing(site: Site, tmp_path: Path) -> None:
-    """Rows do not go because a file system is away."""
+    """Rows are kept if the data directory cannot be read."""
     Archive.objects.create(slug="a")
     (tmp_path / "file").touch()
     site.set(TALLY_DATA_DIR=tmp_path / "file")
@@ -133,8 +133,8 @@ def test_a_directory_that_cannot_be_read_changes_nothing(site: Site, tmp_path: P
 
 
 @pytest.mark.usefixtures("site")
-def test_what_an_archive_holds() -> None:
-    """Points are values of a name in a bucket; first and last are moments; an empty archive has neither."""
+def test_the_content_of_an_archive() -> None:
+    """The content has the number of points, and the times of the first and last bucket, if any."""
     row = Archive.objects.create(slug="a", resolution=10, retention=0)
     assert (0, None, None) == (row.stored.points, row.stored.first, row.stored.last)
     row.file.record([("x", 1, 1700000001), ("x", 1, 1700000009), ("y", 1, 1700000009), ("x", 1, 1700000010)])
@@ -147,14 +147,14 @@ def test_what_an_archive_holds() -> None:
 
 @pytest.mark.usefixtures("site")
 def test_a_bucket_beyond_the_calendar_is_no_error() -> None:
-    """Archives hold times that datetimes do not."""
+    """A bucket outside the calendar has no time in the admin."""
     row = Archive.objects.create(slug="a", retention=0)
     row.file.record([("x", 1, 2**50)])
     assert (1, None) == (row.stored.points, row.stored.last)
 
 
 def test_migrations_are_complete_and_run_both_ways(site: Site) -> None:
-    """There is nothing to migrate beyond what stands there, and it can be taken back and forth; files do not notice."""
+    """No migration is missing; migrations run forwards and backwards, and do not change files."""
     site.archives.create("daily")
     call_command("makemigrations", "tally", check=True, dry_run=True, verbosity=0)
     call_command("migrate", "tally", "zero", verbosity=0)

@@ -1,4 +1,4 @@
-"""What requests are called by URL pattern."""
+"""Metric names by URL pattern."""
 
 import pytest
 from django.urls import ResolverMatch, resolve
@@ -8,7 +8,7 @@ from tally.lines.plain import NAME_MAX_BYTES
 
 
 def match(route: str) -> ResolverMatch:
-    """Return a match of this route."""
+    """Return a match of a route."""
     return ResolverMatch(match, (), {}, route=route)
 
 
@@ -25,7 +25,7 @@ def match(route: str) -> ResolverMatch:
     ],
 )
 def test_names_by_route(route: str, expected: str) -> None:
-    """A pattern of `path` stays as it is written, one of `re_path` loses its signs."""
+    """A route of `path` is unchanged; a regular expression of `re_path` is simplified."""
     assert expected == by_route("GET", match(route), NAME_MAX_BYTES)
 
 
@@ -34,5 +34,5 @@ def test_names_by_route(route: str, expected: str) -> None:
     [("/articles/7/", "requests.get.articles.<int:pk>"), ("/archive/2024/", "requests.get.archive.<year>")],
 )
 def test_names_by_the_routes_of_a_site(path: str, expected: str) -> None:
-    """What Django says of a real match is what the name is made of."""
+    """Names are built from the routes of real matches."""
     assert expected == by_route("GET", resolve(path), NAME_MAX_BYTES)

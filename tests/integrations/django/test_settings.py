@@ -1,4 +1,4 @@
-"""Django's settings as tally's: where they come from, and who hears of a change."""
+"""Reading tally's settings from Django's, and following changes."""
 
 import pytest
 from django.test import override_settings
@@ -12,28 +12,28 @@ from tests.receiving import receiver
 
 
 def test_only_what_the_site_sets_is_given(site: Site) -> None:
-    """Names that the site does not set have their defaults; which hosts are allowed is for Django to say."""
+    """Settings that the site does not set have defaults, and any host is allowed."""
     assert {"TALLY_DATA_DIR": site.archives.directory, "TALLY_PORT": site.collector.port} == given()
     own = {"data_dir": site.archives.directory, "port": site.collector.port, "allowed_hosts": "*"}
     assert Settings.load({}, **own) == current()
 
 
-def test_the_environment_is_not_asked(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a Django site only Django's settings count."""
+def test_the_environment_is_not_used(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment has no effect in a Django site."""
     monkeypatch.setenv("TALLY_FLUSH_TIME", "1")
     site.set(TALLY_MAX_NAMES=7)
     assert (5.0, 7) == (current().flush_time, current().max_names)
 
 
-def test_a_malformed_setting_is_told(site: Site) -> None:
-    """The error names the setting, its value and what would be right."""
+def test_a_malformed_setting_raises_an_error(site: Site) -> None:
+    """The error names the setting, its value and what would be valid."""
     site.set(TALLY_FLUSH_TIME="soon")
     with pytest.raises(InvalidSetting, match="TALLY_FLUSH_TIME='soon' is not a duration: use a number of seconds"):
         current()
 
 
 def test_the_client_sends_where_djangos_settings_say(site: Site) -> None:
-    """The default client follows the settings, and follows them back."""
+    """The default client follows a change of the settings, and its end."""
     tally.tally("a")
     with receiver() as elsewhere:
         with override_settings(TALLY_PORT=elsewhere.port, TALLY_PREFIX="there."):
@@ -44,7 +44,7 @@ def test_the_client_sends_where_djangos_settings_say(site: Site) -> None:
 
 
 def test_while_a_setting_is_malformed_the_client_keeps_its_own(site: Site) -> None:
-    """A wrong setting does not send samples somewhere else."""
+    """A malformed setting does not change where samples are sent."""
     with override_settings(TALLY_PREFIX="not valid"):
         tally.tally("a")
     assert b"a 1" == site.collector.datagram()
@@ -58,7 +58,7 @@ def test_the_archives_are_those_of_djangos_settings(site: Site) -> None:
 
 
 def test_without_a_server_samples_go_into_the_archives(site: Site) -> None:
-    """With TALLY_HOST empty what the site records is there when the call returns."""
+    """With an empty TALLY_HOST, a sample is stored when the call returns."""
     daily = site.archives.create("daily")
     for host in ("", None):
         with override_settings(TALLY_HOST=host):

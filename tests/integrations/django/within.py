@@ -1,4 +1,4 @@
-"""A site that includes tally by way of another app's URLs."""
+"""A site that includes tally through another app's URLs."""
 
 from django.urls import include, path
 

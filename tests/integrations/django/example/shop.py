@@ -40,7 +40,7 @@ sys.addaudithook(_note)
 
 
 class Shop:
-    """One copy of the site; `archives` are those of its data directory."""
+    """One copy of the site; `archives` is the catalog of its data directory."""
 
     def __init__(self, directory: Path, **settings: object) -> None:
         self.directory = directory
@@ -51,13 +51,13 @@ class Shop:
             file.write(HOOK)
 
     def configure(self, **settings: object) -> None:
-        """Let the site's next processes have these settings."""
+        """Add settings for the site's next processes."""
         with (self.directory / "shop" / "settings.py").open("a", encoding="utf-8") as file:
             file.writelines(f"{name} = {value!r}\n" for name, value in settings.items())
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its processes are given; programs that an environment of Python's installed are found in it."""
+        """The environment of its processes, with the installed programs on the PATH."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("TALLY_", "DJANGO_"))}
         path = os.pathsep.join((str(Path(sys.executable).parent), kept.get("PATH", "")))
         password = {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
@@ -71,7 +71,7 @@ class Shop:
         )  # fmt: skip
 
     def migrate(self) -> None:
-        """Make its database, with somebody who may do everything."""
+        """Create its database, with a superuser."""
         create = ["createsuperuser", "--no-input", "--username", STAFF, "--email", "staff@shop.example"]
         for arguments in (["migrate"], create):
             done = self.manage(*arguments)
@@ -79,7 +79,7 @@ class Shop:
 
     @contextmanager
     def collecting(self, *arguments: str) -> Iterator[Running]:
-        """Run `tallyserver` beside it, and have what starts after that send to it."""
+        """Run `tallyserver`; processes that start later send to it."""
         command = [sys.executable, "manage.py", "tallyserver", "--port", "0", *arguments]
         with launched(command, self.environment, cwd=self.directory) as running:
             self.configure(TALLY_PORT=running.udp_port)
@@ -87,7 +87,7 @@ class Shop:
 
     @contextmanager
     def served(self, server: str) -> Iterator[str]:
-        """Serve it by two processes, and give where."""
+        """Serve it with two processes, and yield the address."""
         command = [sys.executable, "-m", *SERVERS[server]]
         with launched(command, self.environment, cwd=self.directory) as running:
             port = int(running.said(r"http://127\.0\.0\.1:(\d+)")[1])
@@ -120,19 +120,19 @@ def is_listened_on(port: int) -> bool:
 
 
 class Visitor:
-    """Somebody with a browser that keeps cookies and follows redirects."""
+    """A visitor whose browser keeps cookies and follows redirects."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
 
     def get(self, path: str) -> bytes:
-        """Return the body of a page that is there."""
+        """Return the body of an existing page."""
         with self._open(path) as response:
             return response.read()
 
     def post(self, page: str, path: str, **values: str) -> bytes:
-        """Send the form of a page, filled in."""
+        """Fill in and submit the form of a page."""
         found = re.search(rb'name="csrfmiddlewaretoken" value="(\w+)"', self.get(page))
         assert found
         body = urlencode({"csrfmiddlewaretoken": found[1].decode(), **values}).encode()

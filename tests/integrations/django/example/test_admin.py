@@ -1,4 +1,4 @@
-"""The admin in a real browser: an archive's life, and what the pages say at each step."""
+"""The admin in a real browser: creating, changing and deleting an archive."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ LIST = "/_tally/admin/tally/archive/"
 
 
 class Admin:
-    """Somebody at the admin's pages; each is photographed into `pictures`."""
+    """A user of the admin; a screenshot of each page is saved to `pictures`."""
 
     def __init__(self, page: Page, url: str, pictures: Path) -> None:
         self.page = page
@@ -41,12 +41,12 @@ class Admin:
             self.page.locator(f"[name={name}]").fill(value)
 
     def press(self, name: str) -> None:
-        """Press a button and wait for the page that it leads to."""
+        """Press a button and wait for the next page."""
         self.page.get_by_role("button", name=name, exact=True).click()
         self.page.wait_for_load_state()
 
     def picture(self, name: str) -> None:
-        """Keep what the page looks like."""
+        """Save a screenshot of the page."""
         self.page.screenshot(path=self._pictures / f"{name}.png", full_page=True)
 
     def text(self, selector: str) -> str:
@@ -54,7 +54,7 @@ class Admin:
         return " ".join(self.page.locator(selector).inner_text().split())
 
     def row(self) -> dict[str, str]:
-        """Return what the list says of its one archive, by column."""
+        """Return the list's row of the only archive, by column."""
         self.open(LIST)
         cells = self.page.locator("#result_list tbody tr").locator("th, td:not(.action-checkbox)").all()
         classes = [str(cell.get_attribute("class")).removeprefix("field-").split()[0] for cell in cells]
@@ -62,7 +62,7 @@ class Admin:
 
 
 def in_a_browser(url: str, pictures: Path, do: Callable[[Admin], None]) -> None:
-    """Do something in a browser of its own, in a thread of its own, which may have an event loop of its own."""
+    """Run a function with a browser in a new thread, which may have its own event loop."""
     if CHROMIUM is None:
         missing = "there is no Chromium: install the package chromium"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
@@ -80,7 +80,7 @@ def in_a_browser(url: str, pictures: Path, do: Callable[[Admin], None]) -> None:
 
 
 def live(admin: Admin, *, shop: Shop, visitor: Visitor) -> None:
-    """Log in, and make, look at, change and delete an archive."""
+    """Log in, then create, view, change and delete an archive."""
     admin.open("/_tally/admin/")
     admin.picture("1-login")
     admin.fill(username=STAFF, password=PASSWORD)
@@ -146,6 +146,6 @@ def _delete(admin: Admin, shop: Shop) -> None:
 
 
 def test_an_archives_life_in_the_admin(shop: Shop, tmp_path: Path) -> None:
-    """It is added after errors at their fields, collects, becomes coarser, and is deleted after a warning."""
+    """An archive is created after errors, collects, is made coarser, and is deleted after a warning."""
     with shop.collecting(), shop.served("gunicorn") as url:
         in_a_browser(url, tmp_path, partial(live, shop=shop, visitor=Visitor(url)))

@@ -1,24 +1,24 @@
-"""The site's `manage.py`: what its checks say, and that nothing is left to migrate."""
+"""The site's `manage.py`: checks and migrations."""
 
 from tests.integrations.django.example.shop import Shop
 
 
 def test_a_sound_site_is_told_nothing(shop: Shop) -> None:
-    """`check` finds nothing, and `makemigrations --check` nothing to do."""
+    """`check` reports nothing, and no migration is missing."""
     for arguments in (["check"], ["makemigrations", "--check", "--dry-run"]):
         done = shop.manage(*arguments)
         assert (0, "") == (done.returncode, done.stderr)
 
 
 def test_open_urls_are_told_before_a_deployment(shop: Shop) -> None:
-    """`check --deploy` warns that everybody may read, until a token is set."""
+    """`check --deploy` warns of open URLs until a token is set."""
     assert "tally.W001" in shop.manage("check", "--deploy").stderr
     shop.configure(TALLY_READ_TOKEN="r")
     assert "tally.W001" not in shop.manage("check", "--deploy").stderr
 
 
 def test_a_malformed_setting_stops_the_start(shop: Shop) -> None:
-    """Every command says which it is, what it holds, and what would be right."""
+    """Every command reports the malformed setting, its value and what would be valid."""
     shop.configure(TALLY_FLUSH_TIME="soon")
     done = shop.manage("tallyserver")
     assert 1 == done.returncode

@@ -1,4 +1,4 @@
-"""The site under gunicorn and uvicorn with `tallyserver` beside it: what its visitors do is found in the archives."""
+"""The site under gunicorn and uvicorn, with `tallyserver`: visits are found in the archives."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ VISITS = {
 
 
 def test_page_timings_are_found_where_they_are_promised(server: str, shop: Shop) -> None:
-    """Every visit is there under its name, with orders and searches, and tally's own pages are not."""
+    """Every visit, order and search is stored under its name; tally's own pages are not."""
     shop.archives.create("daily", resolution=10)
     with shop.collecting() as collector, shop.served(server) as url:
         visitor = Visitor(url)
@@ -52,7 +52,7 @@ def test_page_timings_are_found_where_they_are_promised(server: str, shop: Shop)
 
 
 def test_pythons_own_sqlite_opens_no_archive(server: str, shop: Shop) -> None:
-    """It would drop the engine's locks on the same file: in all of the site it opens Django's database alone."""
+    """The site opens only Django's database with Python's sqlite3, which would drop the engine's locks."""
     shop.archives.create("daily", resolution=10)
     with shop.collecting(), shop.served(server) as url:
         assert set() == shop.opened()
@@ -69,7 +69,7 @@ def test_pythons_own_sqlite_opens_no_archive(server: str, shop: Shop) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="who holds a file is read from Linux's /proc")
 def test_a_client_that_goes_away_stops_its_query(server: str, shop: Shop) -> None:
-    """When the connection is closed during a dump the site lets go of the archive."""
+    """When a client disconnects during a dump, the site closes the archive."""
     shop.configure(TALLY_QUERY_TIMEOUT=600)
     archive = shop.archives.create("daily", resolution=10, retention=0)
     archive.record((f"name.{n}", n + b / 8, 10 * b) for b in range(3000) for n in range(100))
@@ -83,7 +83,7 @@ def test_a_client_that_goes_away_stops_its_query(server: str, shop: Shop) -> Non
 
 
 def test_two_site_processes_and_a_collector_write_the_same_archives(server: str, shop: Shop) -> None:
-    """Under load, with the site writing by itself beside the collector, nothing is locked and no sample is lost."""
+    """Under load, with site and collector writing, no archive is locked and no sample is lost."""
     shop.archives.create("daily", resolution=1, pattern="*")
     over = threading.Event()
     with shop.collecting("--host", "127.0.0.1") as collector:
@@ -103,7 +103,7 @@ def test_two_site_processes_and_a_collector_write_the_same_archives(server: str,
 
 
 def repeat(over: threading.Event, do: Callable[[], object]) -> int:
-    """Do something until it is over, and return how often it was done."""
+    """Repeat a function until the end, and return the number of calls."""
     count = 0
     while not over.is_set():
         do()
@@ -112,7 +112,7 @@ def repeat(over: threading.Event, do: Callable[[], object]) -> int:
 
 
 def send(over: threading.Event, port: int) -> int:
-    """Send samples at a bounded rate until it is over, and return how many."""
+    """Send samples at a limited rate until the end, and return their number."""
     count = 0
     with socket.socket(type=socket.SOCK_DGRAM) as sender:
         while not over.wait(0.005):
