@@ -108,7 +108,7 @@ class Archive:
     def _opened(self, *, write: bool = False) -> Iterator[apsw.Connection]:
         if write and (found := self.damage()):
             raise ArchiveDamaged(self.path, found)
-        with self._marking_damage(), schema.open_archive(self.path, write=write) as connection:
+        with self._marking_damage(), schema.OpenArchive(self.path, write=write) as connection:
             yield connection
 
     def definition(self) -> Definition:
@@ -135,7 +135,7 @@ class Archive:
 
         :raises InvalidDefinition: when a value is not valid, or the resolution is not a multiple of the current one.
         """
-        with self._opened(write=True) as connection, schema.transaction(connection):
+        with self._opened(write=True) as connection, schema.Transaction(connection):
             definition = schema.read_definition(connection, self.path)
             changed = definition.edited(**changes)
             edit(connection, definition, changed)
@@ -143,7 +143,7 @@ class Archive:
 
     def confirm_clock(self) -> None:
         """Trust the clock: from the next commit on, buckets expire by it, even all of them (see `storing.clock`)."""
-        with self._opened(write=True) as connection, schema.transaction(connection):
+        with self._opened(write=True) as connection, schema.Transaction(connection):
             confirm(connection, self._clock())
 
     def record(self, samples: Iterable[tuple[str, Value, Time]]) -> Outcome:
@@ -190,7 +190,7 @@ class Archive:
 
     def forget_keys(self, keys: list[str]) -> None:
         """Delete the receipts of these keys."""
-        with self._opened(write=True) as connection, schema.transaction(connection):
+        with self._opened(write=True) as connection, schema.Transaction(connection):
             idempotency.delete_receipts(connection, keys)
 
     def merge(
@@ -209,7 +209,7 @@ class Archive:
         with self._opened(write=True) as connection:
             if wait is not None:
                 connection.set_busy_handler(wait)
-            with schema.transaction(connection):
+            with schema.Transaction(connection):
                 return self._merge(connection, cells, rules=rules, delivery=delivery)
 
     def _merge(self, connection: apsw.Connection, cells: Cells, *, rules: Rules, delivery: Delivery | None) -> Outcome:
@@ -241,7 +241,7 @@ class Archive:
         with self._opened(write=not dry_run) as connection:
             if dry_run:
                 return count_removable(connection, q, self._span(connection, question))
-            with schema.transaction(connection):
+            with schema.Transaction(connection):
                 return remove(connection, q, self._span(connection, question), read_watermarks(connection))
 
     def _span(self, connection: apsw.Connection, question: Question) -> sql.Span:
@@ -289,7 +289,7 @@ class Archive:
         return checkup
 
     def ask(self, question: Question, *, timeout_s: float | None = None, max_future_s: float = MAX_FUTURE_S) -> Answer:
-        """Return the answer to `question`, as chunks that are computed as they are taken.
+        """Return the answer to `question` in chunks, which are computed as they are read.
 
         A series without `until` ends with the newest bucket, at most `max_future_s` ahead of the clock.
 

@@ -39,7 +39,7 @@ def test_sound(data: Path) -> None:
 def test_unavailable(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What cannot be read now is told as that, and not as damage; the exit status is 1."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
-    with schema.open_archive(data / "daily.db", write=True) as connection:
+    with schema.OpenArchive(data / "daily.db", write=True) as connection:
         connection.pragma("locking_mode", "exclusive")
         connection.pragma("journal_mode", "delete")
         connection.execute("BEGIN EXCLUSIVE")

@@ -9,7 +9,7 @@ import pytest
 
 from tally.engine import Catalog
 from tally.engine.files.ddl import APPLICATION_ID
-from tally.engine.files.schema import USER_VERSION, open_archive
+from tally.engine.files.schema import USER_VERSION, OpenArchive
 from tally.engine.storing.commit import EXPIRE_ROWS, SEAL_ROWS
 from tests.engine.model import beside
 
@@ -43,7 +43,7 @@ def test_examples(path: Path) -> None:
 
 def test_tables(path: Path) -> None:
     """The page names every table, view, index, column and key that there is."""
-    with open_archive(path) as connection:
+    with OpenArchive(path) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE sql NOT NULL")]
         columns = [name for table in tables for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")]
         keys = [key for (key,) in connection.execute("SELECT key FROM meta")]

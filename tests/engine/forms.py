@@ -1,4 +1,4 @@
-"""Answers in every form that they are given in, brought into the one form of `recompute`, and compared with it."""
+"""Reads answers in every format, converts them to the rows of `recompute`, and compares them."""
 
 import csv
 import io
@@ -65,14 +65,14 @@ def text(archive: Archive, asked: Asked, *more: tuple[str, str]) -> str:
 
 
 def difference(expected: list[Row], actual: list[Row]) -> float:
-    """Return the largest relative error of the values, once keys, their order, counts and blanks are the same."""
+    """Return the largest relative error of the values, after checking keys, order, counts and gaps."""
     assert [row[:2] for row in expected] == [row[:2] for row in actual]
     errors = [_error(*pair) for pair in zip(_numbers(expected), _numbers(actual), strict=True)]
     return max(errors, default=0.0)
 
 
 def check(archive: Archive, asked: Asked, expected: list[Row], form: Callable[[Archive, Asked], list[Row]]) -> None:
-    """Fail unless the archive's answer is what is expected."""
+    """Fail unless the archive's answer equals the expected one."""
     assert difference(expected, form(archive, asked)) <= RELATIVE_MAX, (asked, form)
 
 

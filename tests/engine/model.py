@@ -1,4 +1,4 @@
-"""What an archive shall hold: plain recomputation from samples, and the rules that every file keeps."""
+"""The expected content of an archive by plain recomputation, and the rules that every file satisfies."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,7 +20,7 @@ Row = tuple[Any, ...]
 
 
 def recomputed(samples: Iterable[Plain], resolution: int, *, since: int = 0) -> Values:
-    """Return name -> bucket -> aggregates of `samples`, of the buckets from `since` on, in the order of an answer."""
+    """Return name -> bucket -> aggregates of `samples`, for buckets from `since` on, in the order of an answer."""
     found: dict[tuple[bytes, int], list[float]] = {}
     for name, value, timestamp in samples:
         found.setdefault((name.encode(), timestamp // resolution * resolution), []).append(value)
@@ -32,7 +32,7 @@ def recomputed(samples: Iterable[Plain], resolution: int, *, since: int = 0) -> 
 
 
 def aggregates(values: list[float]) -> Aggregates:
-    """Return all five aggregates of some values."""
+    """Return all five aggregates of values."""
     total = sum(values)
     return {
         "count": len(values),
@@ -44,14 +44,14 @@ def aggregates(values: list[float]) -> Aggregates:
 
 
 def row_count(archive: Archive, where: str = "1") -> int:
-    """Return how many rows a file has, or how many of some kind."""
-    with schema.open_archive(archive.path) as connection:
+    """Return the number of rows in a file that match `where`."""
+    with schema.OpenArchive(archive.path) as connection:
         return int(connection.execute(f"SELECT count(*) FROM data WHERE {where}").get)
 
 
 def check_file(archive: Archive) -> None:
-    """Fail unless the archive's file is sound and keeps what `schema` and `commit` promise of it."""
-    with schema.open_archive(archive.path) as connection:
+    """Fail unless the archive's file is sound and satisfies the rules of `schema` and `commit`."""
+    with schema.OpenArchive(archive.path) as connection:
         meta = dict(connection.execute("SELECT key, value FROM meta"))
         assert "ok" == connection.pragma("integrity_check")
         rows = _rows(connection, "SELECT id, bucket, count, sum, min, max, sealed FROM data NOT INDEXED")
@@ -74,7 +74,7 @@ def check_file(archive: Archive) -> None:
 
 
 def _check_merged(rows: list[Row], kept: dict[Any, Row], key: Callable[[Row], Any], promise: str) -> None:
-    """Fail unless `kept` is what the count, sum, min and max of the rows of each key come to."""
+    """Fail unless `kept` has the count, sum, min and max of the rows of each key."""
     merged: dict[Any, list[Row]] = {}
     for row in rows:
         merged.setdefault(key(row), []).append(row[2:6])
@@ -92,12 +92,12 @@ def _rows(connection: apsw.Connection, select: str) -> list[Row]:
 
 
 def beside(path: Path) -> list[str]:
-    """Return what SQLite has left beside a file."""
+    """Return the names of the files that SQLite has left beside a file."""
     return sorted(each.name for each in path.parent.glob(f"{path.name}-*"))
 
 
 def confirm_clock(archive: Archive, now: float) -> None:
-    """Let an archive believe a clock that shows `now`, though all that it holds is past the retention by it."""
+    """Make an archive trust a clock that shows `now`, even if all its data is past the retention."""
     Archive(archive.path, clock=lambda: now).confirm_clock()
 
 

@@ -27,7 +27,7 @@ Series = dict[int, list[float]]
 
 @dataclass(frozen=True)
 class Asked:
-    """One question; times are unix seconds, `step` and `moving` seconds, None what is not asked for."""
+    """A question. Times are unix seconds, `step` and `moving` are seconds, None means not given."""
 
     kind: str
     aggregate: str | None = None
@@ -68,7 +68,7 @@ class Asked:
 
 
 def matrix(**choices: Iterable[Any]) -> list[Asked]:
-    """Return every question that can be made of these choices and has a meaning."""
+    """Return every valid question with these choices."""
     return [
         asked
         for chosen in product(*choices.values())
@@ -77,7 +77,7 @@ def matrix(**choices: Iterable[Any]) -> list[Asked]:
 
 
 def summary(values: list[float]) -> dict[str, Number]:
-    """Return all aggregates of some values."""
+    """Return all aggregates of values."""
     total = fsum(values)
     return {
         "count": len(values),
@@ -89,12 +89,12 @@ def summary(values: list[float]) -> dict[str, Number]:
 
 
 def matches(name: str, globs: tuple[str, ...]) -> bool:
-    """Return whether a name matches any of the globs, or there is none."""
+    """Return whether a name matches any of the globs, or there are none."""
     return not globs or any(fnmatchcase(name, glob.replace("[^", "[!")) for glob in globs)
 
 
 class Recomputation:
-    """All answers of an archive that was given `samples` and has buckets of `resolution` seconds."""
+    """All answers of an archive with `samples` and buckets of `resolution` seconds."""
 
     def __init__(self, samples: Iterable[tuple[str, float, int]], resolution: int) -> None:
         self._resolution = resolution

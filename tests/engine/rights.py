@@ -1,4 +1,4 @@
-"""Directories that cannot be written, also where the tests run as a user who may do anything."""
+"""Directories without write permission, even if the tests run as root."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ NOBODY = 65_534
 
 @contextmanager
 def open_directory() -> Iterator[Path]:
-    """Give a directory that every user may reach and write."""
+    """Give a directory that every user can read and write."""
     directory = Path(tempfile.mkdtemp())
     directory.chmod(0o777)
     try:
@@ -23,7 +23,7 @@ def open_directory() -> Iterator[Path]:
 
 @contextmanager
 def unprivileged(path: Path, mode: int) -> Iterator[None]:
-    """Give a file or directory this mode, and be a user for whom it counts, meanwhile."""
+    """Set the mode of a path, and run the block as a user to whom it applies."""
     before = path.stat().st_mode
     path.chmod(mode)
     is_root = os.geteuid() == 0

@@ -1,4 +1,4 @@
-"""What was salvaged of an archive, compared with all that it had."""
+"""Compares a salvaged archive with the original."""
 
 import random as random_module
 from collections.abc import Callable
@@ -25,28 +25,28 @@ class Account(NamedTuple):
 
 def cells(path: Path) -> Cells:
     """Return all cells of a sound archive."""
-    with schema.open_archive(path) as connection:
+    with schema.OpenArchive(path) as connection:
         rows = connection.execute("SELECT bucket, name, count, sum, min, max FROM data JOIN names USING (id)")
         return {(bucket, name): tuple(values) for bucket, name, *values in rows}
 
 
 def account(had: Cells, path: Path, salvaged: Salvaged) -> Account:
-    """Compare the archive that was salvaged with what the damaged one had before."""
+    """Compare a salvaged archive with the cells of the original."""
     saved = cells(path)
     wrong = sum(had.get(key) != values for key, values in saved.items())
     lost = had.keys() - saved.keys()
-    return Account(len(had), len(saved) - wrong, wrong, sum(not _is_told(salvaged, bucket) for bucket, _ in lost))
+    return Account(len(had), len(saved) - wrong, wrong, sum(not _is_reported(salvaged, bucket) for bucket, _ in lost))
 
 
-def _is_told(salvaged: Salvaged, bucket: int) -> bool:
-    """Return whether a report says that cells of a bucket are, or may be, missing."""
+def _is_reported(salvaged: Salvaged, bucket: int) -> bool:
+    """Return whether a report lists a bucket."""
     if any(run.first <= bucket <= run.last for run in salvaged.missing):
         return True
     return any((low is None or low < bucket) and (high is None or bucket < high) for low, high in salvaged.gaps)
 
 
 def random_bytes(count: int) -> Damage:
-    """Return what puts random bytes in so many places."""
+    """Return a function that writes random bytes at `count` places."""
 
     def damage(content: bytearray, random: random_module.Random) -> None:
         for _ in range(count):
@@ -56,22 +56,22 @@ def random_bytes(count: int) -> Damage:
 
 
 def zeros(content: bytearray, random: random_module.Random) -> None:
-    """Make a page one of zeros."""
+    """Overwrite a page with zeros."""
     at = random.randrange(len(content) // PAGE) * PAGE
     content[at : at + PAGE] = bytes(PAGE)
 
 
 def noise(content: bytearray, random: random_module.Random) -> None:
-    """Make a page one of random bytes."""
+    """Overwrite a page with random bytes."""
     at = random.randrange(len(content) // PAGE) * PAGE
     content[at : at + PAGE] = random.randbytes(PAGE)
 
 
 def cut(content: bytearray, random: random_module.Random) -> None:
-    """Cut up to a tenth of the file off."""
+    """Truncate up to a tenth of the file."""
     del content[len(content) - random.randrange(1, len(content) // 10) :]
 
 
 def header(content: bytearray, _random: random_module.Random) -> None:
-    """Make the first page one of zeros."""
+    """Overwrite the first page with zeros."""
     content[:PAGE] = bytes(PAGE)

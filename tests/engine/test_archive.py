@@ -45,7 +45,7 @@ SAMPLES = [
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """An archive of 10 s with the contract's four samples, whose clock stands a minute after them."""
+    """An archive of 10 s with the contract's four samples, and a clock fixed a minute after them."""
     made = Catalog(tmp_path, clock=lambda: T + 60).create("daily", resolution=10, retention=24)
     made.record(SAMPLES)
     return made
@@ -249,7 +249,7 @@ def test_copy_is_an_archive(archive: Archive, tmp_path: Path) -> None:
 
 
 def copied(archive: Archive) -> Archive:
-    """Copy a file as an operator does: plainly, and from another process."""
+    """Copy a file in another process, like an operator."""
     target = archive.path.with_name("copied.db")
     subprocess.run(["cp", archive.path, target], check=True)
     return Archive(target)
@@ -299,7 +299,7 @@ def test_replaced_file(archive: Archive) -> None:
 
 @contextmanager
 def writer(archive: Archive, *numbers: int) -> Iterator["subprocess.Popen[str]"]:
-    """Start a process that commits to the archive once it is told to; see `tests.engine.writer`."""
+    """Start a process that commits to the archive on request; see `tests.engine.writer`."""
     with subprocess.Popen(
         [sys.executable, "-m", "tests.engine.writer", archive.path, *map(str, numbers)],
         cwd=ROOT,
@@ -410,7 +410,7 @@ with open(sys.argv[1], "r+b") as file:
 
 
 def lock(archive: Archive) -> str:
-    """Return whether any process has the archive open, as SQLite's locks on the file tell another one."""
+    """Return whether any process holds SQLite's locks on the archive, as seen by another process."""
     return subprocess.run(
         [sys.executable, "-c", PROBE, archive.path], check=True, capture_output=True, text=True
     ).stdout

@@ -28,7 +28,7 @@ SAMPLES = [("a.x", 1.0, NOW), ("a.y", 2.0, NOW), ("b.x", 4.0, NOW), ("b.x", 8.0,
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
-    """A catalog whose directory is not there yet, and whose clock stands still."""
+    """A catalog with a missing directory and a fixed clock."""
     return Catalog(tmp_path / "parent" / "data", clock=lambda: NOW)
 
 

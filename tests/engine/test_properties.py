@@ -41,13 +41,13 @@ exactly = settings(max_examples=60, deadline=None)
 
 @contextmanager
 def catalog(rows: int) -> Iterator[Catalog]:
-    """Give an empty catalog whose archives seal so many rows at once."""
+    """Give an empty catalog whose archives seal this many rows at once."""
     with tempfile.TemporaryDirectory() as directory, patch.object(commit, "SEAL_ROWS", rows):
         yield Catalog(directory)
 
 
 def check(archive: Archive, taken: list[Plain], resolution: int) -> None:
-    """Fail unless every kind of answer is what recomputation gives."""
+    """Fail unless every kind of answer equals the recomputed one."""
     check_file(archive)
     expected = recomputed(taken, resolution)
     assert expected == archive.values()
@@ -139,7 +139,7 @@ def test_merged_files(
 
 
 class Life(RuleBasedStateMachine):
-    """One archive among everything that can happen to it, beside the samples that it should hold."""
+    """An archive and all operations on it, with the samples that it must hold."""
 
     @initialize(rows=seal_rows, resolution=st.sampled_from([60, 900]))
     def begin(self, rows: int, resolution: int) -> None:

@@ -25,7 +25,7 @@ def main(path: str, *numbers: str) -> None:
 
 
 def tell(what: object) -> None:
-    """Write a line that whoever reads it has at once."""
+    """Write a line and flush it."""
     sys.stdout.write(f"{what}\n")
     sys.stdout.flush()
 

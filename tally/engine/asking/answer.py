@@ -13,6 +13,7 @@ from functools import partial
 from hashlib import blake2b
 from itertools import chain, islice
 from pathlib import Path
+from typing import Self
 from weakref import ref
 
 import apsw
@@ -40,7 +41,25 @@ BUCKETS_MAX = 10_000_000
 NO_CONTEXT = nullcontext()
 
 
-class Answer:
+class Reader:
+    """Owns a query, which `close` stops. Any thread may call it."""
+
+    _limit: "Limit"
+    _query: "Query"
+
+    def close(self) -> None:
+        """Stop the query and close the file. Further calls do nothing."""
+        self._limit.is_stopped = True
+        self._query.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Answer(Reader):
     """Iterates over the chunks of an answer, each of at least CHUNK_BYTES except the last.
 
     `close` stops the query and may be called from any thread. `media_type` is that of the chunks. `tag` is an ETag:
@@ -118,17 +137,6 @@ class Answer:
             for row in fill_gaps(self._question, rows, self._span) if self._question.kind == "timedata" else rows:
                 self._limit.check()
                 yield row
-
-    def close(self) -> None:
-        """Stop the query and close the file. Further calls do nothing."""
-        self._limit.is_stopped = True
-        self._query.close()
-
-    def __enter__(self) -> "Answer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Limit:

@@ -6,7 +6,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from tally.engine.asking import sql
-from tally.engine.asking.answer import Limit, Query
+from tally.engine.asking.answer import Limit, Query, Reader
 from tally.engine.asking.shape import Row
 from tally.engine.files import failure, schema, statements
 from tally.engine.files.damage_marks import MarkDamage
@@ -17,7 +17,7 @@ BATCH_NAMES = 5000
 CHECK_STEPS = 1000
 
 
-class Names:
+class Names(Reader):
     """The names that match any of the globs `q`, or all names, in byte order. `close` may be called from any thread."""
 
     def __init__(
@@ -46,24 +46,13 @@ class Names:
         with self._mark_damage(), failure.translate_errors(self._path):
             return next(rows, None)
 
-    def close(self) -> None:
-        """Stop the query and close the file. Further calls do nothing."""
-        self._limit.is_stopped = True
-        self._query.close()
-
-    def __enter__(self) -> "Names":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
 
 def each_name(path: Path) -> Iterator[str]:
     """Yield all names of the archive at `path` in any order. Read them without a pause: no thread detects a stall.
 
-    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.open_archive`.
+    :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.OpenArchive`.
     """
-    with schema.open_archive(path) as connection:
+    with schema.OpenArchive(path) as connection:
         for (name,) in connection.execute(statements.EACH_NAME):
             yield name
 

@@ -102,7 +102,7 @@ def create(path: Path, definition: Definition) -> None:
 def _build(path: Path, definition: Definition) -> None:
     connection = Connection(str(path))
     try:
-        with transaction(connection):
+        with Transaction(connection):
             initialize(connection, definition)
         connection.pragma("journal_mode", "wal")
     finally:
@@ -125,7 +125,7 @@ def delete(path: Path) -> None:
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect`, and when it cannot be deleted.
     """
-    with open_archive(path, write=True) as connection:
+    with OpenArchive(path, write=True) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
             remove(path)
@@ -164,13 +164,11 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
         raise ArchiveDamaged(path, str(error)) from None
 
 
-def transaction(connection: apsw.Connection) -> "_Transaction":
-    """Take the write lock, commit at the end, and roll back on an error. A commit is durable, and checkpointed."""
-    return _Transaction(connection)
+class Transaction:
+    """Takes the write lock, commits durably at the end and checkpoints the log, or rolls back on an error.
 
-
-class _Transaction:
-    """A transaction that always ends, even if a signal handler raises; a generator could be left suspended."""
+    It always ends, even if a signal handler raises, where a generator could be left suspended.
+    """
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -209,22 +207,18 @@ def checkpoint(connection: apsw.Connection) -> None:
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
-def open_archive(path: Path, *, write: bool = False, is_long: bool = False) -> "_Opened":
-    """Open the archive at `path`, check its format, and close it at the end. `is_long` is as for `Connection`.
+class OpenArchive:
+    """Opens the archive at `path`, checks its format, and closes it at the end. `is_long` is as for `Connection`.
 
     Archives are not kept open between operations. So a file that is replaced or deleted is not written through an old
-    handle for long, and the last connection to close leaves the archive as one file.
+    handle for long, and the last connection to close leaves the archive as one file. If a signal handler raises before
+    the end, garbage collection closes it.
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `connect` and `translate_errors`, and in a child that
         was forked within the block.
     """
-    return _Opened(path, write=write, is_long=is_long)
 
-
-class _Opened:
-    """An open archive. If a signal handler raises before its end, garbage collection closes it."""
-
-    def __init__(self, path: Path, *, write: bool, is_long: bool) -> None:
+    def __init__(self, path: Path, *, write: bool = False, is_long: bool = False) -> None:
         self._path, self._write, self._is_long = path, write, is_long
 
     def __enter__(self) -> Connection:

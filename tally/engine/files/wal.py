@@ -37,7 +37,7 @@ def held_bytes(path: Path) -> int:
     if size_bytes <= LOG_MAX_BYTES:
         return 0
     try:
-        with schema.open_archive(path) as connection:
+        with schema.OpenArchive(path) as connection:
             pages, emptied_pages = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
     except TallyError:
         return 0

@@ -77,7 +77,7 @@ def copy(source: Path, built: Path, *, final: Path, progress: Progress | None = 
 
     :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `backup`.
     """
-    with schema.open_archive(source, is_long=True) as origin:
+    with schema.OpenArchive(source, is_long=True) as origin:
         origin.execute("BEGIN")
         schema.read_definition(origin, source)
         check_space(final, size_bytes(origin))

@@ -69,7 +69,7 @@ def check(path: Path, now: float, *, max_future_s: float, mark_damage: MarkDamag
     found: tuple[str, ...] = ()
     contents = None
     try:
-        with mark_damage(), schema.open_archive(path, is_long=True) as connection:
+        with mark_damage(), schema.OpenArchive(path, is_long=True) as connection:
             # The handler lets Python process an interrupt by the user.
             connection.set_progress_handler(lambda: False, CHECK_STEPS)
             connection.execute("BEGIN")

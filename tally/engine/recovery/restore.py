@@ -51,8 +51,8 @@ def _replace(source: Path, target: Path, progress: Progress | None) -> None:
 
 def _write(source: Path, target: Path, progress: Progress | None) -> None:
     with (
-        schema.open_archive(source, is_long=True) as origin,
-        schema.open_archive(target, write=True, is_long=True) as archive,
+        schema.OpenArchive(source, is_long=True) as origin,
+        schema.OpenArchive(target, write=True, is_long=True) as archive,
     ):
         if source.samefile(target):
             raise ArchiveExists(f"{source} is the archive itself: give a copy")

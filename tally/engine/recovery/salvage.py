@@ -113,7 +113,7 @@ def salvage(
                 evidence.gather(_reporter(trees, progress))
                 _check_resolution(source, evidence, properties or {})
                 salvaged.lost_pages, salvaged.gaps = len(trees.lost), evidence.gaps
-                with schema.transaction(connection):
+                with schema.Transaction(connection):
                     schema.initialize(connection, definition)
                     _Writer(connection, evidence, salvaged, unproven=unproven).write()
                 verify(connection, target, by_rules=True)

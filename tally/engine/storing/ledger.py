@@ -73,7 +73,7 @@ class Ledger:
 
         :raises KeyReused: when the key was used for another body.
         """
-        with self._open() as connection, schema.transaction(connection):
+        with self._open() as connection, schema.Transaction(connection):
             known = _find(connection, delivery, now)
             if known is None:
                 _store(connection, delivery, decision)
@@ -81,7 +81,7 @@ class Ledger:
 
     def complete(self, delivery: Delivery, answer: Mapping[str, Any]) -> bool:
         """Store the answer to a delivery that all archives have. Return False if it has one."""
-        with self._open() as connection, schema.transaction(connection):
+        with self._open() as connection, schema.Transaction(connection):
             text = json.dumps(answer)
             return connection.execute(statements.NEW_ANSWER, (text, delivery.key, delivery.digest)).get is not None
 
@@ -126,7 +126,7 @@ class Ledger:
 def _build(path: Path) -> None:
     connection = Connection(str(path))
     try:
-        with schema.transaction(connection):
+        with schema.Transaction(connection):
             connection.pragma("application_id", APPLICATION_ID)
             connection.pragma("user_version", USER_VERSION)
             connection.execute(ddl.LEDGER).fetchall()

@@ -38,24 +38,24 @@ State = Callable[[Archive, list[Sample]], None]
 
 
 def made_up(seed: int, count: int = 90) -> list[Sample]:
-    """Return samples whose sums are exact in any order."""
+    """Return random samples whose sums are exact in any order."""
     chance = random.Random(seed)
     return [(chance.choice(NAMES), chance.randrange(-40, 80) / 8, T + chance.randrange(SPAN_S)) for _ in range(count)]
 
 
 def unsealed(archive: Archive, samples: list[Sample]) -> None:
-    """Store samples so that no row is sealed."""
+    """Store samples with all rows unsealed."""
     archive.commit(rolled_up(samples), now=0)
 
 
 def sealed(archive: Archive, samples: list[Sample]) -> None:
-    """Store samples so that every row is sealed."""
+    """Store samples with all rows sealed."""
     with patch.object(commit, "SEAL_ROWS", 1):
         archive.commit(rolled_up(samples), now=T + 2 * SPAN_S)
 
 
 def half_sealed(archive: Archive, samples: list[Sample]) -> None:
-    """Store samples so that the older half of the rows is sealed, and then as many that come late."""
+    """Store samples with the older half sealed, and then as many late samples."""
     with patch.object(commit, "SEAL_ROWS", 1):
         archive.commit(rolled_up(samples[::2]), now=T + SPAN_S // 2)
         archive.commit(rolled_up(samples[1::2]), now=0)
@@ -66,14 +66,14 @@ STATES: dict[State, tuple[bool, bool]] = {unsealed: (False, True), sealed: (True
 
 @contextmanager
 def archives(resolution: int = RESOLUTION_S) -> Iterator[Archive]:
-    """Give an empty archive that keeps for ever."""
+    """Give an empty archive that keeps everything."""
     with tempfile.TemporaryDirectory() as directory:
         yield Catalog(directory).create("x", resolution=resolution, retention=0)
 
 
 @cache
 def questions() -> list[Asked]:
-    """Return the whole matrix, shuffled so that any part of it has some of everything."""
+    """Return the whole matrix, shuffled so that any part of it has a mixture."""
     made = matrix(
         kind=("values", "aggregate", "timedata"),
         aggregate=(None, *AGGREGATES),
@@ -150,7 +150,7 @@ bounds = st.none() | eighths
 
 @st.composite
 def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
-    """Draw a question that has a meaning for an archive of this resolution."""
+    """Draw a valid question for an archive of this resolution."""
     step = draw(st.none() | st.integers(1, 5).map(lambda factor: factor * resolution))
     moving = draw(st.none() | st.integers(1, 8).map(lambda factor: factor * (step or resolution)))
     kind = draw(st.sampled_from(["values", "aggregate", "timedata"]))
@@ -251,7 +251,7 @@ def test_many_batches() -> None:
 
 
 def long_answer(archive: Archive, timeout_s: float | None = None) -> Answer:
-    """Return an answer that takes SQLite many steps and has many chunks."""
+    """Return an answer that needs many steps and has many chunks."""
     archive.commit({second: dict.fromkeys("abc", (1, 0.5, 0.5, 0.5)) for second in range(LONG_S)}, now=0)
     return archive.ask(Question.parse("values", [("moving", "1000")], now=0), timeout_s=timeout_s)
 
@@ -263,7 +263,7 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def beside(archive: Archive) -> list[str]:
-    """Return what stands in the archive's directory."""
+    """Return the names in the archive's directory."""
     return sorted(path.name for path in archive.path.parent.iterdir())
 
 

@@ -23,7 +23,7 @@ T = 1_700_000_000
 
 @pytest.fixture(scope="module")
 def connection() -> Iterator[apsw.Connection]:
-    """Give a connection that knows how many digits a number needs."""
+    """Give a connection with the function `shortest`."""
     made = apsw.Connection(":memory:")
     digits.register(made)
     yield made
@@ -31,7 +31,7 @@ def connection() -> Iterator[apsw.Connection]:
 
 
 def written(connection: apsw.Connection, value: float) -> str:
-    """Return what is written for a float."""
+    """Return the text of a float."""
     expression = digits.text([digits.Argument(":x", is_float=True)])
     bindings = {"x": value, "template": digits.FLOAT, "plain": digits.plain(digits.FLOAT)}
     return str(connection.execute(f"SELECT {expression}", bindings).get)

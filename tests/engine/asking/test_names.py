@@ -16,7 +16,7 @@ NAMES = sorted(f"name.{number}" for number in range(BATCH_NAMES + 1))
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Archive:
-    """Return an archive with one name more than are read at a time."""
+    """Return an archive with one name more than a batch."""
     archive = Catalog(tmp_path_factory.mktemp("many")).create("many", retention=0)
     archive.record((name, 1, 100) for name in NAMES)
     return archive

@@ -26,12 +26,12 @@ PLACES = {"fill": "timedata"}
 
 
 def parse(kind: str, *parameters: tuple[str, str], aggregate: str | None = None, by: str = "time") -> Question:
-    """Return the question that the parameters ask at NOW."""
+    """Parse parameters at NOW."""
     return Question.parse(kind, parameters, aggregate=aggregate, by=by, now=NOW)
 
 
 def one(name: str, text: str) -> Any:
-    """Return what a parameter's text becomes, where it has a meaning."""
+    """Return the parsed value of a parameter."""
     question = parse(PLACES.get(name, "values"), (name, text), aggregate="sum")
     return getattr(question, name)
 

@@ -18,7 +18,7 @@ def question(kind: str, by: str = "time", aggregate: str | None = None, **parame
 
 
 def text(asked: Question, *batches: list[Row], span: Span = ALWAYS) -> str:
-    """Return the answer that is made of batches of rows, whose last column SQLite has written."""
+    """Return the answer for batches of rows whose last column has the text."""
     return "".join(make_shape(asked, span).parts(iter(batches)))
 
 

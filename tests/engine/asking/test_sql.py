@@ -41,14 +41,14 @@ def archive(tmp_path: Path) -> Archive:
 
 @pytest.fixture
 def connection(archive: Archive) -> Iterator[apsw.Connection]:
-    """Give a connection to it."""
-    with schema.open_archive(archive.path) as opened:
+    """Give a connection to the archive."""
+    with schema.OpenArchive(archive.path) as opened:
         digits.register(opened)
         yield opened
 
 
 def plan(connection: apsw.Connection, statement: Statement) -> list[str]:
-    """Return SQLite's own words on how it runs a statement."""
+    """Return SQLite's query plan of a statement."""
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.bindings)]
 
 

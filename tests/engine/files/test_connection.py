@@ -28,7 +28,7 @@ from pathlib import Path
 from tally import forks
 from tally.engine import Catalog
 from tally.engine.files.connection import UNUSABLE
-from tally.engine.files.schema import open_archive, transaction
+from tally.engine.files.schema import OpenArchive, Transaction
 from tally.errors import ArchiveUnavailable
 
 catalog = Catalog(sys.argv[1])
@@ -55,7 +55,7 @@ IN_TRANSACTION = """
 child = None
 def both():
     global child
-    with open_archive(daily.path, write=True) as connection, transaction(connection):
+    with OpenArchive(daily.path, write=True) as connection, Transaction(connection):
         connection.execute("INSERT INTO meta VALUES ('once', 1)")
         child = os.fork()
 if (child is None):
@@ -67,13 +67,13 @@ if (child is None):
         sys.exit(0)
 assert child
 wait(child)
-with open_archive(daily.path) as connection:
+with OpenArchive(daily.path) as connection:
     assert 1 == connection.execute("SELECT count(*) FROM meta WHERE key = 'once'").get
 """
 
 # What a child that ends in the block raises is what it is, and nothing of SQLite's is in the way.
 EXIT_IN_TRANSACTION = """
-with open_archive(daily.path, write=True) as connection, transaction(connection):
+with OpenArchive(daily.path, write=True) as connection, Transaction(connection):
     child = os.fork()
     if child == 0:
         sys.exit(0)
@@ -121,7 +121,7 @@ OTHER = "import apsw, sys; c = apsw.Connection(sys.argv[1]); c.set_busy_timeout(
 def other():
     done = subprocess.run([sys.executable, "-c", OTHER, str(daily.path)], capture_output=True, text=True)
     return done.stderr.splitlines()[-1:]
-with open_archive(daily.path, write=True) as connection, transaction(connection):
+with OpenArchive(daily.path, write=True) as connection, Transaction(connection):
     connection.execute("INSERT INTO meta VALUES ('once', 1)")
     assert ["apsw.BusyError: database is locked"] == other()
     subprocess.run(["true"], close_fds=True, check=True)
@@ -232,7 +232,7 @@ def test_the_collation_callback_provides_none(tmp_path: Path) -> None:
 
 @pytest.fixture
 def directory() -> Iterator[Path]:
-    """A disk of its own, so small that it can be filled."""
+    """A small disk that can be filled."""
     if shutil.which("mount") is None:
         pytest.skip("a disk of its own cannot be mounted")
     with small_disk() as disk:
@@ -240,7 +240,7 @@ def directory() -> Iterator[Path]:
 
 
 def fill(directory: Path) -> Archive:
-    """Make an archive and fill the disk."""
+    """Create an archive and fill the disk."""
     archive = Catalog(directory, clock=lambda: NOW).create("daily", resolution=10, retention=0)
     archive.record(SAMPLES)
     filled(directory).fill(None)  # type: ignore[arg-type]

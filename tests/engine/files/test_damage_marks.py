@@ -166,19 +166,19 @@ def filled(directory: Path, slug: str = "daily") -> Archive:
 
 
 def overwrite(path: Path, *, first_page: int = 2) -> bytes:
-    """Overwrite all pages but the first ones, and return what was there."""
+    """Overwrite all pages but the first ones, and return the old content."""
     content = path.read_bytes()
     path.write_bytes(content[: first_page * 4096] + b"\xff" * (len(content) - first_page * 4096))
     return content
 
 
 def ask_all(archive: Archive) -> list[Any]:
-    """Take an answer whose damage shows after its first rows."""
+    """Read an answer whose damage shows after its first rows."""
     return list(archive.ask(Question.parse("values", [], aggregate=None, by="time", now=NOW)))
 
 
 def download_all(archive: Archive) -> list[bytes]:
-    """Take a copy."""
+    """Read a whole download."""
     with closing(archive.download()) as download:
         return list(download)
 

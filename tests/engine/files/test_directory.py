@@ -68,7 +68,7 @@ def test_a_hard_link_in_another_directory_is_allowed(tmp_path: Path) -> None:
 
 
 def fifo(path: Path) -> None:
-    """Make a FIFO, whose opening may wait for ever."""
+    """Make a FIFO, whose opening may block forever."""
     os.mkfifo(path)
 
 

@@ -132,7 +132,7 @@ def test_a_log_is_not_left_to_a_replacement(path: Path, tmp_path: Path) -> None:
     other = Catalog(tmp_path / "aside").create("daily", resolution=10, retention=0)
     other.record([("other", 1, 1000)])
     (tmp_path / "before.db").hardlink_to(path)
-    with schema.open_archive(path, write=True) as connection, schema.transaction(connection):
+    with schema.OpenArchive(path, write=True) as connection, schema.Transaction(connection):
         connection.execute("INSERT INTO names (name) VALUES ('mine')")
         other.path.rename(path)
     assert ["other"] == Archive(path).names()
@@ -274,14 +274,14 @@ def test_unknown(tmp_path: Path, write: bool) -> None:
 @pytest.mark.parametrize("write", [False, True])
 def test_connection(path: Path, write: bool) -> None:
     """Connections wait for locks and commit durably, and only writers can write."""
-    with schema.open_archive(path, write=write) as connection:
+    with schema.OpenArchive(path, write=write) as connection:
         pragmas = [connection.pragma(name) for name in ("busy_timeout", "synchronous", "query_only")]
     assert [schema.BUSY_TIMEOUT_MS, 2, int(not write)] == pragmas
 
 
 def test_reader_cannot_write(path: Path) -> None:
     """A connection for reading cannot change an archive."""
-    with pytest.raises(ArchiveUnavailable, match="readonly"), schema.open_archive(path) as connection:
+    with pytest.raises(ArchiveUnavailable, match="readonly"), schema.OpenArchive(path) as connection:
         connection.execute("DELETE FROM meta")
 
 
@@ -336,8 +336,8 @@ def test_unreadable_file(mode: int) -> None:
 
 @contextmanager
 def holding(path: Path) -> Iterator[apsw.Connection]:
-    """Hold the lock of an archive as a writer does."""
-    with schema.open_archive(path, write=True) as connection, schema.transaction(connection):
+    """Hold the write lock of an archive."""
+    with schema.OpenArchive(path, write=True) as connection, schema.Transaction(connection):
         yield connection
 
 
@@ -387,7 +387,7 @@ class _FullDisk(apsw.Connection):
 
 def test_transaction_is_committed_once(path: Path) -> None:
     """An error after the commit is ignored, because the caller would commit again."""
-    with closing(_FullDisk(str(path))) as connection, schema.transaction(connection):
+    with closing(_FullDisk(str(path))) as connection, schema.Transaction(connection):
         schema.write_meta(connection, "name", "changed")
     assert "changed" == Archive(path).definition().name
 

@@ -25,7 +25,7 @@ NOW = 1_700_000_000.0
 
 
 def read_all(directory: Path, now: float) -> list[Status]:
-    """Return what is read, without the identities."""
+    """Return the statuses without their identities."""
     return [each for _, each in read_by_id(directory, now)]
 
 

@@ -34,7 +34,7 @@ def archive(tmp_path: Path) -> Archive:
 
 @pytest.fixture
 def target(tmp_path: Path) -> Path:
-    """Where a copy may go, in a directory that has nothing else."""
+    """The path of a copy in an empty directory."""
     (tmp_path / "copies").mkdir()
     return tmp_path / "copies" / "daily.db"
 
@@ -45,7 +45,7 @@ def fill(archive: Archive, bucket: int) -> None:
 
 
 def journal(path: Path) -> tuple[int, int]:
-    """Return the two bytes of a file's header that say how it is written, 1 for DELETE and 2 for WAL."""
+    """Return the two bytes of a file's header that give its journal mode: 1 for DELETE, 2 for WAL."""
     header = path.read_bytes()[:100]
     return header[18], header[19]
 
@@ -274,5 +274,5 @@ def test_a_file_created_meanwhile_is_kept(archive: Archive, target: Path) -> Non
     with pytest.raises(ArchiveExists):
         archive.backup(target, progress=intrude)
     assert "other" == target.read_text()
-    with schema.open_archive(archive.path) as connection:
+    with schema.OpenArchive(archive.path) as connection:
         assert "wal" == connection.pragma("journal_mode")

@@ -91,7 +91,7 @@ def test_damage_is_found(archive: Archive, kind: str) -> None:
 def test_an_unavailable_archive_is_not_damaged(archive: Archive, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result says why it cannot be checked."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
-    with schema.open_archive(archive.path, write=True) as connection:
+    with schema.OpenArchive(archive.path, write=True) as connection:
         connection.pragma("locking_mode", "exclusive")
         connection.pragma("journal_mode", "delete")
         connection.execute("BEGIN EXCLUSIVE")

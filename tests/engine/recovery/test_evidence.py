@@ -21,7 +21,7 @@ T = 1_700_000_000
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """An archive with two names in each of 600 buckets, so that their totals stand on several pages."""
+    """An archive with two names in each of 600 buckets, so that totals need several pages."""
     made = Catalog(tmp_path).create("x", resolution=10, retention=0)
     found: Cells = {
         bucket: {"name.a": (1, 1.5, 1.5, 1.5), "name.b": (2, 3.0, 1.0, 2.0)} for bucket in range(T, T + 6000, 10)
@@ -45,7 +45,7 @@ def gathered(archive: Archive) -> Iterator[Evidence]:
 
 
 def change(archive: Archive, old: bytes, new: bytes, *, place: int) -> None:
-    """Replace the bytes that stand at a certain one of the places where they stand."""
+    """Replace one of several occurrences of some bytes."""
     content = archive.path.read_bytes()
     parts = content.split(old)
     archive.path.write_bytes(old.join(parts[:place]) + new + old.join(parts[place:]))

@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def written(path: Path, *statements: str, page_size: int = 4096) -> apsw.Connection:
-    """Return the connection to a new database in which statements were run."""
+    """Return the connection to a new database after running statements."""
     connection = apsw.Connection(str(path))
     connection.pragma("page_size", page_size)
     connection.pragma("synchronous", "off")
@@ -83,7 +83,7 @@ def test_structure_is_accounted_for(seed: int) -> None:
 
 
 def parsed(content: bytes) -> object:
-    """Return what is made of the second page of a file."""
+    """Return the parsed second page of a file."""
     return Pages(io.BytesIO(content)).page(2)
 
 

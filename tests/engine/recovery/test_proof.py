@@ -19,7 +19,7 @@ def cell(
 
 
 def proven(found: list[Candidate], total: Total | None = None, *, holds: bool = True) -> list[Candidate]:
-    """Return what is proven of some candidates."""
+    """Return the proven cells of candidates."""
     return list(judge(found, total, lambda _: holds).proven.values())
 
 

@@ -31,7 +31,7 @@ def catalog(tmp_path: Path) -> Catalog:
 
 @pytest.fixture
 def copy(catalog: Catalog, tmp_path: Path) -> Path:
-    """A copy of it; then it goes on and is edited."""
+    """A copy of the archive, which is then changed."""
     target = tmp_path / "copies" / "old.db"
     target.parent.mkdir()
     catalog["daily"].backup(target)
@@ -74,7 +74,7 @@ def test_a_writer_can_continue(catalog: Catalog, copy: Path) -> None:
 def test_a_reader_sees_old_or_new_data(catalog: Catalog, copy: Path) -> None:
     """An answer in progress has the old data, and later ones the new data."""
     now, before = catalog["daily"].values(), Archive(copy).values()
-    with schema.open_archive(catalog["daily"].path) as reader:
+    with schema.OpenArchive(catalog["daily"].path) as reader:
         reader.execute("BEGIN; SELECT * FROM meta").fetchall()
         catalog.restore(copy, "daily", replace=True)
         assert 0 == reader.execute("SELECT count(*) FROM data WHERE bucket % 20 <> 0").get
@@ -85,7 +85,7 @@ def test_a_reader_sees_old_or_new_data(catalog: Catalog, copy: Path) -> None:
 def test_it_waits_for_a_commit(catalog: Catalog, copy: Path) -> None:
     """A commit in progress ends first."""
     before = Archive(copy).values()
-    with schema.open_archive(catalog["daily"].path, write=True) as writer:
+    with schema.OpenArchive(catalog["daily"].path, write=True) as writer:
         writer.execute("BEGIN IMMEDIATE; INSERT INTO names (name) VALUES ('x')").fetchall()
         thread = threading.Thread(target=catalog.restore, args=(copy, "daily"), kwargs={"replace": True})
         thread.start()
@@ -98,7 +98,7 @@ def test_it_waits_for_a_commit(catalog: Catalog, copy: Path) -> None:
 
 
 def damaged(path: Path) -> Path:
-    """Make a file of which a page is not what it was."""
+    """Damage a page of a file."""
     with path.open("r+b") as file:
         file.seek(8 * 4096)
         file.write(os.urandom(4096))
@@ -224,7 +224,7 @@ def test_pages_of_another_size(catalog: Catalog, copy: Path) -> None:
 def test_a_lasting_lock_is_an_error(catalog: Catalog, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite has no message for it here."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
-    with schema.open_archive(catalog["daily"].path, write=True) as writer:
+    with schema.OpenArchive(catalog["daily"].path, write=True) as writer:
         writer.execute("BEGIN IMMEDIATE")
         with pytest.raises(ArchiveUnavailable, match=r"daily\.db: cannot be used now: database is locked"):
             catalog.restore(copy, "daily", replace=True)

@@ -33,17 +33,17 @@ damages: st.SearchStrategy[Damage] = st.one_of(
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """An archive of several pages, whose cells have more samples than one; its last buckets are not sealed."""
+    """An archive with several pages and cells of several samples, whose last buckets are unsealed."""
     return filled(tmp_path, {bucket: cells_of(bucket) for bucket in range(T, T + 2000, 10)}, now=T + 1000)
 
 
 def cells_of(bucket: int) -> dict[str, tuple[float, float, float, float]]:
-    """Return the cells of a bucket, no two the same."""
+    """Return the cells of a bucket, all different."""
     return {name: (3, bucket / 7 + at, bucket / 70 + at, bucket / 7 - at) for at, name in enumerate(NAMES)}
 
 
 def filled(directory: Path, found: Cells, *, now: float) -> Archive:
-    """Return an archive that keeps cells for ever, of which those that are over are sealed."""
+    """Return an archive that keeps everything, with closed buckets sealed."""
     made = Catalog(directory).create("daily", resolution=10, retention=0, pattern="requests.*", description="ü" * 2000)
     with patch.object(commit, "SEAL_ROWS", 1):
         made.commit(found, now=now)
@@ -67,7 +67,7 @@ def page_of(archive: Archive, tree: str) -> int:
 
 
 def zero(*pages: int) -> Damage:
-    """Return what makes pages those of zeros."""
+    """Return a function that overwrites pages with zeros."""
 
     def change(content: bytearray, _random: random_module.Random) -> None:
         for page in pages:
@@ -77,7 +77,7 @@ def zero(*pages: int) -> Damage:
 
 
 def tried(archive: Archive, **options: object) -> tuple[Salvaged, Archive]:
-    """Salvage an archive into another one beside it, which has to be sound."""
+    """Salvage an archive into another one, and check that it is sound."""
     target = archive.path.with_name("saved.db")
     salvaged = salvage(archive.path, target, **options)  # type: ignore[arg-type]
     saved = Archive(target)

@@ -14,7 +14,7 @@ ROWS = 50
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """A file whose log has a commit for each of ROWS rows, as a process leaves it that is killed."""
+    """A file whose log has a commit for each of ROWS rows, as a killed process leaves it."""
     connection = apsw.Connection(str(tmp_path / "open.db"))
     connection.pragma("journal_mode", "wal")
     connection.pragma("wal_autocheckpoint", 0)
@@ -29,7 +29,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def count(path: Path) -> int:
-    """Return how many rows a copy has, which has to be sound."""
+    """Return the number of rows of a sound copy."""
     connection = apsw.Connection(str(path))
     try:
         assert "ok" == connection.pragma("integrity_check")

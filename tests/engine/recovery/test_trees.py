@@ -25,7 +25,7 @@ def archive(tmp_path: Path) -> Archive:
 
 
 def pages_of(archive: Archive, tree: str, *, leaves: bool) -> list[int]:
-    """Return the pages of a tree, those with or without pages below them, in the order of their keys."""
+    """Return the leaf or interior pages of a tree in key order."""
     connection = apsw.Connection(str(archive.path))
     select = "SELECT pageno FROM dbstat WHERE name = ? AND pagetype = ? ORDER BY path"
     found = [page for (page,) in connection.execute(select, (tree, "leaf" if leaves else "internal"))]
@@ -34,14 +34,14 @@ def pages_of(archive: Archive, tree: str, *, leaves: bool) -> list[int]:
 
 
 def write(archive: Archive, page: int, content: bytes, *, at: int = 0) -> None:
-    """Write over bytes of a page."""
+    """Overwrite bytes of a page."""
     with archive.path.open("r+b") as file:
         file.seek((page - 1) * 4096 + at)
         file.write(content)
 
 
 def read(archive: Archive) -> tuple[dict[str, list[Found | None]], list[tuple[str, Found]], set[int]]:
-    """Return what is found of each tree, what nothing leads to, and which pages are lost."""
+    """Return the rows of each tree, the orphans, and the lost pages."""
     with archive.path.open("rb") as file:
         trees = Trees(Pages(file))
         walked = {name: list(trees.found(name)) for name in SHAPES}

@@ -12,7 +12,7 @@ MERGE = "INSERT INTO data VALUES (?, ?) ON CONFLICT DO UPDATE SET value = value 
 
 @pytest.fixture
 def connection() -> apsw.Connection:
-    """A database with a table whose values are put together where a key comes again."""
+    """A database with a table that concatenates the values of equal keys."""
     made = apsw.Connection(":memory:")
     made.execute("CREATE TABLE data (key INTEGER PRIMARY KEY, value TEXT)").fetchall()
     return made

@@ -18,7 +18,7 @@ START = 1_700_000_000.0
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """The file of an archive of an hour, that holds the hour before T."""
+    """The path of an archive with a retention of an hour and the data of the hour before T."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=1)
     for second in range(T - HOUR_S, T + 1, 600):
         archive.commit(rolled_up([("a", 1.0, second)]), now=second)
@@ -27,7 +27,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def start(path: Path, now: float, *, name: str = "") -> commit.Outcome:
-    """Commit as a process does that has just begun, and look whether the file is as it should be."""
+    """Commit like a process that has just started, and check the file."""
     archive = Archive(path)
     outcome = archive.commit(rolled_up([(name, 1.0, now)] if name else []), now=now)
     check_file(archive)
@@ -35,7 +35,7 @@ def start(path: Path, now: float, *, name: str = "") -> commit.Outcome:
 
 
 def count(path: Path) -> int:
-    """Return how many of the buckets before T are there."""
+    """Return the number of buckets before T."""
     return row_count(Archive(path), f"bucket <= {T}")
 
 
@@ -153,7 +153,7 @@ def test_a_file_without_clock_state(path: Path) -> None:
     """A file of an earlier version is judged by its newest bucket."""
     from tally.engine.files import schema
 
-    with schema.open_archive(path, write=True) as connection:
+    with schema.OpenArchive(path, write=True) as connection:
         connection.execute("DELETE FROM meta WHERE key IN ('clock', 'doubted', 'confirmed')")
     assert start(path, YEAR_2100, name="b").is_doubted
     assert start(path, YEAR_2100 + 5).is_doubted

@@ -19,7 +19,7 @@ Create = Callable[..., Archive]
 
 @pytest.fixture
 def create(tmp_path: Path) -> Create:
-    """Make an archive, with buckets of 10 s that are kept for ever where nothing else is said."""
+    """Create an archive with buckets of 10 s, by default kept forever."""
     catalog = Catalog(tmp_path)
 
     def make(slug: str = "x", **properties: Any) -> Archive:
@@ -29,7 +29,7 @@ def create(tmp_path: Path) -> Create:
 
 
 def fill(archive: Archive, buckets: range, names: int = 1, *, now: float | None = None) -> Outcome:
-    """Commit one sample of 0.5 for each bucket and name, by default when the last bucket is open."""
+    """Commit one sample of 0.5 for each bucket and name, by default while the last bucket is open."""
     samples = [(f"name{number}", 0.5, bucket) for bucket in buckets for number in range(names)]
     return archive.commit(rolled_up(samples), now=buckets[-1] if now is None else now)
 

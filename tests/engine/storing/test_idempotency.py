@@ -18,7 +18,7 @@ CELLS = rolled_up([("a", 0.5, T), ("b", 1.5, T - 7200), ("c", 2.5, T)])
 
 @pytest.fixture
 def archive(tmp_path: Path) -> Archive:
-    """Return an archive of an hour."""
+    """Return an archive with a retention of an hour."""
     return Catalog(tmp_path).create("daily", resolution=10, retention=1)
 
 
@@ -28,7 +28,7 @@ def sent(key: str, digest: bytes = b"digest", second: int = T) -> Delivery:
 
 
 def known(archive: Archive, *keys: str) -> list[str]:
-    """Return those of some keys that the archive knows."""
+    """Return which of the keys the archive has."""
     return [key for key in keys if archive.receipt(sent(key))]
 
 
@@ -114,7 +114,7 @@ def test_the_newest_keys_are_kept(archive: Archive, monkeypatch: pytest.MonkeyPa
     for key in keys:
         archive.commit(CELLS, now=T, delivery=sent(key))
     assert keys[-3:] == known(archive, *keys)
-    with schema.open_archive(archive.path) as connection:
+    with schema.OpenArchive(archive.path) as connection:
         assert 3 == connection.execute("SELECT count(*) FROM deliveries").get
 
 

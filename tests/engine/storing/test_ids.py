@@ -15,13 +15,13 @@ from tests.engine.model import check_file, confirm_clock, rolled_up
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[apsw.Connection]:
-    """Give a connection to an empty archive, on which names are looked up by hand."""
-    with schema.open_archive(Catalog(tmp_path).create("x").path, write=True) as opened:
+    """Give a connection to an empty archive."""
+    with schema.OpenArchive(Catalog(tmp_path).create("x").path, write=True) as opened:
         yield opened
 
 
 def looked_up(connection: apsw.Connection) -> list[str]:
-    """Note the names that are looked up in the file from now on."""
+    """Return a list of the names that are looked up from now on."""
     found: list[str] = []
 
     def note(_: apsw.Cursor, text: str, bindings: Any) -> bool:

@@ -28,13 +28,13 @@ def sent(key: str = "one", digest: bytes = b"digest") -> Delivery:
 
 
 def decided(second: int = T, *archives: str) -> Decision:
-    """Return what a delivery is taken by."""
+    """Return a decision."""
     return Decision(second, 86_400, archives or ("daily", "weekly"))
 
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Ledger:
-    """Return a ledger in which one key is decided."""
+    """Return a ledger with one key."""
     made = Ledger(tmp_path)
     made.decide(sent(), decided(), now=T)
     return made
@@ -102,7 +102,7 @@ def test_concurrent_decisions(tmp_path: Path) -> None:
 
 
 def _race(directory: Path) -> tuple[list[bytes], list[bytes]]:
-    """Let eight bodies come under one key at once, and return which got it and which did not."""
+    """Decide eight bodies under one key concurrently, and return which got it and which did not."""
     start = threading.Barrier(8)
     won: list[bytes] = []
     lost: list[bytes] = []

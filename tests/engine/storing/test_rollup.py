@@ -37,7 +37,7 @@ def test_contract_example() -> None:
 
 
 def one_at_a_time(batches: Iterable[Batch], resolution: int, max_cells: int) -> Account:
-    """Return what becomes of every line where each is judged alone."""
+    """Return the result of processing each line alone."""
     values: dict[tuple[int, str], list[float]] = {}
     rejected: Counter[Reason] = Counter()
     for datagrams, now in batches:
@@ -71,7 +71,7 @@ line_ends = st.sampled_from([b"\n", b"\n", b"\n", b"\r\n", b"\n\n"])
 
 @st.composite
 def batches(draw: st.DrawFn, names: st.SearchStrategy[bytes] = names) -> Batch:
-    """Draw datagrams that come in one second; mostly of one kind, so that they can be taken together."""
+    """Draw datagrams received in one second, mostly of one kind, so that they can be added together."""
     now = NOW + draw(st.integers(-15, 15))
     untimed = st.builds(b"%b %b".__mod__, st.tuples(names, numbers))
     timed = st.builds(b"%b %b %d".__mod__, st.tuples(names, numbers, ages.map(lambda age: now + age)))
@@ -170,7 +170,7 @@ def test_samples() -> None:
 
 
 def rolled(*sent: bytes, resolution: int = 10) -> tuple[dict[str, Cell], int, dict[Reason, int]]:
-    """Return the cells of the bucket of NOW, and how many of some lines were accepted, and rejected by reason."""
+    """Return the cells of the bucket of NOW, and the numbers of accepted lines and of rejected ones by reason."""
     rollup = Rollup(resolution, max_future_s=FUTURE_S)
     rollup.add([b"\n".join(sent)], NOW)
     cells = rollup.take()

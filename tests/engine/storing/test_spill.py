@@ -43,12 +43,12 @@ def cells(*names: str, bucket: int = NOW) -> Cells:
 
 
 def counts(archive: Archive) -> dict[str, int]:
-    """Return what an archive holds: samples by name."""
+    """Return the number of samples by name."""
     return dict(archive.aggregate("count", by="name"))
 
 
-def take_all(archive: Archive, *, max_names: int = 0) -> list[spill.Replayed]:
-    """Take up all that was spilled."""
+def replay_all(archive: Archive, *, max_names: int = 0) -> list[spill.Replayed]:
+    """Replay all spilled records."""
     return list(replay(archive, now=NOW, max_names=max_names))
 
 
@@ -58,12 +58,12 @@ def test_spilled_samples_are_replayed_once(archive: Archive) -> None:
     append(archive.path, Batch(exact, 10))
     append(archive.path, Batch(cells("a"), 5))
     assert WaitingCounts(6, 0) == count_waiting(archive.path)
-    assert [5, 1] == [taken.samples for taken in take_all(archive)]
+    assert [5, 1] == [taken.samples for taken in replay_all(archive)]
     cell = archive.values()["é\u2028;tag=x"][NOW]
     assert (3, 0.1 + 0.2, -1e100, 1e100) == tuple(cell[key] for key in ("count", "sum", "min", "max"))
     assert {"a": 1, "b": 2, "é\u2028;tag=x": 3} == counts(archive)
     assert not spill_path(archive.path).exists()
-    assert [] == take_all(archive)
+    assert [] == replay_all(archive)
     assert set() == archive.replayed_keys()
 
 
@@ -76,7 +76,7 @@ def test_an_interrupted_replay_continues(archive: Archive, after: int) -> None:
     for _, _taken in zip(range(after), replay(archive, now=NOW), strict=False):
         pass
     assert before == spill_path(archive.path).read_bytes()
-    assert 3 - after == len(take_all(archive))
+    assert 3 - after == len(replay_all(archive))
     assert dict.fromkeys("abc", 1) == counts(archive)
 
 
@@ -86,7 +86,7 @@ def test_a_kill_before_the_file_is_removed(archive: Archive) -> None:
     content = spill_path(archive.path).read_bytes()
     key = f"spilled {content.split()[4].decode()}"
     archive.commit(cells("a"), now=NOW, delivery=Delivery(key, b"", NOW))
-    assert [] == take_all(archive)
+    assert [] == replay_all(archive)
     assert {"a": 1} == counts(archive)
     assert not spill_path(archive.path).exists()
 
@@ -97,13 +97,13 @@ def test_the_ids_of_spilled_records_outlive_other_deliveries(archive: Archive) -
     append(archive.path, Batch(cells("a"), 10))
     append(archive.path, Batch(cells("b"), 7))
     with pytest.raises(SpillUnusable):
-        take_all(archive)
+        replay_all(archive)
     for number in range(3):
         second = NOW + number * 10**6
         archive.commit({}, now=second, delivery=Delivery(f"key{number}", b"x", second))
     assert 1 == len(archive.replayed_keys())
     with pytest.raises(SpillUnusable):
-        take_all(archive)
+        replay_all(archive)
     assert {"a": 1} == counts(archive)
 
 
@@ -116,7 +116,7 @@ def test_an_incomplete_last_record(archive: Archive, cut: int) -> None:
     path.write_bytes(path.read_bytes()[:-cut])
     append(archive.path, Batch(cells("d"), 10))
     assert WaitingCounts(2, 1) == count_waiting(archive.path)
-    taken = take_all(archive)
+    taken = replay_all(archive)
     assert [False, False, True] == [each.outcome is None for each in taken]
     assert (2 if cut < 60 else 0) == taken[-1].samples
     assert {"a": 1, "d": 1} == counts(archive)
@@ -135,7 +135,7 @@ def test_damage_is_detected(archive: Archive) -> None:
         content[at] ^= 1 << chances.randrange(8)
         path.write_bytes(content)
         before = counts(archive)
-        taken = take_all(archive)
+        taken = replay_all(archive)
         stored = sum(each.outcome.stored for each in taken if each.outcome)
         broken = sum(each.outcome is None for each in taken)
         added = {name: counts(archive).get(name, 0) - before.get(name, 0) for name in "abc"}
@@ -148,7 +148,7 @@ def test_replay_applies_retention_and_the_name_limit(archive: Archive) -> None:
     """Old samples and new names beyond the limit are counted as in any commit."""
     append(archive.path, Batch(cells("a", "b"), 10))
     append(archive.path, Batch(cells("old", bucket=NOW - 7200), 10))
-    first, second = (each.outcome for each in take_all(archive, max_names=1))
+    first, second = (each.outcome for each in replay_all(archive, max_names=1))
     assert first is not None
     assert second is not None
     assert (1, 1, 1) == (first.stored, first.cardinality, second.expired)
@@ -160,10 +160,10 @@ def test_records_of_another_resolution_stay(archive: Archive) -> None:
     append(archive.path, Batch(cells("b"), 7))
     for _ in range(2):
         with pytest.raises(SpillUnusable, match="1 samples stay in the file"):
-            take_all(archive)
+            replay_all(archive)
     assert {"a": 1} == counts(archive)
     archive.edit(resolution=70)
-    assert 1 == len(take_all(archive))
+    assert 1 == len(replay_all(archive))
     assert {"a": 1, "b": 1} == counts(archive)
 
 
@@ -173,12 +173,12 @@ def test_an_incomplete_header(archive: Archive, begun: int) -> None:
     spilled = spill_path(archive.path)
     spilled.write_bytes(HEADER[:begun])
     assert WaitingCounts(0, 0) == count_waiting(archive.path)
-    take_all(archive)
+    replay_all(archive)
     assert not spilled.exists()
     spilled.write_bytes(HEADER[:begun])
     append(archive.path, Batch(cells("a"), 10))
     assert WaitingCounts(1, 0) == count_waiting(archive.path)
-    take_all(archive)
+    replay_all(archive)
     assert {"a": 1} == counts(archive)
 
 
@@ -190,7 +190,7 @@ def test_a_foreign_file_is_not_changed(archive: Archive, content: bytes) -> None
     with pytest.raises(SpillUnusable, match="not a spill file"):
         append(archive.path, Batch(cells("a"), 10))
     with pytest.raises(SpillUnusable, match="not a spill file"):
-        take_all(archive)
+        replay_all(archive)
     assert content == path.read_bytes()
 
 
@@ -205,7 +205,7 @@ def test_an_entry_that_is_not_a_file(archive: Archive, tmp_path: Path) -> None:
         with pytest.raises(ArchiveUnavailable):
             append(archive.path, Batch(cells("a"), 10))
         with pytest.raises(ArchiveUnavailable):
-            take_all(archive)
+            replay_all(archive)
         path.rmdir() if path.is_dir() else path.unlink()
     assert not (tmp_path / "elsewhere").exists()
 
@@ -227,7 +227,7 @@ def test_a_full_disk_leaves_the_file_unchanged(archive: Archive, monkeypatch: py
             append(archive.path, Batch(cells("b"), 10))
     assert before == (path.read_bytes() if path.exists() else None)
     append(archive.path, Batch(cells("b"), 10))
-    take_all(archive)
+    replay_all(archive)
     assert {"a": records, "b": 1} == {"a": 0, **counts(archive)}
 
 
@@ -250,7 +250,7 @@ def test_replay_stores_the_idempotency_key(archive: Archive) -> None:
     for delivery in (first, first, second):
         append(archive.path, Batch(cells(delivery.key), 10, delivery))
     archive.commit(cells(second.key), now=NOW, delivery=second)
-    take_all(archive)
+    replay_all(archive)
     archive.commit(cells(first.key), now=NOW, delivery=first)
     assert {"key0": 1, "key1": 1} == counts(archive)
     receipt = archive.receipt(first)
@@ -262,7 +262,7 @@ def test_a_reused_key_loses_nothing(archive: Archive) -> None:
     """Samples whose key was used again are still replayed."""
     append(archive.path, Batch(cells("a"), 10, Delivery("key", b"one", NOW)))
     archive.commit(cells("b"), now=NOW, delivery=Delivery("key", b"other", NOW))
-    take_all(archive)
+    replay_all(archive)
     assert {"a": 1, "b": 1} == counts(archive)
 
 
@@ -271,7 +271,7 @@ def test_an_unknown_pattern_is_applied_at_replay(archive: Archive) -> None:
     archive.edit(pattern="a*")
     append(archive.path, Batch(cells("a1", "b"), 1, is_selected=False))
     append(archive.path, Batch(cells("b"), 10))
-    take_all(archive)
+    replay_all(archive)
     assert {"a1": 1, "b": 1} == counts(archive)
 
 
@@ -287,7 +287,7 @@ def test_one_at_a_time(archive: Archive) -> None:
     assert [] == list(taking)
     waiter.join()
     assert WaitingCounts(1, 0) == count_waiting(archive.path)
-    take_all(archive)
+    replay_all(archive)
     assert {"a": 1, "b": 1} == counts(archive)
 
 

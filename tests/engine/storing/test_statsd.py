@@ -18,7 +18,7 @@ def by(value: float) -> Gauge:
 
 
 def after(gauges: Gauges, name: str, steps: list[Gauge]) -> list[float] | Reason:
-    """Return what a gauge is after each of some steps, and remember it."""
+    """Return the gauge's value after each step, and store it."""
     values = gauges.values(name, steps)
     if not isinstance(values, Reason):
         gauges.store(name, values)
