@@ -1,1 +1,1 @@
-"""Clients that others have written, each against a running collector."""
+"""Clients of other projects, each with a running collector."""

@@ -1,4 +1,4 @@
-"""A collector in a process of its own, and what it has stored."""
+"""A collector in its own process, and the samples that it has stored."""
 
 import signal
 from collections.abc import Iterator, Mapping
@@ -20,21 +20,21 @@ class Collecting:
 
     @property
     def port(self) -> int:
-        """The port on which it takes datagrams."""
+        """The UDP port."""
         return self.running.udp_port
 
     @property
     def tcp_port(self) -> int:
-        """The port on which it takes connections."""
+        """The TCP port."""
         return int(self.running.said(r"collecting on TCP \S+ port (\d+)")[1])
 
     def stored(self) -> dict[str, Aggregates]:
-        """Return the aggregates of everything that is stored, by name."""
+        """Return the aggregates of all stored samples by name."""
         found: dict[str, Aggregates] = self._archive.aggregate(by="name")
         return found
 
     def end(self) -> dict[str, tuple[float, ...]]:
-        """End the collector, and return `(count, sum, min, max)` of everything that it has stored, by name."""
+        """Stop the collector, and return `(count, sum, min, max)` of all stored samples by name."""
         assert 0 == self.running.end(signal.SIGTERM)
         return {
             name: tuple(each[key] for key in ("count", "sum", "min", "max")) for name, each in self.stored().items()
@@ -43,7 +43,7 @@ class Collecting:
 
 @contextmanager
 def collecting(directory: Path, *arguments: str, **settings: object) -> Iterator[Collecting]:
-    """Start a collector with an archive that takes everything, and see to it that it ends.
+    """Start a collector with an archive for all names, and stop it at the end.
 
     Without a flush time among the settings it flushes when it ends.
     """

@@ -31,7 +31,7 @@ class Quiet(WSGIRequestHandler):
     """Logs no requests."""
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def store(root: Path) -> None:
@@ -45,7 +45,7 @@ def store(root: Path) -> None:
 
 
 def serve(root: Path) -> None:
-    """Answer on a free port until the process is ended."""
+    """Serve on a free port until the process ends."""
     (root / "settings_of_graphite.py").write_text(SETTINGS.format(root=str(root), whisper=str(root / "whisper")))
     sys.path.insert(0, str(root))
     os.environ.update(GRAPHITE_SETTINGS_MODULE="settings_of_graphite", DJANGO_SETTINGS_MODULE="graphite.settings")

@@ -1,4 +1,4 @@
-"""Apps of FastAPI's and Flask's with the same pages and tally's middleware, for real servers."""
+"""Apps of FastAPI and Flask with the same pages and tally's middleware, for real servers."""
 
 import time
 from collections.abc import Iterator

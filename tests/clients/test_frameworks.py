@@ -1,4 +1,4 @@
-"""The middleware under real servers, with a real collector: every request counts once, for as long as it took."""
+"""The middleware with real servers and a real collector: each request is counted once, with its duration."""
 
 import signal
 import sys
@@ -24,7 +24,7 @@ ARTICLES = 100
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_every_request_arrives(server: str, tmp_path: Path) -> None:
-    """Pages, errors, streams and what is not found are stored under their routes, as often as they were asked for."""
+    """Pages, errors, streams and 404s are stored under their routes, once for each request."""
     arguments, listening = SERVERS[server]
     with collecting(tmp_path) as collector:
         variables = {**environment(tmp_path, TALLY_PORT=collector.port), "PYTHONPATH": str(ROOT)}

@@ -1,4 +1,4 @@
-"""What Graphite's clients send, number by number."""
+"""Clients of Graphite: every number that they send is stored."""
 
 import os
 import shutil
@@ -42,7 +42,7 @@ LoadPlugin write_graphite
 
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_the_client_graphyte(tmp_path: Path, protocol: str) -> None:
-    """Lines with timestamps and tags, by TCP and by UDP."""
+    """graphyte sends lines with timestamps and tags, by TCP and by UDP."""
     now = int(time.time())
     with collecting(tmp_path, "--tcp-port", "0") as collector:
         port = collector.port if protocol == "udp" else collector.tcp_port
@@ -55,7 +55,7 @@ def test_the_client_graphyte(tmp_path: Path, protocol: str) -> None:
 
 
 def test_the_client_datadog_on_a_unix_socket(tmp_path: Path) -> None:
-    """Datagrams on a unix socket are taken as those by UDP are, however many there are at once."""
+    """Datagrams on a unix socket are received like those by UDP, even many at once."""
     path = tmp_path / "lines"
     with collecting(tmp_path / "data", "--unix-datagram", str(path)) as collector:
         assert collector.port
@@ -67,7 +67,7 @@ def test_the_client_datadog_on_a_unix_socket(tmp_path: Path) -> None:
 
 
 def test_a_stream_is_taken_line_by_line(tmp_path: Path) -> None:
-    """What cuts a line into pieces does not matter, and StatsD may come by a stream too."""
+    """A stream may split lines anywhere, and may contain StatsD lines."""
     path = tmp_path / "lines"
     with collecting(tmp_path / "data", "--unix-stream", str(path)) as collector:
         assert collector.port
@@ -81,7 +81,7 @@ def test_a_stream_is_taken_line_by_line(tmp_path: Path) -> None:
 @pytest.mark.skipif("COLLECTD" not in os.environ, reason="`nox -s collectd` runs it, where collectd is installed")
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_collectd_s_write_graphite(tmp_path: Path, protocol: str) -> None:
-    """Each value that collectd is given comes out of the archive."""
+    """Each value that collectd sends is stored."""
     assert COLLECTD is not None, "collectd is not installed"
     now = int(time.time())
     with collecting(tmp_path / "data", "--tcp-port", "0") as collector:

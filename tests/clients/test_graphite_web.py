@@ -1,4 +1,4 @@
-"""tally beside graphite-web 1.1.10 on the same series: alike, but for the differences that docs/grafana.md lists."""
+"""tally compared with graphite-web 1.1.10 on the same series: equal, except for the differences in docs/grafana.md."""
 
 import json
 import os
@@ -39,7 +39,7 @@ SAMPLES: dict[str, list[list[float]]] = {
 
 
 class Both(NamedTuple):
-    """How to ask tally and graphite-web the same."""
+    """Sends the same requests to tally and graphite-web."""
 
     tally: Callable[[str], Any]
     graphite: Callable[[str], Any]
@@ -74,13 +74,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
 
 
 def render(*targets: str, **more: object) -> str:
-    """Return the address of a range of targets."""
+    """Return the URL of a request for targets."""
     fields = [("target", target) for target in targets]
     return f"/render?{urlencode([*fields, ('from', START), ('until', END), ('format', 'json'), *more.items()])}"
 
 
 def comparable(answer: Any) -> Any:
-    """Return names and points of series; a number counts to twelve digits."""
+    """Return names and points of series, with numbers rounded to twelve digits."""
     return [
         (
             series["target"],
@@ -148,7 +148,7 @@ DIFFERENT = (
 
 
 def sortable(answer: Any) -> Any:
-    """Return an answer in which those of one text, which graphite-web has in any order, stand in one."""
+    """Return an answer in which nodes of the same text, whose order varies in graphite-web, are one."""
     if "metrics" not in answer:
         return answer
     return sorted(answer["metrics"], key=lambda each: (each["name"], each.get("path", "")))
@@ -156,21 +156,21 @@ def sortable(answer: Any) -> Any:
 
 @pytest.mark.parametrize("target", SAME)
 def test_series_are_alike(target: str, both: Both) -> None:
-    """Names, times and values are those of graphite-web."""
+    """Names, times and values equal those of graphite-web."""
     asked = render(target)
     assert comparable(both.graphite(asked)) == comparable(both.tally(asked))
 
 
 @pytest.mark.parametrize(("asked", "reason"), DIFFERENT, ids=[reason for _, reason in DIFFERENT])
 def test_differences_are_those_that_are_listed(asked: str, reason: str, both: Both) -> None:
-    """What the page says differs does."""
+    """The differences that the page lists exist."""
     page = (Path(__file__).parents[2] / "docs" / "grafana.md").read_text(encoding="utf-8")
     assert reason in page.partition("## Differences")[2].replace("\n  ", " ")
     assert comparable(both.graphite(asked)) != comparable(both.tally(asked))
 
 
 def test_where_graphite_fails(both: Both) -> None:
-    """Over a gap in a counter with bounds it cannot count; here there is no value after it."""
+    """graphite-web fails at a gap in a counter with bounds; tally has no value after the gap."""
     asked = render(f"nonNegativeDerivative({RARE},50)")
     with pytest.raises(HTTPError, match="500"):
         both.graphite(asked)
@@ -184,7 +184,7 @@ def test_where_graphite_fails(both: Both) -> None:
      "daily.{rare,zero}.s*", "daily.r*", "none.*", "daily.requests.get.index.sum", "daily.req"],
 )  # fmt: skip
 def test_the_tree_is_alike(query: str, both: Both) -> None:
-    """What a pattern finds, completes and expands to is what graphite-web's does."""
+    """find, completer and expand return the same as graphite-web."""
     for path in ("/metrics/find?", "/metrics/find?format=completer&", "/metrics/find?wildcards=1&", "/metrics/expand?",
                  "/metrics/expand?leavesOnly=1&", "/metrics/expand?groupByExpr=1&"):  # fmt: skip
         asked = path + urlencode({"query": query})
@@ -192,12 +192,12 @@ def test_the_tree_is_alike(query: str, both: Both) -> None:
 
 
 def test_the_index_is_alike(both: Both) -> None:
-    """Each metric stands in it."""
+    """The index contains each metric."""
     assert sorted(both.graphite("/metrics/index.json")) == sorted(both.tally("/metrics/index.json"))
 
 
 def test_functions_are_told_alike(both: Both) -> None:
-    """Each function has Graphite's name, group and first parameter, and no parameter that Graphite has not."""
+    """Each function has Graphite's name, group and first parameter, and no other parameters."""
     theirs, ours = both.graphite("/functions"), both.tally("/functions")
     for name, function in ours.items():
         assert theirs[name].keys() == function.keys()

@@ -1,4 +1,4 @@
-"""What StatsD clients send, number by number."""
+"""Clients of StatsD: every number that they send is stored."""
 
 import os
 import sys
@@ -23,7 +23,7 @@ def app(environ, start_response):
 
 
 def test_the_client_statsd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counters, timings, gauges with changes, sets, rates, and a pipeline in one datagram."""
+    """statsd sends counters, timings, gauges with changes, sets, rates, and a pipeline in one datagram."""
     monkeypatch.setattr(statsd, "random", SimpleNamespace(random=float))
     with collecting(tmp_path) as collector:
         client = StatsClient("127.0.0.1", collector.port, prefix="shop")
@@ -54,7 +54,7 @@ def test_the_client_statsd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_client_datadog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All its kinds with tags and rates; events and service checks are skipped and counted."""
+    """datadog sends all types with tags and rates; events and service checks are counted and dropped."""
     monkeypatch.setattr(dogstatsd, "random", float)
     with collecting(tmp_path) as collector:
         client = dogstatsd.DogStatsd(
@@ -84,18 +84,18 @@ def test_the_client_datadog(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
             "users;env=prod": (1, 2, 2, 2),
         } == collector.end()
         collector.running.said(
-            r"1 lines as check, such as .*_sc\|shop.*; 1 lines as event.*; 1 samples of all as expired"
+            r"1 line: service checks .*_sc\|shop.*; 1 line: events .*; 1 sample of all: past its retention"
         )
 
 
 def answered(collector: Collecting) -> float:
-    """Return how many answers gunicorn has told of; that is the last that it tells of a request."""
+    """Return the number of responses that gunicorn has reported, its last metric of a request."""
     found = collector.stored().get("web.gunicorn.request.status.200")
     return found["sum"] if found else 0
 
 
 def test_gunicorn_with_statsd_host(tmp_path: Path) -> None:
-    """Each of its requests is counted and timed."""
+    """gunicorn's requests are counted and timed."""
     (tmp_path / "shop.py").write_text(APP)
     [port] = free_ports(1)
     with collecting(tmp_path / "data", TALLY_FLUSH_TIME=0.1) as collector:

@@ -1,4 +1,4 @@
-"""The same lines by every way in: what is stored does not depend on how they came."""
+"""The same lines by every input: the stored samples are the same."""
 
 import socket
 from collections.abc import Callable
@@ -44,24 +44,24 @@ Stored = dict[str, tuple[float, ...]]
 
 
 def stored(directory: Path) -> Stored:
-    """Return `(count, sum, min, max)` of everything, by name."""
+    """Return `(count, sum, min, max)` of all samples by name."""
     found = Catalog(directory)["all"].aggregate(by="name")
     return {name: tuple(each[key] for key in ("count", "sum", "min", "max")) for name, each in found.items()}
 
 
 def collected(directory: Path, send: Callable[[Collecting], None]) -> Stored:
-    """Return what a collector stores of what it is sent, by whichever socket."""
+    """Return what a collector stores of the lines that `send` sends."""
     paths = {f"TALLY_UNIX_{kind}": directory / kind.lower() for kind in ("DATAGRAM", "STREAM")}
     with collecting(directory, TALLY_TCP_PORT=0, **paths) as collector:
-        assert collector.tcp_port  # Everything is bound by the time that this is told.
+        assert collector.tcp_port  # By then all sockets are bound.
         send(collector)
         found = collector.end()
-        collector.running.said(r"accepted 11 lines, rejected 2 lines; .* 2 lines were empty")
+        collector.running.said(r"accepted 11 lines, rejected 2; .* 2 lines had no measurement")
     return found
 
 
 def connected(family: int, kind: int, address: str | tuple[str, int]) -> None:
-    """Send the lines by a socket."""
+    """Send the lines to a socket."""
     with socket.socket(family, kind) as made:
         made.connect(address)
         made.sendall(DATA)
@@ -96,7 +96,7 @@ def by_unix_stream(directory: Path) -> Stored:
 
 
 def by_tally_send(directory: Path) -> Stored:
-    """Let the command send a file: what it leaves out, it counts itself."""
+    """Send a file by `tally send`, which counts the lines that it drops."""
     with collecting(directory) as collector:
         result = run(directory, "send", "-", stdin=DATA, TALLY_PORT=collector.port)
         assert b"read 15 lines, rejected 2 (check 1, fields 1), empty 2" in result.stdout
@@ -104,7 +104,7 @@ def by_tally_send(directory: Path) -> Stored:
 
 
 def by_tally_import(directory: Path) -> Stored:
-    """Let the command store a file."""
+    """Store a file by `tally import`."""
     Catalog(directory).create("all", resolution=10)
     result = run(directory, "import", "-", stdin=DATA)
     assert b"read 15 lines, rejected 2 (check 1, fields 1), empty 2" in result.stdout
@@ -125,5 +125,5 @@ def by_post(directory: Path) -> Stored:
     "way", [by_udp, by_tcp, by_unix_datagram, by_unix_stream, by_tally_send, by_tally_import, by_post]
 )
 def test_every_way_takes_the_same_lines(tmp_path: Path, way: Callable[[Path], Stored]) -> None:
-    """Plain lines, StatsD's and DogStatsD's, empty ones, and those that are not taken."""
+    """Plain lines, StatsD and DogStatsD lines, empty and rejected ones give the same samples by every input."""
     assert EXPECTED == way(tmp_path)
