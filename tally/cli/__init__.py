@@ -1,4 +1,4 @@
-"""The command line, described in docs/cli.md: one file a command or group of commands, imported when it is run."""
+"""The command line, described in docs/cli.md. Each command has a module, which is imported when the command runs."""
 
 from typing import Any
 
@@ -10,34 +10,37 @@ ENTRIES = {
     "serve": Entry(
         "tally.cli.serve",
         "serve",
-        "Collect samples and answer over HTTP, in one process, until SIGTERM, SIGINT or SIGHUP.",
+        "Collect samples and serve the API and dashboard in one process.",
     ),
     "collect": Entry(
         "tally.cli.collect",
         "collect",
-        "Collect samples into the archives of the data directory, until SIGTERM, SIGINT or SIGHUP.",
+        "Collect samples into the archives of the data directory.",
     ),
     "send": Entry("tally.cli.send", "send", "Send one sample, or the lines of files, to a collector by UDP."),
-    "import": Entry("tally.cli.importing", "import_lines", "Store the lines of files in the archives at once."),
+    "import": Entry(
+        "tally.cli.importing", "import_lines", "Store the lines of files in the archives, without a collector."
+    ),
     "archives": Entry("tally.cli.archives", "archives", "List, show, create, edit and delete archives."),
     "names": Entry("tally.cli.names", "names", "Remove metric names from an archive, or a range of their buckets."),
-    "query": Entry("tally.cli.query", "query", "Ask an archive, and print the answer as a table, JSON or CSV."),
-    "backup": Entry("tally.cli.backup", "backup", "Copy archives as they are now, verified, while they are in use."),
-    "restore": Entry("tally.cli.restore", "restore", "Make an archive of a copy again, verified, while tally runs."),
+    "query": Entry("tally.cli.query", "query", "Query an archive, and print the result as a table, JSON or CSV."),
+    "backup": Entry("tally.cli.backup", "backup", "Back up archives while they are in use, and verify the copies."),
+    "restore": Entry("tally.cli.restore", "restore", "Restore an archive from a backup while tally is running."),
     "salvage": Entry(
         "tally.cli.salvage",
         "salvage",
-        "Save what a damaged archive still holds into a new one, and report what is missing.",
+        "Recover the data of a damaged archive into a new one, and report what is missing.",
     ),
-    "check": Entry("tally.cli.check", "check", "Look whether archives are sound, and settings and space in order."),
-    "health": Entry("tally.cli.health", "health", "Ask a running tally whether it is ready."),
-    "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings for a while, to have something to look at."),
+    "check": Entry("tally.cli.check", "check", "Check archives for corruption, and verify settings and disk space."),
+    "health": Entry("tally.cli.health", "health", "Check whether a running server is ready."),
+    "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings, to try out the dashboard."),
 }
 
-HELP = """Keep count, sum, minimum and maximum of what happens in an application, and ask for them.
+HELP = """Collect metrics of applications, store them in files, and query them.
 
-Every setting is an environment variable, such as TALLY_DATA_DIR, and where a command needs it also an option, such as
---data-dir, which wins. Tokens, TALLY_READ_TOKEN and TALLY_WRITE_TOKEN, are taken from the environment only.
+Every setting is an environment variable, such as TALLY_DATA_DIR. Commands that use a setting also have an option for
+it, such as --data-dir, which takes precedence. Tokens are read from the environment only: TALLY_READ_TOKEN and
+TALLY_WRITE_TOKEN.
 
 Examples:
   tally serve
@@ -45,7 +48,7 @@ Examples:
   tally query daily avg --by name --since -1h
 
 Exit status:
-  1  the output cannot be written, as its disk is full or its reader went away; or the answer is no
+  1  the output cannot be written: the disk is full, or the reader closed it; or the result is negative
 
 Completion by a line in:
   ~/.bashrc  eval "$(_TALLY_COMPLETE=bash_source tally)"

@@ -1,4 +1,4 @@
-"""`tally archives`: the definitions of the archives in a data directory."""
+"""`tally archives`: lists, shows, creates, edits and deletes archives."""
 
 import json
 import sys
@@ -9,9 +9,10 @@ import click
 from tally.cli.completion import slugs
 from tally.cli.group import FAILED, Group
 from tally.cli.options import Command, find_archive, with_settings
-from tally.cli.spilled import waiting
-from tally.cli.table import Cell, echo_table, shown, utc
+from tally.cli.spilled import describe_spill
+from tally.cli.table import Cell, echo_table, format_cell, format_utc
 from tally.engine import Archive, Catalog, Summary
+from tally.engine.files import disk
 from tally.errors import TallyError, UnknownArchive
 from tally.settings import Settings
 
@@ -23,14 +24,14 @@ with_json = click.option("--json", "as_json", is_flag=True, help="print JSON ins
 
 
 def with_properties(command: Command) -> Command:
-    """Give a command an option for each property of an archive."""
+    """Add an option for each property of an archive to a command."""
     options = (
-        click.option("--name", help="a name for people"),
-        click.option("--description", help="what it is for"),
-        click.option("--pattern", metavar="GLOB", help="which metric names it keeps"),
-        click.option("--resolution", type=int, metavar="SECONDS", help="seconds in a bucket"),
+        click.option("--name", help="a display name"),
+        click.option("--description", help="its purpose"),
+        click.option("--pattern", metavar="GLOB", help="which metric names it stores"),
+        click.option("--resolution", type=int, metavar="SECONDS", help="seconds per bucket"),
         click.option("--retention", type=int, metavar="HOURS", help="hours that buckets are kept; 0: for ever"),
-        click.option("--enabled/--disabled", default=None, help="whether it takes new samples"),
+        click.option("--enabled/--disabled", default=None, help="whether it accepts new samples"),
     )
     for option in reversed(options):
         command = option(command)
@@ -41,21 +42,21 @@ def with_properties(command: Command) -> Command:
 def archives() -> None:
     """List, show, create, edit and delete archives.
 
-    An archive is a file in --data-dir that has its definition and its data. A collector, the API and the dashboard see
-    what was changed at the next flush. Without a command, the archives are listed.
+    An archive is a file in --data-dir with its definition and its data. A collector, the API and the dashboard see
+    changes at the next flush. Without a command, the archives are listed.
 
     Examples:
       tally archives
       tally archives create daily --resolution 10 --retention 24
 
     Exit status:
-      1  the output cannot be written, as its disk is full or its reader went away; or a deletion was not confirmed
+      1  the output cannot be written: the disk is full, or the reader closed it; or a deletion was not confirmed
 
     Files:
       SLUG.db  in --data-dir: the archive SLUG
 
     See also:
-      tally archives COMMAND --help; tally query asks what is in an archive
+      tally archives COMMAND --help; tally query shows the data of an archive
     """
 
 
@@ -63,10 +64,10 @@ def archives() -> None:
 @with_json
 @with_directory
 def list_archives(*, settings: Settings, as_json: bool) -> None:
-    """List the archives, with what is stored in them.
+    """List the archives, with their first and last buckets and sizes.
 
     Times are UTC, the resolution is in seconds and the retention in hours. A file that cannot be read is listed with
-    the reason, and does not change the exit status: see `tally check` for that.
+    the reason, and does not affect the exit status: see `tally check`.
 
     Examples:
       tally archives list
@@ -76,7 +77,7 @@ def list_archives(*, settings: Settings, as_json: bool) -> None:
       stdout  a table, or with --json an array of objects, in the order of the slugs
       stderr  errors, and a note if the data directory does not exist
     """
-    found = [listed for archive in Catalog(settings.data_dir).archives() if (listed := _listed(archive))]
+    found = [listed for archive in Catalog(settings.data_dir).archives() if (listed := _try_describe(archive))]
     if not settings.data_dir.is_dir():
         click.echo(f"{settings.data_dir} does not exist: `tally serve` and `tally archives create` create it", err=True)
     if as_json:
@@ -90,10 +91,10 @@ def list_archives(*, settings: Settings, as_json: bool) -> None:
 @with_json
 @with_directory
 def show(*, settings: Settings, slug: str, as_json: bool) -> None:
-    """Show one archive: its definition, and what is stored in it.
+    """Show one archive: its definition, its first and last buckets, and its size.
 
-    The times `first` and `last` are those of its earliest and latest bucket, in UTC. What is in the buckets is for
-    `tally query` to tell, and whether the file is sound for `tally check`.
+    The times `first` and `last` are those of the earliest and latest bucket, in UTC. To see the data, use `tally
+    query`; to verify the file, `tally check`.
 
     Arguments:
       SLUG  the archive: its file's name without .db
@@ -104,7 +105,7 @@ def show(*, settings: Settings, slug: str, as_json: bool) -> None:
 
     Output:
       stdout  a table of its properties, or with --json an object with times in unix seconds
-      stderr  nothing but errors
+      stderr  errors only
     """
     _show(find_archive(settings, slug), as_json=as_json)
 
@@ -117,8 +118,8 @@ def show(*, settings: Settings, slug: str, as_json: bool) -> None:
 def create(*, settings: Settings, slug: str, as_json: bool, **properties: Any) -> None:
     """Create an archive, and show it.
 
-    What is not given is: the slug for a name, no description, the pattern *, a resolution of 5 s, a retention of 24 h,
-    and enabled. A file of that slug that is there is left as it is, and is an error.
+    The defaults are the slug as name, no description, the pattern *, a resolution of 5 s, a retention of 24 h, and
+    enabled. If a file of this name exists, it is not changed, and the command fails.
 
     Arguments:
       SLUG  the file's name without .db: 1 to 64 of a-z, 0-9, _ and -, a letter or digit first
@@ -129,12 +130,12 @@ def create(*, settings: Settings, slug: str, as_json: bool, **properties: Any) -
 
     Output:
       stdout  a table of its properties, or with --json an object
-      stderr  nothing but errors
+      stderr  errors only
 
     Files:
       SLUG.db  in --data-dir, which is created if missing
     """
-    _show(Catalog(settings.data_dir).create(slug, **_given(properties)), as_json=as_json)
+    _show(Catalog(settings.data_dir).create(slug, **_drop_unset(properties)), as_json=as_json)
 
 
 @archives.command()
@@ -146,9 +147,9 @@ def create(*, settings: Settings, slug: str, as_json: bool, **properties: Any) -
 def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: bool, **properties: Any) -> None:
     """Change properties of an archive, and show it.
 
-    A new resolution has to be a multiple of the present one: what is stored is merged into the coarser buckets, and
-    does not become finer again. With a shorter retention the next flush deletes what is older. A new pattern is for
-    samples to come: what is stored stays. The slug cannot be changed.
+    A new resolution must be a multiple of the present one: stored buckets are merged into coarser ones, and cannot be
+    split again. With a shorter retention, the next flush deletes older buckets. A new pattern applies to new samples
+    only. The slug cannot be changed.
 
     Arguments:
       SLUG  the archive: its file's name without .db
@@ -159,9 +160,9 @@ def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: b
 
     Output:
       stdout  a table of its properties, or with --json an object
-      stderr  nothing but errors
+      stderr  errors only
     """
-    changes = _given(properties)
+    changes = _drop_unset(properties)
     if not changes:
         raise click.UsageError("Nothing to change", context)
     archive = find_archive(settings, slug)
@@ -171,14 +172,14 @@ def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: b
 
 @archives.command()
 @with_slug
-@click.option("--yes", is_flag=True, help="do not ask")
+@click.option("--yes", is_flag=True, help="delete without confirmation")
 @with_directory
 @click.pass_context
 def delete(context: click.Context, /, *, settings: Settings, slug: str, yes: bool) -> None:
-    """Delete an archive with all that it holds, after asking.
+    """Delete an archive and its data, after confirmation.
 
-    Samples that wait for it in a spill file are deleted too. Without a terminal to ask on, and without --yes, nothing
-    is deleted. What is deleted cannot be had back, but from a copy that `tally backup` made.
+    Samples in its spill file are deleted too. Without a terminal, --yes is required. Deleted data can only be recovered
+    from a backup.
 
     Arguments:
       SLUG  the archive: its file's name without .db
@@ -191,32 +192,32 @@ def delete(context: click.Context, /, *, settings: Settings, slug: str, yes: boo
 
     Output:
       stdout  the file that was deleted
-      stderr  the question
+      stderr  the confirmation prompt
     """
     archive = find_archive(settings, slug)
     if not yes and not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask on: give --yes to delete", context)
-    holding = "; ".join(filter(None, (_holding(archive.summary()), waiting(archive))))
+    holding = "; ".join(filter(None, (_describe_content(archive.summary()), describe_spill(archive))))
     if not yes and not click.confirm(f"Delete {archive.path}, {holding}?", err=True):
         context.exit(FAILED)
     Catalog(settings.data_dir).delete(slug)
     click.echo(f"deleted {archive.path}")
 
 
-def _given(properties: dict[str, Any]) -> dict[str, Any]:
+def _drop_unset(properties: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in properties.items() if value is not None}
 
 
-def _listed(archive: Archive) -> dict[str, Any] | None:
+def _try_describe(archive: Archive) -> dict[str, Any] | None:
     try:
-        return _described(archive.summary())
+        return _describe(archive.summary())
     except UnknownArchive:
-        return None  # It was deleted since the directory was read.
+        return None  # It was deleted after the directory was listed.
     except TallyError as error:
         return {"slug": archive.slug, "error": str(error)}
 
 
-def _described(summary: Summary) -> dict[str, Any]:
+def _describe(summary: Summary) -> dict[str, Any]:
     stored = {"first": summary.first, "last": summary.last, "bytes": summary.bytes}
     return {**summary.definition.fields(), **stored}
 
@@ -224,35 +225,37 @@ def _described(summary: Summary) -> dict[str, Any]:
 def _row(listed: dict[str, Any]) -> tuple[Cell, ...]:
     if "error" in listed:
         return (listed["slug"], *[None] * (len(HEADER) - 2), listed["error"])
-    texts = _texts(listed)
+    texts = _format(listed)
     return tuple(texts[column] for column in HEADER)
 
 
-def _texts(described: dict[str, Any]) -> dict[str, Cell]:
-    """Return what was described as people read it, units included."""
+def _format(described: dict[str, Any]) -> dict[str, Cell]:
+    """Return a description as text, with units."""
     return {
         **described,
         "resolution": f"{described['resolution']} s",
         "retention": f"{described['retention']} h" if described["retention"] else "for ever",
         "enabled": "yes" if described["enabled"] else "no",
-        "first": utc(described["first"]),
-        "last": utc(described["last"]),
+        "first": format_utc(described["first"]),
+        "last": format_utc(described["last"]),
     }
 
 
 def _show(archive: Archive, *, as_json: bool) -> None:
-    described = _described(archive.summary())
+    described = _describe(archive.summary())
     if as_json:
         _echo_json(described)
     else:
-        echo_table(("property", "value"), [(name, shown(value)) for name, value in _texts(described).items()])
+        echo_table(("property", "value"), [(name, format_cell(value)) for name, value in _format(described).items()])
 
 
 def _echo_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def _holding(summary: Summary) -> str:
+def _describe_content(summary: Summary) -> str:
     if summary.first is None:
         return "which is empty"
-    return f"which holds {summary.bytes} bytes from {utc(summary.first)} to {utc(summary.last)}"
+    return (
+        f"which holds {disk.format_size(summary.bytes)} from {format_utc(summary.first)} to {format_utc(summary.last)}"
+    )

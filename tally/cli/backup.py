@@ -1,4 +1,4 @@
-"""`tally backup`: verified copies of archives, also while they are written."""
+"""`tally backup`: copies archives while they are in use, and verifies the copies."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tally.cli.group import WRONG
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, with_settings
 from tally.cli.progress import Progress
-from tally.cli.spilled import waiting
+from tally.cli.spilled import describe_spill
 from tally.engine import Archive, Catalog
 from tally.engine.files.directory import SUFFIX
 from tally.errors import TallyError
@@ -25,28 +25,28 @@ from tally.settings import Settings
 def backup(
     context: click.Context, /, *, settings: Settings, directory: Path, slugs: tuple[str, ...], replace: bool
 ) -> None:
-    """Copy archives as they are now, verified, while they are in use.
+    """Back up archives while they are in use, and verify the copies.
 
-    Each copy holds whole flushes only, is checked page by page before it gets its name, and needs no file beside it:
-    any SQLite tool opens it, in read-only places too. Put into a data directory it is an archive again.
+    Each copy contains complete flushes only, and is verified page by page before it gets its name. It is a single file
+    that any SQLite tool can open, even read-only. In a data directory, it is an archive again.
 
-    An archive that cannot be copied is told, and keeps no other from being. A file of that name is not touched without
-    --replace. Copies of old are not deleted.
+    If an archive cannot be copied, the reason is reported, and the others are still copied. Existing files are replaced
+    only with --replace. Old backups are never deleted.
 
     Arguments:
-      DIRECTORY  where SLUG.db is written, created if missing
-      SLUG       an archive to copy; without one all are
+      DIRECTORY  where SLUG.db is written; created if missing
+      SLUG       an archive to copy; default all
 
     Examples:
       tally backup /var/backups/tally --replace
       tally backup "backups/$(date +%F)" daily weekly
 
     Exit status:
-      2  an archive could not be copied, or what was given is wrong: stderr tells what
+      2  an archive could not be copied, or an argument is wrong: stderr has the reason
 
     Output:
       stdout  each copy with its size in bytes
-      stderr  each archive that could not be copied, samples that wait in a spill file, and on a terminal how far it is
+      stderr  archives that could not be copied, samples in spill files, and on a terminal the progress
 
     Files:
       SLUG.db  in DIRECTORY: the copy of the archive SLUG
@@ -73,6 +73,6 @@ def _is_copied(archive: Archive, target: Path, replace: bool) -> bool:
             progress.report(f"tally: {error}")
             return False
     click.echo(f"{target}: {target.stat().st_size} bytes")
-    if text := waiting(archive):
+    if text := describe_spill(archive):
         click.echo(f"tally: {text}, nor in the copy", err=True)
     return True

@@ -1,4 +1,4 @@
-"""`tally check`: whether archives are sound, and settings, space and rights in order."""
+"""`tally check`: verifies archives, settings, disk space and permissions."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from tally.cli.group import FAILED
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, find_file, with_settings
 from tally.cli.progress import Progress
-from tally.cli.spilled import orphans, waiting
-from tally.cli.table import Cell, echo_table, utc
+from tally.cli.spilled import describe_spill, find_orphans
+from tally.cli.table import Cell, echo_table, format_utc
 from tally.engine import Archive, Catalog, Checkup
 from tally.engine.files.disk import FREE_MIN_BYTES, format_free_space
 from tally.engine.storing import clock
@@ -35,25 +35,24 @@ HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal
 @with_settings("TALLY_DATA_DIR", "TALLY_MAX_FUTURE")
 @click.pass_context
 def check(context: click.Context, /, *, settings: Settings, archives: tuple[str, ...], as_json: bool) -> None:
-    """Look whether archives are sound, and settings and space in order.
+    """Check archives for corruption, and verify settings and disk space.
 
-    Reads all of every archive, or of each ARCHIVE. Checks also the ledger of the keys under which samples were posted,
-    spill files that have no archive, further names of an archive's file, logs that another program keeps from being
-    emptied, whether there is space, whether all users of the machine may write the files, and whether settings are
-    right.
+    Reads every archive, or each ARCHIVE, completely. Also checks the ledger of idempotency keys, spill files without an
+    archive, links to an archive, write-ahead logs that another program keeps from being emptied, disk space, files that
+    every user may write, and settings.
 
-    Samples that wait in a spill file, what a wrong clock has left in the future, and settings in the environment that
-    tally does not know are told as notes. It repairs nothing. An archive in --data-dir that is damaged is marked as
-    such, so that nothing is written to it, and one that is found sound no longer is.
+    Samples in spill files, buckets in the future and unknown TALLY_ variables are reported as notes. Nothing is
+    repaired. A damaged archive in --data-dir is marked, so that nothing more is written to it; the mark of a sound one
+    is removed.
 
     Arguments:
-      ARCHIVE  a slug in --data-dir, or the path of a file, such as a backup: what ends in .db or has a / in it
+      ARCHIVE  a slug in --data-dir, or the path of a file such as a backup, which ends in .db or contains a /
 
     Columns:
-      is           sound, damaged, or unavailable where it cannot be read now
-      names, rows  how many metric names and cells it holds
-      unsealed     rows that are not yet indexed by name, which is as it should be
-      expired      rows past the retention, which go with the next commits
+      is           sound, damaged, or unavailable if it cannot be read now
+      names, rows  the numbers of metric names and cells
+      unsealed     rows that are not yet indexed by name; this is normal
+      expired      rows past the retention, removed by the next commits
       bytes, wal   sizes of the file and of SQLite's log beside it
 
     Examples:
@@ -62,23 +61,30 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
       tally check --json --data-dir /var/lib/tally
 
     Exit status:
-      0  nothing is wrong; there may be notes
-      1  something is wrong, or the output cannot be written
+      0  no problem; there may be notes
+      1  a problem was found, or the output cannot be written
 
     Output:
-      stdout  a table and below it what is wrong, or with --json one object
-      stderr  nothing but errors, and on a terminal how far it is
+      stdout  a table followed by problems and notes, or with --json one object
+      stderr  errors only, and on a terminal the progress
 
     See also:
-      tally health asks a running tally
+      tally health checks a running server
     """
-    found, missing = _found(settings, archives)
-    checkups = list(_checked(found, settings.max_future))
+    found, missing = _find_archives(settings, archives)
+    checkups = list(_check_all(found, settings.max_future))
     folders = sorted({archive.path.parent for archive in found} | ({settings.data_dir} if not archives else set()))
-    left = [text for folder in folders for text in orphans(Catalog(folder))]
-    wrong = [*missing, *_damages(checkups), *_logs(found), *_names(folders), *_ledgers(folders), *left]
-    wrong += [*_tight(folders), *_exposed(found)]
-    notes = [*_spills(found), *_clocks(checkups), *_unknown(os.environ)]
+    left = [text for folder in folders for text in find_orphans(Catalog(folder))]
+    wrong = [
+        *missing,
+        *_find_damage(checkups),
+        *_find_held_logs(found),
+        *_find_extra_names(folders),
+        *_find_damaged_ledgers(folders),
+        *left,
+    ]
+    wrong += [*_find_low_space(folders), *_find_writable_by_all(found)]
+    notes = [*_find_spills(found), *_find_clock_notes(checkups), *_find_unknown_settings(os.environ)]
     if as_json:
         listed = [asdict(checkup) for checkup in checkups]
         click.echo(json.dumps({"archives": listed, "wrong": wrong, "notes": notes}, indent=2, ensure_ascii=False))
@@ -87,8 +93,8 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     context.exit(FAILED if wrong else 0)
 
 
-def _found(settings: Settings, names: Sequence[str]) -> tuple[list[Archive], list[str]]:
-    """Return the named archives, or all where none is named, and what is said of those that there are not."""
+def _find_archives(settings: Settings, names: Sequence[str]) -> tuple[list[Archive], list[str]]:
+    """Return the named archives, or all if none is named, and a sentence for each that is missing."""
     if not names and not Catalog(settings.data_dir).listing().others:
         return find_archives(settings, ()), []
     if not names:
@@ -102,72 +108,72 @@ def _found(settings: Settings, names: Sequence[str]) -> tuple[list[Archive], lis
     return found, missing
 
 
-def _checked(archives: Sequence[Archive], max_future_s: int) -> Iterator[Checkup]:
+def _check_all(archives: Sequence[Archive], max_future_s: int) -> Iterator[Checkup]:
     with Progress(len(archives)) as progress:
         for number, archive in enumerate(archives):
             progress.show(f"reading {archive.slug}", number)
             yield archive.check(max_future_s=max_future_s)
 
 
-def _damages(checkups: Sequence[Checkup]) -> Iterator[str]:
+def _find_damage(checkups: Sequence[Checkup]) -> Iterator[str]:
     for checkup in checkups:
         for text in filter(None, (*checkup.damage, checkup.unavailable)):
             yield f"{checkup.slug}: {text}"
 
 
-def _logs(archives: Sequence[Archive]) -> Iterator[str]:
+def _find_held_logs(archives: Sequence[Archive]) -> Iterator[str]:
     for archive in archives:
         if size_bytes := archive.held_log_bytes():
             yield held_log(archive.slug, size_bytes)
 
 
-def _names(folders: Sequence[Path]) -> Iterator[str]:
+def _find_extra_names(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         listing = Catalog(folder).listing()
         yield from (f"{folder / slug}.db is {what}, and no file" for slug, what in listing.others.items())
         yield from (f"{folder}: {further_name(slug, first)}" for slug, first in listing.aliases.items())
 
 
-def _spills(archives: Sequence[Archive]) -> Iterator[str]:
+def _find_spills(archives: Sequence[Archive]) -> Iterator[str]:
     for archive in archives:
-        if text := waiting(archive):
-            yield f"{text}: a collector takes them up as soon as it can be written"
+        if text := describe_spill(archive):
+            yield f"{text}: a collector adds them as soon as the archive can be written"
 
 
-def _ledgers(folders: Sequence[Path]) -> Iterator[str]:
+def _find_damaged_ledgers(folders: Sequence[Path]) -> Iterator[str]:
     return filter(None, (Catalog(folder).ledger.damage() for folder in folders))
 
 
-def _tight(folders: Sequence[Path]) -> Iterator[str]:
+def _find_low_space(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         free_bytes = shutil.disk_usage(folder).free
         if free_bytes < FREE_MIN_BYTES:
             yield f"{folder}: {format_free_space(free_bytes)}"
 
 
-def _exposed(archives: Sequence[Archive]) -> Iterator[str]:
+def _find_writable_by_all(archives: Sequence[Archive]) -> Iterator[str]:
     for path in sorted({path for archive in archives for path in (archive.path, archive.path.parent)}):
         if path.stat().st_mode & S_IWOTH:
-            yield f"{path}: every user of this machine may write it"
+            yield f"{path}: every user of this machine can write to it"
 
 
-def _clocks(checkups: Sequence[Checkup]) -> Iterator[str]:
-    """Yield what a clock that is or was wrong has to do with archives."""
+def _find_clock_notes(checkups: Sequence[Checkup]) -> Iterator[str]:
+    """Yield notes on archives that doubt the clock or have buckets in the future."""
     for slug, has in ((checkup.slug, checkup.contents) for checkup in checkups):
         if has and has.doubted is not None:
             yield clock.describe_doubt(slug)
         if has and has.future:
             found = f"{slug}: {pluralize(has.future.buckets, 'bucket')} in the future"
-            first, last = utc(has.future.first), utc(has.future.last)
+            first, last = format_utc(has.future.first), format_utc(has.future.last)
             advice = f"if a wrong clock left them, remove them: tally names delete {slug} '*' --since {first}"
             yield f"{found}, from {first} to {last}; {advice}"
 
 
-def _unknown(environment: Mapping[str, str]) -> Iterator[str]:
+def _find_unknown_settings(environment: Mapping[str, str]) -> Iterator[str]:
     known = {setting.name for setting in SETTINGS}
     for name in sorted(environment):
         if name.startswith("TALLY_") and name not in known:
-            yield f"{name} in the environment is no setting of tally's"
+            yield f"{name} in the environment is not a setting of tally"
 
 
 def _print(checkups: Sequence[Checkup], wrong: Sequence[str], notes: Sequence[str]) -> None:

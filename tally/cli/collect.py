@@ -24,14 +24,14 @@ logger = logging.getLogger("tally")
 @with_clock
 @with_log_format
 def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
-    """Collect samples into the archives of the data directory, until SIGTERM, SIGINT or SIGHUP.
+    """Collect samples into the archives of the data directory.
 
-    Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. Every --flush-time they are
-    committed to each enabled archive whose pattern matches. Archives that are made, changed or deleted while it runs
-    are seen at the next flush; it creates none itself, and does not answer over HTTP.
+    Samples arrive by UDP, and with --tcp-port, --unix-datagram and --unix-stream there too. At each --flush-time they
+    are committed to every enabled archive whose pattern matches. Archives may be created, changed and deleted while it
+    runs. It creates none itself, and does not serve HTTP.
 
-    At the end it takes what the kernel still holds, and flushes. It does not go into the background. Sockets that
-    systemd hands over are used instead of new ones.
+    It runs in the foreground until SIGTERM, SIGINT or SIGHUP. Then it reads the datagrams that the kernel still holds,
+    and flushes. Sockets inherited from systemd are used instead of new ones.
 
     Examples:
       tally collect
@@ -39,21 +39,21 @@ def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> Non
       tally collect --tcp-port 2003
 
     Exit status:
-      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored or spilled
-      1    samples were lost at the end, or there was no memory left: the last lines on stderr tell how many and why
-      2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
-      130  interrupted before it collected
+      0    stopped by SIGTERM, SIGINT or SIGHUP, with all samples stored or spilled
+      1    samples were lost at the end, or memory ran out: the last lines on stderr say how many and why
+      2    a setting is wrong, or an address or the directory cannot be used: stderr has one line with the reason
+      130  interrupted before it started to collect
 
     Output:
       stdout  nothing
-      stderr  where it listens, what happens to archives, and what was lost, as --log-format says
+      stderr  the log: addresses, changes of archives and losses, in --log-format
 
     Files:
-      SLUG.db     in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
-      SLUG.spill  samples that could not be written, until they can be
+      SLUG.db     in --data-dir: an archive, with SLUG.db-wal and SLUG.db-shm beside it while it runs
+      SLUG.spill  samples that could not be written yet
 
     See also:
-      tally archives create; `uvicorn tally.api:app` answers over HTTP beside it
+      tally archives create; `uvicorn tally.api:app` serves HTTP beside it
     """
     set_up(log_format)
     with contextlib.ExitStack() as at_the_end:

@@ -1,4 +1,4 @@
-"""What the shell offers for an argument when the TAB key is pressed; click does the rest."""
+"""Completes arguments in the shell. Commands and options are completed by click."""
 
 import click
 from click.shell_completion import CompletionItem
@@ -10,7 +10,7 @@ from tally.settings import Settings
 
 
 def slugs(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the archives of the data directory whose slugs begin with `incomplete`; none where it cannot be read."""
+    """Return the slugs in the data directory that begin with `incomplete`, or none if it cannot be read."""
     try:
         found = Catalog(Settings.load(data_dir=context.params.get("data_dir")).data_dir).slugs()
     except TallyError:
@@ -19,7 +19,7 @@ def slugs(context: click.Context, _parameter: click.Parameter, incomplete: str) 
 
 
 def slugs_or_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return what `slugs` does, and where that is nothing have the shell offer files."""
+    """Return matching slugs, or let the shell complete files if there are none."""
     return slugs(context, parameter, incomplete) or [CompletionItem(incomplete, type="file")]
 
 

@@ -1,6 +1,6 @@
-"""`tally demo`: made-up page timings, to have something to look at.
+"""`tally demo`: sends made-up page timings, to try out the dashboard.
 
-A site is busiest at BUSIEST_HOUR o'clock UTC and nearly idle twelve hours later; pages are slower when it is busy.
+The made-up site is busiest at BUSIEST_HOUR o'clock UTC and nearly idle twelve hours later. Busy pages are slower.
 """
 
 import math
@@ -25,7 +25,7 @@ BUSIEST_HOUR = 15
 DAY_S = 86_400
 BATCHES_A_SECOND = 10
 HISTORY_MOST_H = 168
-# At the busiest hour of the past there are so many timings every so many seconds.
+# The timings of each step in the busiest hour of the history.
 HISTORY_TIMINGS = 10
 HISTORY_STEP_S = 10
 
@@ -56,28 +56,27 @@ def _number(flag: str, least: int, most: int, **settings: Any) -> Callable[[Comm
 
 @click.command(cls=Documented)
 @_number("--seconds", 0, DAY_S, default=60, metavar="SECONDS", help="how long to send")
-@_number("--rate", 1, 10_000, default=20, metavar="TIMINGS", help="how many a second")
-@_number("--history", 0, HISTORY_MOST_H, default=0, metavar="HOURS", help="how much of a made-up past to store first")
+@_number("--rate", 1, 10_000, default=20, metavar="TIMINGS", help="timings per second")
+@_number("--history", 0, HISTORY_MOST_H, default=0, metavar="HOURS", help="hours of made-up history to store first")
 @with_settings("TALLY_DATA_DIR", "TALLY_PREFIX", "TALLY_MAX_NAMES", **SENDING)
 @click.pass_context
 def demo(context: click.Context, /, *, settings: Settings, seconds: int, rate: int, history: int) -> None:
-    """Send made-up page timings for a while, to have something to look at.
+    """Send made-up page timings, to try out the dashboard.
 
-    They are sent by UDP, like those of an application, under names such as requests.get.search, more of them and slower
-    ones in the afternoon (UTC) than at night. With --history a past is stored in the archives of --data-dir before
-    that, without a collector, as `tally import` does. They are not marked as made up: do not send them where real ones
-    are kept.
+    The timings are sent by UDP under names such as requests.get.search. In the afternoon (UTC) there are more and
+    slower ones than at night. With --history, older timings are first stored in the archives of --data-dir, as by
+    `tally import`. Made-up timings are not marked as such: do not mix them with real ones.
 
     Examples:
       tally demo --seconds 2
       tally demo --history 24 --seconds 1
 
     Exit status:
-      2  nobody listens, an archive could not be written, or what was given is wrong: stderr tells what
+      2  nothing listens, an archive could not be written, or an argument is wrong: stderr has the reason
 
     Output:
-      stdout  what was sent, and with --history a table of what was stored
-      stderr  nothing but errors, and on a terminal how far it is
+      stdout  the number of lines sent, and with --history a table of stored samples
+      stderr  errors only, and on a terminal the progress
     """
     pages = [page._replace(name=check_name(settings.prefix + page.name)) for page in PAGES]
     random = Random()  # noqa: S311 - nothing here is secret
@@ -86,7 +85,7 @@ def demo(context: click.Context, /, *, settings: Settings, seconds: int, rate: i
     if seconds:
         with Sender(settings.host, settings.port, rate=rate) as sender:
             _send(random, pages, sender, rate * seconds, max(1, rate // BATCHES_A_SECOND))
-        click.echo(sender.account())
+        click.echo(sender.summarize())
 
 
 def _store_past(random: Random, pages: Sequence[Page], settings: Settings, hours: int) -> bool:

@@ -1,9 +1,8 @@
-"""How commands are found and how what goes wrong is told: in one line on stderr.
+"""Finds and runs commands, and prints each error as one line on stderr.
 
-Exit statuses: 0 done, 1 the output could not be written or samples were lost, 2 what was given is wrong or of no use,
-130 interrupted.
+Exit statuses: 0 done, 1 the output could not be written or samples were lost, 2 wrong usage, 130 interrupted.
 
-What is printed is UTF-8, as names are, whatever the locale. Where stdout or stderr is closed, it goes nowhere.
+The output is UTF-8 in any locale. If stdout or stderr is closed, it is discarded.
 """
 
 import io
@@ -24,9 +23,9 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
 
 class Group(Documented, click.Group):
-    """Commands under one name, listed in the order in which they were added.
+    """A group of commands, listed in the order in which they were added.
 
-    Named alone, or with options only, it runs its `default` command where it has one, and else shows its help.
+    Without a command, it runs its `default` command, or else shows its help.
     """
 
     command_class = Documented
@@ -45,7 +44,7 @@ class Group(Documented, click.Group):
         return list(self.commands)
 
     def summaries(self) -> list[tuple[str, str]]:
-        """Return the names of the commands and the first sentence of the help of each."""
+        """Return the name and the summary of each command."""
         return [(name, each.summary) for name, each in self.commands.items() if isinstance(each, Documented)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
@@ -54,7 +53,7 @@ class Group(Documented, click.Group):
 
 
 class Entry(NamedTuple):
-    """Where a command is: an attribute of a module. `summary` is the first line of its help."""
+    """The module and attribute of a command, and the first line of its help."""
 
     module: str
     attribute: str
@@ -62,10 +61,10 @@ class Entry(NamedTuple):
 
 
 class Program(Group):
-    """The whole command line. A command's module is imported when the command is run, not before."""
+    """The whole command line. The module of a command is imported only when it runs."""
 
     def __init__(self, name: str, entries: Mapping[str, Entry], **settings: Any) -> None:
-        # Stand-ins, from which click lists the names and tells similar ones.
+        # Placeholders, for click's list of names and its suggestions.
         super().__init__(name, commands={each: click.Command(each) for each in entries}, **settings)
         self.entries = entries
 
@@ -74,26 +73,26 @@ class Program(Group):
         return None if entry is None else getattr(import_module(entry.module), entry.attribute)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer the commands, of which none is imported, or options."""
+        """Complete commands, without importing them, or options."""
         offered = [CompletionItem(name, help=summary) for name, summary in self.summaries()]
         options = super(click.Group, self).shell_complete(ctx, incomplete)
         return [*(item for item in offered if item.value.startswith(incomplete)), *options]
 
     def summaries(self) -> list[tuple[str, str]]:
-        """Return those of the entries, of which none is imported."""
+        """Return the names and summaries without importing the commands."""
         return [(name, entry.summary) for name, entry in self.entries.items()]
 
     def invoke(self, ctx: click.Context) -> None:
-        """Run the command that was named; an interruption leaves no word."""
+        """Run the command. An interrupt ends it without a message."""
         try:
             super().invoke(ctx)
-            # Here, where click still catches it, and not while the interpreter ends.
+            # While click still handles errors, not at interpreter exit.
             sys.stdout.flush()
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 
     def main(self, *arguments: Any, **settings: Any) -> NoReturn:
-        """Run a command line, `sys.argv` where none is given, and exit with its status."""
+        """Run a command line, by default `sys.argv`, and exit with its status."""
         _prepare_outputs()
         try:
             status = super().main(*arguments, **{"prog_name": self.name, **settings, "standalone_mode": False})
@@ -101,7 +100,7 @@ class Program(Group):
             status = INTERRUPTED
         except (click.ClickException, TallyError, OSError) as error:
             status = FAILED if isinstance(error, (OSError, SamplesLost, OutOfMemory)) else WRONG
-            click.echo(" ".join(_told(error).split()), err=True)
+            click.echo(" ".join(_format_error(error).split()), err=True)
         sys.exit(status)
 
 
@@ -114,7 +113,7 @@ def _prepare_outputs() -> None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - until the process ends
 
 
-def _told(error: Exception) -> str:
+def _format_error(error: Exception) -> str:
     context = getattr(error, "ctx", None)
     if isinstance(error, click.UsageError) and context is not None:
         message = error.format_message().rstrip(".")

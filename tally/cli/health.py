@@ -1,4 +1,4 @@
-"""`tally health`: whether a running `tally serve` is ready, for those who watch over it."""
+"""`tally health`: checks whether a running `tally serve` is ready, for supervisors and monitoring."""
 
 import json
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from tally.settings import Settings
 TIMEOUT_S = 10.0
 HEADER = ("check", "ok", "detail")
 LISTENING = {
-    "TALLY_HTTP_HOST": "address where it answers HTTP",
-    "TALLY_HTTP_PORT": "TCP port where it answers HTTP",
+    "TALLY_HTTP_HOST": "address of its HTTP server",
+    "TALLY_HTTP_PORT": "TCP port of its HTTP server",
 }
 
 
@@ -27,30 +27,30 @@ LISTENING = {
 @with_settings(**LISTENING)
 @click.pass_context
 def health(context: click.Context, /, *, settings: Settings, as_json: bool) -> None:
-    """Ask a running tally whether it is ready.
+    """Check whether a running server is ready.
 
-    It is when archives can be read and written, every collector flushes, and there is space. It is asked for /readyz
-    over HTTP, on this machine where --http-host stands for all of its addresses, with the first of TALLY_READ_TOKEN or
-    else of TALLY_WRITE_TOKEN. Archives are not read through for it: see `tally check`.
+    A server is ready when archives can be read and written, every collector flushes, and there is disk space. This
+    command requests /readyz over HTTP, with the first token of TALLY_READ_TOKEN or else of TALLY_WRITE_TOKEN. If
+    --http-host means all addresses, it connects to this machine. To verify the content of archives, use `tally check`.
 
     Examples:
       tally health
       tally health --http-port 8901 > /dev/null || echo 'not ready'
 
     Exit status:
-      0  it is ready, or degraded: what is wrong does not keep it from its work
-      1  it is not, or does not answer within 10 seconds
+      0  ready, or degraded but working
+      1  not ready, or no answer within 10 seconds
 
     Output:
-      stdout  a table of what each check found, or with --json what /readyz answers
-      stderr  why it has no answer
+      stdout  a table of all checks, or with --json the answer of /readyz
+      stderr  why there is no answer
     """
     address = f"http://{settings.http_host}:{settings.http_port}/"
     try:
-        told = ask(settings)
+        told = fetch_readiness(settings)
     except (OSError, HTTPException, ValueError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        click.echo(f"tally: nothing that is tally answers on {address}: {reason}", err=True)
+        click.echo(f"tally: no tally server answers on {address}: {reason}", err=True)
         context.exit(FAILED)
     if "checks" not in told:
         click.echo(f"tally: {address} answers: {told.get('detail', told)!s:.500}", err=True)
@@ -63,12 +63,12 @@ def health(context: click.Context, /, *, settings: Settings, as_json: bool) -> N
     context.exit(FAILED if told["status"] == "not ready" else 0)
 
 
-def ask(settings: Settings) -> Mapping[str, Any]:
-    """Return what `/readyz` answers: whether tally is ready, or a problem.
+def fetch_readiness(settings: Settings) -> Mapping[str, Any]:
+    """Return the answer of `/readyz`, or a problem.
 
-    :raises OSError, HTTPException, ValueError: when nothing answers, or something else.
+    :raises OSError, HTTPException, ValueError: when there is no answer, or it is not from tally.
     """
-    connection = HTTPConnection(reachable(settings.http_host), settings.http_port, timeout=TIMEOUT_S)
+    connection = HTTPConnection(find_local_address(settings.http_host), settings.http_port, timeout=TIMEOUT_S)
     try:
         tokens = (*settings.read_token, *settings.write_token)
         connection.request("GET", "/readyz", headers={"Authorization": f"Bearer {tokens[0]}"} if tokens else {})
@@ -80,8 +80,8 @@ def ask(settings: Settings) -> Mapping[str, Any]:
     return told
 
 
-def reachable(host: str) -> str:
-    """Return the address at which what listens on `host` is reached from this machine."""
+def find_local_address(host: str) -> str:
+    """Return the address on which a server that listens on `host` can be reached from this machine."""
     try:
         address = ip_address(host)
     except ValueError:

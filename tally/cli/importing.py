@@ -1,4 +1,4 @@
-"""`tally import`: lines straight into the archives, without a collector."""
+"""`tally import`: stores lines in the archives, without a collector."""
 
 import math
 import time
@@ -25,7 +25,7 @@ HEADER = ("archive", "stored", "expired", "unmatched", "cardinality")
 
 
 class Target(NamedTuple):
-    """An archive that samples go into, as it was before they did."""
+    """An archive to import into, with its definition at the start."""
 
     archive: Archive
     definition: Definition
@@ -38,7 +38,7 @@ class Target(NamedTuple):
     "slugs",
     multiple=True,
     metavar="SLUG",
-    help="only into this archive; repeatable",
+    help="import into this archive only; repeatable",
     shell_complete=completion.slugs,
 )
 @with_settings("TALLY_DATA_DIR", "TALLY_MAX_NAMES", "TALLY_MAX_FUTURE")
@@ -46,23 +46,23 @@ class Target(NamedTuple):
 def import_lines(
     context: click.Context, /, *, settings: Settings, files: tuple[str, ...], slugs: tuple[str, ...]
 ) -> None:
-    """Store the lines of files in the archives at once.
+    """Store the lines of files in the archives, without a collector.
 
-    Every enabled archive, or each that --archive names, gets the samples whose names match its pattern, in one
-    transaction: all or none, also when it is interrupted. No collector is needed; one that runs may go on.
+    Every enabled archive, or each one named by --archive, gets the samples that match its pattern in one transaction:
+    all or none, even if the import is interrupted. A collector may run at the same time.
 
-    A line that is not valid is left out; the others are stored. The first 20 are told with their number and reason, and
-    all are counted. A file that is no text is refused before anything is stored. Importing a file twice counts its
-    samples twice. Gauges of StatsD begin at 0, and what the files have of a set is counted once.
+    Invalid lines are skipped and counted, and the first 20 are reported with line number and reason. A file that is not
+    text is refused before anything is stored. Importing a file twice counts its samples twice. StatsD gauges start at
+    0, and each member of a StatsD set counts once.
 
     Arguments:
-      FILE  lines as a collector takes them, NAME VALUE [TIMESTAMP] or those of StatsD, plain or by gzip; - is stdin
+      FILE  lines NAME VALUE [TIMESTAMP] or StatsD lines, plain or compressed with gzip; - is stdin
 
     Columns:
       stored       samples that were added
-      expired      that are older than the retention
-      unmatched    whose names do not match the pattern
-      cardinality  of new names, when there are --max-names already
+      expired      samples older than the retention
+      unmatched    samples whose names do not match the pattern
+      cardinality  samples with new names, when there are --max-names already
 
     Examples:
       tally import samples.lines
@@ -70,15 +70,15 @@ def import_lines(
       gzip -c samples.lines | tally import -
 
     Exit status:
-      2    a line was left out, an archive could not be written, or what was given is wrong: stderr tells what
-      130  interrupted; the table tells what was committed already
+      2    a line was skipped, an archive could not be written, or an argument is wrong: stderr has the reason
+      130  interrupted; the table shows what has been committed
 
     Output:
-      stdout  how many lines were read and rejected, and a table of what became of them in each archive
-      stderr  the first lines that were left out, and on a terminal how far it is
+      stdout  the number of lines read and rejected, and a table of the samples of each archive
+      stderr  the first lines that were skipped, and on a terminal the progress
 
     See also:
-      tally archives create; tally send gives lines to a collector
+      tally archives create; tally send sends lines to a collector
     """
     targets = find_targets(settings, slugs)
     with Progress(size(files)) as progress:
@@ -86,7 +86,7 @@ def import_lines(
         lines = Lines(files, Rules(rollup.add_line), progress)
         for _ in lines:
             pass
-    click.echo(lines.account())
+    click.echo(lines.summarize())
     is_done = store(targets, rollup.take(), settings)
     context.exit(0 if is_done and not lines.rejected else WRONG)
 
@@ -109,33 +109,33 @@ def find_targets(settings: Settings, slugs: Sequence[str]) -> list[Target]:
 
 
 def rollup_for(targets: Sequence[Target], settings: Settings) -> Rollup:
-    """Return an empty rollup in whose buckets those of every target can be made up."""
+    """Return an empty rollup that is fine enough for every target."""
     resolution = math.gcd(*(target.definition.resolution for target in targets))
     return Rollup(resolution, max_future_s=settings.max_future)
 
 
 def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:
-    """Commit cells to each archive, and print what became of their samples; return whether all could be written."""
+    """Commit cells to each archive, and print a table of the outcome; return whether all could be written."""
     rows: list[tuple[str, int, int, int, int]] = []
     try:
         with Progress() as progress:
             for target in targets:
                 progress.show(f"writing {target.archive.slug}")
                 try:
-                    outcome, unmatched = _stored(target, cells, settings)
+                    outcome, unmatched = _store_one(target, cells, settings)
                     rows.append((target.archive.slug, outcome.stored, outcome.expired, unmatched, outcome.cardinality))
                     if outcome.is_doubted:
                         progress.report(f"tally: {clock.describe_doubt(target.archive.slug)}")
                 except TallyError as error:
                     progress.report(f"tally: {error}")
     finally:
-        # Also when it is interrupted, for what was committed must not be imported again.
+        # Even after an interrupt: what was committed must not be imported again.
         echo_table(HEADER, rows)
     return len(rows) == len(targets)
 
 
-def _stored(target: Target, cells: Cells, settings: Settings) -> tuple[commit.Outcome, int]:
-    """Commit what matches, and return what became of it, and how many samples do not match."""
+def _store_one(target: Target, cells: Cells, settings: Settings) -> tuple[commit.Outcome, int]:
+    """Commit the matching cells; return the outcome, and the number of samples that do not match."""
     matching = glob.select(cells, target.definition.pattern)
     outcome = target.archive.merge(matching, commit.Rules(time.time(), settings.max_names))
     return outcome, count(cells) - count(matching)

@@ -1,10 +1,10 @@
-"""Wire lines from files: read as they come, taken one by one, and those that are not taken told and counted.
+"""Reads wire lines from files, checks each, and reports and counts those that are not valid.
 
-    app.lines:17: value: not a decimal number of a magnitude of at most 1e100: 'requests.get.index fast'
+    app.lines:17: value: the value is not a number from -1e100 to 1e100: 'requests.get.index fast'
     ^file     ^line  ^reason
 
-TOLD_MAX of them are told, and the others counted by reason. Memory is bounded by `source.BLOCK_BYTES` and the longest
-line allowed, whatever the files hold.
+The first SHOWN_MAX invalid lines are reported; the others are only counted by reason. Memory is limited by
+`source.BLOCK_BYTES` and the longest valid line, whatever the files contain.
 """
 
 import time
@@ -19,28 +19,28 @@ from tally.cli.progress import Progress
 from tally.lines.plain import DATAGRAM_MAX_BYTES, EXPLANATIONS, Reason, bare
 from tally.log import pluralize
 
-# So many bad lines show what is wrong; a large file of another kind would fill the screen for minutes.
-TOLD_MAX = 20
+# Enough to show what is wrong. A large file of another format would fill the screen for minutes.
+SHOWN_MAX = 20
 
 FILE = click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True)
 
-# Takes a line that came in a second, or returns the reason why not.
-Take = Callable[[bytes, int], Reason | None]
+# Handles a line received in a second; returns the reason if it is rejected.
+Check = Callable[[bytes, int], Reason | None]
 
 
 class Rules(NamedTuple):
-    """What becomes of a line: `take` gets it with `prefix` before it, unless it is too long then."""
+    """How lines are checked: `check` gets each with `prefix` before it, unless it is then too long."""
 
-    take: Take
+    check: Check
     prefix: bytes = b""
     longest_bytes: int = DATAGRAM_MAX_BYTES
 
 
 class Lines:
-    """The lines of files in their order, `-` is stdin; iterating gives lists of as many taken ones as can be read now.
+    """Iterates over lists of the valid lines of files in order; `-` is stdin. Each list has what can be read at once.
 
-    `read` counts the lines with anything in them, `rejected` those that are not taken by reason, and `empty` those that
-    hold no measurement. `clock` gives the second of receipt.
+    `read` counts all lines that are not blank, `rejected` the invalid ones by reason, and `empty` those without a
+    measurement. `clock` gives the second of receipt.
     """
 
     def __init__(
@@ -58,15 +58,15 @@ class Lines:
     def __iter__(self) -> Iterator[list[bytes]]:
         source.check(self._paths)
         for path in self._paths:
-            with source.opened(path) as file:
+            with source.open_source(path) as file:
                 first = 1
                 for block in blocks(file, self._rules.longest_bytes):
-                    yield self._good(path, first, block)
+                    yield self._accept(path, first, block)
                     first += len(block)
-                    self._progress.show(pluralize(self.read, "line"), self._bytes + file.taken)
-                self._bytes += file.taken
+                    self._progress.show(pluralize(self.read, "line"), self._bytes + file.bytes_read)
+                self._bytes += file.bytes_read
 
-    def _good(self, path: str, first: int, block: list[bytes]) -> list[bytes]:
+    def _accept(self, path: str, first: int, block: list[bytes]) -> list[bytes]:
         good = []
         now = int(self._clock())
         for number, raw in enumerate(block, first):
@@ -75,47 +75,47 @@ class Lines:
                 continue
             self.read += 1
             text = self._rules.prefix + stripped.lstrip(b" \t")
-            reason = Reason.LENGTH if len(text) > self._rules.longest_bytes else self._rules.take(text, now)
+            reason = Reason.LENGTH if len(text) > self._rules.longest_bytes else self._rules.check(text, now)
             if reason is None:
                 good.append(text)
             elif reason is Reason.EMPTY:
                 self.empty += 1
             else:
                 self.rejected[reason] += 1
-                self._tell(f"{path}:{number}: {reason}: {EXPLANATIONS[reason]}: {_quoted(stripped)}")
+                self._report(f"{path}:{number}: {reason}: {EXPLANATIONS[reason]}: {_quote(stripped)}")
         return good
 
-    def _tell(self, text: str) -> None:
-        """Report one of the first bad lines, and once that there are more."""
-        told = self.rejected.total()
-        if told <= TOLD_MAX:
+    def _report(self, text: str) -> None:
+        """Report one of the first bad lines, or once that there are more."""
+        shown = self.rejected.total()
+        if shown <= SHOWN_MAX:
             self._progress.report(text)
-        elif told == TOLD_MAX + 1:
-            self._progress.report(f"after {TOLD_MAX} of them, bad lines are counted and no longer shown")
+        elif shown == SHOWN_MAX + 1:
+            self._progress.report(f"more than {SHOWN_MAX} bad lines: the others are counted and not shown")
 
-    def account(self) -> str:
-        """Return in words how many lines were read, how many rejected for which reasons, and how many are empty."""
+    def summarize(self) -> str:
+        """Return a sentence with the numbers of lines read, rejected by reason, and empty."""
         reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.rejected.items()))
-        told = f"read {pluralize(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
-        return f"{told}, empty {self.empty}" if self.empty else told
+        shown = f"read {pluralize(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
+        return f"{shown}, empty {self.empty}" if self.empty else shown
 
 
 class Readable(Protocol):
-    """What gives as many bytes as there are now, and none at its end."""
+    """A stream that returns the available bytes, and none at its end."""
 
     def read1(self, size: int, /) -> bytes:
         """Return some bytes."""
 
 
 def blocks(file: Readable, longest_bytes: int) -> Iterator[list[bytes]]:
-    """Yield the complete lines of a file, as many at once as can be read without waiting, without their LF.
+    """Yield lists of the complete lines of a file without LF, as many at once as can be read without waiting.
 
-    Of a line that is too long only so much is kept that it still is.
+    A line that is too long is shortened to just above the limit.
     """
     rest = b""
     while data := file.read1(source.BLOCK_BYTES):
         *lines, rest = (rest + data).split(b"\n")
-        # A CR may stand at its end, and is no part of it.
+        # Room for a CR at the end, which does not count.
         rest = rest[: longest_bytes + 2]
         if lines:
             yield lines
@@ -123,5 +123,5 @@ def blocks(file: Readable, longest_bytes: int) -> Iterator[list[bytes]]:
         yield [rest]
 
 
-def _quoted(text: bytes) -> str:
+def _quote(text: bytes) -> str:
     return f"{text[:200].decode('utf-8', 'backslashreplace')!r:.100}"

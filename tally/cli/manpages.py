@@ -1,6 +1,6 @@
-"""Manual pages, made of what `--help` says: `python -m tally.cli.manpages DIRECTORY` writes tally.1, tally-serve.1, …
+"""Writes the help of each command as a manual page: `python -m tally.cli.manpages DIRECTORY`.
 
-It is for those who package tally, and for whoever likes `man tally-query`: ~/.local/share/man/man1 is looked through.
+It is meant for packages, and for `man tally-query` with the directory ~/.local/share/man/man1.
 """
 
 import re
@@ -20,16 +20,16 @@ SEE_ALSO = "See also"
 
 
 class Roff(Formatter):
-    """Lays out for `man`, in its macros. What a page refers to is named as its page is: tally-check(1)."""
+    """Formats for `man`. References to other commands are written as their pages: tally-check(1)."""
 
     _refers = False
 
     def write_usage(self, prog: str, args: str = "", *_prefix: Any, **_more: Any) -> None:
-        """Write how the command is given."""
-        self.write(f".SH SYNOPSIS\n.B {_text(prog)}\n{_text(args)}\n")
+        """Write the synopsis."""
+        self.write(f".SH SYNOPSIS\n.B {_escape(prog)}\n{_escape(args)}\n")
 
     def write_description(self, text: str) -> None:
-        """Write what comes after the usage."""
+        """Write the text after the synopsis."""
         self.write(".SH DESCRIPTION\n")
         self.write_text(text)
 
@@ -39,34 +39,34 @@ class Roff(Formatter):
         self.write(f".SH {heading.upper()}\n")
 
     def write_paragraph(self) -> None:
-        """Leave out the empty line, for headings have their own."""
+        """Skip the empty line, since headings have their own."""
 
     def write_text(self, text: str) -> None:
         """Write paragraphs."""
         if self._refers:
             text = _command().sub(lambda found: f"{found[1].replace(' ', '-')}({SECTION})", text)
-        self.write("".join(f".PP\n{_text(' '.join(each.split()))}\n" for each in text.split("\n\n")))
+        self.write("".join(f".PP\n{_escape(' '.join(each.split()))}\n" for each in text.split("\n\n")))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], *_widths: Any, **_more: Any) -> None:
-        """Write terms and what they mean."""
-        self.write("".join(f".TP\n.B {_text(term)}\n{_text(text)}\n" for term, text in rows))
+        """Write terms and meanings."""
+        self.write("".join(f".TP\n.B {_escape(term)}\n{_escape(text)}\n" for term, text in rows))
 
     def write_lines(self, lines: Iterable[str]) -> None:
-        """Write lines as they are."""
-        self.write("".join(f"{line}\n" for line in (".PP", ".nf", *map(_text, lines), ".fi")))
+        """Write lines unchanged."""
+        self.write("".join(f"{line}\n" for line in (".PP", ".nf", *map(_escape, lines), ".fi")))
 
 
 class RoffContext(Context):
-    """A command whose page is wanted."""
+    """The context of a command, with the formatter for `man`."""
 
     formatter_class = Roff
 
 
 def pages(command: click.Command = main, parent: click.Context | None = None) -> Iterator[tuple[str, str]]:
-    """Yield the names of the files and the pages of a command and of all below it."""
+    """Yield file names and pages of a command and its subcommands."""
     context = RoffContext(command, parent, command.name)
     assert isinstance(command, Documented)
-    yield f"{_dashed(context)}.{SECTION}", _page(command, context)
+    yield f"{_page_name(context)}.{SECTION}", _page(command, context)
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
             below = command.get_command(context, name)
@@ -76,7 +76,7 @@ def pages(command: click.Command = main, parent: click.Context | None = None) ->
 
 @cache
 def _command() -> re.Pattern[str]:
-    """Return what matches a command, with back quotes around it or without, the longest name first."""
+    """Return a pattern for commands, with or without backticks, the longest name first."""
     names = sorted(_names(main, click.Context(main, info_name=main.name)), reverse=True)
     return re.compile(rf"`?\b({'|'.join(names)})\b`?")
 
@@ -91,19 +91,19 @@ def _names(command: click.Command, context: click.Context) -> Iterator[str]:
 
 
 def _page(command: Documented, context: click.Context) -> str:
-    name = _dashed(context)
+    name = _page_name(context)
     head = (
-        f'.TH "{name.upper()}" {SECTION} "" "tally {__version__}"\n.SH NAME\n{_text(f"{name} - {command.summary}")}\n'
+        f'.TH "{name.upper()}" {SECTION} "" "tally {__version__}"\n.SH NAME\n{_escape(f"{name} - {command.summary}")}\n'
     )
     return head + command.get_help(context) + "\n"
 
 
-def _dashed(context: click.Context) -> str:
+def _page_name(context: click.Context) -> str:
     return context.command_path.replace(" ", "-")
 
 
-def _text(text: str) -> str:
-    """Return text of which roff takes nothing for its own."""
+def _escape(text: str) -> str:
+    """Return text with all characters escaped that are special to roff."""
     escaped = (
         text.replace("\\", "\\e").replace("-", "\\-").replace("'", "\\(aq").replace("^", "\\(ha").replace("~", "\\(ti")
     )

@@ -1,18 +1,18 @@
-"""What `--help` says, laid out as a manual page, from a command's docstring and its options.
+"""Lays out `--help` as a manual page, from the docstring and the options of a command.
 
-    Store the lines of files in the archives at once.         <- the summary, which lists of commands show too
+    Store the lines of files in the archives.                 <- the summary, also shown in lists of commands
 
-    Every enabled archive gets what its pattern matches.      <- what it does and does not, in paragraphs
+    Every enabled archive gets what its pattern matches.      <- the description, in paragraphs
 
     Arguments:                                                <- sections of any name
-      FILE  lines NAME VALUE [TIMESTAMP], one a sample;       <- a term and, after two spaces, what it means,
-            - is stdin                                           which goes on further to the right
-    Examples:                                                 <- the options stand before this one
-      tally import samples.lines                              <- each line a command that works
-    Exit status:                                              <- EXITS, and what is special here
+      FILE  lines NAME VALUE [TIMESTAMP], one a sample;       <- a term and, after two spaces, its meaning,
+            - is stdin                                           continued on more indented lines
+    Examples:                                                 <- the options are inserted before this section
+      tally import samples.lines                              <- each line is a command that works
+    Exit status:                                              <- added to EXITS
 
-Text is filled to the width of the terminal within NARROWEST and WIDEST, and broken at spaces only, so that what is
-there to be copied stays whole.
+Text is wrapped at spaces to the width of the terminal, within NARROWEST and WIDEST, so that commands and paths stay
+whole.
 """
 
 import inspect
@@ -30,8 +30,8 @@ TERM_WIDEST, GAP = 26, 2
 EXAMPLES, STATUSES = "Examples", "Exit status"
 EXITS = {
     "0": "done",
-    "1": "the output cannot be written, as its disk is full or its reader went away",
-    "2": "something that was given is wrong or cannot be used: one line on stderr tells what",
+    "1": "the output cannot be written: the disk is full, or the reader closed it",
+    "2": "an argument is wrong or cannot be used: stderr has one line with the reason",
     "130": "interrupted, as by Ctrl-C",
 }
 
@@ -41,13 +41,13 @@ _BRACKET = re.compile(r"\[[^\]]*\]$")
 
 
 class Section(NamedTuple):
-    """A part of the page, as in the docstring but for its indentation."""
+    """A section of the docstring, without its indentation."""
 
     heading: str
     lines: list[str]
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return terms and what they mean, in one line each."""
+        """Return terms and their meanings, one line each."""
         found: list[tuple[str, str]] = []
         for line in self.lines:
             if row := _ROW.fullmatch(line):
@@ -58,25 +58,25 @@ class Section(NamedTuple):
 
 
 class Formatter(click.HelpFormatter):
-    """Lays out for a terminal."""
+    """Formats for a terminal."""
 
     def __init__(self, **_given: Any) -> None:
         columns = shutil.get_terminal_size().columns
         super().__init__(width=max(NARROWEST, min(columns, WIDEST)) - 2)
 
     def write_description(self, text: str) -> None:
-        """Write what comes after the usage."""
+        """Write the text after the usage."""
         self.write_paragraph()
         with self.indentation():
             self.write_text(text)
 
     def write_text(self, text: str) -> None:
-        """Write paragraphs, which empty lines separate."""
+        """Write paragraphs, which are separated by empty lines."""
         indent = " " * self.current_indent
-        self.write("\n".join(f"{_filled(each, self.width, indent, indent)}\n" for each in text.split("\n\n")))
+        self.write("\n".join(f"{_fill(each, self.width, indent, indent)}\n" for each in text.split("\n\n")))
 
     def write_dl(self, rows: Iterable[tuple[str, str]], *_widths: Any, **_more: Any) -> None:
-        """Write terms and what they mean in two columns; a term that is wider than its column has its own line."""
+        """Write terms and meanings in two columns. A term that is wider than its column gets its own line."""
         rows = list(rows)
         widest = min(max(len(term) for term, _ in rows), TERM_WIDEST, self.width // 3)
         indent = " " * self.current_indent
@@ -86,15 +86,15 @@ class Formatter(click.HelpFormatter):
             if len(term) > widest:
                 self.write(f"{indent}{term}\n")
                 lead = hang
-            self.write(f"{_filled(text, self.width, lead, hang)}\n")
+            self.write(f"{_fill(text, self.width, lead, hang)}\n")
 
     def write_lines(self, lines: Iterable[str]) -> None:
-        """Write lines as they are."""
+        """Write lines unchanged."""
         self.write("".join(f"{' ' * self.current_indent}{line}".rstrip() + "\n" for line in lines))
 
 
 class Context(click.Context):
-    """A command that is run, or whose help is wanted."""
+    """The context of a command, with our formatter."""
 
     formatter_class = Formatter
 
@@ -110,35 +110,35 @@ class Documented(click.Command):
         return (self.help or "").strip().partition("\n")[0]
 
     def description(self) -> str:
-        """Return what stands before the first section, the summary included."""
+        """Return the text before the first section, including the summary."""
         return _split(self.help)[0]
 
     def sections(self) -> list[Section]:
-        """Return the sections in their order, with all exit statuses after the examples."""
+        """Return the sections in order, with the exit statuses after the examples."""
         found = {section.heading: section for section in _split(self.help)[1]}
-        statuses = Section(STATUSES, _exits(found.pop(STATUSES, Section(STATUSES, []))))
+        statuses = Section(STATUSES, _list_statuses(found.pop(STATUSES, Section(STATUSES, []))))
         whole = [(each, statuses) if each.heading == EXAMPLES else (each,) for each in found.values()]
         return list(itertools.chain(*whole))
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Return --help, described as other options are."""
+        """Return --help with our description."""
         option = super().get_help_option(ctx)
         if option is not None:
             option.help = "show this text and exit"
         return option
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write what stands before the options."""
+        """Write the text before the options."""
         assert isinstance(formatter, Formatter)
         formatter.write_description(self.description())
-        _write(formatter, self._halves()[0])
+        _write(formatter, self._split_at_options()[0])
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write what stands after the options."""
+        """Write the text after the options."""
         assert isinstance(formatter, Formatter)
-        _write(formatter, self._halves()[1])
+        _write(formatter, self._split_at_options()[1])
 
-    def _halves(self) -> tuple[list[Section], list[Section]]:
+    def _split_at_options(self) -> tuple[list[Section], list[Section]]:
         sections = self.sections()
         headings = [section.heading for section in sections]
         at = headings.index(EXAMPLES) if EXAMPLES in headings else len(sections)
@@ -146,7 +146,7 @@ class Documented(click.Command):
 
 
 def _split(text: str | None) -> tuple[str, list[Section]]:
-    """Return what stands before the first heading, and the sections."""
+    """Return the text before the first heading, and the sections."""
     before: list[str] = []
     sections: list[Section] = []
     for line in inspect.cleandoc(text or "").split("\n"):
@@ -156,14 +156,14 @@ def _split(text: str | None) -> tuple[str, list[Section]]:
             sections[-1].lines.append(line.removeprefix("  "))
         else:
             before.append(line)
-    return "\n".join(before).strip(), [Section(each.heading, _trimmed(each.lines)) for each in sections]
+    return "\n".join(before).strip(), [Section(each.heading, _trim(each.lines)) for each in sections]
 
 
-def _trimmed(lines: list[str]) -> list[str]:
+def _trim(lines: list[str]) -> list[str]:
     return "\n".join(lines).strip("\n").split("\n")
 
 
-def _exits(section: Section) -> list[str]:
+def _list_statuses(section: Section) -> list[str]:
     meanings = EXITS | dict(section.rows())
     return [f"{status}  {meanings[status]}" for status in sorted(meanings, key=int)]
 
@@ -180,8 +180,8 @@ def _write(formatter: Formatter, sections: Iterable[Section]) -> None:
                 formatter.write_text("\n".join(section.lines))
 
 
-def _filled(text: str, width: int, lead: str, hang: str) -> str:
-    # What stands in brackets at the end, a setting and its default, is not broken where it fits.
+def _fill(text: str, width: int, lead: str, hang: str) -> str:
+    # A setting and its default, in brackets at the end, are kept on one line if they fit.
     whole = _BRACKET.sub(lambda found: found[0].replace(" ", "\xa0"), text)
     given = whole if len(whole.rpartition("  ")[2]) <= width - len(hang) else text
     lines = textwrap.wrap(

@@ -1,4 +1,4 @@
-"""`tally names`: work on the metric names that an archive holds."""
+"""`tally names`: removes metric names from an archive."""
 
 import click
 
@@ -20,34 +20,34 @@ def names() -> None:
       tally names delete daily 'requests.get.test*' --dry-run
 
     See also:
-      tally names COMMAND --help; tally query asks what is in an archive
+      tally names COMMAND --help; tally query
     """
 
 
 @names.command()
 @click.argument("slug", shell_complete=slugs)
 @click.argument("glob")
-@click.option("--since", metavar="TIME", help="earliest bucket that goes: unix seconds, ISO 8601 or relative")
-@click.option("--until", metavar="TIME", help="latest bucket that goes, as --since")
-@click.option("--dry-run", is_flag=True, help="tell what would go, and remove nothing")
+@click.option("--since", metavar="TIME", help="earliest bucket to remove: unix seconds, ISO 8601 or relative")
+@click.option("--until", metavar="TIME", help="latest bucket to remove, in the same formats")
+@click.option("--dry-run", is_flag=True, help="report what would be removed, and remove nothing")
 @with_settings("TALLY_DATA_DIR")
 def delete(*, settings: Settings, slug: str, glob: str, dry_run: bool, **bounds: str | None) -> None:
-    """Remove the names that match a glob, or with --since and --until their buckets of a range.
+    """Remove the names that match a glob, or with --since and --until their buckets in a range.
 
-    All of it goes in one transaction, and cannot be had back but from a copy that `tally backup` made. A name goes with
-    its last bucket; samples that come later bring it again. A collector may go on meanwhile.
+    All are removed in one transaction, and can only be recovered from a backup. A name is removed with its last bucket;
+    later samples create it again. A collector may run at the same time.
 
     Arguments:
       SLUG  the archive: its file's name without .db
-      GLOB  the names, such as 'requests.get.*'; '*' are all
+      GLOB  the names, such as 'requests.get.*'; '*' for all
 
     Examples:
       tally names delete daily 'requests.get.test*' --dry-run
       tally names delete daily '*' --since 2100-01-01T00:00:00Z
 
     Output:
-      stdout  how many cells of how many names went, a cell being what is kept of one name in one bucket
-      stderr  nothing but errors, and on a terminal that it is at work
+      stdout  the number of cells, names and samples removed; a cell is one name in one bucket
+      stderr  errors only, and on a terminal the progress
     """
     archive = find_archive(settings, slug)
     with Progress() as progress:

@@ -1,6 +1,7 @@
-"""What several commands take: an option for a setting, made from the one table of settings, and an archive's slug.
+"""Options shared by commands, made from the table of settings, and lookups of archives.
 
-An option is named after its setting, TALLY_DATA_DIR is --data-dir, takes what the setting takes and beats it.
+The option of a setting is named after it: --data-dir for TALLY_DATA_DIR. It accepts the same values and takes
+precedence.
 """
 
 import functools
@@ -18,22 +19,22 @@ from tally.settings import SETTINGS, Setting, Settings
 
 Command = Callable[..., Any]
 
-# What the address means to those who collect, and to those who send.
+# The meaning of the address for a collector, and for a sender.
 LISTENING = {
     "TALLY_HOST": "address to listen on for samples",
     "TALLY_PORT": "UDP port to listen on; 0: the kernel chooses a free one",
 }
-# Where lines are taken beside.
+# Further sockets for lines.
 LINES = ("TALLY_TCP_PORT", "TALLY_UNIX_DATAGRAM", "TALLY_UNIX_STREAM")
 SENDING = {"TALLY_HOST": "address of the collector", "TALLY_PORT": "UDP port of the collector"}
 
 
 def with_settings(*names: str, **meanings: str) -> Callable[[Command], Command]:
-    """Give a command an option for each of these settings, and hand it all settings as `settings`.
+    """Add an option for each of these settings to a command, and pass it all settings as `settings`.
 
-    `meanings` are further settings, with what they mean to this command.
+    `meanings` are further settings, with their meaning for this command.
     """
-    chosen = [_meant(setting, meanings) for setting in SETTINGS if setting.name in {*names, *meanings}]
+    chosen = [_with_meaning(setting, meanings) for setting in SETTINGS if setting.name in {*names, *meanings}]
     assert len(chosen) == len(names) + len(meanings), f"not all of these are settings: {names}, {meanings}"
 
     def decorate(command: Command) -> Command:
@@ -50,21 +51,21 @@ def with_settings(*names: str, **meanings: str) -> Callable[[Command], Command]:
     return decorate
 
 
-def _meant(setting: Setting, meanings: Mapping[str, str]) -> Setting:
+def _with_meaning(setting: Setting, meanings: Mapping[str, str]) -> Setting:
     return setting._replace(meaning=meanings[setting.name], zero="") if setting.name in meanings else setting
 
 
 def with_log_format(command: Command) -> Command:
-    """Give a command the option for how its log is written, and hand it that as `log_format`."""
-    text = "how what happens is written to stderr: as a line, or as JSON with time and level"
+    """Add the option for the format of the log to a command, and pass it as `log_format`."""
+    text = "format of the log on stderr: plain lines, or JSON objects with time and level"
     return click.option("--log-format", type=click.Choice(FORMATS), default=FORMATS[0], show_default=True, help=text)(
         command
     )
 
 
 def with_clock(command: Command) -> Command:
-    """Give a command the option that the clock is right, and hand it that as `clock_is_right`."""
-    text = "let buckets expire by the clock though archives have had none near it for longer than they keep them"
+    """Add the option that confirms the clock to a command, and pass it as `clock_is_right`."""
+    text = "trust the system clock even if all buckets of an archive are past its retention by it"
     return click.option("--clock-is-right", is_flag=True, help=text)(command)
 
 
@@ -88,7 +89,7 @@ def _help(setting: Setting) -> str:
 def find_archive(settings: Settings, slug: str) -> Archive:
     """Return the archive of that slug in the data directory.
 
-    :raises UnknownArchive: when there is none; tells also where it was looked for.
+    :raises UnknownArchive: when there is none; the text says where.
     """
     try:
         return Catalog(settings.data_dir)[slug]
@@ -97,9 +98,9 @@ def find_archive(settings: Settings, slug: str) -> Archive:
 
 
 def find_archives(settings: Settings, slugs: Iterable[str]) -> list[Archive]:
-    """Return the archives of these slugs, each once, or without slugs all in the data directory.
+    """Return the archives of these slugs, each once, or all in the data directory if there are no slugs.
 
-    :raises UnknownArchive: when one or all of them are not there.
+    :raises UnknownArchive: when one of them does not exist, or there are none.
     """
     found = [find_archive(settings, slug) for slug in dict.fromkeys(slugs)] or Catalog(settings.data_dir).archives()
     if not found:
@@ -108,7 +109,7 @@ def find_archives(settings: Settings, slugs: Iterable[str]) -> list[Archive]:
 
 
 def find_file(settings: Settings, archive: str) -> Archive:
-    """Return the archive of a slug, as `find_archive`, or in the file of a path: what ends in .db or has a / in it.
+    """Return the archive of a slug, as `find_archive`, or of a path, which ends in .db or contains a /.
 
     :raises UnknownArchive: when there is none.
     """

@@ -1,4 +1,4 @@
-"""How far a long work is: one line on the terminal, rewritten in place; nothing where stderr is no terminal."""
+"""Shows the progress of long work in one line, rewritten in place; only if stderr is a terminal."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ CLEAR_LINE = "\r\x1b[K"
 
 
 class Progress:
-    """The line of one work, of `total` in any unit; 0 when nobody knows. As a context manager it goes in the end."""
+    """The progress of one task, of `total` in any unit, 0 if unknown. Use it as a context manager, which clears it."""
 
     def __init__(
         self, total: float = 0, *, stream: TextIO | None = None, clock: Callable[[], float] = time.monotonic
@@ -24,7 +24,7 @@ class Progress:
         self._next = clock()
 
     def show(self, text: str, done: float = 0) -> None:
-        """Say `text`, with the percentage that `done` is of the total; a few times a second at most."""
+        """Show `text` with the percentage of `done`, at most a few times a second."""
         if not self._is_shown or self._clock() < self._next:
             return
         share = f"{min(100, int(100 * done / self._total)):3d}%  " if self._total else ""
@@ -32,12 +32,12 @@ class Progress:
         self._next = self._clock() + REFRESH_S
 
     def report(self, text: str) -> None:
-        """Print a line that stays, terminal or not."""
+        """Print a permanent line, also if stderr is no terminal."""
         self.clear()
         click.echo(text, file=self._stream)
 
     def clear(self) -> None:
-        """Take the line away; the next `show` writes it again."""
+        """Remove the line until the next `show`."""
         if self._is_shown:
             self._write(CLEAR_LINE)
             self._next = 0

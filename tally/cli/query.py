@@ -1,4 +1,4 @@
-"""`tally query`: the questions that the API answers, asked of an archive in the data directory or of a bare file."""
+"""`tally query`: queries an archive in the data directory, or any archive file, like the HTTP API."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from tally.api.message import encode
 from tally.cli.completion import aggregates, slugs_or_files
 from tally.cli.manual import Documented
 from tally.cli.options import Command, find_file, with_settings
-from tally.cli.table import echo_table, utc, visible
+from tally.cli.table import echo_table, escape_invisible, format_utc
 from tally.engine import Archive
 from tally.engine.asking.answer import Answer
 from tally.engine.asking.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
@@ -27,20 +27,20 @@ _METAVARS = {
     "moving": "SECONDS", "limit": "N", "fill": "[null|0|previous]",
 }  # fmt: skip
 _SPECIAL: dict[str, dict[str, Any]] = {
-    "format": {"type": click.Choice(FORMATS), "default": "table", "show_default": True, "help": "the answer's shape"},
+    "format": {"type": click.Choice(FORMATS), "default": "table", "show_default": True, "help": "output format"},
     "pretty": {"is_flag": True, "help": "indent the JSON"},
 }
 
 
 def with_parameters(command: Command) -> Command:
-    """Give a command an option for each parameter of a question."""
+    """Add an option for each parameter of a query to a command."""
     for name, parameter in reversed(PARAMETERS.items()):
         command = click.option(f"--{name}", **_SPECIAL.get(name) or _plain(name, parameter))(command)
     return command
 
 
 def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
-    """An option whose text is judged as that of a URL is."""
+    """Return the settings of an option whose text is parsed like a URL parameter."""
     help_text = f"{parameter.meaning}; for {parameter.where}"
     return {"multiple": name == "q", "metavar": _METAVARS.get(name, "TEXT"), "help": help_text}
 
@@ -49,30 +49,30 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
 @click.argument("archive", shell_complete=slugs_or_files)
 @click.argument("aggregate", required=False, shell_complete=aggregates)
 @click.option(
-    "--kind", type=click.Choice((*KINDS, *LISTS)), default="aggregate", show_default=True, help="the question"
+    "--kind", type=click.Choice((*KINDS, *LISTS)), default="aggregate", show_default=True, help="kind of query"
 )
-@click.option("--by", type=click.Choice(("time", "name")), help="what the answer goes by  [default: time]")
+@click.option("--by", type=click.Choice(("time", "name")), help="group the result by time or name  [default: time]")
 @with_parameters
 @with_settings("TALLY_DATA_DIR", "TALLY_QUERY_TIMEOUT")
 def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> None:
-    """Ask an archive, and print the answer as a table, JSON or CSV.
+    """Query an archive, and print the result as a table, JSON or CSV.
 
-    It reads the file itself, and neither needs a collector nor disturbs one; nothing is written. The questions and
-    their parameters are those of the HTTP API.
+    It reads the file itself and needs no collector. The kinds of queries and their parameters are those of the HTTP
+    API.
 
-    Times in a table are UTC, and characters of a name that cannot be seen are shown as escapes; JSON, rows and CSV have
-    unix seconds and names as they are, as over HTTP. Numbers are exact in all of them.
+    A table shows times in UTC, and invisible characters of names as escapes. JSON, rows and CSV are as over HTTP, with
+    unix seconds and unchanged names. Numbers are exact in every format.
 
     Arguments:
-      ARCHIVE    a slug in --data-dir, or the path of a file: what ends in .db or has a / in it
-      AGGREGATE  avg, min, max, sum or count; without it all are shown
+      ARCHIVE    a slug in --data-dir, or the path of a file, which ends in .db or contains a /
+      AGGREGATE  avg, min, max, sum or count; default all
 
     Kinds:
-      aggregate  over names, by time; with --by name over time, by name
+      aggregate  over all names, by time; with --by name over all times, by name
       values     by name and time; with --by name by time and name
-      timedata   over names, by time, buckets without data included
+      timedata   over all names, by time, including buckets without data
       names      the metric names
-      patterns   globs worth asking for
+      patterns   useful globs
 
     Examples:
       tally query daily
@@ -81,11 +81,11 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
       tally query /var/backups/tally/daily.db --kind names
 
     Exit status:
-      2  what was asked is wrong, or took longer than --query-timeout: by then a part may have been printed
+      2  the query is wrong, or took longer than --query-timeout: part of the result may have been printed
 
     Output:
-      stdout  the answer, as it is read; a question without an answer has an empty one, which is no error
-      stderr  nothing but errors
+      stdout  the result, as it is read; an empty result is not an error
+      stderr  errors only
     """
     found = find_file(settings, archive)
     if kind in LISTS:
@@ -96,9 +96,9 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
 
 
 def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
-    """Print names or patterns, one a line or as a JSON array.
+    """Print names or patterns, one per line or as a JSON array.
 
-    :raises InvalidQuestion: when an option is given that has no meaning for them.
+    :raises InvalidQuestion: when an option does not apply to them.
     """
     for option in options.keys() - {"format", "pretty", "q" if kind == "names" else ""}:
         if options[option] not in (None, ()):
@@ -107,20 +107,22 @@ def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
         raise InvalidQuestion(f"format {options['format']!r} has no meaning here: {kind} are a table or json")
     found = archive.names(options["q"]) if kind == "names" else archive.patterns()
     is_json = options["format"] == "json"
-    found = [encode(found, pretty=options["pretty"]).decode()] if is_json else [visible(name) for name in found]
+    found = (
+        [encode(found, pretty=options["pretty"]).decode()] if is_json else [escape_invisible(name) for name in found]
+    )
     sys.stdout.writelines(f"{line}\n" for line in found)
 
 
 def _ask(archive: Archive, kind: str, options: dict[str, Any], limits: dict[str, float]) -> None:
-    """Print an answer as it comes.
+    """Print a result while it is read.
 
-    :raises InvalidQuestion, UnknownAggregate: when the question is not one.
-    :raises QueryTimeout: when it lasts longer than the limit; by then a part may have been printed.
+    :raises InvalidQuestion, UnknownAggregate: when the query is not valid.
+    :raises QueryTimeout: when it takes too long; part of the result may have been printed.
     """
     if kind == "timedata" and options["by"]:
         raise InvalidQuestion(f"by {options['by']!r} has no meaning here: it is for values and aggregate")
     aggregate, by = options["aggregate"], options["by"] or "time"
-    question = Question.parse(kind, _texts(options), aggregate=aggregate, by=by, now=time.time())
+    question = Question.parse(kind, _list_parameters(options), aggregate=aggregate, by=by, now=time.time())
     with archive.ask(question, **limits) as answer:
         if options["format"] == "table":
             echo_table(_header(question), _rows(question, answer))
@@ -128,8 +130,8 @@ def _ask(archive: Archive, kind: str, options: dict[str, Any], limits: dict[str,
             _write(answer, end=b"" if question.format == "csv" else b"\n")
 
 
-def _texts(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the parameters that were given, as a URL has them; a table is made here, from the rows."""
+def _list_parameters(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the given parameters as in a URL. A table is formatted here, from rows."""
     table = {"format": None} if options["format"] == "table" else {}
     given: dict[str, Any] = {**options, **table, "pretty": "1" if options["pretty"] else None}
     for name in PARAMETERS:
@@ -141,7 +143,7 @@ def _texts(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _write(answer: Answer, *, end: bytes) -> None:
     for chunk in chain(answer, (end,)):
         left = memoryview(chunk)
-        while left:  # Where PYTHONUNBUFFERED is set a part may be written, and the rest is ours to write.
+        while left:  # With PYTHONUNBUFFERED a write may be partial.
             left = left[sys.stdout.buffer.write(left) :]
 
 
@@ -156,7 +158,7 @@ def _rows(question: Question, answer: Answer) -> Iterator[tuple[Any, ...]]:
     for row in answer.rows():
         if question.kind != "values":
             key, *values = row
-            yield (utc(key) if question.by == "time" else key, *values)
+            yield (format_utc(key) if question.by == "time" else key, *values)
             continue
         name, bucket, *values = row
-        yield (name, utc(bucket), *values) if question.by == "time" else (utc(bucket), name, *values)
+        yield (name, format_utc(bucket), *values) if question.by == "time" else (format_utc(bucket), name, *values)

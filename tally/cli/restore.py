@@ -1,4 +1,4 @@
-"""`tally restore`: an archive is made of a copy again."""
+"""`tally restore`: restores an archive from a backup."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tally.cli import completion
 from tally.cli.manual import Documented
 from tally.cli.options import with_settings
 from tally.cli.progress import Progress
-from tally.cli.spilled import waiting
+from tally.cli.spilled import describe_spill
 from tally.engine import Catalog
 from tally.engine.files.directory import SUFFIX
 from tally.settings import Settings
@@ -17,21 +17,20 @@ from tally.settings import Settings
 @click.command(cls=Documented)
 @click.argument("copy", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.argument("slug", required=False, shell_complete=completion.slugs)
-@click.option("--replace", is_flag=True, help="replace all that the archive SLUG has by what the copy has")
+@click.option("--replace", is_flag=True, help="replace the content of the archive SLUG by the backup")
 @with_settings("TALLY_DATA_DIR")
 def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) -> None:
-    """Make an archive of a copy again, verified, while tally runs.
+    """Restore an archive from a backup while tally is running.
 
-    The archive has what the copy has, and its definition too. A running collector, the API and the dashboard see it at
-    the next flush, and what comes from then on is added to it. What is older than its retention goes with the flushes
-    that follow, as always.
+    The archive gets the data and the definition of the backup. A running collector, the API and the dashboard see it at
+    the next flush; new samples are added to it, and buckets past its retention expire.
 
-    An archive that is there is replaced only with --replace, in one transaction: whoever asks meanwhile gets what was
-    there, or what is. A file that is no archive is not replaced: move it away first.
+    An existing archive is replaced only with --replace, in one transaction: each query sees either the old content or
+    the new. A file that is not an archive is not replaced: move it away first.
 
     Arguments:
-      COPY  a file that `tally backup` wrote, or any archive's
-      SLUG  the archive that it becomes; without one, that of COPY's name
+      COPY  a file written by `tally backup`, or any other archive
+      SLUG  the archive to create; default the name of COPY
 
     Examples:
       tally restore backups/daily.db before
@@ -39,7 +38,7 @@ def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) 
 
     Output:
       stdout  the archive's file with its size in bytes
-      stderr  samples that wait in a spill file, and on a terminal how far it is
+      stderr  samples in a spill file, and on a terminal the progress
 
     See also:
       `tally backup`, `tally check`
@@ -53,5 +52,5 @@ def restore(*, settings: Settings, copy: Path, slug: str | None, replace: bool) 
         slug = copy.name.removesuffix(SUFFIX) if slug is None else slug
         archive = Catalog(settings.data_dir).restore(copy, slug, replace=replace, progress=show)
     click.echo(f"{archive.path}: {archive.path.stat().st_size} bytes")
-    if text := waiting(archive):
+    if text := describe_spill(archive):
         click.echo(f"tally: {text}: a collector adds them at its next flush", err=True)

@@ -1,4 +1,4 @@
-"""`tally salvage`: what can still be read of a damaged archive, into a sound one, and what is missing."""
+"""`tally salvage`: recovers the data of a damaged archive into a new one, and reports what is missing."""
 
 import json
 import os
@@ -15,13 +15,13 @@ from tally.cli.group import FAILED
 from tally.cli.manual import Documented
 from tally.cli.options import find_file, with_settings
 from tally.cli.progress import Progress
-from tally.cli.table import Cell, echo_table, shown, utc, visible
+from tally.cli.table import Cell, echo_table, escape_invisible, format_cell, format_utc
 from tally.engine import Catalog, Missing, Salvaged
 from tally.engine.definition import Definition
 from tally.engine.files.directory import SUFFIX
 from tally.settings import Settings
 
-# What people are shown; JSON has all.
+# What people are format_cell; JSON has all.
 RUNS_SHOWN, NAMES_SHOWN = 20, 5
 FORMS = ("text", "json")
 
@@ -29,24 +29,24 @@ FORMS = ("text", "json")
 @click.command(cls=Documented)
 @click.argument("archive", shell_complete=slugs_or_files)
 @click.argument("new")
-@click.option("--unproven", is_flag=True, help="keep also cells that nothing proves, where their bucket adds up")
+@click.option("--unproven", is_flag=True, help="also keep unproven cells if their bucket adds up")
 @with_properties
 @click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True, help="the report's form")
 @with_settings("TALLY_DATA_DIR")
 def salvage(*, settings: Settings, archive: str, new: str, unproven: bool, form: str, **given: Any) -> None:
-    """Save what a damaged archive still holds into a new one, and report what is missing.
+    """Recover the data of a damaged archive into a new one, and report what is missing.
 
-    A value is saved only when it is proven, which takes two places of the file that say exactly the same: an archive
-    holds nearly all of its cells twice. The cells of the last buckets, up to 64 of them, stand in the file once, unless
-    they prove themselves; --unproven keeps these too, where their bucket adds up to its total.
+    A value is recovered only if two places of the file agree on it: an archive stores nearly all of its cells twice.
+    The cells of up to 64 last buckets are stored once; --unproven keeps these too, if their bucket adds up to its
+    total.
 
-    The damaged file, and the log beside it, stay as they are. The new archive is sound, and there whole or not at all.
-    In the data directory it collects at once, as the old one did: `tally restore` puts it in the old one's place.
+    The damaged file and the log beside it are not changed. The new archive is created completely or not at all. In the
+    data directory it starts to collect at once; `tally restore` puts it in place of the damaged one.
 
-    A definition stands in the file once. The report shows it; a property that is given replaces the file's.
+    The definition is stored once, and cannot be verified. Check it in the report, and override properties with options.
 
     Arguments:
-      ARCHIVE  a slug in --data-dir, or the path of a file: what ends in .db or has a / in it
+      ARCHIVE  a slug in --data-dir, or the path of a file, which ends in .db or contains a /
       NEW      the slug of the new archive, or the path of its file
 
     Examples:
@@ -54,16 +54,16 @@ def salvage(*, settings: Settings, archive: str, new: str, unproven: bool, form:
       tally salvage ./backups/daily.db saved-copy --resolution 10 --format json
 
     Exit status:
-      0  everything was saved
+      0  everything was recovered
       1  something is missing, or the output cannot be written
-      2  nothing was saved: one line on stderr tells why
+      2  nothing was recovered: stderr has one line with the reason
 
     Output:
-      stdout  the report: what was saved, and which buckets and names lack samples
-      stderr  nothing but errors, and on a terminal how far it is
+      stdout  the report: what was recovered, and which buckets and names lack samples
+      stderr  errors only, and on a terminal the progress
 
     See also:
-      `tally check` tells whether an archive is damaged
+      `tally check` detects damage
     """
     source, target = find_file(settings, archive), _target(settings, new)
     properties = {name: value for name, value in given.items() if value is not None}
@@ -93,9 +93,9 @@ def _target(settings: Settings, new: str) -> Path:
 def _print(target: Path, salvaged: Salvaged, *, unproven: bool) -> None:
     for line in _lines(target, salvaged, unproven=unproven):
         click.echo(line)
-    missing = [(utc(run.first), utc(run.last), *_lack(run)) for run in salvaged.missing]
+    missing = [(format_utc(run.first), format_utc(run.last), *_describe_missing(run)) for run in salvaged.missing]
     _echo_runs("missing samples:", ("from", "to", "samples", "names"), missing)
-    gaps = [(utc(before), utc(after)) for before, after in salvaged.gaps]
+    gaps = [(format_utc(before), format_utc(after)) for before, after in salvaged.gaps]
     _echo_runs("lost totals (cells between these buckets may be missing):", ("after", "before"), gaps)
 
 
@@ -109,12 +109,13 @@ def _echo_runs(title: str, header: Sequence[str], rows: Sequence[Sequence[Cell]]
 
 
 def _lines(target: Path, salvaged: Salvaged, *, unproven: bool) -> Iterator[str]:
-    """Yield what is said besides the table."""
+    """Yield the lines before the tables."""
     definition = salvaged.definition
     keeps = f"{definition.retention} h" if definition.retention else "for ever"
     state = "enabled" if definition.enabled else "disabled"
-    yield f"{target}: cells {salvaged.cells}, samples {shown(salvaged.samples)}, names {salvaged.names}"
-    yield f"definition: {definition.resolution} s, kept {keeps}, pattern {visible(definition.pattern)}, {state}"
+    pattern = escape_invisible(definition.pattern)
+    yield f"{target}: cells {salvaged.cells}, samples {format_cell(salvaged.samples)}, names {salvaged.names}"
+    yield f"definition: {definition.resolution} s, kept {keeps}, pattern {pattern}, {state}"
     if salvaged.unread:
         yield f"unreadable properties, replaced by defaults: {', '.join(salvaged.unread)}"
     if salvaged.lost_pages:
@@ -126,15 +127,15 @@ def _lines(target: Path, salvaged: Salvaged, *, unproven: bool) -> Iterator[str]
     if salvaged.unnamed:
         yield f"cells without a readable name: {salvaged.unnamed}"
     if salvaged.short:
-        yield f"names with missing samples: {_some(salvaged.short)}"
+        yield f"names with missing samples: {_shorten(salvaged.short)}"
     if salvaged.is_whole:
         yield "nothing is missing"
 
 
-def _lack(run: Missing) -> tuple[Cell, Cell]:
-    return "unknown" if run.samples is None else run.samples, _some(run.names) or None
+def _describe_missing(run: Missing) -> tuple[Cell, Cell]:
+    return "unknown" if run.samples is None else run.samples, _shorten(run.names) or None
 
 
-def _some(names: tuple[str, ...]) -> str:
+def _shorten(names: tuple[str, ...]) -> str:
     more = len(names) - NAMES_SHOWN
-    return visible(", ".join(names[:NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")
+    return escape_invisible(", ".join(names[:NAMES_SHOWN])) + (f" and {more} more" if more > 0 else "")

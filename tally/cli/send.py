@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tally.cli.group import WRONG
-from tally.cli.lines import FILE, Lines, Rules, Take
+from tally.cli.lines import FILE, Check, Lines, Rules
 from tally.cli.manual import Documented
 from tally.cli.options import SENDING, with_settings
 from tally.cli.progress import Progress
@@ -23,14 +23,14 @@ DEFAULT_RATE = 10_000
 NO_TIMESTAMP = "-1"
 
 
-class TakesNegativeNumbers(Documented):
-    """A command that takes -5 for a number, where click takes it for an option."""
+class AcceptsNegativeNumbers(Documented):
+    """A command that accepts -5 as a number, where click would take it for an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         return super().parse_args(ctx, [f" {arg}" if arg[:1] == "-" and NUMBER.fullmatch(arg) else arg for arg in args])
 
 
-@click.command(cls=TakesNegativeNumbers)
+@click.command(cls=AcceptsNegativeNumbers)
 @click.argument("name", required=False)
 @click.argument("value", required=False)
 @click.option(
@@ -45,7 +45,7 @@ class TakesNegativeNumbers(Documented):
     default=DEFAULT_RATE,
     show_default=True,
     metavar="LINES",
-    help="how many a second at most",
+    help="most lines per second",
 )
 @with_settings("TALLY_PREFIX", "TALLY_MAX_FUTURE", **SENDING)
 @click.pass_context
@@ -54,16 +54,16 @@ def send(
 ) -> None:
     """Send one sample, or the lines of files, to a collector by UDP.
 
-    With --file, or a single - for --file -, lines are sent instead of one sample, also where they are compressed by
-    gzip. They are packed into datagrams of at most 1,432 bytes, and sent no faster than --rate. A line that is not
-    valid is left out, and the first 20 are told with their number and reason; the others, those of StatsD among them,
-    are sent as they are. A file that is no text is refused before anything is sent.
+    With --file, or with - for stdin, the lines of files are sent, which may be compressed with gzip. They are packed
+    into datagrams of at most 1,432 bytes and sent no faster than --rate. Invalid lines are skipped, and the first 20
+    are reported with line number and reason. Valid lines, StatsD included, are sent unchanged. A file that is not text
+    is refused before anything is sent.
 
-    UDP does not tell whether what was sent has arrived. Where this machine knows that nobody listens, sending stops.
+    UDP does not report whether a datagram arrived. Sending stops if the operating system reports that nothing listens.
 
     Arguments:
-      NAME   the metric: 1 to 255 bytes of UTF-8 without white space; - alone: the lines of stdin
-      VALUE  a decimal number, also a negative one; without it 1
+      NAME   the metric: 1 to 255 bytes of UTF-8 without white space; - alone: send the lines of stdin
+      VALUE  a decimal number, which may be negative; default 1
 
     Examples:
       tally send requests.get.index 0.25
@@ -72,14 +72,14 @@ def send(
       head -n 2 samples.lines | tally send -
 
     Exit status:
-      2  a line was left out, nobody listens, or what was given is wrong: stderr tells what
+      2  a line was skipped, nothing listens, or an argument is wrong: stderr has the reason
 
     Output:
-      stdout  how many lines in how many datagrams were sent, and for files how many were read and rejected
-      stderr  the first lines that were left out, and on a terminal how far it is
+      stdout  the number of lines and datagrams sent, and for files the number of lines read and rejected
+      stderr  the first lines that were skipped, and on a terminal the progress
 
     See also:
-      tally import stores lines without a collector, and nothing on the way can be lost
+      tally import stores lines without a collector, and cannot lose any on the way
     """
     if not paths and sample == {"name": "-", "value": None, "timestamp": None}:
         paths = ("-",)
@@ -93,14 +93,14 @@ def send(
             for block in blocks:
                 sender.send(block)
             sender.check()
-    click.echo(sender.account())
+    click.echo(sender.summarize())
     if paths:
-        click.echo(lines.account())
+        click.echo(lines.summarize())
     context.exit(WRONG if lines.rejected else 0)
 
 
-def _judge(settings: Settings) -> Take:
-    """Return what tells why a line is not one that a collector takes; the line itself is sent as it is."""
+def _judge(settings: Settings) -> Check:
+    """Return a function that checks whether a collector would accept a line."""
 
     def judge(line: bytes, now: int) -> Reason | None:
         found = parse_line(line, now, settings.max_future)
@@ -116,7 +116,7 @@ def _line(settings: Settings, *, name: Any, value: Any, timestamp: str | None) -
     """
     now = time.time()
     text = "1" if value is None else value.strip()
-    # What is no number is judged, and refused, by what encodes it.
+    # The encoder refuses text that is not a number.
     number: Any = float(text) if NUMBER.fullmatch(text) else text
     given = NO_TIMESTAMP if timestamp is None else timestamp.strip()
     seconds = None if given == NO_TIMESTAMP else parse_time(given, now, "timestamp")

@@ -1,4 +1,4 @@
-"""Lines to a collector by UDP: packed into datagrams, and no faster than it takes them."""
+"""Sends lines to a collector by UDP, packed into datagrams and at a limited rate."""
 
 import os
 import socket
@@ -9,15 +9,15 @@ from tally.errors import AddressUnavailable
 from tally.lines.encoder import pack
 from tally.log import pluralize
 
-# So far may sending fall behind its rate, when the machine is busy, and still catch up.
+# How far sending may fall behind on a busy machine and still catch up.
 SLACK_S = 0.02
 
 
 class Sender:
-    """A socket to one address that sends at most `rate` lines a second, and counts `lines` and `datagrams`.
+    """Sends at most `rate` lines a second to one address, and counts `lines` and `datagrams`.
 
-    :raises AddressUnavailable: when the address is unknown, or while sending as soon as the machine there says that
-        nobody listens; that a collector did take what was sent, UDP never says.
+    :raises AddressUnavailable: when the address is unknown, or, while sending, when its host reports that nothing
+        listens there.
     """
 
     def __init__(self, host: str, port: int, *, rate: float) -> None:
@@ -26,15 +26,15 @@ class Sender:
         self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._rate = rate
         self._due = time.monotonic()
-        self._socket = self._connected(host, port)
+        self._socket = self._connect(host, port)
 
-    def _connected(self, host: str, port: int) -> socket.socket:
+    def _connect(self, host: str, port: int) -> socket.socket:
         if not host:
             raise AddressUnavailable(
                 "TALLY_HOST is empty, so there is no collector: give --host, or use `tally import`"
             )
         if not port:
-            raise AddressUnavailable("port 0 cannot be sent to: give --port")
+            raise AddressUnavailable("cannot send to port 0: give --port")
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
             made = socket.socket(family, kind, protocol)
@@ -44,7 +44,7 @@ class Sender:
         return made
 
     def send(self, lines: Iterable[bytes]) -> None:
-        """Send lines in as few datagrams as hold them, each when it is due."""
+        """Send lines in as few datagrams as possible, each when it is due."""
         for datagram in pack(lines):
             self._wait()
             try:
@@ -63,19 +63,19 @@ class Sender:
             time.sleep(self._due - now)
 
     def check(self) -> None:
-        """Raise AddressUnavailable when the last datagram came back."""
+        """Raise AddressUnavailable if the last datagram was refused."""
         code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             raise self._unavailable(OSError(code, os.strerror(code)))
 
-    def account(self) -> str:
-        """Return in words what was sent, and where to."""
+    def summarize(self) -> str:
+        """Return a sentence with what was sent, and where to."""
         return f"sent {pluralize(self.lines, 'line')} in {pluralize(self.datagrams, 'datagram')} to {self.address}"
 
     def _unavailable(self, error: Exception) -> AddressUnavailable:
         reason = getattr(error, "strerror", None) or str(error)
         if isinstance(error, ConnectionRefusedError):
-            reason = "nobody listens there"
+            reason = "nothing listens there"
         after = f" (after {pluralize(self.lines, 'line')})" if self.lines else ""
         return AddressUnavailable(f"cannot send to {self.address}: {reason}{after}")
 

@@ -30,17 +30,17 @@ DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 87
 @with_clock
 @with_log_format
 def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
-    """Collect samples and answer over HTTP, in one process, until SIGTERM, SIGINT or SIGHUP.
+    """Collect samples and serve the API and dashboard in one process.
 
-    Lines come by UDP, and with --tcp-port, --unix-datagram and --unix-stream by those too. The API and the dashboard
-    are on --http-host and --http-port. In an empty data directory the archives daily (10 s, 24 h), weekly (300 s, 168
-    h) and yearly (3600 s, 8760 h) are created first.
+    Samples arrive by UDP, and with --tcp-port, --unix-datagram and --unix-stream there too. The API and the dashboard
+    are on --http-host and --http-port. If the data directory has no archive, daily (10 s, 24 h), weekly (300 s, 168 h)
+    and yearly (3600 s, 8760 h) are created. Existing archives are not changed.
 
-    At the end it takes what the kernel still holds, flushes, and gives answers that are under way five seconds. It does
-    not go into the background, and does not change archives that exist.
+    It runs in the foreground until SIGTERM, SIGINT or SIGHUP. Then it reads the datagrams that the kernel still holds,
+    flushes, and gives running requests five seconds.
 
-    Sockets that systemd hands over are used instead of new ones. Tokens are taken from the environment only, from
-    TALLY_READ_TOKEN and TALLY_WRITE_TOKEN: without the latter the API is read-only.
+    Sockets inherited from systemd are used instead of new ones. Tokens are read from the environment only, from
+    TALLY_READ_TOKEN and TALLY_WRITE_TOKEN: without the latter, the API is read-only.
 
     Examples:
       tally serve
@@ -48,21 +48,21 @@ def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
       TALLY_WRITE_TOKEN=secret tally serve --log-format json
 
     Exit status:
-      0    ended by SIGTERM, SIGINT or SIGHUP, with all that came stored or spilled
-      1    samples were lost at the end, or there was no memory left: the last lines on stderr tell how many and why
-      2    a setting is wrong, or an address or the directory cannot be used: one line on stderr tells what
-      130  interrupted before it collected
+      0    stopped by SIGTERM, SIGINT or SIGHUP, with all samples stored or spilled
+      1    samples were lost at the end, or memory ran out: the last lines on stderr say how many and why
+      2    a setting is wrong, or an address or the directory cannot be used: stderr has one line with the reason
+      130  interrupted before it started to collect
 
     Output:
       stdout  nothing
-      stderr  where it listens, what happens to archives, and what was lost, as --log-format says
+      stderr  the log: addresses, changes of archives and losses, in --log-format
 
     Files:
-      SLUG.db     in --data-dir: one for each archive, while it runs with SLUG.db-wal and SLUG.db-shm beside it
-      SLUG.spill  samples that could not be written, until they can be
+      SLUG.db     in --data-dir: an archive, with SLUG.db-wal and SLUG.db-shm beside it while it runs
+      SLUG.spill  samples that could not be written yet
 
     See also:
-      tally health asks whether it is ready; tally collect is the collector alone
+      tally health checks whether it is ready; tally collect only collects
     """
     set_up(log_format)
     inherited = inherited_sockets(os.environ, os.getpid())
@@ -86,7 +86,7 @@ def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
 
 
 def create_default_archives(catalog: Catalog) -> None:
-    """Create the archives that most people want, unless there is one.
+    """Create the default archives if there is none.
 
     :raises ArchiveUnavailable: when the directory cannot be written.
     """

@@ -1,6 +1,6 @@
-"""Files of lines as they come: plain, or by gzip, which their first bytes tell, whatever they are called.
+"""Reads files of lines, plain or compressed with gzip, which is detected by the first bytes.
 
-What is no text at all is refused by what it looks like, before a line of it is told as a bad one.
+A file in another format is refused before any of its lines is reported as invalid.
 """
 
 import os
@@ -17,14 +17,14 @@ import click
 
 BLOCK_BYTES = 65_536
 HEAD_BYTES = 4096
-# No line is shorter, its end included, so nobody waits for more who has come with one.
+# The shortest line with its LF, so that one line is enough to start.
 LEAST_BYTES = 4
 GZIP = b"\x1f\x8b"
-# How `zlib` is asked for gzip.
+# Selects gzip in `zlib`.
 _GZIP_BITS = 31
-_ICONV = "text in UTF-{0}, and lines are UTF-8: convert it by iconv -f UTF-{0} -t UTF-8"
-# By their first bytes, none of which text could begin with.
-_LOOKS = (
+_ICONV = "text in UTF-{0}: convert it to UTF-8 with iconv -f UTF-{0} -t UTF-8"
+# First bytes that text cannot begin with.
+_FORMATS = (
     (re.compile(rb"SQLite format 3\0"), "an SQLite database, such as an archive of tally's"),
     (re.compile(rb"PK\x03\x04"), "a zip file: unpack it first"),
     (re.compile(rb"BZh[1-9]1AY&SY"), "compressed by bzip2: unpack it first"),
@@ -35,51 +35,51 @@ _LOOKS = (
 )
 
 
-def look(head: bytes) -> str | None:
-    """Return what the first bytes of a file look like when they are no text, else None."""
-    for pattern, what in _LOOKS:
+def detect_format(head: bytes) -> str | None:
+    """Return the format of a file that is not text, by its first bytes, or None."""
+    for pattern, what in _FORMATS:
         if pattern.match(head):
             return what
     return "binary data" if b"\0" in head else None
 
 
 class Source:
-    """The bytes of a file, inflated where they are compressed by gzip; `taken` counts those of the file itself.
+    """The content of a file, decompressed if it is gzip; `bytes_read` counts the bytes of the file itself.
 
-    :raises click.ClickException: here when they are no text, and while they are read when the gzip is not whole.
+    :raises click.ClickException: when it is not text, or, while reading, when the gzip data is damaged or incomplete.
     """
 
     def __init__(self, path: str, file: IO[bytes]) -> None:
-        self.taken = 0
+        self.bytes_read = 0
         self._path = path
         self._read: Callable[[int], bytes] = getattr(file, "read1", file.read)
         self._head = b""
-        while len(self._head) < LEAST_BYTES and (data := self._take()):
+        while len(self._head) < LEAST_BYTES and (data := self._read_block()):
             self._head += data
-        self._parts = self._inflated() if self._head.startswith(GZIP) else self._plain()
+        self._parts = self._decompress() if self._head.startswith(GZIP) else self._read_plain()
         self._first = next(self._parts, b"")
         self._check(self._first)
 
     def read1(self, _size: int) -> bytes:
-        """Return as many bytes as there are now, BLOCK_BYTES at most; none at the end."""
+        """Return the available bytes, at most BLOCK_BYTES; none at the end."""
         first, self._first = self._first, b""
         return first or next(self._parts, b"")
 
-    def _take(self) -> bytes:
+    def _read_block(self) -> bytes:
         data = self._read(BLOCK_BYTES)
-        self.taken += len(data)
+        self.bytes_read += len(data)
         return data
 
-    def _plain(self) -> Iterator[bytes]:
+    def _read_plain(self) -> Iterator[bytes]:
         yield self._head
-        while data := self._take():
+        while data := self._read_block():
             yield data
 
-    def _inflated(self) -> Iterator[bytes]:
-        """Yield what is in one gzip member after another; zeros at the end are padding."""
+    def _decompress(self) -> Iterator[bytes]:
+        """Yield the content of each gzip member. Zeros after the last one are padding."""
         data, member = self._head, zlib.decompressobj(_GZIP_BITS)
         try:
-            while data or (data := self._take()):
+            while data or (data := self._read_block()):
                 if member.eof:
                     data = data.lstrip(b"\0")
                     if not data:
@@ -89,22 +89,24 @@ class Source:
                     yield part
                 data = member.unused_data if member.eof else member.unconsumed_tail
         except zlib.error as error:
-            raise click.ClickException(f"{self._path}: is not gzip as a whole: {error}") from None
+            raise click.ClickException(f"{self._path}: cannot be decompressed: {error}") from None
         if not member.eof:
-            raise click.ClickException(f"{self._path}: is not gzip as a whole: it is cut short")
+            raise click.ClickException(f"{self._path}: cannot be decompressed: the file is incomplete")
 
     def _check(self, first: bytes) -> None:
-        what = "compressed by gzip twice: unpack it first" if first.startswith(GZIP) else look(first[:HEAD_BYTES])
+        what = (
+            "compressed by gzip twice: unpack it first" if first.startswith(GZIP) else detect_format(first[:HEAD_BYTES])
+        )
         if what:
-            inside = "what is in it " if self._head.startswith(GZIP) else ""
+            inside = "its content " if self._head.startswith(GZIP) else ""
             raise click.ClickException(f"{self._path}: {inside}looks like {what}")
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Source]:
+def open_source(path: str) -> Iterator[Source]:
     """Open a file of lines, `-` is stdin.
 
-    :raises click.ClickException: when it is no text, or stdin is closed.
+    :raises click.ClickException: when it is not text, or stdin is closed.
     """
     if path == "-" and sys.stdin is None:
         raise click.FileError(path, "stdin is closed")
@@ -113,15 +115,15 @@ def opened(path: str) -> Iterator[Source]:
 
 
 def check(paths: Sequence[str]) -> None:
-    """Look at all files that can be looked at twice, before the first line of any is taken; raises as `opened`."""
+    """Check all regular files before the first line is read. Raises as `open_source`."""
     for path in paths:
         if path != "-" and stat.S_ISREG(Path(path).stat().st_mode):
-            with opened(path):
+            with open_source(path):
                 pass
 
 
 def size(paths: Sequence[str]) -> int:
-    """Return the bytes in all files together, 0 when one of them is not a regular file, such as a pipe."""
+    """Return the total size of all files in bytes, or 0 if one is not a regular file, such as a pipe."""
     if "-" in paths and sys.stdin is None:
         return 0
     found = [os.fstat(0) if path == "-" else Path(path).stat() for path in paths]

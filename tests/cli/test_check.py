@@ -137,14 +137,14 @@ def test_rights(data: Path, name: str) -> None:
     (data / name).chmod(0o666 if name else 0o777)
     result = invoke(data, "check")
     assert 1 == result.exit_code
-    assert f"wrong: {data / name}: every user of this machine may write it" in result.stdout
+    assert f"wrong: {data / name}: every user of this machine can write to it" in result.stdout
 
 
 def test_settings(data: Path) -> None:
     """A setting that tally does not know is noted, and a malformed one stops the check as it would the collector."""
     result = invoke(data, "check", TALLY_RETENTION="7")
     assert 0 == result.exit_code
-    assert "note: TALLY_RETENTION in the environment is no setting of tally's" == result.stdout.splitlines()[-1]
+    assert "note: TALLY_RETENTION in the environment is not a setting of tally" == result.stdout.splitlines()[-1]
     result = invoke(data, "check", TALLY_PORT="x")
     assert 2 == result.exit_code
     assert result.stderr.startswith("tally: TALLY_PORT='x' is not a port")

@@ -75,7 +75,7 @@ def test_archives_of_another_directory(data: Path) -> None:
 def test_commands_are_offered_with_their_help(data: Path) -> None:
     """Shells that can show it are told what a command does, and nothing is imported for that."""
     lines = offered(data, "hea")
-    assert ["plain", "health", "Ask a running tally whether it is ready."] == lines
+    assert ["plain", "health", "Check whether a running server is ready."] == lines
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

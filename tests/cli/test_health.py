@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tally.cli import health
-from tally.cli.health import reachable
+from tally.cli.health import find_local_address
 from tests.cli.command import invoke
 from tests.processes import started, wait_for
 
@@ -86,7 +86,7 @@ def test_what_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         port = sock.getsockname()[1]
         silent = invoke(tmp_path, "health", TALLY_HTTP_PORT=port)
     closed = invoke(tmp_path, "health", TALLY_HTTP_PORT=port)
-    beginning = f"tally: nothing that is tally answers on http://127.0.0.1:{port}/: "
+    beginning = f"tally: no tally server answers on http://127.0.0.1:{port}/: "
     assert [(1, f"{beginning}timed out\n"), (1, f"{beginning}[Errno 111] Connection refused\n")] == [
         (each.exit_code, each.stderr) for each in (silent, closed)
     ]
@@ -105,4 +105,4 @@ def test_what_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_where_it_is_reached(host: str, expected: str) -> None:
     """An address that is no place is replaced by this machine's own."""
-    assert expected == reachable(host)
+    assert expected == find_local_address(host)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.cli.lines import TOLD_MAX, Lines, Rules, blocks
+from tally.cli.lines import SHOWN_MAX, Lines, Rules, blocks
 from tally.cli.progress import Progress
 from tally.lines.grammar import parse_line
 from tally.lines.plain import EXPLANATIONS, Reason
@@ -116,7 +116,7 @@ def test_a_bad_line_is_told_with_its_number_and_reason(tmp_path: Path) -> None:
         f"{path}:4: value: {EXPLANATIONS['value']}: 'b x'\n{path}:6: name: {EXPLANATIONS['name']}: 'd\\x1b[2J 1'\n"
         == told
     )
-    assert "read 4 lines, rejected 2 (name 1, value 1)" == reader.account()
+    assert "read 4 lines, rejected 2 (name 1, value 1)" == reader.summarize()
 
 
 def test_every_reason_has_a_meaning() -> None:
@@ -131,7 +131,7 @@ def test_an_empty_line_is_counted_and_told_of_in_the_end(tmp_path: Path) -> None
     good, reader, told = _read(path)
     assert [b"c 1"] == good
     assert 1 == told.count("\n")
-    assert "read 4 lines, rejected 1 (value 1), empty 2" == reader.account()
+    assert "read 4 lines, rejected 1 (value 1), empty 2" == reader.summarize()
 
 
 @pytest.mark.parametrize("data", [b"\xef\xbb\xbfa 1\nb 2\n", b"\xef\xbb\xbf\r\na 1\nb 2", b"a 1\n\xef\xbb\xbfb 2"])
@@ -176,7 +176,7 @@ def test_a_line_without_timestamp_gets_the_second_in_which_it_is_read(tmp_path: 
 
 
 def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
-    """Each file has line numbers of its own, and all have one account."""
+    """Each file has line numbers of its own, and one summary covers all."""
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(b"a 1\nbad\n")
     told = io.StringIO()
@@ -193,7 +193,7 @@ def test_stdin_that_is_closed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
         _read("-")
 
 
-@pytest.mark.parametrize("bad", [0, 1, TOLD_MAX, TOLD_MAX + 1, 5000])
+@pytest.mark.parametrize("bad", [0, 1, SHOWN_MAX, SHOWN_MAX + 1, 5000])
 def test_the_first_bad_lines_are_told_and_all_are_counted(tmp_path: Path, bad: int) -> None:
     """A large file of another kind does not fill the screen: once it is said that there are more."""
     path = tmp_path / "lines"
@@ -201,6 +201,6 @@ def test_the_first_bad_lines_are_told_and_all_are_counted(tmp_path: Path, bad: i
     good, reader, told = _read(path)
     assert ([b"a 1", b"b 1"], bad) == (good, reader.rejected[Reason.FIELDS])
     lines = told.splitlines()
-    assert min(bad, TOLD_MAX) == sum(line.startswith(f"{path}:") for line in lines)
-    assert (bad > TOLD_MAX) == any("counted and no longer shown" in line for line in lines)
-    assert len(lines) <= TOLD_MAX + 1
+    assert min(bad, SHOWN_MAX) == sum(line.startswith(f"{path}:") for line in lines)
+    assert (bad > SHOWN_MAX) == any("counted and not shown" in line for line in lines)
+    assert len(lines) <= SHOWN_MAX + 1

@@ -67,7 +67,7 @@ def test_a_page() -> None:
         ".SH EXAMPLES", ".PP", ".nf", "tally it", ".fi",
         ".SH EXIT STATUS",
         ".TP", ".B 0", "done",
-        ".TP", ".B 1", "the output cannot be written, as its disk is full or its reader went away",
-        ".TP", ".B 2", "something that was given is wrong or cannot be used: one line on stderr tells what",
+        ".TP", ".B 1", "the output cannot be written: the disk is full, or the reader closed it",
+        ".TP", ".B 2", "an argument is wrong or cannot be used: stderr has one line with the reason",
         ".TP", ".B 130", "interrupted, as by Ctrl\\-C",
     ]  # fmt: skip

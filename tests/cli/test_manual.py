@@ -137,8 +137,8 @@ def test_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
         "",
         "Exit status:",
         "  0    done",
-        "  1    the output cannot be written, as its disk is full",
-        "       or its reader went away",
+        "  1    the output cannot be written: the disk is full, or",
+        "       the reader closed it",
         "  2    not that",
         "  13   bad luck",
         "  130  interrupted, as by Ctrl-C",
@@ -167,4 +167,4 @@ def test_the_width_has_bounds(columns: int, widest: int, monkeypatch: pytest.Mon
 )
 def test_what_is_to_be_copied_stays_whole(text: str, expected: list[str]) -> None:
     """Lines break at spaces, not at hyphens, and within the brackets at the end only where they do not fit."""
-    assert expected == manual._filled(text, 12, "  ", "  ").splitlines()
+    assert expected == manual._fill(text, 12, "  ", "  ").splitlines()

@@ -174,7 +174,7 @@ def test_nobody_listening_is_an_error(tmp_path: Path, sink: _Sink) -> None:
     """Where the kernel knows that nobody has the port, the command says so."""
     sink.sock.close()
     result = run(tmp_path, "send", "--port", sink.port, "name")
-    told = f"tally: cannot send to 127.0.0.1:{sink.port}: nobody listens there (after 1 line)\n"
+    told = f"tally: cannot send to 127.0.0.1:{sink.port}: nothing listens there (after 1 line)\n"
     assert (2, "", told) == (result.returncode, result.stdout.decode(), result.stderr.decode())
 
 

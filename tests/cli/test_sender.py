@@ -27,7 +27,7 @@ def _unused_port() -> int:
 
 
 def test_lines_arrive_packed_and_are_counted(receiver: socket.socket) -> None:
-    """Lines come in their order, in datagrams that pass an Ethernet, and the account says how many."""
+    """Lines come in their order, in datagrams that pass an Ethernet, and the summary says how many."""
     lines = [b"some.name %d" % number for number in range(300)]
     with Sender(*receiver.getsockname(), rate=1e9) as sender:
         sender.send(lines)
@@ -36,7 +36,7 @@ def test_lines_arrive_packed_and_are_counted(receiver: socket.socket) -> None:
     assert lines == b"\n".join(datagrams).split(b"\n")
     assert max(map(len, datagrams)) <= 1432
     port = receiver.getsockname()[1]
-    assert f"sent 300 lines in {len(datagrams)} datagrams to 127.0.0.1:{port}" == sender.account()
+    assert f"sent 300 lines in {len(datagrams)} datagrams to 127.0.0.1:{port}" == sender.summarize()
 
 
 def test_the_rate_is_kept(receiver: socket.socket) -> None:
@@ -74,7 +74,7 @@ def test_where_nobody_listens_sending_stops() -> None:
     with Sender("127.0.0.1", port, rate=1e9) as sender:
         with pytest.raises(AddressUnavailable) as caught:
             sender.send(b"name 1" for _ in range(1000))
-        told = f"cannot send to 127.0.0.1:{port}: nobody listens there (after {sender.lines} lines)"
+        told = f"cannot send to 127.0.0.1:{port}: nothing listens there (after {sender.lines} lines)"
         assert told == str(caught.value)
         assert sender.lines < 1000
 
@@ -83,7 +83,7 @@ def test_one_lost_datagram_is_noticed_in_the_end() -> None:
     """The check tells of a single datagram that nobody listened for."""
     with Sender("127.0.0.1", _unused_port(), rate=1e9) as sender:
         sender.send([b"name 1"])
-        with pytest.raises(AddressUnavailable, match=r"nobody listens there \(after 1 line\)"):
+        with pytest.raises(AddressUnavailable, match=r"nothing listens there \(after 1 line\)"):
             sender.check()
 
 
@@ -91,7 +91,7 @@ def test_one_lost_datagram_is_noticed_in_the_end() -> None:
     ("host", "port", "told"),
     [
         ("", 8900, "TALLY_HOST is empty, so there is no collector: give --host, or use `tally import`"),
-        ("127.0.0.1", 0, "port 0 cannot be sent to: give --port"),
+        ("127.0.0.1", 0, "cannot send to port 0: give --port"),
     ],
 )
 def test_some_addresses_are_nowhere(host: str, port: int, told: str) -> None:
@@ -109,6 +109,6 @@ def test_a_name_without_an_address_is_told(host: str) -> None:
 
 
 def test_ipv6_addresses_stand_in_brackets() -> None:
-    """The account separates the port from an address that has colons."""
+    """The summary separates the port from an address that has colons."""
     with Sender("::1", 8900, rate=1) as sender:
         assert "[::1]:8900" == sender.address

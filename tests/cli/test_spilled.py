@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tally.cli.spilled import orphans, waiting
+from tally.cli.spilled import describe_spill, find_orphans
 from tally.engine import Catalog
 from tally.engine.storing.spill import Batch, append, spill_path
 from tests.cli.command import filled, invoke
 
-HOLDS = "daily.spill holds 2 samples that are not in the archive yet"
+HOLDS = "daily.spill holds 2 samples not yet in the archive"
 
 
 @pytest.fixture
@@ -26,21 +26,21 @@ def data(tmp_path: Path) -> Path:
 def test_what_waits_is_told(data: Path) -> None:
     """Samples that wait are told by their number, with lines that are broken; without a file nothing is."""
     archive = Catalog(data)["daily"]
-    assert HOLDS == waiting(archive)
+    assert HOLDS == describe_spill(archive)
     with spill_path(archive.path).open("ab") as file:
         file.write(b"torn")
-    assert f"{HOLDS}, and 1 lines with a wrong checksum" == waiting(archive)
+    assert f"{HOLDS}, and 1 line with a wrong checksum" == describe_spill(archive)
     spill_path(archive.path).write_bytes(b"something else")
-    assert "not a spill file of this version of tally" in waiting(archive)
+    assert "not a spill file of this version of tally" in describe_spill(archive)
     spill_path(archive.path).unlink()
-    assert "" == waiting(archive)
+    assert "" == describe_spill(archive)
 
 
 def test_a_spill_file_without_an_archive_is_an_orphan(data: Path) -> None:
     """What waits for an archive that is gone is told with its path."""
-    assert [] == list(orphans(Catalog(data)))
+    assert [] == list(find_orphans(Catalog(data)))
     (data / "daily.db").unlink()
-    [told] = orphans(Catalog(data))
+    [told] = find_orphans(Catalog(data))
     assert told.startswith(f"{data}/daily.spill: there is no archive 'daily'")
     assert HOLDS in told
 

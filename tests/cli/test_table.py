@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tally.cli.table import MEASURED_ROWS, number, table_lines, utc, visible
+from tally.cli.table import MEASURED_ROWS, escape_invisible, format_number, format_utc, table_lines
 
 
 def test_columns_are_as_wide_as_what_stands_in_them() -> None:
@@ -48,7 +48,7 @@ def test_a_table_is_printed_as_its_rows_come() -> None:
 )  # fmt: skip
 def test_numbers_are_as_short_as_can_be(value: float, text: str) -> None:
     """A number in a table reads back as what is stored, and has no point without anything behind it."""
-    assert text == number(value)
+    assert text == format_number(value)
     assert value == float(text)
 
 
@@ -68,7 +68,7 @@ def test_numbers_are_as_short_as_can_be(value: float, text: str) -> None:
 )
 def test_what_cannot_be_seen_is_shown_with_escapes(text: str, expected: str) -> None:
     """No two names look alike: directions, widths and controls are not let through to the terminal."""
-    assert expected == visible(text)
+    assert expected == escape_invisible(text)
     assert ["name", expected] == list(table_lines(("name",), [(text,)]))
 
 
@@ -79,4 +79,4 @@ def test_what_cannot_be_seen_is_shown_with_escapes(text: str, expected: str) -> 
 )  # fmt: skip
 def test_times_are_utc(seconds: int | None, text: str | None) -> None:
     """A bucket's time is ISO 8601 in UTC, and a number where that has no name for it."""
-    assert text == utc(seconds)
+    assert text == format_utc(seconds)
