@@ -71,7 +71,7 @@ def test_a_file_of_somebody_elses_breaks_nothing(filled: Path) -> None:
     daily, foreign = ask(service(filled), "/archives/").json
     assert ask(service(filled), "/archives/daily/").json == daily
     assert {"slug", "error"} == foreign.keys()
-    assert foreign["error"].startswith("foreign: is not an archive of tally's")
+    assert foreign["error"].startswith("foreign: is not a tally archive")
 
 
 def test_a_backup_is_an_archive(filled: Path, tmp_path: Path) -> None:

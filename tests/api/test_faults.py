@@ -147,7 +147,7 @@ def test_no_error_of_posting_holds_a_path_either(directory: Path) -> None:
         Catalog(directory)["sound"].backup(directory / "copy", replace=(directory / "copy").exists())
         Catalog(directory).restore(directory / "copy", "daily", replace=True)
     assert 200 == got.status
-    assert "foreign: is not an archive of tally's" in got.json["archives"]["foreign"]["error"]
+    assert "foreign: is not a tally archive" in got.json["archives"]["foreign"]["error"]
 
 
 def test_a_directory_that_cannot_be_read(tmp_path: Path) -> None:

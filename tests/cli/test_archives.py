@@ -81,7 +81,7 @@ def test_the_list_has_every_file(tmp_path: Path) -> None:
     seen = ["daily", "10", "s", "for", "ever", "*", "yes", "2023-11-14T22:13:20Z", "2023-11-14T22:13:30Z"]
     assert seen == rows[2][:-2]
     assert ["c", "-", "-", "-", "-", "-", "-", "-"] == rows[1][:8]
-    assert "is not an archive of tally's" in " ".join(rows[1])
+    assert "is not a tally archive" in " ".join(rows[1])
     assert 3 == len(rows)
     listed = json.loads(invoke(tmp_path, "archives", "list", "--json").stdout)
     assert ["b", "c", "daily"] == [each["slug"] for each in listed]

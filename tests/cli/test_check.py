@@ -58,7 +58,7 @@ def test_damaged(data: Path) -> None:
     assert 1 == result.exit_code
     assert ["broken", "damaged", *["-"] * 6] == lines[1].split()
     assert ["daily", "sound"] == lines[2].split()[:2]
-    assert lines[3].startswith(f"wrong: broken: {data}/broken.db: is not an archive of tally's")
+    assert lines[3].startswith(f"wrong: broken: {data}/broken.db: is not a tally archive")
     assert 4 == len(lines)
 
 

@@ -105,7 +105,7 @@ def test_a_damaged_archive_stops_the_import_before_it_begins(tmp_path: Path) -> 
     (tmp_path / "broken.db").write_bytes(b"not a database" * 100)
     result = invoke(tmp_path, "import", "-", stdin=EXAMPLE)
     assert (2, "") == (result.exit_code, result.stdout)
-    assert result.stderr.startswith(f"tally: {tmp_path / 'broken.db'}: is not an archive of tally's")
+    assert result.stderr.startswith(f"tally: {tmp_path / 'broken.db'}: is not a tally archive")
     assert [] == Archive(tmp_path / "daily.db").names()
     assert 0 == invoke(tmp_path, "import", "-", "--archive", "daily", stdin=EXAMPLE).exit_code
 

@@ -197,7 +197,7 @@ def test_a_file_of_another_application_is_told(tmp_path: Path) -> None:
     path.write_bytes(EXAMPLE * 100)
     result = invoke(tmp_path, "query", str(path))
     assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
-    assert result.stderr.startswith(f"tally: {path}: is not an archive of tally's")
+    assert result.stderr.startswith(f"tally: {path}: is not a tally archive")
 
 
 def test_names_that_look_alike_do_not_in_tables(tmp_path: Path) -> None:

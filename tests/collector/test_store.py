@@ -152,7 +152,7 @@ def test_a_file_that_is_no_archive_gets_nothing_until_it_is_one(
     path.write_bytes(b"garbage" * 1000)
     for _ in range(2):
         collecting.flush("a 1")
-    told = f"{path}: is not an archive of tally's: file is not a database; "
+    told = f"{path}: is not a tally archive: file is not a database; "
     assert [f"{told}it gets no samples until it can be read"] == caplog.messages
     path.unlink()
     collecting.flush("a 1")

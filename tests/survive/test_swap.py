@@ -61,10 +61,10 @@ def loop_instead(path: Path) -> None:
 
 
 EVENTS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "damaged": (damaged, "daily.db: is not an archive of tally's: file is not a database"),
-    "cut": (cut, "daily.db: is (not an archive of tally's, or )?damaged"),
-    "emptied": (emptied, "daily.db: is not an archive of tally's"),
-    "another application's": (other_application, "daily.db: is not an archive of tally's"),
+    "damaged": (damaged, "daily.db: is not a tally archive: file is not a database"),
+    "cut": (cut, "daily.db: is (not a tally archive, or )?damaged"),
+    "emptied": (emptied, "daily.db: is not a tally archive"),
+    "another application's": (other_application, "daily.db: is not a tally archive"),
     "deleted": (lambda path: path.unlink(), "archive daily is gone"),
     "a directory": (directory_instead, "archive daily is gone"),
     "a loop": (loop_instead, "daily.db: cannot be used now: Too many levels"),

@@ -61,7 +61,7 @@ def translate_errors(path: Path) -> Iterator[None]:
     except (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError) as error:
         if _has_application_id(path):
             raise ArchiveDamaged(path, _message(error)) from error
-        raise NotAnArchive(f"{path}: is not an archive of tally's: {_message(error)}") from error
+        raise NotAnArchive(f"{path}: is not a tally archive: {_message(error)}") from error
     except (*DOUBTFUL, TypeError, AssertionError, OverflowError) as error:
         if found := _diagnose(path):
             raise ArchiveDamaged(path, found) from error

@@ -320,7 +320,7 @@ def _open(path: Path, *, write: bool, is_long: bool) -> Connection:
 
 def _check_format(connection: apsw.Connection, path: Path) -> None:
     if connection.pragma("application_id") != ddl.APPLICATION_ID:
-        raise NotAnArchive(f"{path}: is not an archive of tally's")
+        raise NotAnArchive(f"{path}: is not a tally archive")
     version = connection.pragma("user_version")
     if version != USER_VERSION:
         raise NotAnArchive(

@@ -149,7 +149,7 @@ def _is_valid(key: str, value: Any) -> bool:
 
 def _unread_resolution(source: Path) -> NotAnArchive:
     return NotAnArchive(
-        f"{source}: is not an archive of tally's, or its resolution is unreadable: give it (--resolution, resolution=…)"
+        f"{source}: is not a tally archive, or its resolution is unreadable: give it (--resolution, resolution=…)"
     )
 
 

@@ -54,7 +54,7 @@ def test_invalid_bytes_are_damage_only_in_an_archive(path: Path, alien: Path, er
     with pytest.raises(ArchiveDamaged, match=r"daily.db: is damaged: first second"), translate_errors(path):
         raise error("first\nsecond")
     with (
-        pytest.raises(NotAnArchive, match=r"alien.db: is not an archive of tally's: why") as raised,
+        pytest.raises(NotAnArchive, match=r"alien.db: is not a tally archive: why") as raised,
         translate_errors(alien),
     ):
         raise error("why")

@@ -177,15 +177,15 @@ BAD_FILES: dict[str, tuple[type[TallyError], Callable[[Path], None], str]] = {
     "another application's": (
         NotAnArchive,
         lambda path: _replaced(path, "CREATE TABLE t (x)"),
-        "is not an archive of tally's",
+        "is not a tally archive",
     ),
     "another's in WAL mode": (
         NotAnArchive,
         lambda path: _replaced(path, "PRAGMA journal_mode = wal; CREATE TABLE t (x)"),
-        "is not an archive of tally's",
+        "is not a tally archive",
     ),
-    "empty": (NotAnArchive, lambda path: _written(path, b""), "is not an archive of tally's"),
-    "one byte": (NotAnArchive, lambda path: _written(path, b"S"), "is not an archive of tally's"),
+    "empty": (NotAnArchive, lambda path: _written(path, b""), "is not a tally archive"),
+    "one byte": (NotAnArchive, lambda path: _written(path, b"S"), "is not a tally archive"),
     "garbage": (NotAnArchive, lambda path: _written(path, b"garbage" * 1000), "file is not a database"),
     "garbage after a header": (
         ArchiveDamaged,

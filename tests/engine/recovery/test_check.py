@@ -72,7 +72,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "the view": (lambda path: _changed(path, "DROP VIEW cells"), "there is no cells"),
     "meta": (lambda path: _changed(path, "DROP TABLE meta"), "there is no meta"),
     "not an archive": (lambda path: path.write_bytes(b"garbage" * 1000), "file is not a database"),
-    "nothing": (lambda path: path.write_bytes(b""), "is not an archive of tally's"),
+    "nothing": (lambda path: path.write_bytes(b""), "is not a tally archive"),
 }  # fmt: skip
 
 
