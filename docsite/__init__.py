@@ -1,1 +1,1 @@
-"""The documentation as a site: what MkDocs is given beside the pages of docs/."""
+"""Extensions for MkDocs, which builds the documentation as a site from the pages in docs/."""

@@ -1,7 +1,7 @@
-"""The reference of the HTTP API, made from the document that `/openapi.json` answers.
+"""Generates the reference of the HTTP API from the document at `/openapi.json`.
 
-Each operation has a section with its parameters, body and answers, each schema one with its properties. A schema
-becomes words: "integer of at least 1", "list of string", a link where it has a name.
+Each operation has a section with its parameters, body and responses; each schema has one with its properties. Schemas
+are described in words: "integer of at least 1", "list of string", or a link to a named schema.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,11 +16,11 @@ Schema = dict[str, Any]
 INTRODUCTION = """\
 # HTTP reference
 
-Made from what tally itself answers at `/openapi.json`, where programs read the same. [The HTTP API](http.md) tells what
-it means, with examples. An error is a [`Problem`](#problem) where nothing else stands beside it.
+This page is generated from `/openapi.json`, which programs can read. [The HTTP API](http.md) explains the API with
+examples. Unless the tables say otherwise, an error is a [`Problem`](#problem).
 """
 TYPES = {"null": "`null`"}
-# Above it floats leave out whole numbers.
+# Above this, floats cannot represent all integers.
 WHOLE_MAX = 2**53
 
 
@@ -39,7 +39,7 @@ def page() -> str:
 
 
 def words(schema: Schema) -> str:
-    """Return in words what a schema allows."""
+    """Return the description of a schema in words."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
         return f"[`{name}`](#{name.lower()})"
@@ -49,7 +49,7 @@ def words(schema: Schema) -> str:
         return ", ".join(map(_code, schema["enum"]))
     if "const" in schema:
         return _code(schema["const"])
-    # What is not JSON has no type.
+    # Content that is not JSON has no type.
     kinds = schema.get("type", "bytes")
     return " or ".join(_words(kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds))
 

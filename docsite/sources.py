@@ -1,7 +1,7 @@
-"""Files of the repository that pages link to, as pages of the site, which has no other place to send a reader to.
+"""Adds the files of the repository that pages link to as pages of the site.
 
-A link is written as it is right in the repository: docs/docker.md says `../examples/docker/Dockerfile`. The site has
-docs/ at its root and such a file at `source/examples/docker/Dockerfile.md`.
+Links in pages are relative to the repository: docs/docker.md links to `../examples/docker/Dockerfile`. In the site,
+docs/ is the root, and such a file is at `source/examples/docker/Dockerfile.md`.
 """
 
 import posixpath
@@ -15,7 +15,7 @@ LANGUAGES = {".service": "ini", ".yaml": "yaml", ".py": "python", "Dockerfile": 
 
 
 def linked() -> set[str]:
-    """Return the files outside of docs/ that its pages link to, and those that these link to."""
+    """Return the files outside docs/ that its pages link to, directly or through other files."""
     found: set[str] = set()
     ahead = [path.relative_to(ROOT).as_posix() for path in (ROOT / DOCS).glob("*.md")]
     while ahead:
@@ -28,7 +28,7 @@ def linked() -> set[str]:
 
 
 def place(path: str) -> str:
-    """Return where a file of the repository stands in the site."""
+    """Return the path in the site of a file of the repository."""
     if path.startswith(DOCS):
         return path.removeprefix(DOCS)
     return SOURCE + path + ("" if path.endswith(".md") else ".md")
@@ -44,7 +44,7 @@ def page(path: str) -> str:
 
 
 def relinked(markdown: str, here: str) -> str:
-    """Return the text of the page that stands at `here` in the site, with its links as they are right there."""
+    """Return the text of the page at `here` in the site, with its links changed for the site."""
     path = here.removeprefix(SOURCE) if here.startswith(SOURCE) else DOCS + here
     return LINK.sub(lambda link: posixpath.relpath(place(_target(path, link[1])), posixpath.dirname(here)), markdown)
 
