@@ -1,1 +1,1 @@
-"""The client: what `import tally` brings to a program that sends samples. It needs the standard library only."""
+"""The client, for programs that send samples. It needs the standard library only."""

@@ -1,19 +1,19 @@
-"""What a program calls to send samples: `tally`, `timer`, and `Client` where one process needs several.
+"""The functions that programs call to send samples: `tally`, `timer`, and `Client` for several destinations.
 
-    tally.tally("jobs.done")                       1, in the second of receipt
+    tally.tally("jobs.done")                       the value 1, now
     tally.tally("jobs.seconds", 0.25)
     tally.tally(["jobs.done", ("jobs.seconds", 0.25), ("jobs.seconds", 0.5, 1700000001)])
 
-`encoder` makes datagrams of a call, `destination` sends them, and `direct` stores them where there is no collector. All
-are imported when they are first needed, so that `import tally` costs next to nothing. Another thread's fork waits for
-these imports, since a child could never finish one.
+`encoder` encodes a call as datagrams, `destination` sends them, and `direct` stores them without a collector. These
+modules are imported at first use, so that `import tally` is fast. A fork by another thread waits for these imports,
+since a child could never finish one.
 """
 
 from functools import lru_cache
 
 from tally import forks
 
-# As `typing` has it, without the milliseconds that importing it takes.
+# As in `typing`, which takes milliseconds to import.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 CLIENTS = 64
 
-# The one state of this module, and of the process: see `configure`.
+# The state of the process: see `configure`.
 _settings: "Settings | None" = None
 
 
@@ -41,23 +41,23 @@ def tally(
 ) -> None:
     """Send samples as `Client.tally` does, by default to the host and port of the settings.
 
-    :raises InvalidSample: when a name, value, timestamp or item is not valid; then nothing is sent.
-    :raises InvalidSetting: when `host` or `port` cannot be one, or a setting is malformed.
+    :raises InvalidSample: when a name, value, timestamp or item is not valid. Nothing is sent then.
+    :raises InvalidSetting: when `host`, `port` or a setting is malformed.
     """
     client = _client() if host is None and port is None else _client(host, port)
     client.tally(data, value, timestamp)
 
 
 def timer(name: str) -> "Timer":
-    """Return a context manager and decorator that sends how many seconds something took, whether or not it raised.
+    """Return a context manager and decorator that sends the duration in seconds, even after an exception.
 
     :raises InvalidSample: when `name` is not valid.
     """
-    return _stopwatch()(name, tally)
+    return _timer_class()(name, tally)
 
 
 def archives() -> "list[Archive]":
-    """Return the enabled archives of TALLY_DATA_DIR, by slug; a file that cannot be read is logged and left out.
+    """Return the enabled archives of TALLY_DATA_DIR by slug. A file that cannot be read is logged and skipped.
 
     :raises InvalidSetting: when a setting is malformed.
     """
@@ -67,9 +67,9 @@ def archives() -> "list[Archive]":
 
 
 def configure(settings: "Settings | None") -> None:
-    """Let `settings` be the defaults of `tally`, `timer`, `archives`, and of each `Client` that has sent nothing yet.
+    """Set the defaults of `tally`, `timer`, `archives`, and of each `Client` that has sent nothing yet.
 
-    Without them, or with None, the environment's are, as it is when they are first used. May be called again.
+    Without a call, or with None, the environment is used, as it is at first use. May be called again.
     """
     global _settings
     _settings = settings
@@ -77,7 +77,7 @@ def configure(settings: "Settings | None") -> None:
 
 
 def current() -> "Settings":
-    """Return the settings that are the defaults now.
+    """Return the present defaults.
 
     :raises InvalidSetting: when one is malformed.
     """
@@ -87,12 +87,12 @@ def current() -> "Settings":
 
 
 class Client:
-    """Sends samples to one address; what is None is taken from the settings when the first sample is sent.
+    """Sends samples to one address. Arguments that are None are taken from the settings when the first sample is sent.
 
-    An empty `host` has the samples written straight into the archives of TALLY_DATA_DIR. May be shared by threads,
-    tasks and forks.
+    With an empty `host`, samples are stored directly in the archives of TALLY_DATA_DIR. A client may be shared by
+    threads, tasks and forked processes.
 
-    :raises InvalidSetting: when `host`, `port` or `prefix` cannot be one.
+    :raises InvalidSetting: when `host`, `port` or `prefix` is malformed.
     """
 
     def __init__(self, host: "str | None" = None, port: "int | None" = None, prefix: "str | None" = None) -> None:
@@ -104,24 +104,25 @@ class Client:
     def tally(self, data: "Data", value: "Value" = 1, timestamp: "Timestamp" = None) -> None:
         """Send one sample, or a list whose items are names, `(name,)`, `(name, value)` or `(name, value, timestamp)`.
 
-        What an item leaves out is taken from the call. A value is a real number of any type or a timedelta, which
-        counts its seconds; NaN means that there was no measurement. `timestamp` is in unix seconds or a datetime, a
-        naive one in local time; without one a sample belongs to the second of its receipt. Never waits and never raises
-        for the network.
+        Items inherit missing values and timestamps from the call. A value is a real number of any type, or a timedelta
+        that is converted to seconds; NaN means no measurement. `timestamp` is in unix seconds or a datetime, a naive
+        one in local time. The default is the second of receipt. The call never blocks, and never raises for network
+        errors.
 
-        :raises InvalidSample: when a name with the prefix before it, a value, a timestamp or an item is not valid; then
-            nothing is sent.
+        :raises InvalidSample: when a name with its prefix, a value, a timestamp or an item is not valid. Nothing is
+        sent
+            then.
         :raises InvalidSetting: when a setting is malformed.
         """
         encode, send = self._parts or self._open()
         send(encode(data, value, timestamp))
 
     def timer(self, name: str) -> "Timer":
-        """Return a context manager and decorator that sends how many seconds something took, whether or not it raised.
+        """Return a context manager and decorator that sends the duration in seconds, even after an exception.
 
         :raises InvalidSample: when `name` is not valid.
         """
-        return _stopwatch()(name, self.tally)
+        return _timer_class()(name, self.tally)
 
     def _open(self) -> "tuple[Encode, Send]":
         with forks.Postponed():
@@ -130,7 +131,7 @@ class Client:
             from tally.lines.encoder import Encoder
 
             settings = replace(current(), **self._given)
-            self._parts = (Encoder(settings.prefix).datagrams, _sender(settings))
+            self._parts = (Encoder(settings.prefix).datagrams, _make_send(settings))
         return self._parts
 
 
@@ -138,13 +139,13 @@ _client = lru_cache(CLIENTS)(Client)
 
 
 @lru_cache(1)
-def _stopwatch() -> "type[Timer]":
+def _timer_class() -> "type[Timer]":
     with forks.Postponed():
         from tally.client.timer import Timer
     return Timer
 
 
-def _sender(settings: "Settings") -> "Send":
+def _make_send(settings: "Settings") -> "Send":
     if not settings.host:
         from tally.client.direct import Recorder
 

@@ -1,12 +1,12 @@
-"""One UDP address that datagrams are sent to, looked up aside where the host is given by name.
+"""Sends datagrams to one UDP address, and resolves host names in a thread.
 
-Sending never waits and never raises: a datagram that the kernel does not take at once is lost, as on any network. An IP
-address is taken as it is. A name is looked up by a thread, at first use and every LOOKUP_LIFE_S from then on; while
-there is no address yet, that first lookup's datagrams are kept, the latest KEPT_DATAGRAMS of them.
+Sending never blocks and never raises: a datagram that the kernel does not accept at once is lost. An IP address is used
+directly. A name is resolved by a thread, at first use and again every LOOKUP_LIFE_S. During the first lookup, the
+latest KEPT_DATAGRAMS datagrams are kept and sent afterwards.
 
-A socket is known by a number. When a program closes all descriptors, as daemons do, the number goes to the next file or
-connection that is opened. So each socket is marked, and each call looks for the mark before it sends anything. Where it
-is missing, the number is left alone and a new socket is made. A child of a fork always makes its own.
+When a program closes all descriptors, as daemons do, the number of the socket may be reused by another file or
+connection. So each socket is marked, and each call checks the mark before it sends. If it is missing, the number is
+left alone and a new socket is opened. A forked child always opens its own.
 """
 
 import atexit
@@ -24,63 +24,63 @@ from tally import forks
 
 LOOKUP_LIFE_S = 60.0
 KEPT_DATAGRAMS = 64
-# How long the end of a process waits for its first lookup, so that what a short script has sent still leaves.
+# How long the exit of a process waits for its first lookup, so that the datagrams of a short script are still sent.
 EXIT_GRACE_S = 1.0
-# The mark of an IPv4 socket, and the next one of an IPv6 socket: the signal that the kernel would send when it is
-# readable, if it had been asked to send any. It costs 0.26 µs to read it, `os.fstat` 0.75.
+# The mark of an IPv4 socket, plus one for IPv6: the number of the signal for asynchronous I/O, which is not enabled.
+# Reading it takes 0.26 µs; `os.fstat` would take 0.75.
 MARK = 57
-# Only Linux has such marks; what is read elsewhere is none.
+# Only Linux has these marks. On other systems, READ_MARK reads something else.
 SET_MARK: int | None = getattr(fcntl, "F_SETSIG", None)
 READ_MARK: int = getattr(fcntl, "F_GETSIG", fcntl.F_GETFD)
 
 
 class _Socket(socket.socket):
-    """A socket that closes when nobody holds it any more, so never under a sender, and without a warning."""
+    """A socket that closes when it is garbage-collected, so never during a send, and without a warning."""
 
     mark: "int | tuple[int, int]" = 0
 
     def __init__(self, family: int, kind: int, protocol: int) -> None:
         super().__init__(family, kind, protocol)
         self.setblocking(False)
-        self.mark = _marked(self.fileno(), MARK + (family == socket.AF_INET6))
+        self.mark = _set_mark(self.fileno(), MARK + (family == socket.AF_INET6))
 
     def is_open(self) -> bool:
-        """Return whether the number is still this socket's, or one that is as good."""
+        """Return whether the descriptor still belongs to this socket, or to an equivalent one."""
         number = self.fileno()
         try:
-            found = _inode(number) if isinstance(self.mark, tuple) else fcntl.fcntl(number, READ_MARK)
+            found = _get_inode(number) if isinstance(self.mark, tuple) else fcntl.fcntl(number, READ_MARK)
             return found == self.mark
-        except OSError:  # Nothing is open under the number.
+        except OSError:  # The descriptor is closed.
             return False
 
     def __del__(self) -> None:
         if self.fileno() >= 0:
-            self.shut()
+            self.close_own()
 
-    def shut(self) -> None:
-        """Close, or leave the number alone if it is another's by now."""
+    def close_own(self) -> None:
+        """Close the socket, unless its descriptor now belongs to another file."""
         if self.is_open():
             self.close()
         else:
             self.detach()
 
 
-def _marked(number: int, mark: int) -> int | tuple[int, int]:
-    """Mark a descriptor and return its mark; where the system has no such marks, its device and inode."""
+def _set_mark(number: int, mark: int) -> int | tuple[int, int]:
+    """Mark a descriptor and return the mark, or its device and inode if the system does not support marks."""
     if SET_MARK is not None:
         with suppress(OSError):
             fcntl.fcntl(number, SET_MARK, mark)
             return mark
-    return _inode(number)
+    return _get_inode(number)
 
 
-def _inode(number: int) -> tuple[int, int]:
+def _get_inode(number: int) -> tuple[int, int]:
     status = os.fstat(number)
     return status.st_dev, status.st_ino
 
 
 class _Found(NamedTuple):
-    """What a lookup has found: the kind of socket, and the address to send to."""
+    """The result of a lookup: the arguments for a socket, and the address to send to."""
 
     family: int
     kind: int
@@ -88,12 +88,12 @@ class _Found(NamedTuple):
     address: Any
 
 
-# A socket and the address that it sends to, with its number and mark: a plain tuple is the quickest to take apart.
+# A socket, its send method, the address, its number and its mark. A plain tuple is the fastest to unpack.
 _Route = tuple[_Socket, Callable[[bytes, Any], int], Any, int, int | tuple[int, int]]
 
 
 class Destination:
-    """The address of `host` and `port`. Safe to share between threads, and by processes that were forked."""
+    """The address of `host` and `port`. May be shared by threads and forked processes."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
@@ -103,20 +103,20 @@ class Destination:
         self._route: _Route | None = None
         self._due = 0.0
         self._kept: deque[bytes] = deque(maxlen=KEPT_DATAGRAMS)
-        self._looking: int | None = None
+        self._lookup_pid: int | None = None
         forks.join(self)
 
     def after_fork(self) -> None:
-        """Let go of what is the parent's: its socket, its lookup, and what it keeps until that has ended."""
+        """Discard the parent's socket, lookup and kept datagrams."""
         route, self._route = self._route, None
         if route is not None:
-            route[0].shut()
+            route[0].close_own()
         self._kept.clear()
-        if self._looking is not None:
-            self._looking, self._due = None, 0.0
+        if self._lookup_pid is not None:
+            self._lookup_pid, self._due = None, 0.0
 
     def send(self, datagrams: Iterable[bytes]) -> None:
-        """Hand each datagram to the kernel, or lose it."""
+        """Send each datagram, or lose it."""
         if self._is_named and monotonic() >= self._due:
             self._refresh()
         route = self._route or self._open()
@@ -140,19 +140,19 @@ class Destination:
                 continue
 
     def _refresh(self) -> None:
-        # Threads that come meanwhile do the same once more: there is nothing that they would have to wait for.
+        # Other threads may do the same at the same time, which does no harm.
         self._is_named = not self._find(socket.AI_NUMERICHOST)
         if self._is_named:
             self._look_up()
         self._due = monotonic() + LOOKUP_LIFE_S
 
     def _find(self, flags: int = 0) -> bool:
-        """Take the address that the system names first, which is also the one that a collector of that name binds."""
+        """Use the first address of the resolver, one on which a collector with this host listens."""
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 self._host, self._port, type=socket.SOCK_DGRAM, flags=flags
             )[0]
-        except (OSError, ValueError):  # A host can also be no text that a name server could be asked for.
+        except (OSError, ValueError):  # The host may not be a valid name at all.
             return False
         self._found = _Found(family, kind, protocol, address)
         return self._open() is not None
@@ -168,37 +168,37 @@ class Destination:
         return self._route
 
     def _look_up(self) -> None:
-        self._looking = os.getpid()
-        thread = threading.Thread(target=self._find_aside, name="tally lookup", daemon=True)
+        self._lookup_pid = os.getpid()
+        thread = threading.Thread(target=self._look_up_in_thread, name="tally lookup", daemon=True)
         if self._found is None:
             atexit.register(thread.join, EXIT_GRACE_S)
         try:
             thread.start()
-        except RuntimeError:  # No thread can be had now; the next lookup is due in a while.
-            self._looking = None
+        except RuntimeError:  # No thread can be started now. The next lookup will try again.
+            self._lookup_pid = None
             atexit.unregister(thread.join)
 
-    def _find_aside(self) -> None:
+    def _look_up_in_thread(self) -> None:
         found = self._find()
-        self._looking = None
+        self._lookup_pid = None
         if found:
-            self._release()
+            self._send_kept()
         else:
             self._kept.clear()
         atexit.unregister(threading.current_thread().join)
 
     def _keep(self, datagrams: Iterable[bytes]) -> None:
-        if self._looking not in (None, os.getpid()):
-            # Forked by a program in C during the lookup: the thread is the parent's, which also sends what was kept.
+        if self._lookup_pid not in (None, os.getpid()):
+            # Forked by a C program during the lookup: the thread runs in the parent, which sends what was kept.
             self._kept.clear()
             self._look_up()
-        if self._looking is not None:
+        if self._lookup_pid is not None:
             self._kept.extend(datagrams)
-        # The lookup may have ended meanwhile, and nothing may stay behind.
+        # The lookup may have ended in the meantime.
         if self._route is not None:
-            self._release()
+            self._send_kept()
 
-    def _release(self) -> None:
+    def _send_kept(self) -> None:
         with suppress(IndexError):
             while True:
                 self.send([self._kept.popleft()])

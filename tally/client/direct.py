@@ -1,4 +1,4 @@
-"""Samples straight into the archives of a data directory, where there is no collector to send them to."""
+"""Stores samples directly in the archives of a data directory, without a collector."""
 
 import logging
 from collections import Counter
@@ -15,33 +15,33 @@ from tally.settings import Settings
 
 logger = logging.getLogger("tally.client")
 
-# A disk that is full shall not fill the log as well.
-COMPLAIN_EVERY_S = 60.0
+# A full disk must not fill the log too.
+LOG_EVERY_S = 60.0
 
 
 class Recorder:
-    """Stores what a collector would have taken, each call durable when it returns. Safe to share, like the archives.
+    """Stores samples like a collector; each call is durable when it returns. May be shared by threads.
 
-    What cannot be stored is lost and logged, at most once in COMPLAIN_EVERY_S with all that was refused until then: a
-    program must not fail of its metrics, whichever way they take.
+    Samples that cannot be stored are dropped and logged, at most once in LOG_EVERY_S, since metrics must not make a
+    program fail.
     """
 
     def __init__(self, settings: Settings, *, clock: Callable[[], float] = time) -> None:
         self._settings = settings
         self._clock = clock
         self._catalog = Catalog(settings.data_dir, clock=clock)
-        self._quiet_until = 0.0
+        self._log_due = 0.0
         self._refused: Counter[str] = Counter()
         self._lock = forks.lock()
         forks.join(self)
 
     def after_fork(self) -> None:
-        """Leave it to the parent to tell what was refused until now."""
-        self._quiet_until = 0.0
+        """Forget the parent's losses, which the parent logs."""
+        self._log_due = 0.0
         self._refused = Counter()
 
     def record(self, datagrams: Iterable[bytes]) -> None:
-        """Store the lines of all datagrams, one transaction an archive."""
+        """Store the lines of all datagrams, in one transaction per archive."""
         now = int(self._clock())
         found = [parse_line(line, now, self._settings.max_future) for each in datagrams for line in lines(each)]
         samples = [sample for sample in found if isinstance(sample, Sample)]
@@ -59,23 +59,23 @@ class Recorder:
             errors = [error]
             refused["for archives that could not be read"] += len(samples)
         if refused.total() or errors:
-            self._complain("; ".join([*self._counted(refused), *map(str, errors)]))
+            self._log("; ".join([*self._count(refused), *map(str, errors)]))
 
-    def _counted(self, refused: Counter[str]) -> list[str]:
-        """Return what was refused since the start, with `refused`, which is counted whether or not it is logged."""
+    def _count(self, refused: Counter[str]) -> list[str]:
+        """Add `refused` to the losses since the start, and return these as phrases."""
         with self._lock:
             self._refused += refused
             return [f"{count} were {why}" for why, count in self._refused.items()]
 
-    def _complain(self, what: object) -> None:
+    def _log(self, losses: str) -> None:
         now = monotonic()
-        if now >= self._quiet_until:
-            self._quiet_until = now + COMPLAIN_EVERY_S
-            logger.error("samples are lost: %s", what)
+        if now >= self._log_due:
+            self._log_due = now + LOG_EVERY_S
+            logger.error("samples are lost: %s", losses)
 
 
 def enabled(directory: Path) -> list[Archive]:
-    """Return the archives that take samples, by slug; a file that cannot be read is logged and left out."""
+    """Return the enabled archives by slug. A file that cannot be read is logged and skipped."""
     archives = []
     for archive in Catalog(directory).archives():
         try:

@@ -1,4 +1,4 @@
-"""How long something takes, in seconds: a context manager and decorator that hands the time on when it ends."""
+"""Measures durations: a context manager and decorator that sends the seconds at the end."""
 
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
@@ -10,15 +10,15 @@ from tally import forks
 from tally.lines.plain import check_name
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-# What takes a name and seconds.
+# Gets a name and seconds.
 Send = Callable[[str, float], object]
 
 
 class Timer:
-    """Measures a block or each call of a function, also one that raises, and calls `send` with `name` and the seconds.
+    """Measures a block or each call of a function, even if it raises, and calls `send` with `name` and the seconds.
 
-    Also for coroutine functions and generators: see `timed`. A timer may be used again and again, within itself, and by
-    several threads and tasks at once.
+    It also decorates coroutine functions and generators: see `timed`. A timer may be reused, nested, and shared by
+    threads and tasks.
 
     :raises InvalidSample: when `name` is not valid.
     """
@@ -34,40 +34,40 @@ class Timer:
 
     def __exit__(self, *_: object) -> None:
         end = perf_counter()
-        self._send(self._name, end - self._leave())
+        self._send(self._name, end - self._pop_start())
 
-    def _leave(self) -> float:
-        """Return when the block that ends now began."""
+    def _pop_start(self) -> float:
+        """Return the start of the block that ends now."""
         running = _running.get()
         for at in reversed(range(len(running))):
             timer, start = running[at]
             if timer is self:
                 _running.set(running[:at] + running[at + 1 :])
                 return start
-        # A generator may be ended in another context than it began in, as some frameworks do.
+        # Some frameworks close a generator in another context than it started in.
         return self._last
 
     def __call__(self, function: Function) -> Function:
-        """Return a function that does the same and whose calls are timed: see `timed`.
+        """Return a wrapper whose calls are timed: see `timed`.
 
-        :raises TypeError: when `function` is not one, such as a class or a `classmethod` object.
+        :raises TypeError: when `function` is not a function, such as a class or a `classmethod` object.
         """
         return timed(function, self._name, self._send)
 
 
 def timed(function: Function, name: str, send: Send) -> Function:
-    """Return `function` so that each call sends `name` and its seconds.
+    """Wrap `function` so that each call sends `name` and its duration in seconds.
 
     A call of a coroutine function is timed while it is awaited. A generator, asynchronous or not, is timed from its
-    first step until it ends, raises or is closed; one that is never started is not timed.
+    first step until it ends, raises or is closed. One that never starts is not timed.
 
-    :raises TypeError: when `function` is not one, such as a class or a `classmethod` object.
+    :raises TypeError: when `function` is not a function, such as a class or a `classmethod` object.
     """
     if isinstance(function, type) or not callable(function):
         raise TypeError(
             f"{function!r:.100} cannot be timed: put @timer right above a function, below @classmethod and @property"
         )
-    wrapper = next((wrapper for matches, wrapper in _wrappers() if _is(function, matches)), _function)
+    wrapper = next((wrapper for matches, wrapper in _wrappers() if _has_kind(function, matches)), _function)
     return cast("Function", wraps(function)(wrapper(function, name, send)))
 
 
@@ -82,8 +82,8 @@ def _wrappers() -> "Iterable[tuple[Callable[[object], bool], Callable[..., Any]]
     )
 
 
-def _is(function: Any, matches: Callable[[object], bool]) -> bool:
-    """Return whether a function, or what a callable object does when it is called, is of a kind."""
+def _has_kind(function: Any, matches: Callable[[object], bool]) -> bool:
+    """Return whether a function, or the `__call__` of an object, matches."""
     while isinstance(function, partial):
         function = function.func
     return matches(function) or matches(getattr(function, "__call__", None))  # noqa: B004
@@ -148,5 +148,5 @@ def _asynchronous_generator(function: Callable[..., Any], name: str, send: Send)
     return call
 
 
-# The blocks that are under way in this thread or task, the innermost last.
+# The running blocks of this thread or task, the innermost last.
 _running: ContextVar[tuple[tuple[Timer, float], ...]] = ContextVar("tally running timers", default=())

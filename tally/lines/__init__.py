@@ -1,1 +1,1 @@
-"""Lines: what may stand on the wire, parsed and written. Pure: no socket, no clock, no file."""
+"""The wire format: parses and writes lines. Pure: no socket, no clock, no file."""

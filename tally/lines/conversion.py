@@ -1,11 +1,11 @@
-"""Numbers and times of any Python type, as floats.
+"""Converts numbers and times of any Python type to floats.
 
     Decimal("0.1"), Fraction(1, 10), numpy.float32(0.1), numpy.int64(1)     a number
     timedelta(minutes=1), numpy.timedelta64(60, "s")                        its seconds
     datetime(2023, 11, 14), numpy.datetime64("2023-11-14")                  its unix seconds
 
-A type counts as a number if it has `__float__` or `__index__` and is no text. numpy is never imported: its scalars are
-recognised by their `dtype`. Whether a number is within the bounds of a sample is left to `wire`.
+A type is a number if it has `__float__` or `__index__` and is not text. numpy is never imported: its scalars are
+recognised by their `dtype`. Bounds are checked by `plain`.
 """
 
 import operator
@@ -18,7 +18,7 @@ _NUMPY_BOOL, _NUMPY_TIMEDELTA, _NUMPY_DATETIME = "b", "m", "M"
 
 
 def to_number(value: Any) -> float | None:
-    """Return a real number, or the seconds of a timedelta, as an int or a float; None when `value` is neither."""
+    """Return a real number or the seconds of a timedelta as an int or float, or None if `value` is neither."""
     if isinstance(value, timedelta):
         return value.total_seconds()
     if _numpy_kind(value) in (_NUMPY_TIMEDELTA, _NUMPY_DATETIME):
@@ -32,9 +32,9 @@ def to_number(value: Any) -> float | None:
 
 
 def to_unix_seconds(value: Any) -> float | None:
-    """Return a time as unix seconds: of a number, a datetime (naive: in local time) or a numpy.datetime64 (in UTC).
+    """Return a number, a datetime (naive: in local time) or a numpy.datetime64 (in UTC) as unix seconds.
 
-    None when `value` is none of these, or before what the platform can represent.
+    Return None if `value` is none of these, or the platform cannot represent it.
     """
     kind = _numpy_kind(value)
     if isinstance(value, bool | timedelta) or kind in (_NUMPY_BOOL, _NUMPY_TIMEDELTA):
@@ -54,7 +54,7 @@ def _numpy_kind(value: Any) -> object:
 
 
 def _numpy_seconds(value: Any, kind: str) -> float | None:
-    """Return a numpy time of this kind in seconds, None for another kind, and NaN for NaT."""
+    """Return a numpy time of this kind in seconds, NaN for NaT, or None for another kind."""
     if _numpy_kind(value) != kind or getattr(value, "ndim", 0) != 0:
         return None
     name = "timedelta64" if kind == _NUMPY_TIMEDELTA else "datetime64"

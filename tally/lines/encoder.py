@@ -1,6 +1,6 @@
-"""What a call of the client is given becomes lines, and lines become datagrams; pure.
+"""Encodes the arguments of a client's call as lines, and packs lines into datagrams. Pure.
 
-What may be a name, a value or a timestamp is judged by `wire`; what becomes of the datagrams is left to the client.
+Names, values and timestamps are validated by `plain`. Sending the datagrams is left to the client.
 """
 
 from collections.abc import Iterable, Iterator
@@ -11,48 +11,48 @@ from typing import Any, SupportsFloat, SupportsIndex
 from tally.errors import InvalidSample
 from tally.lines.plain import check_name, check_timestamp, check_value, stored_name
 
-# A number may be of any type that Python can make a float of: Decimal, Fraction, a scalar of numpy.
+# Any type that converts to float, such as Decimal, Fraction and numpy scalars.
 Value = SupportsFloat | SupportsIndex | timedelta
 Timestamp = SupportsFloat | SupportsIndex | datetime | None
 Item = str | tuple[str] | tuple[str, Value] | tuple[str, Value, Timestamp]
 Data = str | Iterable[Item]
 
-# What an Ethernet carries in one piece, even through a tunnel.
+# Fits into one Ethernet frame, even through a tunnel.
 DATAGRAM_MAX_BYTES = 1432
-# Python has each small integer once.
+# Python has a single object for each small integer.
 ONE = 1
-# So many names are kept encoded.
+# The size of the caches of encoded names.
 NAMES = 4096
 
 
 class Encoder:
-    """Makes datagrams of what `Client.tally` takes, with `prefix` before every name."""
+    """Encodes the arguments of `Client.tally` as datagrams, with `prefix` before every name."""
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._counted = lru_cache(NAMES)(partial(_counted, prefix))
+        self._datagram_of_one = lru_cache(NAMES)(partial(_datagram_of_one, prefix))
         self._head = lru_cache(NAMES)(partial(_head, prefix))
 
     def datagrams(self, data: Data, value: Value, timestamp: Timestamp) -> Iterable[bytes]:
-        """Return the datagrams of one sample or of a list; all are valid before the first is there.
+        """Return the datagrams of one sample or of a list. All are validated before the first is returned.
 
         :raises InvalidSample: when the data, or a name, value or timestamp in it, is not valid.
         """
         if isinstance(data, str):
             if value is ONE and timestamp is None:
-                return self._counted(data)
+                return self._datagram_of_one(data)
             return (_line(self._head(data), value, timestamp),)
-        fields = (_fields(item, value, timestamp) for item in _items(data))
+        fields = (_unpack_item(item, value, timestamp) for item in _check_items(data))
         return pack([_line(self._head(name), number, second) for name, number, second in fields])
 
 
-def _counted(prefix: str, name: str) -> tuple[bytes]:
-    """Return the datagram that counts one: nearly all that is counted is, so it is kept whole."""
+def _datagram_of_one(prefix: str, name: str) -> tuple[bytes]:
+    """Return the datagram for the value 1. This is the most frequent value, so the whole datagram is cached."""
     return (_head(prefix, name) + b"1",)
 
 
 def _head(prefix: str, name: str) -> bytes:
-    """Return a line up to its value."""
+    """Return the part of a line before its value."""
     return stored_name(prefix + check_name(name)).encode() + b" "
 
 
@@ -62,14 +62,14 @@ def _line(head: bytes, value: Value, timestamp: Timestamp) -> bytes:
     return line if timestamp is None else b"%b %d" % (line, check_timestamp(timestamp))
 
 
-def _items(data: Any) -> Iterable[Any]:
+def _check_items(data: Any) -> Iterable[Any]:
     if isinstance(data, (bytes, dict)) or not isinstance(data, Iterable):
         raise InvalidSample(f"data {data!r:.100} is not valid: use a name or a list of names and tuples")
     return data
 
 
-def _fields(item: Any, value: Value, timestamp: Timestamp) -> tuple[Any, Any, Any]:
-    """Return an item's name, value and timestamp, the last two from the call where the item leaves them out."""
+def _unpack_item(item: Any, value: Value, timestamp: Timestamp) -> tuple[Any, Any, Any]:
+    """Return name, value and timestamp of an item; the call provides what it leaves out."""
     if isinstance(item, str):
         return item, value, timestamp
     if not isinstance(item, (tuple, list)) or not 1 <= len(item) <= 3 or not isinstance(item[0], str):
@@ -80,7 +80,7 @@ def _fields(item: Any, value: Value, timestamp: Timestamp) -> tuple[Any, Any, An
 
 
 def pack(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield lines in their order in datagrams of at most DATAGRAM_MAX_BYTES, as few as that allows."""
+    """Pack lines in order into as few datagrams of at most DATAGRAM_MAX_BYTES as possible."""
     batch: list[bytes] = []
     size = 0
     for line in lines:

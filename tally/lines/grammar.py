@@ -1,11 +1,11 @@
-"""What a line is, whichever way it comes: a plain sample, what a StatsD client measured, or why it is neither.
+"""Parses a line of either format, as a plain sample or a StatsD line.
 
-    requests.get.index 0.25 1700000001          plain, see `wire`
+    requests.get.index 0.25 1700000001          plain, see `plain`
     page.views:1|c|@0.1|#env:prod               StatsD or DogStatsD, see `statsd`
 
-A line is StatsD's when a `:` stands in it and somewhere behind that a `|`, unless it has the shape of a plain one: a
-name without blanks, and one or two numbers behind it. Such a line is refused. So whoever can choose a name, but not
-what is sent with it, cannot choose values: whatever the name, the line is not read as StatsD's.
+A line with a `:` followed by a `|` is StatsD, unless it has the form of a plain line: a name without white space and
+one or two numbers. Such a line is rejected. So a client that puts untrusted text into a name cannot be made to send
+another value: with any name, its plain lines are never parsed as StatsD.
 """
 
 import re
@@ -22,19 +22,19 @@ from tally.lines.plain import (
     parse_value,
 )
 
-# As a number it is found in a tenth of the time.
+# Searching for an int takes a tenth of the time.
 _BAR = ord("|")
 _NO_NUMBERS = frozenset(map(str.encode, NO_NUMBERS))
-# What programs print for a number: one that is too large, infinite or none is among them, and one with a decimal comma.
+# Anything that programs print for a number, including infinite ones, NaN, and ones with a decimal comma.
 _is_printed_number = re.compile(
     rb"%b(?:,[0-9]+)?|[+-]?(?:nan|inf(?:inity)?)" % NUMBER.pattern.encode(), re.IGNORECASE
 ).fullmatch
 
 
 def parse_line(line: bytes, now: int, max_future_s: int) -> Sample | statsd.Line | Reason:
-    """Return what stands in a line that is not empty, as `wire.bare` leaves it, or the reason why it is not taken.
+    """Parse a line that is not empty, as returned by `plain.bare`; return the reason if it is rejected.
 
-    `now` is the second of receipt, to which belongs what has no timestamp.
+    `now` is the second of receipt, the default timestamp.
     """
     if len(line) > DATAGRAM_MAX_BYTES:
         return Reason.LENGTH
@@ -42,7 +42,7 @@ def parse_line(line: bytes, now: int, max_future_s: int) -> Sample | statsd.Line
 
 
 def parse_fields(line: bytes, fields: list[bytes], now: int, max_future_s: int) -> Sample | statsd.Line | Reason:
-    """Return what `parse_line` does, of a line that is split already and not too long."""
+    """Parse a line that is already split and not too long, as `parse_line`."""
     if not line.isascii() and not _is_utf8(line):
         return Reason.ENCODING
     if _BAR in line and (found := _parse_with_bar(line, fields, now, max_future_s)) is not None:
@@ -60,16 +60,16 @@ def parse_fields(line: bytes, fields: list[bytes], now: int, max_future_s: int) 
 
 
 def _parse_with_bar(line: bytes, fields: list[bytes], now: int, max_future_s: int) -> statsd.Line | Reason | None:
-    """Return what `parse_line` does of a line with a `|`, or None when it is none of StatsD's and DogStatsD's."""
+    """Parse a line with a `|`, as `parse_line`, or return None if it is neither StatsD nor DogStatsD."""
     if _looks_plain(fields):
         return Reason.FIELDS if plain.has_statsd_head(fields[0]) else None
-    if (other := statsd.not_a_measure(line)) is not None:
+    if (other := statsd.find_unsupported(line)) is not None:
         return other
     return statsd.parse_line(line, now, max_future_s) if plain.has_statsd_head(line) else None
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Return whether bytes are UTF-8; by what is left of them, as an exception takes five times as long."""
+    """Return whether bytes are UTF-8. An exception would take five times as long as comparing lengths."""
     return len(data.decode(errors="ignore").encode()) == len(data)
 
 

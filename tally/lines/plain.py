@@ -1,13 +1,13 @@
-"""Plain samples on the wire: what a line may be, parsed one at a time or, where all are plain, many at once.
+"""Parses plain lines, one at a time or, if all have the same form, many at once.
 
     requests.get.index 0.25 1700000001
     ^name              ^value ^timestamp, optional
 
-Pure: bytes and the second of receipt go in, samples or the reason for a rejection come out. Whether a line is plain is
-decided by `grammar`, and what is done with a sample is left to `rollup`. Fields are separated by spaces or tabs, lines
-by LF; a CR at a line's end and a byte order mark at its start are no part of it.
+Pure: bytes and the second of receipt go in, samples or the reason for a rejection come out. `grammar` decides which
+lines are plain. Fields are separated by spaces or tabs, lines by LF. A CR at the end of a line and a byte order mark at
+its start are ignored.
 
-A name may carry tags, `page.load;env=prod;host=web1`: in whatever order they come, it is stored with sorted ones.
+A name may have tags, `page.load;env=prod;host=web1`. It is stored with sorted tags.
 """
 
 import math
@@ -21,39 +21,39 @@ from tally.lines.conversion import to_number, to_unix_seconds
 
 NAME_MAX_BYTES = 255
 VALUE_MAX = 1e100
-# Timestamps are less, so that buckets and what is added to them stay within SQLite's 64-bit integers.
+# Timestamps are smaller, so that calculations with buckets stay within SQLite's 64-bit integers.
 TIMESTAMP_END = 2**60
 DATAGRAM_MAX_BYTES = 65_507
-# Of a timestamp that is read by `int`, which refuses numbers that are too long, and is then less than TIMESTAMP_END.
+# Timestamps of at most so many digits are less than TIMESTAMP_END.
 DIGITS_MAX = 15
-# So many names with tags are kept sorted.
+# The size of the cache of names with sorted tags.
 NAMES_CACHED = 4096
 BYTE_ORDER_MARK = "\ufeff"
-# So much is parsed at once at most: it takes some 50 bytes of memory a byte.
+# The most that is parsed at once: it takes some 50 bytes of memory per byte.
 COLUMNS_MAX_BYTES = 2**20
 
-# What is matched is not tried again in another way: a number that is none takes 0.2 µs instead of 0.5.
+# Without backtracking, rejecting an invalid number takes 0.2 µs instead of 0.5.
 NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
-# What stands for a value where there was no measurement, in lower case.
+# Values of lines without a measurement, in lower case.
 NO_NUMBERS = frozenset(("nan", "+nan", "-nan"))
 _is_number = re.compile(NUMBER.pattern.encode()).fullmatch
 _DECIMAL_SECONDS = re.compile(r"0*([0-9]{1,15})\.[0-9]*")
-# White space and control characters, each one named: with a class such as `\s` a search takes twice as long.
+# White space and control characters, listed: a class such as `\s` takes twice as long.
 BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _BLANK = re.compile(f"[{BLANK}]")
 _MARK = BYTE_ORDER_MARK.encode()
-# What can stand in a field of a plain line: no white space, no control character of ASCII.
+# The bytes of a field: no white space and no ASCII control characters.
 _FIELD_BYTES = bytes(byte for byte in range(256) if byte > 0x20 and byte != 0x7F)
-# What stands in a name that is plainly one, and stored as it is.
+# The bytes of simple names, which are stored unchanged.
 _PLAIN_NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b";|")
-# Where `split` would part fields though nothing but spaces and tabs does, there is another control character instead.
+# Replaces the other characters at which `bytes.split` would separate fields.
 _NO_BLANKS = bytes.maketrans(b"\n\v\f\r", b"\0\0\0\0")
 _NUMBER_BYTES = b"0123456789.+-eE"
 _DIGITS = b"0123456789"
 
 
 class Reason(StrEnum):
-    """Why a line was not taken; one that is EMPTY holds no measurement, and nothing is lost with it."""
+    """Why a line is rejected. A line that is EMPTY has no measurement and is not a loss."""
 
     EMPTY = "empty"
     ENCODING = "encoding"
@@ -63,15 +63,15 @@ class Reason(StrEnum):
     TIMESTAMP = "timestamp"
     FUTURE = "future"
     CARDINALITY = "cardinality"
-    # Only of lines for `statsd`.
+    # Only of StatsD lines.
     TYPE = "type"
     RATE = "rate"
     EVENT = "event"
     CHECK = "check"
-    # Only of lines that come in a stream.
+    # Only of lines in a stream.
     LENGTH = "length"
     CUT = "cut"
-    # Only of samples in lines that were taken, but match no archive that takes samples.
+    # Only of accepted samples that match no enabled archive.
     UNMATCHED = "unmatched"
 
 
@@ -102,7 +102,7 @@ class Sample(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The fields of plain lines, a column each; `timestamps` is empty when no line has one."""
+    """The fields of plain lines as columns; `timestamps` is empty if no line has one."""
 
     names: list[bytes]
     values: list[float]
@@ -110,10 +110,10 @@ class Columns(NamedTuple):
 
 
 def check_name(name: object) -> str:
-    """Return `name` if it may name a metric.
+    """Return `name` if it is a valid name of a metric.
 
     :raises InvalidSample: when it is not 1 to 255 bytes of text without white space or control characters, or has a `|`
-        behind a `:`, as lines of StatsD have.
+        after a `:`, like StatsD lines.
     """
     if not isinstance(name, str) or not _is_name(name):
         raise InvalidSample(
@@ -124,7 +124,7 @@ def check_name(name: object) -> str:
 
 
 def check_value(value: object) -> float:
-    """Return a real number of any type, or the seconds of a timedelta, as a float; NaN stands for no measurement.
+    """Return a real number of any type, or the seconds of a timedelta, as a float. NaN means no measurement.
 
     :raises InvalidSample: when it is neither, or its magnitude is more than 1e100.
     """
@@ -149,23 +149,23 @@ def _is_name(name: str) -> bool:
     if "|" in name and has_statsd_head(name.encode(errors="replace")):
         return False
     if name.isascii() and name.isprintable() and " " not in name:
-        return 0 < len(name) <= NAME_MAX_BYTES  # As nearly all are.
+        return 0 < len(name) <= NAME_MAX_BYTES  # Nearly all are like this.
     if _BLANK.search(name) or not name:
         return False
     try:
         return len(name.encode()) <= NAME_MAX_BYTES
-    except UnicodeEncodeError:  # A lone surrogate is no text.
+    except UnicodeEncodeError:  # A lone surrogate is not valid text.
         return False
 
 
 def has_statsd_head(text: bytes) -> bool:
-    """Return whether a `:` stands in a line or name, and a `|` behind it: a StatsD client's lines have that."""
+    """Return whether a line or name has a `:` followed by a `|`, like StatsD lines."""
     colon = text.find(b":")
     return colon >= 0 and text.find(b"|", colon) >= 0
 
 
 def stored_name(name: object) -> str:
-    """Return `name` as it is stored, if it may name a metric.
+    """Return `name` as it is stored, if it is valid.
 
     :raises InvalidSample: as `check_name`.
     """
@@ -175,7 +175,7 @@ def stored_name(name: object) -> str:
 
 
 def canonical(name: str) -> str:
-    """Return a name as it is stored: without byte order marks before it, its tags sorted, each of them once."""
+    """Return a name as it is stored: without leading byte order marks, with sorted and unique tags."""
     if name.startswith(BYTE_ORDER_MARK):
         name = name.lstrip(BYTE_ORDER_MARK)
     return _with_sorted_tags(name) if ";" in name else name
@@ -190,11 +190,11 @@ def _with_sorted_tags(name: str) -> str:
 
 
 def decode_name(name: bytes) -> str | None:
-    """Return the name that stands in these bytes, as it is stored, or None when they are none."""
+    """Decode a name and return it as it is stored, or None if it is not valid."""
     if name.isascii():
         text = name.decode()
         if text.isprintable() and " " not in text and ";" not in text and "|" not in text:
-            return text if 0 < len(text) <= NAME_MAX_BYTES else None  # As nearly all are.
+            return text if 0 < len(text) <= NAME_MAX_BYTES else None  # Nearly all are like this.
     try:
         text = name.decode()
     except UnicodeDecodeError:
@@ -203,7 +203,7 @@ def decode_name(name: bytes) -> str | None:
 
 
 def decode_names(names: list[bytes]) -> list[str] | None:
-    """Return what `decode_name` does of each of some fields, or None when one is no name."""
+    """Decode several names like `decode_name`, or return None if one is not valid."""
     if not b"".join(names).translate(None, _PLAIN_NAME_BYTES) and max(map(len, names)) <= NAME_MAX_BYTES:
         return b" ".join(names).decode().split(" ")  # Ten times as fast.
     found: list[str] = []
@@ -216,18 +216,18 @@ def decode_names(names: list[bytes]) -> list[str] | None:
 
 
 def split(line: bytes) -> list[bytes]:
-    """Return the fields of a line; nothing but spaces and tabs separates them."""
+    """Split a line into fields, at spaces and tabs only."""
     return line.translate(_NO_BLANKS).split()
 
 
 def parse_value(text: bytes) -> float | None:
-    """Return a sample's value, or None when it is no decimal number within the bounds."""
+    """Parse a value, or return None if it is not a decimal number within the bounds."""
     return value if _is_number(text) and abs(value := float(text)) <= VALUE_MAX else None
 
 
 def parse_timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
-    """Return the whole unix seconds in a timestamp's text, or the reason why there are none; -1 is `now`."""
-    if len(text) <= DIGITS_MAX and text.isascii() and text.isdigit():  # As nearly all are.
+    """Parse a timestamp as whole unix seconds, or return the reason if it is not valid; -1 means `now`."""
+    if len(text) <= DIGITS_MAX and text.isascii() and text.isdigit():  # Nearly all are like this.
         return second if (second := int(text)) <= now + max_future_s else Reason.FUTURE
     if not NUMBER.fullmatch(text):
         return Reason.TIMESTAMP
@@ -237,18 +237,18 @@ def parse_timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
     if number < 0:
         return Reason.TIMESTAMP
     latest = min(now + max_future_s, TIMESTAMP_END - 1)
-    # Rounded, the last moments of the last second are the second after it.
+    # As a float, the end of the last second may round up to the next one.
     return Reason.FUTURE if number > latest + 1 or (second := _floor(text, number)) > latest else second
 
 
 def _floor(text: str, number: float) -> int:
-    """Return the whole seconds of a decimal number; not those of `number`, which rounds a long fraction up."""
+    """Return the whole seconds of a decimal number. Those of `number` may be rounded up."""
     decimal = _DECIMAL_SECONDS.fullmatch(text)
     return int(decimal[1]) if decimal else math.floor(number)
 
 
 def lines(datagram: bytes) -> list[bytes]:
-    """Return the lines of a datagram that are not empty, without what is no part of them."""
+    """Return the lines of a datagram that are not empty, each as by `bare`."""
     found = datagram.split(b"\n")
     has_others = b"\r" in datagram or _MARK in datagram
     return list(filter(None, map(bare, found) if has_others else found))
@@ -260,20 +260,20 @@ def bare(line: bytes) -> bytes:
 
 
 def parse_columns(datagrams: list[bytes]) -> Columns | None:
-    """Return the fields of all lines, if all have two or all have three of them, plainly separated; None otherwise.
+    """Return the fields of all lines if each has two, or each has three, simply separated; else None.
 
-    The work is done by a dozen calls for all lines together, about 0.3 µs a line, where one alone takes 1.5. Names and
-    how far timestamps are ahead are not judged, and None does not mean that a line is bad: `grammar` judges.
+    A dozen calls parse all lines together, at about 0.3 µs a line instead of 1.5. Names and timestamps in the future
+    are not checked. None does not mean that a line is invalid: `grammar` decides.
     """
     data = b"\n".join(datagrams)
-    columns = _plain(data)
-    if columns is None and (normal := _normal(data)) != data:
-        return _plain(normal)
+    columns = _parse_simple(data)
+    if columns is None and (normal := _normalize(data)) != data:
+        return _parse_simple(normal)
     return columns
 
 
-def _plain(data: bytes) -> Columns | None:
-    """Return the fields of lines that have one space between fields and one LF between lines, None of others."""
+def _parse_simple(data: bytes) -> Columns | None:
+    """Return the fields of lines with one space between fields and one LF between lines; else None."""
     if len(data) > COLUMNS_MAX_BYTES:
         return None
     separators = data.translate(None, _FIELD_BYTES)
@@ -286,14 +286,18 @@ def _plain(data: bytes) -> Columns | None:
     return None
 
 
-def _normal(data: bytes) -> bytes:
-    """Return the same lines with spaces for tabs, and without the CRs and empty lines that do not count."""
+def _normalize(data: bytes) -> bytes:
+    """Return the same lines with spaces instead of tabs, without CRs and without empty lines."""
     return data.replace(b"\t", b" ").replace(b"\r\n", b"\n").removesuffix(b"\r").replace(b"\n\n", b"\n").strip(b"\n")
 
 
 def _columns(fields: list[bytes], width: int) -> Columns | None:
     numbers, times = fields[1::width], fields[2::width] if width == 3 else []
-    if _others(numbers, _NUMBER_BYTES) or _others(times, _DIGITS) or any(len(time) > DIGITS_MAX for time in times):
+    if (
+        _remove_bytes(numbers, _NUMBER_BYTES)
+        or _remove_bytes(times, _DIGITS)
+        or any(len(time) > DIGITS_MAX for time in times)
+    ):
         return None
     try:
         values = list(map(float, numbers))
@@ -304,5 +308,5 @@ def _columns(fields: list[bytes], width: int) -> Columns | None:
     return Columns(fields[::width], values, list(map(int, times)))
 
 
-def _others(fields: list[bytes], allowed: bytes) -> bytes:
+def _remove_bytes(fields: list[bytes], allowed: bytes) -> bytes:
     return b"".join(fields).translate(None, allowed)

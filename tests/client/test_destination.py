@@ -106,7 +106,7 @@ def test_no_name_raises(host: str) -> None:
     """A name that nobody knows, or that cannot be one, loses what is sent to it."""
     target = Destination(host, 9)
     target.send([b"a 1"])
-    wait_for(lambda: target._looking is None, "the end of the lookup")
+    wait_for(lambda: target._lookup_pid is None, "the end of the lookup")
 
     target.send([b"b 1"])
 
@@ -181,7 +181,7 @@ def test_a_name_that_is_lost_keeps_its_address(
     del server.names["collector"]
     pass_time(LOOKUP_LIFE_S)
     target.send([b"b 1"])
-    wait_for(lambda: server.asked == 2 and target._looking is None, "the second lookup")
+    wait_for(lambda: server.asked == 2 and target._lookup_pid is None, "the second lookup")
     target.send([b"c 1"])
 
     assert [b"b 1", b"c 1"] == here.lines(2)
@@ -192,7 +192,7 @@ def test_a_name_that_comes_up_is_found(server: NameServer, here: Receiver, pass_
     server.answers.set()
     target = Destination("collector", here.port)
     target.send([b"a 1"])
-    wait_for(lambda: target._looking is None, "the first lookup")
+    wait_for(lambda: target._lookup_pid is None, "the first lookup")
     target.send([b"b 1"])
 
     server.names["collector"] = here.host

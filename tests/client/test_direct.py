@@ -8,7 +8,7 @@ import apsw
 import pytest
 
 from tally.client import direct
-from tally.client.direct import COMPLAIN_EVERY_S, Recorder, enabled
+from tally.client.direct import LOG_EVERY_S, Recorder, enabled
 from tally.engine import Catalog
 from tally.settings import Settings
 
@@ -87,7 +87,7 @@ def test_all_that_is_refused_is_counted(
     target.record([b"a 1"])
     assert "" == caplog.text
 
-    for seconds in (0, COMPLAIN_EVERY_S - 1, 1):
+    for seconds in (0, LOG_EVERY_S - 1, 1):
         pass_time(seconds)
         target.record([b"a 1 %d\na 1 %d\nb 1\na 1 %d" % (NOW - 7200, NOW - 7200, NOW + 61)])
 
@@ -107,7 +107,7 @@ def test_an_archive_that_fails_raises_nothing(
     (tmp_path / "bad.db").write_bytes(b"no database" * 100)
     target = recorder(tmp_path)
 
-    for seconds in (0, COMPLAIN_EVERY_S - 1, 1):
+    for seconds in (0, LOG_EVERY_S - 1, 1):
         pass_time(seconds)
         target.record([b"a 1"])
 

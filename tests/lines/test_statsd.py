@@ -13,8 +13,8 @@ from tally.lines.statsd import (
     Line,
     Measures,
     Observed,
-    cleaned,
-    not_a_measure,
+    clean_name,
+    find_unsupported,
 )
 
 NOW = 1_700_000_000
@@ -156,7 +156,7 @@ def test_what_is_wrong_is_told(text: str, reason: Reason) -> None:
 )
 def test_events_and_service_checks_are_told_from_measures(line: bytes, expected: Reason | None) -> None:
     """What else DogStatsD clients send has reasons of its own."""
-    assert expected == not_a_measure(line)
+    assert expected == find_unsupported(line)
 
 
 @pytest.mark.parametrize(
@@ -290,4 +290,4 @@ def test_whatever_comes_is_judged(text: str) -> None:
 @given(st.text(max_size=30))
 def test_a_clean_name_stays_as_it_is(text: str) -> None:
     """To clean a name again changes nothing."""
-    assert cleaned(text) == cleaned(cleaned(text))
+    assert clean_name(text) == clean_name(clean_name(text))
