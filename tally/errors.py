@@ -1,23 +1,23 @@
-"""The tree of errors that tally raises for what users and files do wrong; bugs of tally's own are assertions.
+"""The errors that tally raises for mistakes of users and for unusable files. Bugs in tally are assertions.
 
 TallyError
 ├── InvalidSample       a sample's name, value or timestamp       (also a ValueError)
 ├── InvalidSetting      a setting or option                       (also a ValueError)
 ├── InvalidDefinition   a property of an archive                  (also a ValueError)
-├── InvalidQuestion     a parameter of a question                 (also a ValueError)
+├── InvalidQuestion     a parameter of a query                    (also a ValueError)
 ├── UnknownAggregate    not one of avg, min, max, sum, count      (also a LookupError)
 ├── UnknownArchive      no such file                              (also a LookupError)
 ├── ArchiveExists       the slug is taken
-├── KeyReused           a delivery's key that came with other samples before
+├── KeyReused           an idempotency key that was used for other samples
 ├── NotAnArchive        another application's file, or a newer tally's
 │   └── ArchiveDamaged  an archive whose content is damaged
 ├── ArchiveUnavailable  a file that cannot be read or written now
-│   └── SpillUnusable   spilled samples that do not fit the archive, or a file that is no spill file
-├── QueryTimeout        a question that took longer than it may
-├── AddressUnavailable  an address that cannot be listened on or sent to
+│   └── SpillUnusable   spilled samples that do not fit the archive, or an invalid spill file
+├── QueryTimeout        a query that took too long
+├── AddressUnavailable  an address that cannot be used
 ├── WorkerDied          a collector process that ended unexpectedly
 ├── SamplesLost         samples that could be neither stored nor spilled at the end
-└── OutOfMemory         a collector that ended as there was no memory left
+└── OutOfMemory         a collector that ran out of memory
 """
 
 TYPE_CHECKING = False
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TallyError(Exception):
-    """The root of the tree; its text is one line for the user."""
+    """The base class; its text is one line for the user."""
 
 
 class InvalidSample(TallyError, ValueError):
@@ -34,39 +34,39 @@ class InvalidSample(TallyError, ValueError):
 
 
 class InvalidSetting(TallyError, ValueError):
-    """Raised when a setting or a command's option has a value that it cannot have."""
+    """Raised when the value of a setting or option is not valid."""
 
 
 class InvalidDefinition(TallyError, ValueError):
-    """Raised when a property of an archive has a value that it cannot have."""
+    """Raised when a property of an archive is not valid."""
 
 
 class InvalidQuestion(TallyError, ValueError):
-    """Raised when a parameter is unknown, malformed or without meaning for its question."""
+    """Raised when a parameter is unknown or malformed, or does not apply to the query."""
 
 
 class UnknownAggregate(TallyError, LookupError):
-    """Raised when an aggregate is asked for that is not kept."""
+    """Raised when a query has an unknown aggregate."""
 
 
 class UnknownArchive(TallyError, LookupError):
-    """Raised when there is no archive of that slug or path."""
+    """Raised when no archive has that slug or path."""
 
 
 class ArchiveExists(TallyError):
-    """Raised when an archive is created under a slug that is taken."""
+    """Raised when a new archive has a slug that is taken."""
 
 
 class KeyReused(TallyError):
-    """Raised when samples come under the key of a delivery that was another one."""
+    """Raised when an idempotency key was used for other samples before."""
 
 
 class NotAnArchive(TallyError):
-    """Raised when a file is another application's or of a newer tally, or, as `ArchiveDamaged`, damaged."""
+    """Raised when a file belongs to another application or a newer tally, or, as `ArchiveDamaged`, is damaged."""
 
 
 class ArchiveDamaged(NotAnArchive):
-    """Raised when an archive's content is damaged: bytes or tables are not as they were written, or the file is cut."""
+    """Raised when the content of an archive is not as it was written."""
 
     def __init__(self, path: "Path", detail: str) -> None:
         super().__init__(path, detail)
@@ -78,19 +78,19 @@ class ArchiveDamaged(NotAnArchive):
 
 
 class ArchiveUnavailable(TallyError):
-    """Raised when an archive cannot be read or written now: locked, read-only, the disk full, or the process forked."""
+    """Raised when an archive cannot be read or written now, such as while it is locked or the disk is full."""
 
 
 class SpillUnusable(ArchiveUnavailable):
-    """Raised when spilled samples cannot be taken up as long as their file and the archive are what they are."""
+    """Raised when spilled samples do not fit the archive, or the file is not a spill file."""
 
 
 class QueryTimeout(TallyError):
-    """Raised when a question takes longer than its limit."""
+    """Raised when a query takes longer than its limit."""
 
 
 class AddressUnavailable(TallyError):
-    """Raised when an address cannot be listened on or sent to: unknown, in use, or not this machine's."""
+    """Raised when an address is unknown or in use, or does not belong to this machine."""
 
 
 class WorkerDied(TallyError):
@@ -98,8 +98,8 @@ class WorkerDied(TallyError):
 
 
 class SamplesLost(TallyError):
-    """Raised when a collector ends with samples that it could neither store nor spill."""
+    """Raised when a collector could neither store nor spill all samples at its end."""
 
 
 class OutOfMemory(TallyError):
-    """Raised when a collector ended as there was no memory left, after it stored or spilled what it held."""
+    """Raised when a collector ran out of memory, after it stored or spilled its samples."""

@@ -1,7 +1,6 @@
-"""The one table of settings: what each is called, what it may be, and how it is read from any mapping.
+"""The table of settings: names, defaults, kinds and meanings, and how they are loaded from a mapping.
 
-A value is text, as in the environment, or native, as in Django's settings; both are checked as strictly. Where settings
-come from beside the environment is left to those who call `Settings.load`.
+A value is text, as in the environment, or a native object, as in Django's settings. Both are validated equally.
 """
 
 import math
@@ -27,9 +26,9 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Kind(NamedTuple):
-    """What a value is: `parse` makes it of text or of a native value, and raises ValueError or TypeError if it cannot.
+    """A kind of value. `parse` converts text or a native object, and raises ValueError or TypeError if it is not valid.
 
-    The error for the user reads: NAME=VALUE is not `noun`: use `right`.
+    The error message is: NAME=VALUE is not `noun`: use `right`.
     """
 
     noun: str
@@ -38,7 +37,7 @@ class Kind(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One row of the table. `unit` and `zero`, what 0 means, are empty where they say nothing."""
+    """A row of the table. `unit` and `zero`, the meaning of 0, may be empty."""
 
     name: str
     default: str
@@ -50,11 +49,11 @@ class Setting(NamedTuple):
 
     @property
     def field(self) -> str:
-        """The attribute of `Settings` that holds it."""
+        """The attribute of `Settings` with its value."""
         return self.name.removeprefix("TALLY_").lower()
 
     def parse(self, value: object) -> Any:
-        """What `value`, text or native, stands for.
+        """Convert `value`, which is text or native.
 
         :raises InvalidSetting: when it is not of the setting's kind.
         """
@@ -113,7 +112,7 @@ def _path_or_none(value: Any) -> Path | None:
 
 
 def _address(value: Any) -> str:
-    # One colon is a port that does not belong here; IPv6 has two or more.
+    # A single colon would separate a port; IPv6 addresses have at least two.
     if not re.fullmatch(r"[^\s\[\]]+", value) or value.count(":") == 1:
         raise ValueError
     return str(value)
@@ -145,7 +144,7 @@ def _globs(value: Any) -> tuple[str, ...]:
 
 def _tokens(value: Any) -> tuple[str, ...]:
     tokens = _items(value)
-    # An empty item is refused, not skipped: else a slip of the pen would open what a token shall guard.
+    # An empty item is an error: skipping it could leave the API unprotected by mistake.
     if not all(re.fullmatch(r"\S+", token) for token in tokens):
         raise ValueError
     return tuple(tokens)
@@ -225,7 +224,7 @@ SETTINGS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, each checked. An empty `host` means that the client writes into the archives itself."""
+    """All settings, validated. With an empty `host`, the client writes to the archives itself."""
 
     data_dir: Path
     host: str
@@ -253,22 +252,22 @@ class Settings:
 
     @classmethod
     def load(cls, mapping: Mapping[str, object] | None = None, **overrides: object) -> Self:
-        """The settings in `mapping` (default: the environment, read now) under their names, the others' defaults.
+        """Return the settings of `mapping`, by default the environment, with defaults for missing ones.
 
-        `overrides`, by attribute, beat both; one that is None does not.
+        `overrides`, by attribute, take precedence unless they are None.
 
-        :raises InvalidSetting: when a value is malformed; names the setting, the value and what would be right.
+        :raises InvalidSetting: when a value is malformed; the text names the setting, the value and valid values.
         """
         given = os.environ if mapping is None else mapping
-        values = parsed(**overrides)
+        values = parse_values(**overrides)
         for setting in SETTINGS:
             if setting.field not in values:
                 values[setting.field] = setting.parse(given.get(setting.name, setting.default))
         return cls(**values)
 
 
-def parsed(**given: object) -> dict[str, Any]:
-    """What values given by attribute stand for; one that is None is left out.
+def parse_values(**given: object) -> dict[str, Any]:
+    """Convert values given by attribute, without those that are None.
 
     :raises InvalidSetting: as `Settings.load`.
     """

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tally.errors import InvalidSetting
-from tally.settings import SETTINGS, Settings, parsed
+from tally.settings import SETTINGS, Settings, parse_values
 
 DEFAULTS: dict[str, Any] = {
     "data_dir": Path("tally-data"),
@@ -291,7 +291,7 @@ def test_an_unknown_override_is_our_bug() -> None:
 
 def test_parsed_values_are_those_that_were_given() -> None:
     """Values given by attribute are read as the settings would be, and None is left out."""
-    assert {"port": 1, "host": ""} == parsed(port="1", host="", prefix=None)
+    assert {"port": 1, "host": ""} == parse_values(port="1", host="", prefix=None)
 
 
 def test_other_names_are_not_read() -> None:

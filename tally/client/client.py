@@ -97,8 +97,8 @@ class Client:
 
     def __init__(self, host: "str | None" = None, port: "int | None" = None, prefix: "str | None" = None) -> None:
         with forks.Postponed():
-            from tally.settings import parsed
-        self._given = parsed(host=host, port=port, prefix=prefix)
+            from tally.settings import parse_values
+        self._given = parse_values(host=host, port=port, prefix=prefix)
         self._parts: tuple[Encode, Send] | None = None
 
     def tally(self, data: "Data", value: "Value" = 1, timestamp: "Timestamp" = None) -> None:
