@@ -166,12 +166,12 @@ def packages(modules: list[Module]) -> Iterator[str]:
 
 
 def one_place_for_select(modules: list[Module]) -> Iterator[str]:
-    """SELECTs are written in engine/sql.py, and in engine/statements.py where they are always the same."""
+    """SELECTs are only in engine/asking/sql.py and, if they are constant, in engine/files/statements.py."""
     return _strings(modules, SELECT, "tally/engine/asking/sql.py", "tally/engine/files/statements.py")
 
 
 def one_place_for_ddl(modules: list[Module]) -> Iterator[str]:
-    """What changes the form of a file is written in engine/ddl.py."""
+    """Statements that change the schema of a file are only in engine/files/ddl.py."""
     return _strings(modules, DDL, "tally/engine/files/ddl.py")
 
 
