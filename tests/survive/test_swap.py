@@ -65,8 +65,8 @@ EVENTS: dict[str, tuple[Callable[[Path], None], str]] = {
     "cut": (cut, "daily.db: is (not a tally archive, or )?damaged"),
     "emptied": (emptied, "daily.db: is not a tally archive"),
     "another application's": (other_application, "daily.db: is not a tally archive"),
-    "deleted": (lambda path: path.unlink(), "archive daily is gone"),
-    "a directory": (directory_instead, "archive daily is gone"),
+    "deleted": (lambda path: path.unlink(), "archive daily was deleted"),
+    "a directory": (directory_instead, "archive daily was deleted"),
     "a loop": (loop_instead, "daily.db: cannot be used now: Too many levels"),
 }
 
