@@ -19,6 +19,7 @@ from tally.api.routes import ROUTES
 from tally.engine import Catalog
 from tests.api.cases import SAMPLES, bearer
 from tests.api.server import Server, serving
+from tests.processes import Running, started
 from tests.survive.scale import FULL, scaled
 
 TOKENS = {"TALLY_READ_TOKEN": "reader", "TALLY_WRITE_TOKEN": "writer"}
@@ -49,30 +50,37 @@ OPERATIONS: list[Any] = [
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory that is served."""
-    return tmp_path_factory.mktemp("described")
+    """Return the directory that is served, with an archive, so that `tally serve` creates no others."""
+    directory = tmp_path_factory.mktemp("described")
+    filled(directory)
+    return directory
 
 
 @pytest.fixture(scope="module")
-def guarded(directory: Path) -> Iterator[Server]:
-    """Return a server that wants tokens."""
-    with serving(directory, **TOKENS) as server:
+def guarded(directory: Path) -> Iterator[Running]:
+    """Return `tally serve` with tokens, collector and all."""
+    with started(directory, "serve", TALLY_FLUSH_TIME=1, **TOKENS) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
 def unguarded(directory: Path) -> Iterator[Server]:
-    """Return a server that all may ask and none may change."""
+    """Return uvicorn with the app alone, that all may ask and none may change."""
     with serving(directory) as server:
         yield server
 
 
-def ask(case: Any, server: Server, directory: Path, sent: dict[str, str]) -> None:
+def filled(directory: Path) -> None:
+    """Make the archive that is asked, unless it is there."""
+    if "daily" not in Catalog(directory):
+        Catalog(directory).create("daily", resolution=10, retention=0).record(SAMPLES)
+
+
+def ask(case: Any, server: Running, directory: Path, sent: dict[str, str]) -> None:
     """Ask of an archive that is there, as often as not, and hold the answer against the description."""
     sent_to = case.as_transport_kwargs(base_url=server.url)
     assume(len(sent_to["url"] + urlencode(sent_to["params"], doseq=True)) <= ADDRESS_MAX_CHARACTERS)
-    if "daily" not in Catalog(directory):
-        Catalog(directory).create("daily", resolution=10, retention=0).record(SAMPLES)
+    filled(directory)
     response = case.call(base_url=server.url, headers=sent)
     assert response.status_code != 500
     case.validate_response(response, checks=PROMISED)
@@ -86,7 +94,7 @@ def test_every_route_is_asked() -> None:
 @pytest.mark.parametrize("mode", GenerationMode)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.label)
 def test_every_answer_is_described(
-    operation: Any, mode: GenerationMode, guarded: Server, unguarded: Server, directory: Path
+    operation: Any, mode: GenerationMode, guarded: Running, unguarded: Server, directory: Path
 ) -> None:
     """What fits the description, and what does not, with tokens and without, is answered as described."""
 
