@@ -5,6 +5,7 @@
 A temporary file of a killed process is removed when the next one is made, once it is STALE_S old.
 """
 
+import fcntl
 import os
 import re
 import secrets
@@ -41,19 +42,33 @@ def publish(built: Path, path: Path, *, replace: bool = False) -> None:
     :raises FileExistsError: when `path` exists and `replace` is false.
     :raises OSError: when it cannot be moved.
     """
-    if not os.path.lexists(path):
-        remove_side_files(path)  # SQLite would apply the log of a deleted archive to the new one.
-    if replace:
-        built.replace(path)
-    else:
-        os.link(built, path)
+    with _locked(path.parent):
+        if not os.path.lexists(path):
+            remove_side_files(path)  # SQLite would apply the log of a deleted archive to the new one.
+        if replace:
+            built.replace(path)
+        else:
+            os.link(built, path)
     sync_directory(path.parent)
 
 
 def remove(path: Path) -> None:
     """Remove a file and its side files, if they exist."""
-    path.unlink(missing_ok=True)
-    remove_side_files(path)
+    with _locked(path.parent):
+        path.unlink(missing_ok=True)
+        remove_side_files(path)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Hold the lock of a directory, so that nobody removes the side files of a file that was published meanwhile."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)  # A child that was forked meanwhile has the descriptor, too.
+        os.close(descriptor)
 
 
 def remove_side_files(path: Path) -> None:

@@ -1,12 +1,16 @@
 """Temporary files."""
 
 import os
+import threading
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tally.engine.files.temporary import STALE_S, publish, temporary_file
+from tally.engine.files import temporary
+from tally.engine.files.temporary import STALE_S, publish, remove, temporary_file
 
 
 def test_it_is_private_and_removed_at_the_end(tmp_path: Path) -> None:
@@ -81,3 +85,32 @@ def test_a_file_may_disappear_while_the_directory_is_read(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "iterdir", lambda _: iter([gone]))
     with temporary_file(tmp_path / "x.db") as built:
         assert built.exists()
+
+
+@pytest.mark.parametrize("act", [lambda built, path: publish(built, path), lambda _built, path: remove(path)])
+def test_nobody_publishes_a_file_whose_side_files_are_being_removed(
+    act: Callable[[Path, Path], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The side files of a file that another process has just published and opened stay."""
+    path, first, second = (tmp_path / name for name in ("a.db", "first", "second"))
+    for built in (first, second):
+        built.touch()
+    real = temporary.remove_side_files
+
+    def publish_second() -> None:
+        with suppress(FileExistsError):
+            publish(second, path)
+
+    other = threading.Thread(target=publish_second)
+
+    def removing(removed: Path) -> None:
+        if threading.current_thread() is not other:
+            other.start()
+            other.join(0.5)
+            assert not path.exists()
+        real(removed)
+
+    monkeypatch.setattr(temporary, "remove_side_files", removing)
+    act(first, path)
+    other.join()
+    assert path.exists()
