@@ -1,19 +1,19 @@
-"""Forks: the one module that knows about them.
+"""Makes threads, locks and SQLite safe across forks. No other module deals with forks.
 
-A child has the memory of its parent and none of its other threads. A lock that another thread held is never released
-there, work that it was doing stays half done, and what SQLite believes to hold is held by the parent alone. So:
+A child has the memory of its parent, but none of its other threads. A lock that another thread held is never released
+in the child, its work stays unfinished, and SQLite's file locks belong to the parent alone. So:
 
-- Work that must not be cut in two is registered by `begin`, or by `with Postponed()`. A fork by another thread waits
-  for it, at most `Work.wait_s`, and no other work begins until that fork is done. What was not waited for is told in
-  the child, by `Work.cut`.
+- Work that a fork must not interrupt is registered by `begin`, or by `with Postponed()`. A fork by another thread waits
+  for it, at most `Work.wait_s`, and no other work begins until the fork is done. If the wait was too short, `Work.cut`
+  is called in the child.
 - Locks come from `lock`, and are free in a child.
-- An object that needs something of its own in each process, such as a socket, calls `join`, and has `after_fork` called
+- An object that needs its own resource in each process, such as a socket, calls `join`. Its `after_fork` is then called
   in each child.
 
-A fork may come from a signal handler, in the middle of anything that the same thread does. So nothing here takes a
-lock: what is shared changes in single steps of sets, and who has to wait looks again every POLL_S.
+A fork may happen in a signal handler, at any point of the same thread. So this module takes no locks: shared sets are
+changed in single steps, and waiting is done by polling every POLL_S.
 
-Programs in C, such as uWSGI, may fork without a word to Python. The process id shows it, once something begins.
+C programs such as uWSGI may fork without notifying Python. This is detected by the process id when work begins.
 """
 
 import os
@@ -29,21 +29,21 @@ if TYPE_CHECKING:
     Object = TypeVar("Object")
 
     class Heir(Protocol):
-        """What may `join`."""
+        """An object that may `join`."""
 
         def after_fork(self) -> None:
-            """Renew what a child must not share with its parent."""
+            """Replace what a child must not share with its parent."""
 
 
-# A commit takes milliseconds; one that waits for another process, or for a slow disk, takes as long as that.
+# A commit takes milliseconds, unless it waits for another process or a slow disk.
 WAIT_S = 5.0
 POLL_S = 0.001
 
 
 class Work:
-    """Something that a fork by another thread waits for, `wait_s` seconds at most. It ends with `end`, or when it dies.
+    """Work that a fork by another thread waits for, at most `wait_s` seconds. It ends with `end` or its deletion.
 
-    Where `spoils` is set and a fork did not wait for the end, `is_spoilt` is true in the child, and in all of its own.
+    If `spoils` is set and a fork did not wait for the end, `is_spoilt` is true in the child and its descendants.
     """
 
     __slots__ = ("__weakref__", "thread", "wait_s")
@@ -54,11 +54,11 @@ class Work:
         self.wait_s = wait_s
 
     def cut(self) -> None:
-        """Take note, in a child, of a fork that did not wait for the end of this."""
+        """Handle a fork that did not wait for the end; called in the child."""
 
 
 class Postponed(Work):
-    """A block of code that no other thread's fork cuts in two."""
+    """A block of code that is not interrupted by a fork of another thread."""
 
     __slots__ = ()
 
@@ -70,7 +70,7 @@ class Postponed(Work):
 
 
 class _Process:
-    """What is known of this process."""
+    """The state of this process."""
 
     def __init__(self) -> None:
         self.is_spoilt = False
@@ -81,7 +81,7 @@ class _Process:
         self._id = 0
 
     def look(self) -> None:
-        """Have Python tell of forks from now on, and notice one that it did not tell of."""
+        """Register for forks at first use, and detect one that Python was not notified of."""
         if os.getpid() == self._id:
             return
         is_first, self._id = not self._id, os.getpid()
@@ -92,7 +92,7 @@ class _Process:
             self._after_in_child()
 
     def may_begin(self, work: Work) -> bool:
-        """Return whether no other thread forks now, or the one that does waits for this thread anyway."""
+        """Return whether no other thread is forking, or the one that is waits for this thread anyway."""
         if not self._forking - {work.thread}:
             return True
         return any(
@@ -124,12 +124,12 @@ class _Process:
 
 
 def _alive(known: "set[ref[Object]]") -> "list[Object]":
-    """Return what is known, in a step that no other thread's change of the set can disturb."""
+    """Return the live objects of a set that other threads may change."""
     return [found for each in known.copy() if (found := each()) is not None]
 
 
 def _free(lock: "RLock") -> None:
-    """Free a lock, unless it is this thread's: it is the one that has forked, and goes on."""
+    """Free a lock unless this thread, which has forked, holds it."""
     if lock.acquire(blocking=False):
         lock.release()
     else:
@@ -141,10 +141,10 @@ look = _process.look
 
 
 def begin(work: Work) -> None:
-    """Register work, once no other thread forks any more."""
+    """Register work, once no other thread is forking."""
     look()
     known = ref(work, _process.work.discard)
-    # In this order: a fork that begins in between sees the work, or is seen here.
+    # In this order, a fork that begins in between sees the work, or is seen here.
     _process.work.add(known)
     while not _process.may_begin(work):
         _process.work.discard(known)
@@ -153,24 +153,24 @@ def begin(work: Work) -> None:
 
 
 def end(work: Work) -> None:
-    """Let forks not wait for this work any more."""
+    """End work, so that forks no longer wait for it."""
     _process.work.discard(ref(work))
 
 
 def is_spoilt() -> bool:
-    """Return whether work that spoils was under way when this process, or one that it comes from, was forked."""
+    """Return whether a fork of this process or an ancestor interrupted work that `spoils`."""
     look()
     return _process.is_spoilt
 
 
 def join(heir: "Heir") -> None:
-    """Have `heir.after_fork` called in each child, as long as it lives."""
+    """Call `heir.after_fork` in each child while the object lives."""
     look()
     _process.heirs.add(ref(heir, _process.heirs.discard))
 
 
 def lock() -> "RLock":
-    """Return a lock that is free in a child, whichever thread of its parent held it; one thread may take it twice."""
+    """Return a reentrant lock that is free in a child even if another thread held it."""
     from threading import RLock
 
     look()
