@@ -1,9 +1,9 @@
-"""The HTTP server of `tally serve`: uvicorn, within bounds that hold whoever connects.
+"""The HTTP server of `tally serve`: uvicorn with limits on connections.
 
-CONNECTIONS may be open at once. One more takes the place of the one that has been idle longest; where none is idle it
-is refused. One that is idle is cut after IDLE_S, or at most twice that: before a request's head has come as a whole,
-between two requests, and while the end of an answer waits for its reader. h11 is used, whether or not there is
-something faster, as it bounds the size of a head.
+At most CONNECTIONS are open at once. A further one replaces the connection that has been idle longest, or is refused if
+none is idle. An idle connection is closed after IDLE_S to twice that: one without a complete request head, between two
+requests, or with a client that does not read the end of a response. h11 is always used, since it limits the head's
+size.
 """
 
 import asyncio
@@ -23,14 +23,14 @@ from tally.api.problems import Problem, reply
 
 CONNECTIONS = 512
 IDLE_S = 30.0
-# How long answers that are under way may take once the server is told to stop.
+# The time for running requests when the server stops.
 LAST_ANSWERS_S = 5
-# How long a request that is refused is read on, as whoever is still sending would not see the answer else.
+# How long a refused request is still read, since a client that is sending would not see the response otherwise.
 LINGER_S = 2.0
 
 
 class Connection(H11Protocol):
-    """One client's connection, which is cut when nothing is asked on it, or an answer that is made is not taken."""
+    """A connection that is closed when it is idle, or when the client does not read its response."""
 
     _seen: RequestResponseCycle | None = None
     _timer: asyncio.TimerHandle | None = None
@@ -38,18 +38,18 @@ class Connection(H11Protocol):
     _idle_since = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Take a connection, or refuse it where there are too many in use."""
+        """Accept a connection, or refuse it if too many are in use."""
         if len(self.connections) >= CONNECTIONS and not self._make_room():
-            busy = f"{CONNECTIONS} connections are open, as many as may be: try again later"
+            busy = f"all {CONNECTIONS} connections are in use: try again later"
             transport.write(_refusal(HTTPStatus.SERVICE_UNAVAILABLE, busy, RETRY_AFTER))
             transport.close()
             return
         super().connection_made(transport)
         self._idle_since = self.loop.time()
-        self._timer = self.loop.call_later(IDLE_S, self._look)
+        self._timer = self.loop.call_later(IDLE_S, self._check_idle)
 
     def _make_room(self) -> bool:
-        """Cut the connection that has been idle longest, and return whether there was one."""
+        """Close the connection that has been idle longest; return whether there was one."""
         idle = [each for each in self.connections if isinstance(each, Connection) and each._is_idle()]
         if not idle:
             return False
@@ -59,23 +59,23 @@ class Connection(H11Protocol):
         return True
 
     def on_response_complete(self) -> None:
-        """Begin to be idle, and go on as uvicorn does."""
+        """Start the idle time."""
         self._idle_since = self.loop.time()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget a connection that was taken."""
+        """Stop the timer of an accepted connection."""
         if self._timer is not None:
             self._timer.cancel()
             super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, but throw away what comes after a refusal."""
+        """Read data, but discard it after a refusal."""
         if self._timer is not None and not self._is_refused:
             super().data_received(data)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no request, or begins with too much; what is wrong in a body is told as uvicorn does it."""
+        """Refuse an invalid or too large request head. Errors in a body are left to uvicorn."""
         if not self._is_idle():
             super().send_400_response(msg)
             return
@@ -92,29 +92,29 @@ class Connection(H11Protocol):
         cycle: RequestResponseCycle | None = self.cycle
         return cycle is None or cycle.response_complete
 
-    def _look(self) -> None:
+    def _check_idle(self) -> None:
         is_idle = self._is_idle()
         if (is_idle and self.cycle is self._seen) or self.transport.is_closing():
             self.transport.abort()
             return
         self._seen = self.cycle if is_idle else None
-        self._timer = self.loop.call_later(IDLE_S, self._look)
+        self._timer = self.loop.call_later(IDLE_S, self._check_idle)
 
 
 def _refusal(status: HTTPStatus, text: str, *headers: tuple[str, str]) -> bytes:
-    """Return a problem as the last answer on a connection."""
+    """Return a problem as the last response on a connection."""
     answer = reply(Problem(status, text, headers=(*headers, ("Connection", "close"))))
     head = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
     return f"HTTP/1.1 {status.value} {status.phrase}\r\n{head}\r\n".encode() + b"".join(answer.chunks)
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
-    """Leave out the tracebacks of answers that are cut off at the end; uvicorn tells how many there were."""
+    """Suppress tracebacks of requests cancelled at the end; uvicorn logs their number."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
 
 
 class Server(uvicorn.Server):
-    """A server that leaves signals to the collector: uvicorn's own handling would skip the last flush."""
+    """A server without signal handlers: those of uvicorn would skip the last flush of the collector."""
 
     def __init__(self, app: ASGIApp, *sockets: socket.socket) -> None:
         config = uvicorn.Config(
@@ -133,11 +133,11 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Take no signals."""
+        """Install no signal handlers."""
         yield
 
     async def run_until(self, stop: anyio.Event) -> None:
-        """Answer until `stop` is set; set it when the server ends by itself."""
+        """Serve until `stop` is set, or set it if the server ends by itself."""
 
         async def leave() -> None:
             await stop.wait()

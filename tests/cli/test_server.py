@@ -108,7 +108,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             refused = read_to_end(third)
         assert refused.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert b"\r\nRetry-After: 1\r\n" in refused
-        assert b"2 connections are open, as many as may be" in refused
+        assert b"all 2 connections are in use" in refused
         first.close()
 
         def has_room() -> bool:
