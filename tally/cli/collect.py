@@ -7,7 +7,7 @@ import os
 import click
 
 from tally.cli.manual import Documented
-from tally.cli.options import LINES, LISTENING, with_clock, with_log_format, with_settings
+from tally.cli.options import LINES, LISTENING, with_clock, with_collector_help, with_log_format, with_settings
 from tally.collector import bind_all, confirm_clock, inherited_sockets, run
 from tally.engine import Catalog
 from tally.log import set_up
@@ -23,6 +23,7 @@ logger = logging.getLogger("tally")
 )  # fmt: skip
 @with_clock
 @with_log_format
+@with_collector_help
 def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
     """Collect samples into the archives of the data directory.
 
@@ -37,20 +38,6 @@ def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> Non
       tally collect
       tally collect --host 10.0.0.5 --allow 10.0.0.0/24 --workers 2
       tally collect --tcp-port 2003
-
-    Exit status:
-      0    stopped by SIGTERM, SIGINT or SIGHUP, with all samples stored or spilled
-      1    samples were lost at the end, or memory ran out: the last lines on stderr say how many and why
-      2    a setting is wrong, or an address or the directory cannot be used: stderr has one line with the reason
-      130  interrupted before it started to collect
-
-    Output:
-      stdout  nothing
-      stderr  the log: addresses, changes of archives and losses, in --log-format
-
-    Files:
-      SLUG.db     in --data-dir: an archive, with SLUG.db-wal and SLUG.db-shm beside it while it runs
-      SLUG.spill  samples that could not be written yet
 
     See also:
       tally archives create; `uvicorn tally.api:app` serves HTTP beside it

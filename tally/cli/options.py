@@ -63,6 +63,29 @@ def with_log_format(command: Command) -> Command:
     )
 
 
+COLLECTOR_HELP = """
+    Exit status:
+      0    stopped by SIGTERM, SIGINT or SIGHUP, with all samples stored or spilled
+      1    samples were lost at the end, or memory ran out: the last lines on stderr say how many and why
+      2    a setting is wrong, or an address or the directory cannot be used: stderr has one line with the reason
+      130  interrupted before it started to collect
+
+    Output:
+      stdout  nothing
+      stderr  the log: addresses, changes of archives and losses, in --log-format
+
+    Files:
+      SLUG.db     in --data-dir: an archive, with SLUG.db-wal and SLUG.db-shm beside it while it runs
+      SLUG.spill  samples that could not be written yet
+"""
+
+
+def with_collector_help(function: Command) -> Command:
+    """Add to a command's help what holds for every command that collects."""
+    function.__doc__ = (function.__doc__ or "").replace("\n    See also:", f"{COLLECTOR_HELP}\n    See also:")
+    return function
+
+
 def with_clock(command: Command) -> Command:
     """Add the option that confirms the clock to a command, and pass it as `clock_is_right`."""
     text = "trust the system clock even if all buckets of an archive are past its retention by it"

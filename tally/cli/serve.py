@@ -8,7 +8,7 @@ import click
 
 from tally.api import create_app
 from tally.cli.manual import Documented
-from tally.cli.options import LINES, LISTENING, with_clock, with_log_format, with_settings
+from tally.cli.options import LINES, LISTENING, with_clock, with_collector_help, with_log_format, with_settings
 from tally.cli.server import Server
 from tally.collector import Beside, Collector, bind_all, bind_http, confirm_clock, inherited_sockets, run
 from tally.collector.tcp import listen_on
@@ -29,6 +29,7 @@ DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 87
 )  # fmt: skip
 @with_clock
 @with_log_format
+@with_collector_help
 def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
     """Collect samples and serve the API and dashboard in one process.
 
@@ -46,20 +47,6 @@ def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
       tally serve
       tally serve --data-dir /var/lib/tally --http-port 8901
       TALLY_WRITE_TOKEN=secret tally serve --log-format json
-
-    Exit status:
-      0    stopped by SIGTERM, SIGINT or SIGHUP, with all samples stored or spilled
-      1    samples were lost at the end, or memory ran out: the last lines on stderr say how many and why
-      2    a setting is wrong, or an address or the directory cannot be used: stderr has one line with the reason
-      130  interrupted before it started to collect
-
-    Output:
-      stdout  nothing
-      stderr  the log: addresses, changes of archives and losses, in --log-format
-
-    Files:
-      SLUG.db     in --data-dir: an archive, with SLUG.db-wal and SLUG.db-shm beside it while it runs
-      SLUG.spill  samples that could not be written yet
 
     See also:
       tally health checks whether it is ready; tally collect only collects
