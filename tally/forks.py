@@ -1,19 +1,19 @@
-"""Makes threads, locks and SQLite safe across forks. No other module deals with forks.
+"""Makes threads, locks and SQLite safe across forks. All handlers of forks are registered here.
 
-A child has the memory of its parent, but none of its other threads. A lock that another thread held is never released
-in the child, its work stays unfinished, and SQLite's file locks belong to the parent alone. So:
+A child has the memory of its parent, but none of its other threads. Locks that those held are never released in the
+child, what they were doing never finishes, and SQLite's file locks stay with the parent. So:
 
 - Work that a fork must not interrupt is registered by `begin`, or by `with Postponed()`. A fork by another thread waits
   for it, at most `Work.wait_s`, and no other work begins until the fork is done. If the wait was too short, `Work.cut`
   is called in the child.
-- Locks come from `lock`, and are free in a child.
+- Locks come from `lock`. In a child, those that other threads held are released.
 - An object that needs its own resource in each process, such as a socket, calls `join`. Its `after_fork` is then called
   in each child.
 
 A fork may happen in a signal handler, at any point of the same thread. So this module takes no locks: shared sets are
 changed in single steps, and waiting is done by polling every POLL_S.
 
-C programs such as uWSGI may fork without notifying Python. This is detected by the process id when work begins.
+C programs such as uWSGI may fork without notifying Python. The functions here detect it by the process id.
 """
 
 import os

@@ -1,8 +1,8 @@
 """Writes the samples of a collector to one archive, and counts what became of them.
 
 Samples that cannot be committed are appended to a spill file beside the archive. A later flush, of any collector,
-replays the file. Samples that cannot be spilled either stay in memory up to a limit and are retried at the next flush;
-beyond the limit the oldest are dropped and counted.
+replays the file. If the spill file cannot be written, the samples stay in memory, and the next flush retries them.
+Beyond a limit the oldest are dropped and counted.
 """
 
 import logging
@@ -36,9 +36,10 @@ PAUSE_MAX_S = 0.05
 class Account:
     """The samples of one archive since the start, by what became of them.
 
-    `dropped` samples exceeded the limit in memory, or their archive was disabled, replaced or deleted before they were
-    committed. `spilled` samples went into the spill file. `taken_up` samples came out of it, whichever process spilled
-    them, and are then counted again by their outcome. `pending` samples wait for the next flush; `error` says why.
+    `dropped` samples are lost: they exceeded the limit in memory or memory ran out, their archive was disabled,
+    replaced or deleted before they were committed, or their spill record is corrupt. `spilled` samples went into the
+    spill file. `taken_up` samples were replayed from it, whichever process spilled them, and are then counted again by
+    their outcome. `pending` samples wait for the next flush; `error` says why.
     """
 
     stored: int = 0
@@ -180,7 +181,10 @@ class ArchiveWriter:
         return matching
 
     def _merge(self, cells: Cells, definition: Definition) -> Cells:
-        """Add the cells that match, and return them. If memory runs out, count the rest as dropped."""
+        """Merge the matching cells into the pending ones, and return them.
+
+        If memory runs out, count the others as dropped, and return all cells.
+        """
         before = rollup.count(self._pending)
         try:
             matching = glob.select(cells, definition.pattern)
@@ -361,7 +365,7 @@ class ArchiveWriter:
         self._doubts_clock = is_doubted
 
     def _log_once(self, consequence: str) -> None:
-        """Log the error and its consequence, unless that is what was logged last."""
+        """Log the error and its consequence, unless the last message had the same consequence."""
         if self._logged != consequence:
             logger.error("%s; %s", self.account.error, consequence)
         self._logged = consequence

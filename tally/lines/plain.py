@@ -118,7 +118,7 @@ def check_name(name: object) -> str:
     if not isinstance(name, str) or not _is_name(name):
         raise InvalidSample(
             f"name {name!r:.100} is not valid: "
-            f"use 1 to {NAME_MAX_BYTES} bytes without white space or control characters, and no | behind a :"
+            f"use 1 to {NAME_MAX_BYTES} bytes without white space or control characters, and no | after a :"
         )
     return name
 
@@ -226,7 +226,7 @@ def parse_value(text: bytes) -> float | None:
 
 
 def parse_timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
-    """Parse a timestamp as whole unix seconds, or return the reason if it is not valid; -1 means `now`."""
+    """Return `text` as whole unix seconds, or the reason if it is not valid. The text `-1` stands for `now`."""
     if len(text) <= DIGITS_MAX and text.isascii() and text.isdigit():  # Nearly all are like this.
         return second if (second := int(text)) <= now + max_future_s else Reason.FUTURE
     if not NUMBER.fullmatch(text):

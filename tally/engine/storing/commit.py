@@ -1,4 +1,4 @@
-"""Commits samples to an archive in one transaction: merges cells, expires old buckets and seals full ones.
+"""Commits samples to an archive in one transaction: expires old buckets, merges cells and seals closed buckets.
 
 Sealing. New rows of a bucket are adjacent in the table, but in an index by name each would touch a different page. So
 new rows are unsealed and not indexed. Once closed buckets contain SEAL_ROWS unsealed rows in at least SEAL_BUCKETS
@@ -9,9 +9,9 @@ Preaggregates. The same transaction updates two tables: `totals` on every commit
 that a flush does not write each row twice. Rows cannot be subtracted from either. When part of a bucket expires, its
 total is recomputed. When the first row of a block expires, the block is deleted and `blocks_from` moves past it.
 
-Retention. Expiry uses the clock, never the newest sample: a sample from the future must not empty an archive. A commit
-deletes at most EXPIRE_ROWS rows, or twice the rows it inserts if that is more, so a large expiry never delays
-collecting and deletion never falls behind. A name is deleted with its last row.
+Retention. The cutoff is computed from the clock, never from the newest sample: a sample from the future must not empty
+an archive. A commit deletes at most EXPIRE_ROWS rows, or twice the rows it inserts if that is more, so a large expiry
+never delays collecting and deletion never falls behind. A name is deleted with its last row.
 """
 
 import json
