@@ -8,8 +8,17 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from tally.api.array import array, streamed
-from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, MAX_BODY_BYTES, Reply, content_length, empty, whole
+from tally.api.message import (
+    COMMON_HEADERS,
+    KEPT_HEADERS,
+    MAX_BODY_BYTES,
+    Reply,
+    array,
+    content_length,
+    empty,
+    streamed,
+    whole,
+)
 from tally.api.openapi import PROPERTIES, document
 from tally.api.problems import Problem
 from tally.api.route import Call

@@ -7,8 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from tally.api.array import array, members, streamed
-from tally.api.message import COMMON_HEADERS, JSON, Reply, content_length, whole
+from tally.api.message import COMMON_HEADERS, JSON, Reply, array, content_length, members, streamed, whole
 from tally.api.route import Call
 from tally.graphite import listing
 from tally.graphite.budget import Budget

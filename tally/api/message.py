@@ -1,8 +1,9 @@
-"""The request and the reply as every web framework can give and take them, and tally's JSON."""
+"""The request and the reply, independent of any web framework, and JSON bodies: whole or in chunks."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -18,6 +19,8 @@ MAX_BODY_BYTES = 64 * 1024
 MAX_SAMPLES_BYTES = 4 * 2**20
 # How long a body may take to come.
 BODY_S = 10.0
+CHUNK_BYTES = 65_536
+BATCH_ITEMS = 1000
 RETRY_AFTER = ("Retry-After", "1")
 METHODS_WITH_BODY = ("POST", "PATCH")
 JSON = "application/json"
@@ -121,3 +124,34 @@ def empty(status: int, headers: Headers = ()) -> Reply:
 def content_length(body: bytes) -> tuple[str, str]:
     """Return the header that tells how long `body` is."""
     return ("Content-Length", str(len(body)))
+
+
+def array(items: Iterable[Any], *, pretty: bool = False) -> Iterator[bytes]:
+    """Yield an array of items as chunks of CHUNK_BYTES or more, but for the last."""
+    rest = iter(items)
+    opening, before, closing = (b"[\n", b",\n", b"\n]") if pretty else (b"[", b",", b"]")
+    buffer = bytearray()
+    is_begun = False
+    while batch := list(islice(rest, BATCH_ITEMS)):
+        buffer += before if is_begun else opening
+        buffer += encode(batch, pretty=pretty)[len(opening) : -len(closing)]
+        is_begun = True
+        if len(buffer) >= CHUNK_BYTES:
+            yield bytes(buffer)
+            buffer.clear()
+    yield bytes(buffer) + (closing if is_begun else b"[]")
+
+
+def members(named: Iterable[tuple[str, Iterable[bytes]]]) -> Iterator[bytes]:
+    """Yield an object whose members are made a part at a time."""
+    before = b"{"
+    for name, parts in named:
+        yield before + encode(name, pretty=False) + b":"
+        yield from parts
+        before = b","
+    yield b"}"
+
+
+def streamed(chunks: Iterable[bytes], close: Callable[[], None]) -> Reply:
+    """Return a reply with chunks of JSON; `close` stops what makes them."""
+    return Reply(200, (("Content-Type", JSON), *COMMON_HEADERS), chunks, close)

@@ -6,20 +6,22 @@ files, so that they are the same whichever process answers; a collector has a se
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tally import forks
-from tally.api.ingest import Posted
 from tally.api.outcomes import Outcomes
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import Status
 from tally.engine.files.wal import log_bytes
+from tally.engine.storing.commit import Outcome
 from tally.engine.storing.spill import spill_path
 from tally.errors import TallyError
 
+ACCEPTED = "accepted"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 # An archive's rows are counted anew when the last count is so many times older than it took, and so many seconds old.
 COUNT_SHARE, COUNT_EVERY_S = 100, 60.0
@@ -104,6 +106,32 @@ class Count(NamedTuple):
     def is_old(self, now: float) -> bool:
         """Return whether it is time to count again."""
         return now - self.counted >= max(COUNT_EVERY_S, COUNT_SHARE * self.took_s)
+
+
+class Posted:
+    """Counts lines by outcome, `accepted` or why not, and samples by archive and outcome; from any thread."""
+
+    def __init__(self) -> None:
+        self._lines: Counter[str] = Counter()
+        self._samples: Counter[tuple[str, str]] = Counter()
+        self._lock = forks.lock()
+
+    def count(self, lines: Counter[str], outcomes: Mapping[str, Outcome]) -> None:
+        """Count the lines of a body, and by slug what became of their samples."""
+        with self._lock:
+            self._lines += lines
+            for slug, outcome in outcomes.items():
+                self._samples.update({(slug, each): count for each, count in outcome.counts().items()})
+
+    def lines(self) -> dict[str, int]:
+        """Return how many lines had each outcome."""
+        with self._lock:
+            return dict(self._lines)
+
+    def samples(self) -> dict[tuple[str, str], int]:
+        """Return how many samples had each outcome, by slug and outcome."""
+        with self._lock:
+            return dict(self._samples)
 
 
 class Metrics:

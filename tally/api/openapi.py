@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from tally.api import graphite
-from tally.api.content import UNSPECIFIED
 from tally.api.message import (
     BODY_S,
     HEAD_MAX_BYTES,
@@ -16,7 +15,7 @@ from tally.api.message import (
     MAX_URL_CHARACTERS,
     PROBLEM,
 )
-from tally.api.parameters import FORM
+from tally.api.parameters import FORM, UNSPECIFIED
 from tally.api.route import Route, Subject
 from tally.api.samples import KEY, MAX_LINES, REASONS
 from tally.engine.asking.question import AGGREGATES, RELATIVE, WHOLE_MAX

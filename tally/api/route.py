@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tally.api.message import JSON, MAX_BODY_BYTES, Reply, Request
 from tally.api.metrics import Metrics
-from tally.api.redaction import public
+from tally.api.problems import public
 from tally.engine.asking.question import AGGREGATES, PARAMETERS, Question
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import CollectorStatuses

@@ -20,11 +20,10 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
-from tally.api.content import check_lines, content
-from tally.api.ingest import ACCEPTED
 from tally.api.message import Reply, whole
-from tally.api.problems import Problem, problem
-from tally.api.redaction import public
+from tally.api.metrics import ACCEPTED
+from tally.api.parameters import check_lines, content
+from tally.api.problems import Problem, problem, public
 from tally.api.route import Call
 from tally.engine import glob
 from tally.engine.archive import Archive

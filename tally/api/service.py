@@ -18,9 +18,8 @@ from tally.api.message import MAX_BODY_BYTES, MAX_URL_CHARACTERS, Reply, Request
 from tally.api.metrics import Metrics
 from tally.api.outcomes import Outcome, Outcomes, Watched, outcome
 from tally.api.parameters import read
-from tally.api.problems import Problem, problem
+from tally.api.problems import Problem, problem, public
 from tally.api.problems import reply as problem_reply
-from tally.api.redaction import public
 from tally.api.route import Call, Route
 from tally.api.routes import ROUTES
 from tally.engine.asking.question import parse_flag

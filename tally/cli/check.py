@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tally.api.faults import further_name, held_log
+from tally.api.health import further_name, held_log
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
 from tally.cli.manual import Documented

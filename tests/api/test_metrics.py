@@ -1,13 +1,14 @@
 """What `/metrics` answers."""
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tally.api.metrics import COUNT_EVERY_S, COUNT_SHARE, METRICS, Count
+from tally.api.metrics import COUNT_EVERY_S, COUNT_SHARE, METRICS, Count, Posted
 from tally.api.service import Service
-from tally.engine import Catalog
+from tally.engine import Catalog, Outcome
 from tests.api.asking import ask, service
 from tests.api.books import ACCOUNT, write
 from tests.api.cases import bearer
@@ -143,3 +144,16 @@ def test_without_a_directory_there_is_nothing_of_it(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.touch()
     assert {"tally_queries_total"} == scraped(service(tmp_path / "missing")).keys() == scraped(service(file)).keys()
+
+
+def test_counts_add_up() -> None:
+    """Lines are counted by outcome, samples by archive and outcome."""
+    posted = Posted()
+    assert ({}, {}) == (posted.lines(), posted.samples())
+    posted.count(Counter(accepted=2, value=1), {"daily": Outcome(stored=2), "yearly": Outcome(1, 1)})
+    posted.count(Counter(accepted=1), {"daily": Outcome(cardinality=1)})
+    assert {"accepted": 3, "value": 1} == posted.lines()
+    assert {
+        ("daily", "stored"): 2, ("daily", "expired"): 0, ("daily", "cardinality"): 1,
+        ("yearly", "stored"): 1, ("yearly", "expired"): 1, ("yearly", "cardinality"): 0,
+    } == posted.samples()  # fmt: skip

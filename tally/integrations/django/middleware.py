@@ -4,18 +4,26 @@ The duration of a streaming response ends when it is closed. Errors are logged a
 """
 
 import logging
+import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
 
 from anyio import to_thread
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.contrib.admindocs.utils import (
+    remove_non_capturing_groups,
+    replace_metacharacters,
+    replace_named_groups,
+    replace_unnamed_groups,
+)
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
 from tally.errors import InvalidSetting
-from tally.integrations.django.names import by_route
+from tally.integrations import names
 from tally.integrations.django.settings import current
 from tally.integrations.names import by_path, is_ignored, not_found
 from tally.integrations.sender import Sender
@@ -23,6 +31,9 @@ from tally.lines.plain import NAME_MAX_BYTES
 from tally.settings import Settings
 
 logger = logging.getLogger("tally.django")
+
+ROUTES = 1024
+_REGEX = re.compile(r"[\^$\\(]")
 
 Handler = Callable[[HttpRequest], Any]
 
@@ -119,3 +130,17 @@ def _resolve(request: HttpRequest) -> ResolverMatch | None:
         return resolve(request.path_info, getattr(request, "urlconf", None))
     except Resolver404:
         return None
+
+
+def by_route(method: str | None, match: ResolverMatch, limit_bytes: int) -> str:
+    """Return the name of a request by the URL pattern that it matched."""
+    return names.by_route(method, _path(match.route), limit_bytes)
+
+
+@lru_cache(ROUTES)
+def _path(route: str) -> str:
+    """Return a route in readable form: `^articles/(?P<pk>[0-9]+)/$` becomes `articles/<pk>/`."""
+    if not _REGEX.search(route):
+        return route
+    plain = replace_metacharacters(replace_unnamed_groups(replace_named_groups(remove_non_capturing_groups(route))))
+    return plain.replace("\\", "")
