@@ -1,6 +1,6 @@
-"""The HTTP API: `uvicorn tally.api:app` serves it, `create_app` makes an app to mount in another.
+"""The HTTP API. `uvicorn tally.api:app` serves it; `create_app` returns an app to mount in another.
 
-Starlette is imported, and the environment read, only when one of the two is asked for.
+Importing this package does not import Starlette or read the environment; using either of the two does.
 """
 
 import functools
@@ -21,9 +21,9 @@ __all__ = ["app", "create_app"]
 def create_app(
     settings: Settings | None = None, *, own: Callable[[], Mapping[str, dict[str, Any]]] = dict
 ) -> "Starlette":
-    """Return an app that answers under any path it is mounted at; `settings` default to the environment's.
+    """Return an app that can be mounted under any path. `settings` default to those of the environment.
 
-    `own` gives the present status of the collectors in this process; without it, that of all is read from their files.
+    `own` returns the current status of the collectors in this process. Other collectors are read from their files.
 
     :raises InvalidSetting: when a setting in the environment is malformed.
     """
@@ -37,7 +37,7 @@ def _app() -> "Starlette":
     try:
         return create_app()
     except InvalidSetting as error:
-        # A server that imports the app would print a traceback for anything else.
+        # For any other exception, a server that imports the app prints a traceback.
         raise SystemExit(f"tally: {error}") from None
 
 

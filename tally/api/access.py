@@ -1,4 +1,4 @@
-"""Who may ask, read and write: by which host names, and with which tokens, as Bearer or password of HTTP Basic."""
+"""Checks who may read and write: the host name, and the token, given as Bearer or as the password of HTTP Basic."""
 
 import base64
 import binascii
@@ -12,22 +12,22 @@ from tally.api.message import Request
 from tally.api.problems import Problem
 from tally.settings import ANY_HOST, Settings
 
-# A Host header: an IPv6 address in brackets, or an IPv4 address or a name, and maybe a port.
+# A Host header: an IPv6 address in brackets, an IPv4 address or a name; then an optional port.
 _HOST = re.compile(r"(\[(?P<v6>[^\[\]]+)\]|(?P<name>[^\s:\[\]]+))(:\d*)?", re.ASCII)
 
 CHALLENGE = (("WWW-Authenticate", 'Basic realm="tally"'), ("WWW-Authenticate", 'Bearer realm="tally"'))
-# Who closes the question for a password sees nothing but the problem.
-BROWSER = "; in a browser load the page again and give it as the password, with any user name"
+# A browser shows this text when the user cancels the password prompt.
+BROWSER = "; in a browser, reload the page and enter it as the password, with any user name"
 
 
 def check_host(request: Request, settings: Settings) -> None:
-    """Let a request pass whose `Host` is one by which this server may be asked.
+    """Check the `Host` header, against DNS rebinding.
 
-    A web page can have its own host name resolve to this machine (DNS rebinding), and its browser then lets it read the
-    answers. Such a request names the page's host. An address cannot be rebound, and every browser sends a host.
+    A web page can make its own host name resolve to this machine, and the browser then lets it read the answers. Such a
+    request names the page's host. IP addresses cannot be rebound. Any host passes if `TALLY_ALLOWED_HOSTS` is empty and
+    `TALLY_READ_TOKEN` is set, because such a page does not know the token.
 
-    :raises Problem: 421 when it is neither an IP address, `localhost` nor in `TALLY_ALLOWED_HOSTS`; where that is empty
-        and `TALLY_READ_TOKEN` is set, which such a page does not know, every host passes.
+    :raises Problem: 421 if the host is not an IP address, `localhost` or in `TALLY_ALLOWED_HOSTS`.
     """
     header, allowed = request.headers.get("host"), settings.allowed_hosts
     if not header or ANY_HOST in allowed or (settings.read_token and not allowed):
@@ -39,19 +39,19 @@ def check_host(request: Request, settings: Settings) -> None:
 
 
 def check_read(request: Request, settings: Settings) -> None:
-    """Let a request pass that may read.
+    """Check the token of a request that reads.
 
-    :raises Problem: 401 when `TALLY_READ_TOKEN` is set and neither one of it nor a write token was given.
+    :raises Problem: 401 if `TALLY_READ_TOKEN` is set, and the request has neither a read token nor a write token.
     """
     if settings.read_token and not _is_one_of(_token(request), settings.read_token + settings.write_token):
         raise _unauthorized("a read token or a write token", BROWSER)
 
 
 def check_write(request: Request, settings: Settings) -> None:
-    """Let a request pass that may write.
+    """Check the token and the origin of a request that writes.
 
-    :raises Problem: 403 when writing is not enabled, only a read token was given, or a browser sends the request for
-        a page of another site; 401 when no token or a wrong one was given.
+    :raises Problem: 403 if writing is disabled, the token is only a read token, or a browser sent the request for a
+        page of another site; 401 if the token is missing or wrong.
     """
     if not settings.write_token:
         raise Problem(HTTPStatus.FORBIDDEN, "the API is read-only: set TALLY_WRITE_TOKEN to enable writing")
@@ -65,19 +65,19 @@ def check_write(request: Request, settings: Settings) -> None:
 
 
 def may_write(request: Request, settings: Settings) -> bool:
-    """Return whether a request has a token to write."""
+    """Return whether a request has a write token."""
     return _is_one_of(_token(request), settings.write_token)
 
 
 def writing(request: Request, settings: Settings) -> str:
-    """Return whether writing is `disabled`, `allowed` to who sent the request, or needs a `token` of another kind."""
+    """Return whether writing is `disabled`, `allowed` with the token of the request, or requires another `token`."""
     if not settings.write_token:
         return "disabled"
     return "allowed" if may_write(request, settings) else "token"
 
 
 def _host(header: str) -> IPv4Address | IPv6Address | str:
-    """Return the address or the name in a `Host` header, the name in lower case; nothing where it is neither."""
+    """Return the address or the lower-case name in a `Host` header, empty if it is malformed."""
     found = _HOST.fullmatch(header)
     if found is None:
         return ""
@@ -87,18 +87,18 @@ def _host(header: str) -> IPv4Address | IPv6Address | str:
         return (found["name"] or "").lower().removesuffix(".")
 
 
-def _unauthorized(wanted: str, hint: str = "") -> Problem:
-    text = f"give {wanted}, as Authorization: Bearer or as the password of HTTP Basic{hint}"
+def _unauthorized(required: str, hint: str = "") -> Problem:
+    text = f"give {required}, as Authorization: Bearer or as the password of HTTP Basic{hint}"
     return Problem(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)
 
 
 def _is_one_of(token: bytes, known: Iterable[str]) -> bool:
-    # Every token is compared, so that the time taken does not tell which of them is right.
+    # All tokens are compared, so that the time does not reveal which one matches.
     return sum(hmac.compare_digest(token, each.encode()) for each in known) > 0
 
 
 def _token(request: Request) -> bytes:
-    """Return the token that was given, or nothing, which is never a token."""
+    """Return the token of a request. It is empty if there is none; an empty token never matches."""
     scheme, _, rest = request.headers.get("authorization", "").strip().partition(" ")
     credentials = rest.strip().encode("latin-1", "replace")
     if scheme.lower() == "bearer":
@@ -114,13 +114,13 @@ def _password(credentials: bytes) -> bytes:
 
 
 def _is_foreign(request: Request) -> bool:
-    # A browser keeps the password of HTTP Basic and would send it along for any page that posts here.
+    # A browser remembers the password of HTTP Basic, and sends it with requests from pages of other sites too.
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site not in ("same-origin", "none")
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    # A page without an origin of its own sends "null", which is no host, nor is a missing one.
+    # A page without an origin sends "null".
     host = origin.partition("://")[2]
     return not host or host != request.headers.get("host")

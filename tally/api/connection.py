@@ -1,8 +1,8 @@
-"""The connection of one request, as an ASGI server shows it: sends an answer, and ends where nobody reads it.
+"""The connection of one ASGI request: sends the reply, and aborts the connection if the client does not read it.
 
-ASGI has no way to end a connection at once. A server closes one whose app fails, and closing waits until the client has
-taken what is left, for ever where it does not read. uvicorn's connections are found by way of `receive`, and aborted.
-Where a server or middleware hides them, the app can only fail, and the rest is left to the server.
+ASGI cannot abort a connection. If the app fails, a server closes the connection, but it first waits for the client to
+read what is left, without a time limit. So the transport of uvicorn is found through `receive`, and aborted. If another
+server or a middleware hides the transport, the app raises the error, and the server handles it.
 """
 
 import asyncio
@@ -22,12 +22,12 @@ from tally.errors import QueryTimeout, TallyError
 logger = logging.getLogger("tally.api")
 
 UNSENT_BYTES = 128 * 1024
-# How long an aborted connection may take to be told as gone.
-GONE_S = 1.0
+# How long to wait until the server reports an aborted connection as disconnected.
+DISCONNECT_S = 1.0
 
 
 class Connection:
-    """Sends an answer by one request's connection; the client has to take it within `timeout_s`."""
+    """Sends one reply, which the client must read within `timeout_s`."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, *, timeout_s: float) -> None:
         self._scope = scope
@@ -38,14 +38,14 @@ class Connection:
         self._cycle: Any = getattr(receive, "__self__", None)
         self._transport: Any = getattr(self._cycle, "transport", None)
         self._flow: Any = getattr(self._cycle, "flow", None)
-        self._is_begun = False
+        self._is_started = False
 
     @asynccontextmanager
-    async def cancelled_when_gone(self) -> AsyncIterator[None]:
-        """Cancel what is within when the client goes away."""
+    async def cancelled_on_disconnect(self) -> AsyncIterator[None]:
+        """Cancel the body of the `with` statement when the client disconnects."""
 
         async def watch() -> None:
-            await self._gone()
+            await self._wait_for_disconnect()
             tasks.cancel_scope.cancel()
 
         try:
@@ -56,94 +56,94 @@ class Connection:
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
 
-    async def begin(self, reply: Reply) -> None:
+    async def start(self, reply: Reply) -> None:
         """Send a reply's status and headers."""
         if not reply.is_whole and self._transport is not None:
-            _bound_unsent(self._transport)
+            _limit_unsent(self._transport)
         await self._send({"type": "http.response.start", "status": reply.status, "headers": reply.raw_headers()})
-        self._is_begun = True
+        self._is_started = True
 
     async def send(self, chunk: bytes) -> None:
-        """Send a part of the body; returns when there is room for more, so that none is made in vain."""
+        """Send a part of the body, and wait until there is room for the next."""
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
         if self._flow is not None:
             await self._flow.drain()
 
     async def end(self, body: bytes = b"") -> None:
-        """Send the end of the body, and cut the connection later where it is not taken."""
+        """Send the end of the body. If the client does not read it in time, abort the connection later."""
         await self._send({"type": "http.response.body", "body": body})
-        if self._transport is not None and _left_bytes(self._transport):
-            end = _End(ref(self._cycle), self._transport, self._told())
-            asyncio.get_running_loop().call_later(self._timeout_s, end.abort_untaken)
+        if self._transport is not None and _unsent_bytes(self._transport):
+            end = _End(ref(self._cycle), self._transport, self._describe())
+            asyncio.get_running_loop().call_later(self._timeout_s, end.abort_unread)
 
     async def send_whole(self, reply: Reply) -> None:
-        """Send a reply that is whole.
+        """Send a reply whose body is complete.
 
-        :raises QueryTimeout: when the client does not take what was sent before.
+        :raises QueryTimeout: if the client does not read what was sent before in time.
         """
-        if self._transport is not None and not _left_bytes(self._transport):
+        if self._transport is not None and not _unsent_bytes(self._transport):
             await self._send_whole(reply)
             return
-        with read_within(self._timeout_s):
+        with read_timeout(self._timeout_s):
             await self._send_whole(reply)
 
     async def _send_whole(self, reply: Reply) -> None:
-        await self.begin(reply)
+        await self.start(reply)
         await self.end(b"".join(reply.chunks))
 
     async def cut(self, error: Exception) -> None:
-        """End the connection at once because of `error`, so that nobody takes half an answer for a whole one.
+        """Abort the connection because of `error`, so that no client takes a partial answer for a complete one.
 
-        :raises Exception: `error`, where only the server can end it, or can still answer that it failed.
+        :raises Exception: `error`, if only the server can close the connection, or can still answer with status 500.
         """
-        if self._transport is None or not (self._is_begun or isinstance(error, QueryTimeout)):
+        if self._transport is None or not (self._is_started or isinstance(error, QueryTimeout)):
             raise error
-        _tell(self._told(), error)
+        _log(self._describe(), error)
         self._transport.abort()
-        with anyio.move_on_after(GONE_S):
-            await self._gone()
+        with anyio.move_on_after(DISCONNECT_S):
+            await self._wait_for_disconnect()
 
-    async def _gone(self) -> None:
+    async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
-    def _told(self) -> str:
-        """Return how the log names this connection."""
+    def _describe(self) -> str:
+        """Return the connection's name for the log."""
         host, port = self._scope.get("client") or ("unknown", None)
         address = host if port is None else f"{host}:{port}"
         return f"{address} ({self._scope['method']} {self._scope['path']!r:.200})"
 
 
 class _End(NamedTuple):
-    """The end of an answer that waits to be taken; it keeps nothing else of its request, as there may be many."""
+    """The end of a reply that the client has not read yet. It refers to as little as possible, as there may be many."""
 
     cycle: "ref[Any]"
     transport: Any
-    told: str
+    name: str
 
-    def abort_untaken(self) -> None:
-        """Abort the connection where nothing was asked on it since, and the end still waits for its reader."""
+    def abort_unread(self) -> None:
+        """Abort the connection if the end is still unread, and no later request came on it."""
         cycle = self.cycle()
         latest = getattr(self.transport.get_protocol(), "cycle", None)
-        if cycle is not None and latest is cycle and _left_bytes(self.transport):
-            _tell(self.told, QueryTimeout("the client took too long to read the end of the answer"))
+        if cycle is not None and latest is cycle and _unsent_bytes(self.transport):
+            _log(self.name, QueryTimeout("the client took too long to read the end of the answer"))
             self.transport.abort()
 
 
-def _tell(told: str, error: Exception) -> None:
-    """Write one line, into the server's own log where ours is not read."""
+def _log(name: str, error: Exception) -> None:
+    """Log one line, to the log of the server if tally's log is not enabled."""
     level = logging.INFO if isinstance(error, QueryTimeout) else logging.ERROR
     log = logger if logger.isEnabledFor(level) else logging.getLogger("uvicorn.error")
     log.log(
-        level, "cut the connection of %s: %s", told, error, exc_info=None if isinstance(error, TallyError) else error
+        level, "cut the connection of %s: %s", name, error, exc_info=None if isinstance(error, TallyError) else error
     )
 
 
 @contextmanager
-def read_within(timeout_s: float) -> Iterator[anyio.CancelScope]:
-    """Give the client so long to read what is sent within, and return the scope that holds the deadline.
+def read_timeout(timeout_s: float) -> Iterator[anyio.CancelScope]:
+    """Limit the time in which the client must read what is sent; the returned scope holds the deadline.
 
-    :raises QueryTimeout: when it takes longer.
+    :raises QueryTimeout: if it takes longer.
     """
     try:
         with anyio.fail_after(timeout_s) as limit:
@@ -152,15 +152,12 @@ def read_within(timeout_s: float) -> Iterator[anyio.CancelScope]:
         raise QueryTimeout("the client took too long to read the answer") from None
 
 
-def _bound_unsent(transport: Any) -> None:
-    """Have the kernel take no more than UNSENT_BYTES beyond what is under way to the client.
-
-    It would take some MB for a client that does not read, and each of these has to be made first.
-    """
+def _limit_unsent(transport: Any) -> None:
+    """Limit how much unsent data the kernel buffers: by default it is several MB for a client that does not read."""
     sock = transport.get_extra_info("socket")
     if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
 
 
-def _left_bytes(transport: Any) -> int:
+def _unsent_bytes(transport: Any) -> int:
     return int(transport.get_write_buffer_size())

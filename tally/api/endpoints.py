@@ -1,26 +1,15 @@
-"""What each route answers: questions to the engine, and the management of archives."""
+"""The endpoints: queries, and the management of archives."""
 
 import json
 from collections.abc import Collection
 from dataclasses import asdict
-from http import HTTPStatus
 from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from tally.api.message import (
-    COMMON_HEADERS,
-    KEPT_HEADERS,
-    MAX_BODY_BYTES,
-    Reply,
-    array,
-    content_length,
-    empty,
-    streamed,
-    whole,
-)
+from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, Reply, array, empty, streamed, whole, whole_bytes
 from tally.api.openapi import PROPERTIES, document
-from tally.api.problems import Problem
+from tally.api.parameters import check_size
 from tally.api.route import Call
 from tally.engine.archive import Archive
 from tally.engine.asking.names import patterns as offered
@@ -46,49 +35,49 @@ def names(call: Call) -> Reply:
 
 
 def patterns(call: Call) -> Reply:
-    """Answer globs worth offering."""
+    """Answer globs to suggest, made from the metric names."""
     names = _archive(call).read_names(timeout_s=call.settings.query_timeout)
     found = offered(chain.from_iterable(names.batches()))
     return streamed(array(found, pretty=call.is_pretty), names.close)
 
 
 def archives(call: Call) -> Reply:
-    """Answer all archives; a file that cannot be read stands there with its error, so that none is silently missing."""
-    listed = [_listed(call, archive) for archive in call.catalog.archives()]
+    """Answer all archives. A file that cannot be read is listed with its error."""
+    listed = [_describe_or_fail(call, archive) for archive in call.catalog.archives()]
     return whole([each for each in listed if each is not None], pretty=call.is_pretty)
 
 
 def archive(call: Call) -> Reply:
     """Answer one archive."""
-    return whole(_described(call, _archive(call)), pretty=call.is_pretty)
+    return whole(_describe(call, _archive(call)), pretty=call.is_pretty)
 
 
 def create(call: Call) -> Reply:
     """Create an archive."""
-    body = _body(call, ("slug", *PROPERTIES))
+    body = _read_properties(call, ("slug", *PROPERTIES))
     if "slug" not in body:
         raise InvalidDefinition("slug is missing: give the new archive's file name without .db")
     created = call.catalog.create(body.pop("slug"), **body)
     location = ("Location", _url(call, "archives", created))
-    return whole(_described(call, created), status=201, pretty=call.is_pretty, headers=(location,))
+    return whole(_describe(call, created), status=201, pretty=call.is_pretty, headers=(location,))
 
 
 def edit(call: Call) -> Reply:
     """Change an archive."""
-    body = _body(call, PROPERTIES)
+    body = _read_properties(call, PROPERTIES)
     edited = _archive(call)
     edited.edit(**body)
-    return whole(_described(call, edited), pretty=call.is_pretty)
+    return whole(_describe(call, edited), pretty=call.is_pretty)
 
 
 def delete(call: Call) -> Reply:
-    """Delete an archive with all that it holds."""
+    """Delete an archive and its data."""
     call.catalog.delete(call.path["slug"])
     return empty(204)
 
 
 def backup(call: Call) -> Reply:
-    """Answer an archive's file: a copy that is made while it is sent."""
+    """Answer a copy of the archive's file, made while it is sent."""
     archive = _archive(call)
     download = archive.download()
     named = ("Content-Disposition", f'attachment; filename="{archive.path.name}"')
@@ -97,18 +86,18 @@ def backup(call: Call) -> Reply:
 
 
 def healthz(call: Call) -> Reply:
-    """Answer that the server does."""
+    """Answer that the server is running."""
     return whole({"status": "ok"}, pretty=call.is_pretty)
 
 
 def metrics(call: Call) -> Reply:
-    """Answer the metrics, as text in which `pretty` changes nothing."""
+    """Answer the metrics for Prometheus."""
     body = call.metrics.text(call.catalog, call.books.read(call.now))
-    return Reply(200, (("Content-Type", call.route.media_type), content_length(body), *COMMON_HEADERS), (body,))
+    return whole_bytes(body, call.route.media_type)
 
 
 def openapi(call: Call) -> Reply:
-    """Answer this API as an OpenAPI document."""
+    """Answer the OpenAPI document of this API."""
     described = document(call.routes, root=call.request.root, guarded=bool(call.settings.read_token))
     return whole(described, pretty=call.is_pretty)
 
@@ -117,16 +106,16 @@ def _archive(call: Call) -> Archive:
     return call.catalog[call.path["slug"]]
 
 
-def _listed(call: Call, listed: Archive) -> dict[str, Any] | None:
+def _describe_or_fail(call: Call, listed: Archive) -> dict[str, Any] | None:
     try:
-        return _described(call, listed)
+        return _describe(call, listed)
     except UnknownArchive:
-        return None  # It was deleted since the directory was read.
+        return None  # It was deleted after the directory was read.
     except TallyError as error:
         return {"slug": listed.slug, "error": call.public(str(error))}
 
 
-def _described(call: Call, described: Archive) -> dict[str, Any]:
+def _describe(call: Call, described: Archive) -> dict[str, Any]:
     summary = described.summary()
     return {
         **asdict(summary.definition),
@@ -143,16 +132,14 @@ def _url(call: Call, what: str, archive: Archive) -> str:
     return quote(f"{call.request.root}/{what}/{archive.slug}/")
 
 
-def _body(call: Call, allowed: Collection[str]) -> dict[str, Any]:
-    """Return the request's JSON object.
+def _read_properties(call: Call, allowed: Collection[str]) -> dict[str, Any]:
+    """Return the JSON object in the body.
 
-    :raises Problem: 413 when it is longer than MAX_BODY_BYTES.
-    :raises InvalidDefinition: when it is not an object of the properties in `allowed`.
+    :raises Problem: 413 if it is too long.
+    :raises InvalidDefinition: if it is not an object with properties in `allowed`.
     """
-    if len(call.request.body) > MAX_BODY_BYTES:
-        text = f"the body is longer than {MAX_BODY_BYTES} bytes: send an archive's properties and nothing else"
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
-    body = _json(call.request.body)
+    check_size(call.request.body, call.route.max_body_bytes, "send an archive's properties and nothing else")
+    body = _parse_json(call.request.body)
     if not isinstance(body, dict):
         raise InvalidDefinition('the body is not a JSON object: send for example {"retention": 48}')
     for name in body:
@@ -161,10 +148,10 @@ def _body(call: Call, allowed: Collection[str]) -> dict[str, Any]:
     return body
 
 
-def _json(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     try:
         value = json.loads(body.decode())
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # What JSON and UTF-8 do not have is refused.
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # Refuses NaN and lone surrogates.
     except (ValueError, RecursionError) as error:
         text = f'the body is not JSON in UTF-8 ({error}): send for example {{"retention": 48}}'
         raise InvalidDefinition(text) from None

@@ -1,27 +1,21 @@
-"""Graphite's routes, for Grafana and whatever else asks a Graphite: what was sent goes to `tally.graphite`.
+"""The endpoints of Graphite's API, for Grafana and other clients, implemented by `tally.graphite`.
 
-A form in the body counts as the query does. There are no events, and the tags in names cannot be asked for.
+Events and searching for tags are not supported: these routes answer empty lists.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from tally.api.message import COMMON_HEADERS, JSON, Reply, array, content_length, members, streamed, whole
+from tally.api.message import COMMON_HEADERS, JSON, Reply, array, members, streamed, whole, whole_bytes
 from tally.api.route import Call
 from tally.graphite import listing
 from tally.graphite.budget import Budget
 from tally.graphite.functions import FUNCTIONS
 from tally.graphite.rendering import Rendering
-from tally.graphite.request import (
-    FIND_FORMATS,
-    Render,
-    choice,
-    flag,
-    queries,
-)
+from tally.graphite.request import FIND_FORMATS, Render, choice, flag, queries
 
-# That of the Graphite whose words these are: Grafana chooses by it what to ask.
+# The version of Graphite whose API this is. Grafana chooses its requests by it.
 VERSION = "1.1.10"
 TEXT = "text/plain; charset=utf-8"
 
@@ -98,7 +92,7 @@ def index(call: Call) -> Reply:
 
 
 def functions(call: Call) -> Reply:
-    """Answer the functions that targets may call, by name or by group and name."""
+    """Answer the functions that targets can call, by name or by group and name."""
     described = {name: function.described() for name, function in FUNCTIONS.items()}
     if not flag(call.parameters, "grouped"):
         return _with_infinity(described)
@@ -109,19 +103,18 @@ def functions(call: Call) -> Reply:
 
 
 def _with_infinity(value: dict[str, Any]) -> Reply:
-    """Return a reply in which an infinite number is 1e9999, as Graphite writes it; JSON has no word for it."""
+    """Return a reply in which infinity is 1e9999, as Graphite writes it, because JSON has no infinity."""
     body = json.dumps(value, separators=(",", ":")).replace("Infinity", "1e9999").encode()
-    return Reply(200, (("Content-Type", JSON), content_length(body), *COMMON_HEADERS), (body,))
+    return whole_bytes(body, JSON)
 
 
 def version(call: Call) -> Reply:
-    """Answer the version of Graphite whose words these are."""
-    body = VERSION.encode()
-    return Reply(200, (("Content-Type", call.route.media_type), content_length(body), *COMMON_HEADERS), (body,))
+    """Answer the version of Graphite whose API this is."""
+    return whole_bytes(VERSION.encode(), call.route.media_type)
 
 
 def nothing(_call: Call) -> Reply:
-    """Answer that there is none of what was asked for."""
+    """Answer an empty list."""
     return whole([])
 
 

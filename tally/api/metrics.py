@@ -1,29 +1,31 @@
-"""What an operator's Prometheus learns: the books of the collectors, the sizes of the archives, and our own queries.
+"""The metrics for Prometheus: of the collectors, the archives, and the requests to this process.
 
-METRICS is the catalogue, from which docs/metrics.md is checked. Counters of collectors are read from their status
-files, so that they are the same whichever process answers; a collector has a series of its own, from its start on.
+METRICS is the catalogue. The metrics of collectors are read from their status files, so all processes answer the same
+values. Each collector has its own series, from its start.
 """
 
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tally import forks
-from tally.api.outcomes import Outcomes
+from tally.api.message import Reply
+from tally.api.problems import Problem, problem
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import Status
 from tally.engine.files.wal import log_bytes
-from tally.engine.storing.commit import Outcome
+from tally.engine.storing import commit
 from tally.engine.storing.spill import spill_path
-from tally.errors import TallyError
+from tally.errors import QueryTimeout, TallyError
 
 ACCEPTED = "accepted"
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-# An archive's rows are counted anew when the last count is so many times older than it took, and so many seconds old.
+# Rows are counted again when the last count is older than this multiple of its duration, and this many seconds old.
 COUNT_SHARE, COUNT_EVERY_S = 100, 60.0
 
 Statuses = list[tuple[str, Status]]
@@ -31,8 +33,32 @@ Labels = tuple[str, ...]
 Value = tuple[str, Labels, float]
 
 
+class QueryOutcome(StrEnum):
+    """How a query ended."""
+
+    ANSWERED = "answered"
+    WRONG = "wrong"
+    REFUSED = "refused"
+    BUSY = "busy"
+    TIMEOUT = "timeout"
+    FAILED = "failed"
+    LEFT = "left"
+
+
+MEANINGS = {
+    QueryOutcome.ANSWERED: "whole",
+    QueryOutcome.WRONG: "the question was not one that can be answered (4xx)",
+    QueryOutcome.REFUSED: "a token was missing or wrong (401, 403), or the host name is not allowed (421)",
+    QueryOutcome.BUSY: "too much was asked at once (503)",
+    QueryOutcome.TIMEOUT: "it took longer than `TALLY_QUERY_TIMEOUT`",
+    QueryOutcome.FAILED: "the archive could not be read (500, 503)",
+    QueryOutcome.LEFT: "the client went away, or did not read the answer in time",
+}
+_BY_STATUS = {401: QueryOutcome.REFUSED, 403: QueryOutcome.REFUSED, 421: QueryOutcome.REFUSED, 503: QueryOutcome.BUSY}
+
+
 class Metric(NamedTuple):
-    """One metric. `lost` says which of its series mean lost data when they grow, and is empty where none does."""
+    """A metric. `lost` names the series whose growth means lost data."""
 
     name: str
     kind: str
@@ -96,7 +122,7 @@ METRICS = (
 
 
 class Count(NamedTuple):
-    """How many rows and names an archive held, when that was counted and how long it took, in seconds."""
+    """The numbers of rows and names in an archive, when they were counted, and how long that took."""
 
     rows: int
     names: int
@@ -108,37 +134,101 @@ class Count(NamedTuple):
         return now - self.counted >= max(COUNT_EVERY_S, COUNT_SHARE * self.took_s)
 
 
-class Posted:
-    """Counts lines by outcome, `accepted` or why not, and samples by archive and outcome; from any thread."""
+def query_outcome(error: Exception) -> QueryOutcome:
+    """Return the outcome of a query that raised `error`."""
+    if isinstance(error, QueryTimeout):
+        return QueryOutcome.TIMEOUT
+    if isinstance(error, Problem) and error.status in _BY_STATUS:
+        return _BY_STATUS[error.status]
+    return QueryOutcome.WRONG if problem(error).status < 500 else QueryOutcome.FAILED
+
+
+class QueryCounters:
+    """Counts outcomes. It is thread-safe."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[QueryOutcome] = Counter(dict.fromkeys(QueryOutcome, 0))
+        self._lock = forks.lock()
+
+    def count(self, outcome: QueryOutcome) -> None:
+        """Count a query."""
+        with self._lock:
+            self._counts[outcome] += 1
+
+    def counts(self) -> dict[QueryOutcome, int]:
+        """Return the number of queries by outcome."""
+        with self._lock:
+            return dict(self._counts)
+
+
+class CountedChunks:
+    """The chunks of a reply, whose outcome is counted once: answered, failed, or closed early."""
+
+    def __init__(self, reply: Reply, count: Callable[[QueryOutcome], None]) -> None:
+        self._chunks = iter(reply.chunks)
+        self._close = reply.close
+        self._count = count
+        self._lock = forks.lock()
+        self._ended = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        """Return the next chunk; raises what the query raises."""
+        try:
+            chunk = next(self._chunks, None)
+        except Exception as error:
+            self._end(query_outcome(error))
+            raise
+        if chunk is None:
+            self._end(QueryOutcome.ANSWERED)
+            raise StopIteration
+        return chunk
+
+    def close(self) -> None:
+        """Stop the query."""
+        self._end(QueryOutcome.LEFT)
+        self._close()
+
+    def _end(self, outcome: QueryOutcome) -> None:
+        with self._lock:
+            ended, self._ended = self._ended, True
+        if not ended:
+            self._count(outcome)
+
+
+class IngestCounters:
+    """Counts posted lines by outcome, and their samples by archive and outcome. It is thread-safe."""
 
     def __init__(self) -> None:
         self._lines: Counter[str] = Counter()
         self._samples: Counter[tuple[str, str]] = Counter()
         self._lock = forks.lock()
 
-    def count(self, lines: Counter[str], outcomes: Mapping[str, Outcome]) -> None:
-        """Count the lines of a body, and by slug what became of their samples."""
+    def count(self, lines: Counter[str], outcomes: Mapping[str, commit.Outcome]) -> None:
+        """Add the lines of a body, and the outcomes of their samples by slug."""
         with self._lock:
             self._lines += lines
             for slug, outcome in outcomes.items():
                 self._samples.update({(slug, each): count for each, count in outcome.counts().items()})
 
     def lines(self) -> dict[str, int]:
-        """Return how many lines had each outcome."""
+        """Return the number of lines by outcome."""
         with self._lock:
             return dict(self._lines)
 
     def samples(self) -> dict[tuple[str, str], int]:
-        """Return how many samples had each outcome, by slug and outcome."""
+        """Return the number of samples by slug and outcome."""
         with self._lock:
             return dict(self._samples)
 
 
 class Metrics:
-    """What this process answers to `/metrics`; safe to use from several threads."""
+    """The values of all metrics. It is thread-safe."""
 
-    def __init__(self, outcomes: Outcomes) -> None:
-        self.posted = Posted()
+    def __init__(self, outcomes: QueryCounters) -> None:
+        self.posted = IngestCounters()
         self._outcomes = outcomes
         self._counts: dict[str, Count] = {}
         self._lock = forks.lock()
@@ -154,9 +244,9 @@ class Metrics:
 
     def _values(self, catalog: Catalog, statuses: Statuses) -> Iterator[Value]:
         for identity, status in statuses:
-            yield from _of_collector(identity, status)
+            yield from _collector_values(identity, status)
         for archive in _archives(catalog):
-            yield from self._of_archive(archive)
+            yield from self._archive_values(archive)
         if catalog.directory.is_dir():
             yield "tally_free_bytes", (), shutil.disk_usage(catalog.directory).free
         for outcome, count in self._outcomes.counts().items():
@@ -166,15 +256,15 @@ class Metrics:
         for labels, count in self.posted.samples().items():
             yield "tally_posted_samples_total", labels, count
 
-    def _of_archive(self, archive: Archive) -> Iterator[Value]:
+    def _archive_values(self, archive: Archive) -> Iterator[Value]:
         label = (archive.slug,)
         yield "tally_archive_wal_bytes", label, log_bytes(archive.path)
         yield "tally_archive_spill_bytes", label, _size_bytes(spill_path(archive.path))
-        yield from self._of_readable(archive)
-        # Reading it may have found that it is.
+        yield from self._read_values(archive)
+        # Reading the archive may have detected the damage.
         yield "tally_archive_damaged", label, archive.damage() is not None
 
-    def _of_readable(self, archive: Archive) -> Iterator[Value]:
+    def _read_values(self, archive: Archive) -> Iterator[Value]:
         label = (archive.slug,)
         try:
             size_bytes, count = archive.summary().bytes, self._count(archive)
@@ -197,7 +287,7 @@ class Metrics:
             return last
 
 
-def _of_collector(identity: str, status: dict[str, Any]) -> Iterator[Value]:
+def _collector_values(identity: str, status: dict[str, Any]) -> Iterator[Value]:
     own = (identity,)
     yield "tally_datagrams_total", (identity, "taken"), status["datagrams"]
     yield "tally_datagrams_total", (identity, "refused"), status["refused"]
@@ -237,7 +327,7 @@ def _archives(catalog: Catalog) -> list[Archive]:
     try:
         return catalog.archives()
     except TallyError:
-        return []  # `/readyz` says why.
+        return []  # `/readyz` reports the error.
 
 
 def _size_bytes(path: Path) -> int:
@@ -248,13 +338,13 @@ def _size_bytes(path: Path) -> int:
 
 
 class _Values:
-    """Values that are there already, as prometheus-client wants to collect them."""
+    """A collector, in the sense of prometheus_client, of values that are already known."""
 
     def __init__(self, values: Iterable[Value]) -> None:
         self._values = list(values)
 
     def collect(self) -> Iterator[Any]:
-        """Yield a family a metric."""
+        """Yield one family for each metric."""
         with forks.Postponed():
             from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily
         for metric in METRICS:

@@ -115,13 +115,9 @@ def _array(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _map(values: Schema, *, keys: str) -> Schema:
+def _map(values: Schema, *, keys: str = "") -> Schema:
     names = {"propertyNames": {"pattern": "^[0-9]+$"}} if keys == "time" else {}
     return {"type": "object", **names, "additionalProperties": values}
-
-
-def _object_of(values: Schema) -> Schema:
-    return {"type": "object", "additionalProperties": values}
 
 
 def _object(properties: dict[str, Schema], *, required: Iterable[str] | None = None) -> Schema:
@@ -133,16 +129,16 @@ _COUNT: Schema = {"type": "integer", "minimum": 0}
 _STATUS: dict[str, Schema] = {
     "collectors": {**_COUNT, "description": "those that flush"},
     "updated": {"type": ["number", "null"], "description": "when the last flush ended, null without a collector"},
-    "flushes": {**_object_of(_reference("schemas", "Flush")), "description": "each collector that should be at work"},
+    "flushes": {**_map(_reference("schemas", "Flush")), "description": "each collector that should be at work"},
     "window": {"type": ["integer", "null"], "description": "the seconds that the losses are of"},
-    "lines": {**_object_of(_COUNT), "description": "lines rejected, by reason"},
+    "lines": {**_map(_COUNT), "description": "lines rejected, by reason"},
     "empty": {**_COUNT, "description": "lines that hold no measurement, since the start; none is lost"},
-    "datagrams": {**_object_of(_COUNT), "description": "datagrams lost, by reason"},
-    "connections": {**_object_of(_COUNT), "description": "connections for lines that were not taken, by reason"},
-    "samples": {**_object_of(_object_of(_COUNT)), "description": "samples not stored, by archive and outcome"},
+    "datagrams": {**_map(_COUNT), "description": "datagrams lost, by reason"},
+    "connections": {**_map(_COUNT), "description": "connections for lines that were not taken, by reason"},
+    "samples": {**_map(_map(_COUNT)), "description": "samples not stored, by archive and outcome"},
     "pending": {**_COUNT, "description": "samples that wait for an archive"},
     "waiting": {"type": ["number", "null"], "description": "seconds for which the oldest sample has not been stored"},
-    "errors": {**_object_of(_TEXT), "description": "why an archive cannot be written, by slug"},
+    "errors": {**_map(_TEXT), "description": "why an archive cannot be written, by slug"},
     "faults": {**_array(_reference("schemas", "Fault")), "description": "what is not as it should be"},
 }
 _AGGREGATES: dict[str, Schema] = dict.fromkeys(AGGREGATES, _NUMBER)
@@ -172,7 +168,7 @@ _STORED: dict[str, Schema] = {
     "rejected": {**_array(_REJECTED), "description": "lines that were not, in their order"},
     "unmatched": {**_COUNT, "description": "samples whose names no archive keeps"},
     "archives": {
-        **_object_of({"anyOf": [_OUTCOME, _object({"error": {**_TEXT, "description": "why it takes none"}})]}),
+        **_map({"anyOf": [_OUTCOME, _object({"error": {**_TEXT, "description": "why it takes none"}})]}),
         "description": "what became of the samples, by slug",
     },
 }
@@ -187,27 +183,22 @@ _SCHEMAS: dict[str, Schema] = {
     "NewArchive": _object({"slug": _ARCHIVE["slug"], **PROPERTIES}, required=["slug"]),
     "ArchiveChanges": _object(PROPERTIES, required=[]),
     "Health": _object({"status": {"const": "ok"}}),
-    "Readiness": _object(
-        {"status": {"enum": ["ready", "degraded", "not ready"]}, "checks": _object_of(_reference("schemas", "Check"))}
-    ),
+    "Readiness": _object({"status": {"enum": ["ready", "degraded", "not ready"]},
+                          "checks": _map(_reference("schemas", "Check"))}),
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
-    "Flush": _object(
-        {
-            "updated": {**_NUMBER, "description": "when its last flush ended"},
-            "ago": {**_NUMBER, "description": "seconds since then"},
-            "silent": {**_FLAG, "description": "whether it should have flushed since"},
-            "waiting": {"type": ["number", "null"], "description": "seconds for which its oldest sample waits"},
-            "stale": {**_NUMBER, "description": "how many seconds old this is"},
-        }
-    ),
-    "Fault": _object(
-        {
-            "check": {**_TEXT, "description": "the check of /readyz that it fails"},
-            "archive": {"type": ["string", "null"], "description": "the slug of its archive"},
-            "detail": {**_TEXT, "description": "what is wrong, in a sentence"},
-        }
-    ),
+    "Flush": _object({
+        "updated": {**_NUMBER, "description": "when its last flush ended"},
+        "ago": {**_NUMBER, "description": "seconds since then"},
+        "silent": {**_FLAG, "description": "whether it should have flushed since"},
+        "waiting": {"type": ["number", "null"], "description": "seconds for which its oldest sample waits"},
+        "stale": {**_NUMBER, "description": "how many seconds old this is"},
+    }),
+    "Fault": _object({
+        "check": {**_TEXT, "description": "the check of /readyz that it fails"},
+        "archive": {"type": ["string", "null"], "description": "the slug of its archive"},
+        "detail": {**_TEXT, "description": "what is wrong, in a sentence"},
+    }),
     "Stored": _object(_STORED),
     **graphite.SCHEMAS,
     "Metrics": _TEXT,
@@ -215,7 +206,7 @@ _SCHEMAS: dict[str, Schema] = {
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},
     "Problem": _object({**_PROBLEM, "message": _MESSAGE}, required=_PROBLEM),
     "Refused": _object({**_PROBLEM, **_STORED}),
-}
+}  # fmt: skip
 _TAG = {"schema": _TEXT, "description": "for If-None-Match, when the same is asked again"}
 _LINES: Schema = {
     "type": "string",

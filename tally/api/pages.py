@@ -1,7 +1,6 @@
-"""The dashboard's page and its files: the same bytes under every path at which the service is mounted.
+"""The pages of the dashboard and their files, which do not depend on the path at which the service is mounted.
 
-What a page's query holds is the view that it shows, so the page judges it and not the service. uPlot, which draws the
-charts, is put into VENDOR when tally is built or installed; where it is missing the page says so.
+uPlot, which draws the charts, is copied to VENDOR when tally is built. If it is missing, the page says so.
 """
 
 import html
@@ -26,33 +25,33 @@ MEDIA_TYPES = {
     ".svg": "image/svg+xml",
 }
 HTML = "text/html; charset=utf-8"
-# Scripts, styles and requests are tally's own; nothing in the page itself is run, and no other host is asked.
+# Allows tally's own scripts, styles and requests only: no inline scripts, and no other hosts.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 )
-# A browser keeps a file, and asks each time whether it is still the same.
+# The browser caches a file, but revalidates it each time.
 CACHED = "no-cache"
 
 
 def overview(call: Call) -> Reply:
-    """Answer the page that shows all archives."""
+    """Answer the page with all archives."""
     return _page(call, up="./")
 
 
 def archive(call: Call) -> Reply:
-    """Answer the page that shows one archive; where there is none the page says so, and its status too."""
+    """Answer the page of one archive, with status 404 if the archive does not exist."""
     status = HTTPStatus.OK if call.path["slug"] in call.catalog else HTTPStatus.NOT_FOUND
     return _page(call, up="../../", status=status)
 
 
 def file(call: Call) -> Reply:
-    """Answer one of the page's files; one that was compressed when tally was built, as it is.
+    """Answer a file of the dashboard, precompressed if possible.
 
-    :raises Problem: 404 when there is none of that name.
+    :raises Problem: 404 if it does not exist.
     """
     name = call.path["file"]
-    for path in _places(name):
+    for path in _find_paths(name):
         packed = path.with_name(f"{path.name}.gz")
         headers = (("Content-Type", MEDIA_TYPES[path.suffix]),)
         if accepts_gzip(call.request) and packed.is_file():
@@ -62,37 +61,25 @@ def file(call: Call) -> Reply:
     raise Problem(HTTPStatus.NOT_FOUND, f"the dashboard has no file {name!r:.100}: it is complete in a built tally")
 
 
-def _places(name: str) -> Iterator[Path]:
-    """Yield where a file of that name may be; nowhere, unless it is one that a browser is meant to have."""
+def _find_paths(name: str) -> Iterator[Path]:
+    """Yield where a file of that name may be; nothing, if the name is not that of a public file."""
     if re.fullmatch(r"\w[\w.-]*", name, re.ASCII) and Path(name).suffix in MEDIA_TYPES:
         yield from (DIRECTORY / name, VENDOR / name)
 
 
 def _page(call: Call, *, up: str, status: HTTPStatus = HTTPStatus.OK) -> Reply:
     template = Template((DIRECTORY / "index.html").read_text(encoding="utf-8"))
-    filled = {name: html.escape(str(value)) for name, value in _known(call, up).items()}
-    headers = (
-        ("Content-Type", HTML),
-        ("Content-Security-Policy", POLICY),
-        ("Referrer-Policy", "same-origin"),
-    )
+    settings = call.settings
+    writing = access.writing(call.request, settings)
+    values = {"up": up, "writing": writing}
+    values |= {name: getattr(settings, name) for name in ("host", "port", "flush_time")}
+    filled = {name: html.escape(str(value)) for name, value in values.items()}
+    headers = (("Content-Type", HTML), ("Content-Security-Policy", POLICY), ("Referrer-Policy", "same-origin"))
     return _cached(call, template.substitute(filled).encode(), headers, status=status)
 
 
-def _known(call: Call, up: str) -> dict[str, object]:
-    """Return what the page learns from its own text: the way up to where the service is, and how it is set."""
-    settings = call.settings
-    return {
-        "up": up,
-        "writing": access.writing(call.request, settings),
-        "host": settings.host,
-        "port": settings.port,
-        "flush_time": settings.flush_time,
-    }
-
-
 def _cached(call: Call, body: bytes, headers: Headers, *, status: HTTPStatus = HTTPStatus.OK) -> Reply:
-    """Return a reply with `body`, or one that says that the browser has it already."""
+    """Return a reply with `body`, or 304 if the browser has it already."""
     tag = f'"{sha256(body).hexdigest()[:32]}"'
     common = dict(COMMON_HEADERS) | {"Cache-Control": CACHED, "ETag": tag}
     if status is HTTPStatus.OK and call.request.has(tag):

@@ -1,7 +1,7 @@
-"""The parameters of a request, validated as its route wants them.
+"""Validates the parameters and the body of a request.
 
-A data route takes those of its question. Graphite's routes take the fields of the query and of a form in the body, and
-ignore those that they do not know. Any other route refuses what it does not know, except names that begin with `_`.
+Graphite's routes read the query and a form in the body, and ignore unknown fields. Other routes reject unknown
+parameters, unless their names begin with `_`.
 """
 
 import gzip
@@ -20,31 +20,29 @@ from tally.graphite.request import Fields, grouped
 
 FORM = "application/x-www-form-urlencoded"
 CODINGS = ("", "identity", "gzip", "x-gzip")
-# What HTTP clients say of bytes whose type nobody gave, beside nothing: the last one is curl's --data-binary.
+# The types that HTTP clients send if the user gives none: the last is the default of `curl --data-binary`.
 UNSPECIFIED = ("", "application/octet-stream", FORM)
 
 
 def read(route: Route, request: Request, path: Mapping[str, str], now: float) -> Any:
-    """Return the parameters: a Question for a data route, Fields for one of Graphite's, values by name for others.
+    """Return the parameters: a Question for a data route, Fields for Graphite's routes, values by name for others.
 
-    The dashboard's pages read their query themselves.
+    The query of a page is not validated; the page reads it in the browser.
 
-    :raises InvalidQuestion: when there are too many, or one is malformed, unknown or given twice.
-    :raises UnknownAggregate: when the path names one that does not exist.
-    :raises Problem: 413 when a form is too long.
+    :raises InvalidQuestion: if there are too many, or one is malformed, unknown or repeated.
+    :raises UnknownAggregate: if the path names an aggregate that does not exist.
+    :raises Problem: 413 if a form is too long.
     """
     if route.subject is not None:
         kind, by = route.subject
         return Question.parse(kind, request.fields(), aggregate=path.get("aggregate"), by=by, now=now)
     if route.graphite is not None:
-        return _graphite(request)
-    return {} if route.is_page else _strict(route, request, now)
+        return _read_fields(request)
+    return {} if route.is_page else _read_known(route, request, now)
 
 
-def _graphite(request: Request) -> Fields:
-    if len(request.body) > MAX_BODY_BYTES:
-        text = f"the body is longer than {MAX_BODY_BYTES} bytes: ask in several requests"
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+def _read_fields(request: Request) -> Fields:
+    check_size(request.body, MAX_BODY_BYTES, "ask in several requests")
     media_type = request.headers.get("content-type", FORM).partition(";")[0].strip().lower()
     if request.body and media_type != FORM:
         raise InvalidQuestion(f"the body is {media_type!r:.100}: send a form, {FORM}")
@@ -52,7 +50,7 @@ def _graphite(request: Request) -> Fields:
     return grouped((*request.fields(), *form.fields()))
 
 
-def _strict(route: Route, request: Request, now: float) -> dict[str, tuple[Any, ...]]:
+def _read_known(route: Route, request: Request, now: float) -> dict[str, tuple[Any, ...]]:
     values: dict[str, tuple[Any, ...]] = dict.fromkeys(route.takes, ())
     for name, text in request.fields():
         if name.startswith("_"):
@@ -67,9 +65,9 @@ def _strict(route: Route, request: Request, now: float) -> dict[str, tuple[Any, 
 
 
 def check_lines(request: Request) -> None:
-    """Fail unless the body may be lines by its `Content-Type`: any text, or bytes of a type that nobody gave.
+    """Check the `Content-Type` of a body with lines.
 
-    :raises Problem: 415 when it is of another type, such as JSON.
+    :raises Problem: 415 unless it is text, or in UNSPECIFIED.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given in UNSPECIFIED or given.startswith("text/"):
@@ -81,30 +79,36 @@ def check_lines(request: Request) -> None:
     raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, headers=(("Accept", "text/plain"),))
 
 
-def content(request: Request, max_bytes: int) -> bytes:
-    """Return the body, inflated where its `Content-Encoding` says that it is compressed.
+def read_body(request: Request, max_bytes: int) -> bytes:
+    """Return the body, decompressed according to `Content-Encoding`.
 
-    :raises Problem: 413 when there are more than `max_bytes`, as sent or inflated; 415 when it is compressed by other
-        means than gzip, and 400 when it is not what it says.
+    :raises Problem: 413 if it is longer than `max_bytes`, compressed or not; 415 if the encoding is not supported; 400
+        if it is not valid gzip.
     """
     coding = request.headers.get("content-encoding", "").strip().lower()
     if coding not in CODINGS:
-        text = f"the body is encoded as {coding!r:.100}: send it as it is, or by gzip"
+        text = f"the body is encoded as {coding!r:.100}: send it uncompressed, or by gzip"
         raise Problem(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, headers=(("Accept-Encoding", "gzip"),))
     body = request.body
     if coding.endswith("gzip") and len(body) <= max_bytes:
-        body = _inflated(body, max_bytes)
-    if len(body) > max_bytes:
-        raise Problem(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {max_bytes} bytes: send it in parts"
-        )
+        body = _decompress(body, max_bytes)
+    check_size(body, max_bytes, "send it in parts")
     return body
 
 
-def _inflated(body: bytes, max_bytes: int) -> bytes:
-    """Return what is compressed in `body`, as far as it is needed to see that it is too much."""
+def check_size(body: bytes, max_bytes: int, advice: str) -> None:
+    """Check the size of a body.
+
+    :raises Problem: 413 if it is longer than `max_bytes`.
+    """
+    if len(body) > max_bytes:
+        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is longer than {max_bytes} bytes: {advice}")
+
+
+def _decompress(body: bytes, max_bytes: int) -> bytes:
+    """Return at most `max_bytes` + 1 decompressed bytes."""
     try:
         with gzip.open(BytesIO(body)) as file:
             return file.read(max_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not gzip as a whole: {error}") from None
+        raise Problem(HTTPStatus.BAD_REQUEST, f"the body is not valid gzip: {error}") from None

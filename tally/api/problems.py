@@ -1,4 +1,4 @@
-"""Errors as answers: `application/problem+json` of RFC 9457, and the one table from tally's errors to a status."""
+"""Problem details (RFC 9457): maps errors to statuses, and removes paths from their text."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from tally import errors
 from tally.api.message import PROBLEM, Headers, Reply, whole
 from tally.engine.definition import SLUG
 
-# What is not listed is nobody's mistake who asks: 500.
+# Errors that are not listed are not caused by the client: 500.
 STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
     errors.InvalidDefinition: HTTPStatus.BAD_REQUEST,
     errors.InvalidQuestion: HTTPStatus.BAD_REQUEST,
@@ -22,16 +22,13 @@ STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
     errors.QueryTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
-# What can stand before a path, and not within one or within a word.
-_BEFORE = r"(?<![\w./-])"
+# Matches where a path can begin: not within another path or a word.
+_PATH_START = r"(?<![\w./-])"
 UNEXPECTED = "an error that tally did not expect: the server's log has the details"
 
 
 class Problem(Exception):
-    """Raised when a request cannot be answered for a reason that only HTTP knows.
-
-    `members` are told beside those that every problem has.
-    """
+    """Raised when a request cannot be answered for a reason of HTTP. `members` extend the problem document."""
 
     def __init__(
         self, status: HTTPStatus, detail: str, *, headers: Headers = (), members: Mapping[str, Any] | None = None
@@ -43,7 +40,7 @@ class Problem(Exception):
 
 
 def problem(error: Exception) -> Problem:
-    """Return the problem that tells of `error`; one that is not tally's own tells nothing but its status."""
+    """Return the problem for an error. The text of an unexpected error is not included."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, errors.TallyError):
@@ -53,7 +50,7 @@ def problem(error: Exception) -> Problem:
 
 
 def reply(error: Problem, *, pretty: bool = False, with_message: bool = False) -> Reply:
-    """Return a problem as the answer to a request, with its detail as `message` too, which is what Grafana shows."""
+    """Return the reply for a problem; `with_message` repeats the detail as `message`, which Grafana shows."""
     status = error.status
     document = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": str(error)}
     if with_message:
@@ -63,16 +60,13 @@ def reply(error: Problem, *, pretty: bool = False, with_message: bool = False) -
 
 
 def public(text: str, directory: Path) -> str:
-    """Return the text of an error without the path of the data directory, or of the files in it.
-
-    The log and the command line tell the paths: whoever reads those has the files too.
-    """
+    """Return the text of an error without paths: archives are named by their slugs, other files by their names."""
     for each in dict.fromkeys((directory.resolve(), directory)):
         prefix = str(each / "x")[:-1]
-        path, name = _BEFORE + re.escape(prefix), _BEFORE + re.escape(str(each))
+        path, name = _PATH_START + re.escape(prefix), _PATH_START + re.escape(str(each))
         text = re.sub(rf"{path}({SLUG.pattern})\.db(?![\w.-])", r"\1", text)
         if prefix:
             text = re.sub(path, "", text)
-            # A relative path may be a word such as `data`, which is the directory only at the head of an error.
+            # A relative path may be a common word such as `data`, so it is only replaced before a colon or the end.
             text = re.sub(name + (r"(?![\w.-])" if each.is_absolute() else "(?=:|$)"), "the data directory", text)
     return text

@@ -1,8 +1,7 @@
-"""Starlette responses: one sends a reply, the other does a request's work first.
+"""Starlette responses: one sends a reply, the other first runs the work of a request.
 
-All work is done in worker threads, in one of the `slots`, so that however many requests come, files and threads are
-bounded and a collector in the same process is not slowed further. When the client goes away its task is cancelled, and
-closing the work then stops the query wherever it is.
+Work runs in worker threads and needs a slot. So the number of threads and open files is bounded, and a collector in the
+same process is not starved. When the client disconnects, the task is cancelled, and closing the work stops its query.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from anyio import to_thread
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tally.api.connection import Connection, read_within
+from tally.api.connection import Connection, read_timeout
 from tally.api.message import RETRY_AFTER, Reply
 from tally.api.problems import Problem
 from tally.api.service import Work
@@ -27,22 +26,21 @@ Arguments = TypeVarTuple("Arguments")
 
 
 class Pool:
-    """The slots and threads in which requests are worked on; clients take what they are sent within `timeout_s`."""
+    """The slots and threads that run the work of requests. Clients must read what they are sent within `timeout_s`."""
 
     def __init__(self, slots: Slots, *, timeout_s: float) -> None:
         self.slots = slots
         self.timeout_s = timeout_s
-        # So many that whoever has a slot never waits for a thread: one is for the query, and one stops it. Nothing else
-        # waits for ours either.
+        # Two threads a slot, one to run the query and one to stop it, so that the holder of a slot never waits.
         self.threads = anyio.CapacityLimiter(2 * slots.count)
 
     async def run(self, work: Callable[[*Arguments], Result], *arguments: *Arguments) -> Result:
-        """Run a part of a query in a thread, which is left to itself on cancellation: closing the work ends it."""
+        """Run a part of a query in a thread. On cancellation the thread is abandoned; closing the work ends it."""
         return await to_thread.run_sync(work, *arguments, abandon_on_cancel=True, limiter=self.threads)
 
 
 class ReplyResponse(Response):
-    """Sends a reply that is whole."""
+    """Sends a reply whose body is complete."""
 
     def __init__(self, pool: Pool, reply: Reply) -> None:
         super().__init__(b"".join(reply.chunks), reply.status)
@@ -60,25 +58,19 @@ class ReplyResponse(Response):
 
 
 class WorkResponse(Response):
-    """Does the work of a request in a slot, and sends its reply; `refused` makes one of a problem where none is free.
+    """Runs the work of a request in a slot, and sends the reply. If no slot is free, `refuse` makes it."""
 
-    Status and headers are known when the query has begun.
-    """
-
-    def __init__(self, pool: Pool, work: Work, refused: Callable[[Problem], Reply]) -> None:
+    def __init__(self, pool: Pool, work: Work, refuse: Callable[[Problem], Reply]) -> None:
         super().__init__()
         self._pool = pool
         self._work = work
-        self._refused = refused
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Do the work and send the reply.
-
-        :raises Exception: what an answer fails with that has begun, where only the server can cut the connection.
-        """
+        """Run the work and send the reply; raises as `Connection.cut`."""
         connection = Connection(scope, receive, send, timeout_s=self._pool.timeout_s)
         try:
-            async with connection.cancelled_when_gone():
+            async with connection.cancelled_on_disconnect():
                 await self._answer(connection)
         except Exception as error:
             await connection.cut(error)
@@ -89,7 +81,7 @@ class WorkResponse(Response):
         if slot is None:
             text = f"{slots.count} requests are being answered, as many as may be at once: try again later"
             busy = Problem(HTTPStatus.SERVICE_UNAVAILABLE, text, headers=(RETRY_AFTER, CLOSED))
-            await connection.send_whole(self._refused(busy))
+            await connection.send_whole(self._refuse(busy))
             return
         try:
             reply = await self._run(connection, slot)
@@ -99,7 +91,7 @@ class WorkResponse(Response):
             await connection.send_whole(reply)
 
     async def _run(self, connection: Connection, slot: Slot) -> Reply:
-        """Return the reply, which is sent already unless it is whole."""
+        """Return the reply. Unless it is whole, it was sent already."""
         reply = None
         try:
             reply = await self._pool.run(self._work.run)
@@ -112,11 +104,11 @@ class WorkResponse(Response):
                     await to_thread.run_sync(self._work.close, limiter=self._pool.threads)
 
     async def _stream(self, reply: Reply, connection: Connection, slot: Slot) -> None:
-        """Send a reply as its chunks are made; a long one is private and there is one at a time, so it is not cut."""
+        """Send chunks as they are made. A long reply is a backup: it needs a token, and slow clients are not cut."""
         timeout_s = self._pool.timeout_s
-        with read_within(timeout_s) as limit:
+        with read_timeout(timeout_s) as limit:
             async with slot.resting(is_cut=not reply.is_long):
-                await connection.begin(reply)
+                await connection.start(reply)
             chunks = iter(reply.chunks)
             while (chunk := await self._pool.run(next, chunks, None)) is not None:
                 async with slot.resting(is_cut=not reply.is_long):

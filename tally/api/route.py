@@ -1,4 +1,4 @@
-"""One route of the API, without a web framework: its path, parameters and answer, and what its endpoint is given."""
+"""A route of the API, independent of any web framework, and the call that its endpoint receives."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from tally.settings import Settings
 
 
 class Subject(NamedTuple):
-    """What a data route asks of an archive, before its aggregate and parameters: see `Question`."""
+    """The kind and the order of a data route's question: see `Question`."""
 
     kind: str
     by: str
@@ -25,21 +25,22 @@ class Subject(NamedTuple):
 
 @dataclass(frozen=True)
 class Route:
-    """One row of the table of routes.
+    """A row of the table of routes.
 
-    method, template, name     as in Starlette: a row for GET answers HEAD too
-    endpoint                   makes a Reply of a Call
-    summary                    of the OpenAPI document
-    subject                    of a data route, which takes the parameters of such a question
+    method, template, name     as in Starlette; GET includes HEAD
+    endpoint                   returns the Reply for a Call
+    summary                    for the OpenAPI document
+    subject                    the question of a data route
     takes                      the parameters of any other route
-    schema                     names the answer in the OpenAPI document; a route that `is_page` is not in it
-    fails_as                   names the answer with 503 where that is not a problem
-    body, max_body_bytes       names the body, and bounds it
-    is_open                    is answered without a token and without reading a file
-    is_private                 needs a write token though it only reads
-    is_question                is about the data of archives, and is counted in the metrics
-    graphite                   the parameters of a route of Graphite's: it only reads, whatever its method, ignores
-                               other parameters, and may end with a slash
+    schema                     the schema of the answer in the OpenAPI document
+    fails_as                   the schema of an answer with 503, if it is not a problem
+    body, max_body_bytes       the schema and the maximum size of the body
+    is_open                    needs no token and reads no file
+    is_page                    is not in the OpenAPI document
+    is_private                 needs a write token, although it only reads
+    is_question                queries archives, and is counted in the metrics
+    graphite                   the parameters of a Graphite route, which only reads, ignores unknown parameters, and
+                               may end with a slash
     """
 
     method: str
@@ -63,27 +64,27 @@ class Route:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods that it answers."""
+        """The allowed methods."""
         return ("GET", "HEAD") if self.method == "GET" else (self.method,)
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """The templates of the paths that it answers."""
+        """The templates of its paths."""
         return (self.template,) if self.graphite is None else (self.template, f"{self.template}/")
 
     @property
     def needs_write_token(self) -> bool:
-        """Whether a token to read is not enough."""
+        """Whether a read token is not enough."""
         return self.is_private or (self.method != "GET" and self.graphite is None)
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        """The names in the template's braces."""
+        """The names of the path parameters."""
         return tuple(re.findall(r"\{(\w+)\}", self.template))
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """The names of the parameters that it takes."""
+        """The names of the query parameters."""
         if self.subject is None:
             return self.takes
         aggregate = AGGREGATES[0] if "aggregate" in self.placeholders else None
@@ -92,7 +93,7 @@ class Route:
 
     @property
     def meanings(self) -> dict[str, str]:
-        """What its parameters mean, by name."""
+        """The descriptions of the query parameters."""
         if self.graphite is not None:
             return {name: self.graphite[name].text for name in self.parameters}
         return {name: PARAMETERS[name].meaning for name in self.parameters}
@@ -100,10 +101,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Call:
-    """One request for an endpoint: `path` has the values of the template's placeholders, `now` is in unix seconds.
-
-    `parameters` are validated: see `tally.api.parameters`.
-    """
+    """A request with all that its endpoint needs. `parameters` are validated (see `tally.api.parameters`)."""
 
     request: Request
     route: Route
@@ -117,7 +115,7 @@ class Call:
     routes: Sequence[Route] = field(repr=False)
 
     def public(self, text: str) -> str:
-        """Return the text of an error without paths of the server."""
+        """Return the text of an error without paths."""
         return public(text, self.settings.data_dir)
 
     @property

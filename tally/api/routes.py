@@ -1,7 +1,4 @@
-"""The table of routes. Starlette's and Django's routes, `/openapi.json` and docs/http.md are made from it.
-
-Of two rows that match a path, the first answers.
-"""
+"""The table of routes. Starlette's and Django's routes and `/openapi.json` are made from it; the first match wins."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,7 +25,7 @@ def _graphite(template: str, name: str, endpoint: Callable[[Call], Reply], summa
 
 
 def _form(*of_get: Any, **more: Any) -> tuple[Route, Route]:
-    """Return two rows of Graphite's: for GET, and for POST with the parameters as a form."""
+    """Return two Graphite routes: for GET, and for POST with the parameters in a form."""
     get = _graphite(*of_get, **more)
     return get, Route("POST", get.template, get.name, get.endpoint, get.summary, takes=(), body="Form",
                       graphite=get.graphite, **more)  # fmt: skip
@@ -56,14 +53,15 @@ ROUTES = (
           "time and that aggregate or null, for every bucket of the range"),
     Route("GET", "/names/{slug}/", "names", endpoints.names, "the metric names", takes=("q", "pretty"),
           schema="Texts"),
-    Route("GET", "/patterns/{slug}/", "patterns", endpoints.patterns, "globs worth offering", schema="Texts"),
+    Route("GET", "/patterns/{slug}/", "patterns", endpoints.patterns, "globs to suggest, made from the names",
+          schema="Texts"),
     Route("GET", "/archives/", "archives", endpoints.archives, "the archives by slug", schema="Archives"),
     Route("POST", "/archives/", "archives", endpoints.create, "create an archive", schema="Archive", status=201,
           body="NewArchive"),
     Route("GET", "/archives/{slug}/", "archive", endpoints.archive, "one archive", schema="Archive"),
     Route("PATCH", "/archives/{slug}/", "archive", endpoints.edit, "change an archive", schema="Archive",
           body="ArchiveChanges"),
-    Route("DELETE", "/archives/{slug}/", "archive", endpoints.delete, "delete an archive with all that it holds",
+    Route("DELETE", "/archives/{slug}/", "archive", endpoints.delete, "delete an archive and its data",
           status=204),
     Route("GET", "/archives/{slug}/backup/", "backup", endpoints.backup,
           "a verified copy of an archive's file as it is now", schema="File", media_type=MEDIA_TYPE, is_private=True),
@@ -79,13 +77,13 @@ ROUTES = (
               is_question=True),
     _graphite("/functions", "functions", graphite.functions, "the functions that targets may call", FUNCTIONS,
               schema="Functions"),
-    _graphite("/version", "version", graphite.version, "the version of Graphite whose words these are", NOTHING,
+    _graphite("/version", "version", graphite.version, "the version of Graphite whose API this is", NOTHING,
               schema="Version", media_type=graphite.TEXT),
-    _graphite("/tags", "tags", graphite.nothing, "none: the tags in names cannot be asked for", NOTHING,
+    _graphite("/tags", "tags", graphite.nothing, "an empty list: tags cannot be searched", NOTHING, schema="Texts"),
+    *_form("/tags/autoComplete/tags", "complete-tags", graphite.nothing, "an empty list", NOTHING, schema="Texts"),
+    *_form("/tags/autoComplete/values", "complete-values", graphite.nothing, "an empty list", NOTHING, schema="Texts"),
+    _graphite("/events/get_data", "events", graphite.nothing, "an empty list: there are no events", NOTHING,
               schema="Texts"),
-    *_form("/tags/autoComplete/tags", "complete-tags", graphite.nothing, "none", NOTHING, schema="Texts"),
-    *_form("/tags/autoComplete/values", "complete-values", graphite.nothing, "none", NOTHING, schema="Texts"),
-    _graphite("/events/get_data", "events", graphite.nothing, "none: there are no events", NOTHING, schema="Texts"),
     _page("/", "dashboard", pages.overview, "the dashboard: all archives"),
     _page("/archive/{slug}/", "dashboard-archive", pages.archive, "the dashboard: one archive"),
     _page("/dashboard/{file}", "dashboard-file", pages.file, "the dashboard's scripts, styles and icon"),
@@ -100,7 +98,7 @@ ROUTES = (
     Route("GET", "/openapi.json", "openapi", endpoints.openapi, "this description", schema="Description"),
 )  # fmt: skip
 
-# The rows that answer a path, by its template.
+# The rows by the template of their path.
 BY_PATH: dict[str, tuple[Route, ...]] = {
     path: tuple(route for route in ROUTES if path in route.paths)
     for path in dict.fromkeys(path for route in ROUTES for path in route.paths)

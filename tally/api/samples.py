@@ -1,13 +1,12 @@
-"""`POST /samples/`: lines in a request's body, answered once they are committed.
+"""`POST /samples/`: commits the lines in a body, then answers.
 
-Each archive takes the samples of a body in one transaction, all or none. There is no transaction over several files, so
-where some archives have them and one does not, the answer is an error that says which. A delivery that has a key may
-then come again as a whole. What it is taken by is decided once, in the catalog's ledger, before any archive is written:
-the second of its receipt, by which its lines are judged, and the archives that it goes to. Of these, one that has it
-stores nothing, and the others take the same samples as the first ones did.
+Each archive commits the samples of a body in one transaction. There is no transaction across archives, so if one fails,
+the answer is an error that names those that have the samples. A body with an Idempotency-Key can then be sent again.
+Before any archive is written, the ledger of the catalog stores the second of receipt and the target archives. A retry
+is then parsed as the first request was. Archives that have the delivery skip it; the others commit the same samples.
 
-An archive that is deleted or disabled while a body is on its way is left out, as if that had come before. For one that
-is damaged the samples are spilled, with the key that they came under, and count once when they are taken up.
+An archive that is deleted or disabled meanwhile is skipped. For a damaged archive the samples are spilled with their
+key, and are committed once when it is restored.
 """
 
 import hashlib
@@ -22,7 +21,7 @@ from typing import Any, NamedTuple
 
 from tally.api.message import Reply, whole
 from tally.api.metrics import ACCEPTED
-from tally.api.parameters import check_lines, content
+from tally.api.parameters import check_lines, read_body
 from tally.api.problems import Problem, problem, public
 from tally.api.route import Call
 from tally.engine import glob
@@ -43,12 +42,12 @@ logger = logging.getLogger("tally.api")
 MAX_LINES = 100_000
 NONE_TAKES = "no archive takes samples now: create one, or enable one"
 KEY = re.compile(rf"[!-~]{{1,{KEY_MAX}}}")
-# All but those that are told of other lines and of samples.
+# The reasons that can occur for a posted line.
 REASONS = tuple(reason for reason in Reason if reason not in (Reason.EMPTY, Reason.CUT, Reason.UNMATCHED))
 
 
 class Target(NamedTuple):
-    """An archive that takes samples, and what it knows of the delivery that they come in."""
+    """An enabled archive, and its receipt for the delivery if it already has one."""
 
     archive: Archive
     definition: Definition
@@ -56,7 +55,7 @@ class Target(NamedTuple):
 
 
 class Targets(NamedTuple):
-    """The archives that take samples, those too damaged to be asked, and by slug the errors of files that are none."""
+    """Enabled archives, damaged archives, and by slug the errors of files that are not archives."""
 
     found: list[Target]
     damaged: list[Archive]
@@ -64,23 +63,23 @@ class Targets(NamedTuple):
 
     @property
     def slugs(self) -> tuple[str, ...]:
-        """The archives that samples go to."""
+        """The slugs of all archives that receive samples."""
         return tuple(archive.slug for archive in (*(target.archive for target in self.found), *self.damaged))
 
     @property
     def resolution(self) -> int:
-        """The longest bucket, in seconds, of which every archive's are made up."""
+        """The longest bucket, in seconds, that divides the buckets of every archive."""
         return 1 if self.damaged else math.gcd(*(target.definition.resolution for target in self.found))
 
     def of(self, slugs: Collection[str]) -> "Targets":
-        """Return those among `slugs`, or all where none of these takes samples any more."""
+        """Return the targets among `slugs`, or all if none of these still receives samples."""
         found = [target for target in self.found if target.archive.slug in slugs]
         damaged = [archive for archive in self.damaged if archive.slug in slugs]
         return self._replace(found=found, damaged=damaged) if found or damaged else self
 
 
 class Lines(NamedTuple):
-    """The lines of a body: what they measure, how many are taken and empty, and each other one's number and reason."""
+    """The parsed lines of a body: cells, numbers of accepted and empty lines, and rejected lines with reasons."""
 
     resolution: int
     cells: Cells
@@ -90,7 +89,7 @@ class Lines(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of the samples of a body, by slug, the errors of the other archives, and how many matched none."""
+    """The outcomes of a body by slug, the errors of other archives, and the number of unmatched samples."""
 
     outcomes: dict[str, Outcome]
     errors: list[TallyError]
@@ -98,27 +97,29 @@ class Result(NamedTuple):
 
     @property
     def done(self) -> list[str]:
-        """The archives that samples came to."""
+        """The slugs of the archives that received samples."""
         return [slug for slug, outcome in self.outcomes.items() if outcome != Outcome()]
 
 
 def post(call: Call) -> Reply:
-    """Store the samples of a request's body.
+    """Commit the samples in a request's body.
 
-    :raises Problem: when an archive cannot be written, after the others have their samples; when every line was
-        rejected, of which nothing is stored; and as `check_lines` and `content`.
+    :raises Problem: if an archive cannot be written, after the others were; if every line was rejected; and as
+        `check_lines` and `read_body`.
     :raises TallyError: as `find_targets` and `Ledger`, before anything is stored.
     """
     check_lines(call.request)
-    body = _lines_of(content(call.request, call.route.max_body_bytes))
-    delivery = _delivery(call, body)
+    body = _split_lines(read_body(call.request, call.route.max_body_bytes))
+    delivery = _read_delivery(call, body)
     known = delivery and call.catalog.ledger.find(delivery, now=call.catalog.now())
     if known and known.answer:
-        return _reply(judge(body, known.second, max_future_s=known.max_future_s), known.answer, pretty=call.is_pretty)
+        return _reply(
+            parse_lines(body, known.second, max_future_s=known.max_future_s), known.answer, pretty=call.is_pretty
+        )
     targets = find_targets(call.catalog, delivery)
     decision = _decide(call, targets, delivery)
     targets = targets.of(decision.archives)
-    lines = judge(body, decision.second, resolution=targets.resolution, max_future_s=decision.max_future_s)
+    lines = parse_lines(body, decision.second, resolution=targets.resolution, max_future_s=decision.max_future_s)
     result = _commit(call, targets, lines, delivery and delivery._replace(second=decision.second))
     if not result.outcomes and not result.errors:
         raise ArchiveUnavailable(NONE_TAKES)
@@ -147,7 +148,7 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
                 receipt = archive.receipt(delivery) if delivery else None
                 targets.found.append(Target(archive, definition, receipt))
         except UnknownArchive:
-            continue  # It was deleted since the directory was read.
+            continue  # It was deleted after the directory was read.
         except ArchiveDamaged:
             targets.damaged.append(archive)
         except NotAnArchive as error:
@@ -157,10 +158,10 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
     return targets
 
 
-def judge(lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: int = 1) -> Lines:
-    """Return what is in lines that are received in the second `now`; those without anything are numbered and no more.
+def parse_lines(lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: int = 1) -> Lines:
+    """Parse lines received in the second `now`. Blank lines only count for line numbers.
 
-    Nothing is remembered from one body to the next: a gauge begins at 0, and a set without members.
+    StatsD gauges start at 0, and sets are empty: nothing is kept from one body to the next.
     """
     rollup = Rollup(resolution, max_future_s=max_future_s)
     rejected = []
@@ -171,7 +172,7 @@ def judge(lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: in
     return Lines(resolution, rollup.take(), rollup.accepted, rollup.empty, rejected)
 
 
-def _lines_of(body: bytes) -> list[bytes]:
+def _split_lines(body: bytes) -> list[bytes]:
     body = body.removesuffix(b"\n")
     if body.count(b"\n") >= MAX_LINES:
         text = f"the body has more than {MAX_LINES} lines: send it in parts"
@@ -179,20 +180,22 @@ def _lines_of(body: bytes) -> list[bytes]:
     return body.split(b"\n")
 
 
-def _delivery(call: Call, lines: list[bytes]) -> Delivery | None:
+def _read_delivery(call: Call, lines: list[bytes]) -> Delivery | None:
     key = call.request.headers.get("idempotency-key")
     if key is None:
         return None
     if not KEY.fullmatch(key):
-        text = f"Idempotency-Key {key!r:.100} is not a key: use 1 to {KEY_MAX} printable characters of ASCII, no space"
+        text = (
+            f"Idempotency-Key {key!r:.100} is not a key: use 1 to {KEY_MAX} printable ASCII characters without spaces"
+        )
         raise Problem(HTTPStatus.BAD_REQUEST, text)
     return Delivery(key, hashlib.sha256(b"\n".join(lines)).digest(), int(call.now))
 
 
 def _decide(call: Call, targets: Targets, delivery: Delivery | None) -> Decision:
-    """Return what a body is taken by; under a key that is what the first such body was.
+    """Return the second of receipt and the target archives; for a key, those of its first request.
 
-    Where the ledger was lost, the archives that have the delivery know when it came first.
+    If the ledger was lost, the receipts in the archives have the second.
     """
     seconds = [target.receipt.second for target in targets.found if target.receipt]
     decision = Decision(min(seconds, default=int(call.now)), call.settings.max_future, targets.slugs)
@@ -200,9 +203,9 @@ def _decide(call: Call, targets: Targets, delivery: Delivery | None) -> Decision
 
 
 def _commit(call: Call, targets: Targets, lines: Lines, delivery: Delivery | None) -> Result:
-    """Commit to each archive what matches, and return what became of it: one that fails does not keep the others.
+    """Commit matching cells to each archive. If an archive fails, the others are still committed.
 
-    One that takes no samples any more is left out. What matches a damaged one is for it to say when it is restored.
+    A damaged archive gets all cells, because its pattern is unknown until it is restored.
     """
     batches = [
         (target.archive, Batch(glob.select(lines.cells, target.definition.pattern), lines.resolution, delivery))
@@ -213,20 +216,20 @@ def _commit(call: Call, targets: Targets, lines: Lines, delivery: Delivery | Non
     ]
     outcomes: dict[str, Outcome] = {}
     errors: list[TallyError] = []
-    taken: list[Cells] = []
+    matched: list[Cells] = []
     for archive, batch in batches:
         try:
             outcomes[archive.slug] = _store(call, archive, batch) if batch.cells else Outcome()
         except TallyError as error:
-            if not _takes_samples(archive):
+            if not _is_enabled(archive):
                 continue
             errors.append(error)
-        taken.append(batch.cells)
-    return Result(outcomes, errors, count(glob.unmatched(lines.cells, taken)))
+        matched.append(batch.cells)
+    return Result(outcomes, errors, count(glob.unmatched(lines.cells, matched)))
 
 
 def _store(call: Call, archive: Archive, batch: Batch) -> Outcome:
-    """Commit a batch, or spill it where the archive is damaged."""
+    """Commit a batch, or spill it if the archive is damaged."""
     with suppress(ArchiveDamaged):
         if batch.is_selected:
             rules = Rules(call.catalog.now(), call.settings.max_names)
@@ -235,8 +238,8 @@ def _store(call: Call, archive: Archive, batch: Batch) -> Outcome:
     return Outcome(spilled=count(batch.cells))
 
 
-def _takes_samples(archive: Archive) -> bool:
-    """Return whether an archive is there and enabled, or may be, as it cannot be read."""
+def _is_enabled(archive: Archive) -> bool:
+    """Return whether an archive is enabled, or cannot be read."""
     try:
         return archive.definition().enabled
     except UnknownArchive:
@@ -246,17 +249,17 @@ def _takes_samples(archive: Archive) -> bool:
 
 
 def _complete(call: Call, delivery: Delivery, answer: Mapping[str, Any]) -> bool:
-    """Keep the answer, and return whether this is the request that is counted: of those under one key the first."""
+    """Store the answer in the ledger. Return whether this request was the first to complete its key."""
     try:
         return call.catalog.ledger.complete(delivery, answer)
     except TallyError as error:
-        # Every archive has the samples: a retry would find that out again.
-        logger.warning("the answer to key %r is not kept: %s", delivery.key, error)
+        # Every archive has a receipt, so a retry still stores nothing twice.
+        logger.warning("cannot store the answer for key %r: %s", delivery.key, error)
         return True
 
 
 def _incomplete(result: Result, delivery: Delivery | None) -> Problem:
-    """Return the problem that tells what went wrong, which archives have their samples, and what to do about it."""
+    """Return the problem with the errors, the archives that have the samples, and advice."""
     done = ", ".join(result.done)
     if not done:
         advice = "nothing is stored: send it again"
@@ -270,7 +273,7 @@ def _incomplete(result: Result, delivery: Delivery | None) -> Problem:
 
 
 def _count(call: Call, lines: Lines, result: Result) -> None:
-    """Count lines and samples; of a body that is stored nowhere and may come again nothing."""
+    """Count samples, and lines unless no archive stored any: then the body may be sent again."""
     counted: Counter[str] = Counter()
     if result.done or not result.errors:
         counted = Counter({ACCEPTED: lines.accepted, Reason.EMPTY: lines.empty, Reason.UNMATCHED: result.unmatched})
@@ -279,16 +282,16 @@ def _count(call: Call, lines: Lines, result: Result) -> None:
 
 
 def _answer(targets: Targets, result: Result) -> dict[str, Any]:
-    """Return what does not follow from the lines alone."""
+    """Return the part of the report that does not follow from the lines."""
     archives = {slug: outcome.counts() for slug, outcome in result.outcomes.items()}
     errors = {slug: {"error": error} for slug, error in targets.errors.items()}
     return {"unmatched": result.unmatched, "archives": dict(sorted((archives | errors).items()))}
 
 
 def _reply(lines: Lines, answer: Mapping[str, Any], *, pretty: bool) -> Reply:
-    """Return the report on a body.
+    """Return the report.
 
-    :raises Problem: 400, with the report, when every line was rejected, for senders that check nothing but the status.
+    :raises Problem: 400, with the report, if every line was rejected.
     """
     rejected = [{"line": number, "reason": reason} for number, reason in lines.rejected]
     report = {"accepted": lines.accepted, "empty": lines.empty, "rejected": rejected, **answer}

@@ -1,13 +1,12 @@
-"""Slots for work: how many requests are worked on at a time, how many wait for that, and how many answers rest.
+"""Concurrency slots: limits how many requests run at a time, how many wait, and how many answers are paused.
 
-A slot is held while a query runs, and not while its answer waits for a client. Then the query rests between two rows,
-with its read transaction open, and its slot goes to the request that has waited longest for one. RESTING answers may
-rest at a time. When one more does, the one that has rested longest is cut, so clients that do not read hold neither
-slots nor more files than that, however many they are.
+A request holds its slot while its query runs. While the client reads a chunk, the query is paused: its read transaction
+stays open, and its slot goes to the request that has waited longest. At most RESTING answers are paused at a time. One
+more cuts the answer that has been paused longest, so clients that do not read hold no slots and few files.
 
-There are BESIDE more slots than processors at first. More threads of queries would keep the event loop, which accepts
-requests and receives samples, from running. While others wait and none is given away for LONG_S, one after the other is
-added, up to SLOTS, so that long queries do not hold short ones up.
+At first there are BESIDE more slots than processors: more threads would starve the event loop, which accepts requests
+and receives samples. While requests wait and no slot becomes free for LONG_S, slots are added one at a time, up to
+SLOTS, so that long queries do not delay short ones.
 """
 
 import os
@@ -23,7 +22,7 @@ BESIDE, LONG_S = 2, 0.05
 
 
 class Slots:
-    """At most `count` slots, `few` of them at first; who waits for one, and who rests."""
+    """At most `count` slots, of which `few` exist at first."""
 
     def __init__(
         self, count: int = SLOTS, *, few: int | None = None, waiting: int = WAITING, resting: int = RESTING
@@ -31,16 +30,16 @@ class Slots:
         self.count = count
         self._few = min(count, few or (os.cpu_count() or 1) + BESIDE)
         self._free = anyio.CapacityLimiter(self._few)
-        # How often a slot was given away or added.
+        # How often a slot was released or added.
         self._changes = 0
         self._waiting_most = waiting
         self._waiting = 0
         self._resting_most = resting
-        # In the order in which they came to rest.
+        # In the order in which they were paused.
         self._resting: dict[Slot, anyio.CancelScope] = {}
 
     async def take(self, timeout_s: float) -> "Slot | None":
-        """Return a slot, which the caller releases, or None where none came free in time or too many wait for one."""
+        """Return a slot, which the caller releases, or None if none becomes free in time or too many requests wait."""
         if self._waiting >= self._waiting_most:
             return None
         slot = Slot(self)
@@ -65,7 +64,7 @@ class Slots:
                 tasks.cancel_scope.cancel()
 
     async def _add_while_stuck(self) -> None:
-        """Add a slot whenever none was given away for LONG_S, as far as there may be more."""
+        """Add a slot whenever none was released for LONG_S, up to `count`."""
         while True:
             seen = self._changes
             await anyio.sleep(LONG_S)
@@ -87,11 +86,11 @@ class Slots:
 
 
 class Slot:
-    """One request's slot, which it holds, or has given away while it rests."""
+    """The slot of one request, which does not hold it while its answer is paused."""
 
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
-        # When it was taken, while it is held.
+        # When it was taken; None while it is not held.
         self._taken_at: float | None = None
 
     async def _take(self) -> None:
@@ -99,7 +98,7 @@ class Slot:
         self._taken_at = anyio.current_time()
 
     def release(self) -> None:
-        """Give the slot away; where it is not held, do nothing."""
+        """Release the slot if it is held."""
         if self._taken_at is not None:
             was_long = anyio.current_time() - self._taken_at > LONG_S
             self._taken_at = None
@@ -107,11 +106,9 @@ class Slot:
 
     @asynccontextmanager
     async def resting(self, *, is_cut: bool = True) -> AsyncIterator[None]:
-        """Give the slot away for as long as what is within takes, and take one again.
+        """Release the slot during the body of the `with` statement, then take one again.
 
-        Only one that `is_cut` counts as resting.
-
-        :raises QueryTimeout: when more answers rest than may, and this one has rested longest.
+        :raises QueryTimeout: if `is_cut`, too many answers are paused, and this one has been paused longest.
         """
         with anyio.CancelScope() as scope:
             self.release()

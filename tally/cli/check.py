@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tally.api.health import further_name, held_log
+from tally.api.health import describe_alias, describe_held_log
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
 from tally.cli.manual import Documented
@@ -124,14 +124,14 @@ def _find_damage(checkups: Sequence[Checkup]) -> Iterator[str]:
 def _find_held_logs(archives: Sequence[Archive]) -> Iterator[str]:
     for archive in archives:
         if size_bytes := archive.held_log_bytes():
-            yield held_log(archive.slug, size_bytes)
+            yield describe_held_log(archive.slug, size_bytes)
 
 
 def _find_extra_names(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         listing = Catalog(folder).listing()
         yield from (f"{folder / slug}.db is {what}, and no file" for slug, what in listing.others.items())
-        yield from (f"{folder}: {further_name(slug, first)}" for slug, first in listing.aliases.items())
+        yield from (f"{folder}: {describe_alias(slug, first)}" for slug, first in listing.aliases.items())
 
 
 def _find_spills(archives: Sequence[Archive]) -> Iterator[str]:

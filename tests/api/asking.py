@@ -10,9 +10,10 @@ import apsw
 from starlette.routing import Match
 from starlette.routing import Route as StarletteRoute
 
+from tally.api.message import Reply, Request
 from tally.api.route import Route
 from tally.api.routes import BY_PATH
-from tally.api.service import Reply, Request, Service
+from tally.api.service import Service
 from tally.engine import Catalog
 from tally.settings import Settings
 from tests.api.cases import Case

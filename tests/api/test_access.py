@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tally.api.service import Request
+from tally.api.message import Request
 from tests.api.asking import answered, ask, service
 from tests.api.cases import READ, WRITE, basic, bearer
 

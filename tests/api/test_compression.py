@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tally.api import asgi, compression, pages
-from tally.api.compression import LEAST_BYTES, accepts_gzip, negotiated
+from tally.api.compression import LEAST_BYTES, accepts_gzip, negotiate
 from tally.api.message import Reply, Request, content_length
 from tally.api.service import WHOLE_BYTES
 from tally.engine import Catalog
@@ -56,7 +56,7 @@ def test_who_accepts_gzip(header: str | None, expected: bool) -> None:
 @pytest.mark.parametrize(("size", "expected"), [(LEAST_BYTES - 1, False), (LEAST_BYTES, True)])
 def test_short_answers_are_sent_as_they_are(size: int, expected: bool) -> None:
     """From LEAST_BYTES on an answer is compressed, and says that others may get it in another form."""
-    reply = negotiated(Request("GET", "/", headers={"accept-encoding": "gzip"}), Reply(200, TEXT, (b"x" * size,)))
+    reply = negotiate(Request("GET", "/", headers={"accept-encoding": "gzip"}), Reply(200, TEXT, (b"x" * size,)))
     headers = dict(reply.headers)
     assert (expected, expected) == ("Content-Encoding" in headers, headers.get("Vary") == "Accept-Encoding")
     body = b"".join(reply.chunks)
@@ -66,7 +66,7 @@ def test_short_answers_are_sent_as_they_are(size: int, expected: bool) -> None:
 @pytest.mark.parametrize("header", ["gzip", "identity", "gzip;q=0", ""])
 def test_others_who_name_codings_are_told_that_the_answer_depends_on_them(header: str) -> None:
     """Whoever sends `Accept-Encoding` is told that the answer varies with it."""
-    reply = negotiated(Request("GET", "/", headers={"accept-encoding": header}), Reply(200, TEXT, (b"x" * 5000,)))
+    reply = negotiate(Request("GET", "/", headers={"accept-encoding": header}), Reply(200, TEXT, (b"x" * 5000,)))
     assert "Accept-Encoding" == dict(reply.headers)["Vary"]
 
 
@@ -208,7 +208,7 @@ def test_closing_a_compressed_answer_ends_its_query() -> None:
         yield b"x" * 70_000
 
     reply = Reply(200, TEXT, chunks(), lambda: closed.append(True))
-    compression.encoded(Request("GET", "/", headers={"accept-encoding": "gzip"}), reply).close()
+    compression.encode_reply(Request("GET", "/", headers={"accept-encoding": "gzip"}), reply).close()
     assert [True] == closed
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tally.api.message import MAX_BODY_BYTES
-from tally.api.service import Request, Service
+from tally.api.message import MAX_BODY_BYTES, Request
+from tally.api.service import Service
 from tally.engine import Archive, Catalog
 from tests.api.asking import NOW, Got, answered, ask, service
 from tests.api.cases import INDEX_0, basic, bearer, fill

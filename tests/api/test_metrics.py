@@ -1,17 +1,33 @@
-"""What `/metrics` answers."""
+"""The answer of `/metrics`, and how queries and posted lines are counted."""
 
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tally.api.metrics import COUNT_EVERY_S, COUNT_SHARE, METRICS, Count, Posted
+from tally.api.message import Request
+from tally.api.metrics import (
+    COUNT_EVERY_S,
+    COUNT_SHARE,
+    MEANINGS,
+    METRICS,
+    Count,
+    CountedChunks,
+    IngestCounters,
+    QueryCounters,
+    QueryOutcome,
+    query_outcome,
+)
+from tally.api.problems import Problem
 from tally.api.service import Service
 from tally.engine import Catalog, Outcome
-from tests.api.asking import ask, service
+from tally.errors import ArchiveUnavailable, InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
+from tests.api.asking import ASK_ENDLESS, answered, ask, fill_endless, service
 from tests.api.books import ACCOUNT, write
 from tests.api.cases import bearer
+from tests.api.test_service import Chunks
 
 Series = dict[str, dict[tuple[str, ...], float]]
 
@@ -148,7 +164,7 @@ def test_without_a_directory_there_is_nothing_of_it(tmp_path: Path) -> None:
 
 def test_counts_add_up() -> None:
     """Lines are counted by outcome, samples by archive and outcome."""
-    posted = Posted()
+    posted = IngestCounters()
     assert ({}, {}) == (posted.lines(), posted.samples())
     posted.count(Counter(accepted=2, value=1), {"daily": Outcome(stored=2), "yearly": Outcome(1, 1)})
     posted.count(Counter(accepted=1), {"daily": Outcome(cardinality=1)})
@@ -157,3 +173,94 @@ def test_counts_add_up() -> None:
         ("daily", "stored"): 2, ("daily", "expired"): 0, ("daily", "cardinality"): 1,
         ("yearly", "stored"): 1, ("yearly", "expired"): 1, ("yearly", "cardinality"): 0,
     } == posted.samples()  # fmt: skip
+
+
+def counted(asked: Service) -> dict[QueryOutcome, int]:
+    """Return the outcomes that happened."""
+    return {outcome: count for outcome, count in asked._queries.counts().items() if count}
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (InvalidQuestion(), QueryOutcome.WRONG),
+        (UnknownArchive(), QueryOutcome.WRONG),
+        (Problem(HTTPStatus.METHOD_NOT_ALLOWED, ""), QueryOutcome.WRONG),
+        (Problem(HTTPStatus.UNAUTHORIZED, ""), QueryOutcome.REFUSED),
+        (Problem(HTTPStatus.FORBIDDEN, ""), QueryOutcome.REFUSED),
+        (Problem(HTTPStatus.SERVICE_UNAVAILABLE, ""), QueryOutcome.BUSY),
+        (QueryTimeout(), QueryOutcome.TIMEOUT),
+        (ArchiveUnavailable(), QueryOutcome.FAILED),
+        (NotAnArchive(), QueryOutcome.FAILED),
+        (ZeroDivisionError(), QueryOutcome.FAILED),
+    ],
+    ids=repr,
+)
+def test_each_error_has_an_outcome(error: Exception, expected: QueryOutcome) -> None:
+    """What went wrong tells how the question ended."""
+    assert expected == query_outcome(error)
+
+
+def test_every_outcome_has_a_meaning() -> None:
+    """None is counted that nobody can look up."""
+    assert list(QueryOutcome) == list(MEANINGS)
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "expected"),
+    [
+        ("/values/daily/", "GET", QueryOutcome.ANSWERED),
+        ("/values/daily/", "HEAD", QueryOutcome.ANSWERED),
+        ("/values/daily/?since=x", "GET", QueryOutcome.WRONG),
+        ("/values/weekly/", "HEAD", QueryOutcome.WRONG),
+        ("/values/daily/", "DELETE", QueryOutcome.WRONG),
+        ("/values/foreign/", "GET", QueryOutcome.FAILED),
+        ("/healthz", "GET", None),
+        ("/names/daily/", "GET", None),
+        ("/nowhere/", "GET", None),
+    ],
+)
+def test_a_question_is_counted_once(target: str, method: str, expected: QueryOutcome | None, filled: Path) -> None:
+    """Each question about data is counted by its outcome, and nothing else is."""
+    asked = service(filled)
+    ask(asked, target, method=method)
+    assert ({expected: 1} if expected else {}) == counted(asked)
+
+
+def test_without_a_token_it_is_refused(filled: Path) -> None:
+    """A question of somebody who may not ask counts as that."""
+    asked = service(filled, read_token="r")
+    ask(asked, "/values/daily/")
+    assert {QueryOutcome.REFUSED: 1} == counted(asked)
+
+
+def test_one_that_takes_too_long(tmp_path: Path) -> None:
+    """A question that is stopped because of its time is no failure of the archive."""
+    fill_endless(tmp_path)
+    asked = service(tmp_path, query_timeout=0.05)
+    ask(asked, ASK_ENDLESS)
+    assert {QueryOutcome.TIMEOUT: 1} == counted(asked)
+
+
+def test_one_whose_client_leaves(filled: Path) -> None:
+    """A reply that is closed before its end was not answered."""
+    asked = service(filled)
+    answered(asked, Request("GET", "/values/daily/")).close()
+    assert {QueryOutcome.LEFT: 1} == counted(asked)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "expected"),
+    [((b"a",), QueryOutcome.ANSWERED), ((), QueryOutcome.ANSWERED), ((b"a", QueryTimeout()), QueryOutcome.TIMEOUT)],
+)
+def test_the_first_end_counts(chunks: tuple[bytes | Exception, ...], expected: QueryOutcome) -> None:
+    """Closing after the end, once or more, adds nothing, and closes the query."""
+    outcomes, query = QueryCounters(), Chunks(*chunks)
+    watched = CountedChunks(query.reply(), outcomes.count)
+    try:
+        list(watched)
+    except QueryTimeout:
+        assert QueryOutcome.TIMEOUT == expected
+    watched.close()
+    watched.close()
+    assert ({**dict.fromkeys(QueryOutcome, 0), expected: 1}, 2) == (outcomes.counts(), query.closed)

@@ -7,10 +7,10 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from tally.api.message import Request
 from tally.api.openapi import FAILURES, PARAMETER_SCHEMAS, PROPERTIES, document
 from tally.api.route import Route
 from tally.api.routes import ROUTES as ALL_ROUTES
-from tally.api.service import Request
 from tally.engine.asking.question import AGGREGATES, PARAMETERS
 from tally.engine.definition import Definition
 from tests.api.asking import NOW, Got, answered, ask, rows, service

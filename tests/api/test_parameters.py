@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tally.api.message import MAX_BODY_BYTES, Request
-from tally.api.parameters import FORM, check_lines, content, read
+from tally.api.parameters import FORM, check_lines, read, read_body
 from tally.api.problems import Problem
 from tally.api.route import Route
 from tally.api.routes import BY_PATH
@@ -87,7 +87,7 @@ LIMIT = len(TEXT)
 def decoded(body: bytes, coding: str | None, limit: int = LIMIT) -> bytes:
     """Return what is read of a body."""
     headers = {} if coding is None else {"content-encoding": coding}
-    return content(Request("POST", "/", headers=headers, body=body), limit)
+    return read_body(Request("POST", "/", headers=headers, body=body), limit)
 
 
 @pytest.mark.parametrize(

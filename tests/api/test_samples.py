@@ -9,7 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
-from tally.api.samples import MAX_LINES, REASONS, judge
+from tally.api.samples import MAX_LINES, REASONS, parse_lines
 from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks
 from tally.engine.storing.spill import replay, spill_path
@@ -263,7 +263,7 @@ def test_an_empty_key_is_none(catalog: Catalog) -> None:
 
 
 def test_a_retry_is_answered_as_the_first_time(catalog: Catalog) -> None:
-    """Under its key a body is stored once, and judged by the second of its first receipt, whenever it comes again."""
+    """Under its key a body is stored once, and parsed by the second of its first receipt, whenever it comes again."""
     body = BODY + f"soon 1 {NOW + 86_401}\n".encode()
     first = send(catalog, body, key="one")
     assert [{"line": 3, "reason": "future"}] == first.json["rejected"]
@@ -364,7 +364,7 @@ def test_an_answer_stands(catalog: Catalog) -> None:
     assert (200, first.json) == (again.status, again.json)
 
 
-def test_lines_are_judged_by_what_held_first(catalog: Catalog) -> None:
+def test_lines_are_parsed_by_what_held_first(catalog: Catalog) -> None:
     """A retry takes the same samples, also where TALLY_MAX_FUTURE was changed before it."""
     body = b"a.index 1\n" + f"soon.index 1 {NOW + 100}\n".encode()
     with Failing("index"):
@@ -507,7 +507,7 @@ def test_what_was_posted_is_counted_once(catalog: Catalog) -> None:
 @pytest.mark.parametrize("length", [65_507, 65_508])
 def test_a_line_is_as_long_as_a_datagram(length: int) -> None:
     """What no datagram could hold is rejected for its length, whatever it says."""
-    lines = judge([b"a 1".ljust(length)], NOW, resolution=1, max_future_s=0)
+    lines = parse_lines([b"a 1".ljust(length)], NOW, resolution=1, max_future_s=0)
     assert ([] if length == 65_507 else [(1, "length")]) == lines.rejected
 
 

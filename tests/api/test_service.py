@@ -9,9 +9,9 @@ from urllib.parse import unquote
 
 import pytest
 
-from tally.api.message import MAX_URL_CHARACTERS
+from tally.api.message import MAX_URL_CHARACTERS, Reply, Request
 from tally.api.routes import BY_PATH, ROUTES
-from tally.api.service import WHOLE_BYTES, Reply, Request, Work
+from tally.api.service import WHOLE_BYTES, Work
 from tally.errors import ArchiveUnavailable, QueryTimeout
 from tests.api.asking import ASK_ENDLESS, answered, ask, check, fill_endless, service
 from tests.api.cases import CASES, Case, bearer, fill

@@ -11,8 +11,7 @@ import pytest
 
 import tally
 from tally import errors
-from tally.api.metrics import METRICS, Metric
-from tally.api.outcomes import MEANINGS
+from tally.api.metrics import MEANINGS, METRICS, Metric
 from tally.api.routes import ROUTES
 from tally.cli import main
 from tally.settings import SETTINGS, Setting

@@ -6,7 +6,8 @@ from unittest.mock import patch
 
 import pytest
 
-from tally.api.service import Request, Service
+from tally.api.message import Request
+from tally.api.service import Service
 from tally.collector.store import Store
 from tally.engine import Archive, Catalog
 from tally.engine.storing.rollup import Rollup

@@ -12,20 +12,14 @@ from typing import Any
 
 from anyio import to_thread
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
-from django.contrib.admindocs.utils import (
-    remove_non_capturing_groups,
-    replace_metacharacters,
-    replace_named_groups,
-    replace_unnamed_groups,
-)
+from django.contrib.admindocs import utils
 from django.core.exceptions import ImproperlyConfigured
 from django.http import HttpRequest, HttpResponseBase
 from django.urls import Resolver404, ResolverMatch, resolve
 
 from tally.errors import InvalidSetting
-from tally.integrations import names
 from tally.integrations.django.settings import current
-from tally.integrations.names import by_path, is_ignored, not_found
+from tally.integrations.names import by_path, by_route, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.lines.plain import NAME_MAX_BYTES
 from tally.settings import Settings
@@ -114,7 +108,7 @@ def _name(request: HttpRequest) -> str | None:
     if match is None:
         name = not_found(request.method, limit)
     elif settings.middleware_names == "route":
-        name = by_route(request.method, match, limit)
+        name = by_route(request.method, simplify(match.route), limit)
     else:
         name = by_path(request.method, request.path, limit)
     return None if is_ignored(name, settings.middleware_ignore) else name
@@ -132,15 +126,10 @@ def _resolve(request: HttpRequest) -> ResolverMatch | None:
         return None
 
 
-def by_route(method: str | None, match: ResolverMatch, limit_bytes: int) -> str:
-    """Return the name of a request by the URL pattern that it matched."""
-    return names.by_route(method, _path(match.route), limit_bytes)
-
-
 @lru_cache(ROUTES)
-def _path(route: str) -> str:
+def simplify(route: str) -> str:
     """Return a route in readable form: `^articles/(?P<pk>[0-9]+)/$` becomes `articles/<pk>/`."""
     if not _REGEX.search(route):
         return route
-    plain = replace_metacharacters(replace_unnamed_groups(replace_named_groups(remove_non_capturing_groups(route))))
-    return plain.replace("\\", "")
+    named = utils.replace_named_groups(utils.remove_non_capturing_groups(route))
+    return utils.replace_metacharacters(utils.replace_unnamed_groups(named)).replace("\\", "")

@@ -19,7 +19,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.urls import Resolver404, resolve
 from django.views.decorators.csrf import csrf_exempt
 
-from tally.api.message import METHODS_WITH_BODY, Reply, Request
+from tally.api.message import METHODS_WITH_BODY, Reply, Request, join_headers
 from tally.api.route import Route
 from tally.api.routes import BY_PATH
 from tally.api.service import Service, Work
@@ -163,7 +163,7 @@ def _request(request: HttpRequest, path: str, *, service: Service, row: Route | 
 def _response(
     reply: Reply, stream: Callable[[Reply], Iterator[bytes] | AsyncIterable[bytes]] | None = None
 ) -> HttpResponseBase:
-    headers = _headers(reply)
+    headers = join_headers(reply.headers)
     response: HttpResponseBase
     if stream is None or (reply.is_whole and "Content-Length" in headers):
         response = HttpResponse(b"".join(reply.chunks), status=reply.status, headers=headers)
@@ -172,11 +172,3 @@ def _response(
     if "Content-Type" not in headers:
         del response["Content-Type"]
     return response
-
-
-def _headers(reply: Reply) -> dict[str, str]:
-    """Return the reply's headers, those of one name joined: Django keeps one of a name."""
-    headers: dict[str, str] = {}
-    for name, value in reply.headers:
-        headers[name] = f"{headers[name]}, {value}" if name in headers else value
-    return headers

@@ -12,11 +12,12 @@ from asgiref.sync import iscoroutinefunction
 from django.core.exceptions import ImproperlyConfigured
 from django.http import FileResponse, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, Client, RequestFactory
-from django.urls import ResolverMatch, resolve
+from django.urls import resolve
 
 from tally.integrations import sender
 from tally.integrations.django import middleware
-from tally.integrations.django.middleware import PageTimingMiddleware, by_route
+from tally.integrations.django.middleware import PageTimingMiddleware, simplify
+from tally.integrations.names import by_route
 from tally.integrations.sender import LOG_EVERY_S
 from tally.lines.plain import NAME_MAX_BYTES
 from tests.integrations.django.conftest import Site
@@ -346,11 +347,6 @@ def test_it_is_async_if_the_next_middleware_is() -> None:
     )
 
 
-def match(route: str) -> ResolverMatch:
-    """Return a match of a route."""
-    return ResolverMatch(match, (), {}, route=route)
-
-
 @pytest.mark.parametrize(
     ("route", "expected"),
     [
@@ -365,7 +361,7 @@ def match(route: str) -> ResolverMatch:
 )
 def test_names_by_route(route: str, expected: str) -> None:
     """A route of `path` is unchanged; a regular expression of `re_path` is simplified."""
-    assert expected == by_route("GET", match(route), NAME_MAX_BYTES)
+    assert expected == by_route("GET", simplify(route), NAME_MAX_BYTES)
 
 
 @pytest.mark.parametrize(
@@ -374,4 +370,4 @@ def test_names_by_route(route: str, expected: str) -> None:
 )
 def test_names_by_the_routes_of_a_site(path: str, expected: str) -> None:
     """Names are built from the routes of real matches."""
-    assert expected == by_route("GET", resolve(path), NAME_MAX_BYTES)
+    assert expected == by_route("GET", simplify(resolve(path).route), NAME_MAX_BYTES)
