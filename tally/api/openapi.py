@@ -51,7 +51,7 @@ FAILURES = (
     Failure(403, "writing is not enabled, or not with this token", lambda route: route.needs_write_token),
     Failure(404, "there is no such archive or aggregate", lambda route: bool(route.placeholders)),
     Failure(405, "the path has no such method", lambda _: True),
-    Failure(408, f"the body did not come within {BODY_S:g} seconds", lambda route: bool(route.body)),
+    Failure(408, f"the body did not arrive within {BODY_S:g} seconds", lambda route: bool(route.body)),
     Failure(409, "the slug is taken", lambda route: route.status == 201),
     Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes, or has more than {MAX_LINES} lines or "
             f"{MAX_SAMPLES_BYTES} bytes of samples", lambda route: bool(route.body)),

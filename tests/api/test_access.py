@@ -91,7 +91,7 @@ def test_a_browser_is_asked_for_the_token(filled: Path) -> None:
 def test_who_gives_no_token_is_told_how(filled: Path) -> None:
     """Who closes the browser's question for a password sees the problem of the page, which says what to do."""
     got = ask(service(filled, read_token="r"), "/")
-    assert "in a browser load the page again and give it as the password, with any user name" in got.json["detail"]
+    assert "in a browser, reload the page and enter it as the password, with any user name" in got.json["detail"]
 
 
 def test_a_read_only_api_says_how_to_write(filled: Path) -> None:
