@@ -130,7 +130,7 @@ def _find_held_logs(archives: Sequence[Archive]) -> Iterator[str]:
 def _find_extra_names(folders: Sequence[Path]) -> Iterator[str]:
     for folder in folders:
         listing = Catalog(folder).listing()
-        yield from (f"{folder / slug}.db is {what}, and no file" for slug, what in listing.others.items())
+        yield from (f"{folder / slug}.db is {what}, not a file" for slug, what in listing.others.items())
         yield from (f"{folder}: {describe_alias(slug, first)}" for slug, first in listing.aliases.items())
 
 

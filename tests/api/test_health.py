@@ -131,7 +131,7 @@ def test_an_archive_that_cannot_be_read(sound: Path) -> None:
     """A file that is no archive makes tally not ready, and is named; the others are not held up."""
     (sound / "foreign.db").write_bytes(b"nonsense" * 1000)
     assert ["archives"] == failing(sound)
-    assert "foreign: is not an archive" in ready(sound).json["checks"]["archives"]["detail"]
+    assert "foreign: is not a tally archive" in ready(sound).json["checks"]["archives"]["detail"]
 
 
 def test_no_collector(sound: Path) -> None:
@@ -418,7 +418,7 @@ def test_what_stands_in_the_place_of_an_archive_makes_tally_not_ready(
     path.unlink()
     make(path)
     got = ask(service(tmp_path), "/readyz")
-    assert (503, f"daily.db is {what}, and no file") == (got.status, got.json["checks"]["archives"]["detail"])
+    assert (503, f"daily.db is {what}, not a file") == (got.status, got.json["checks"]["archives"]["detail"])
     assert 404 == ask(service(tmp_path), "/values/daily/").status
 
 

@@ -232,7 +232,7 @@ def test_a_file_that_is_no_archive_is_told(catalog: Catalog) -> None:
     (catalog.directory / "foreign.db").write_bytes(NOT_A_DATABASE)
     got = send(catalog)
     assert (200, ["daily", "foreign", "index"]) == (got.status, list(got.json["archives"]))
-    assert "foreign: is not an archive" in got.json["archives"]["foreign"]["error"]
+    assert "foreign: is not a tally archive" in got.json["archives"]["foreign"]["error"]
 
 
 def test_what_cannot_be_read_now_is_an_error_before_anything_is_stored(catalog: Catalog) -> None:

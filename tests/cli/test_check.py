@@ -175,7 +175,7 @@ def test_what_is_no_file_is_told(data: Path) -> None:
     os.mkfifo(data / "daily.db")
     result = invoke(data, "check")
     assert 1 == result.exit_code
-    assert f"wrong: {data}/daily.db is a FIFO, and no file" in result.stdout
+    assert f"wrong: {data}/daily.db is a FIFO, not a file" in result.stdout
 
 
 def test_a_log_that_a_reader_holds_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
