@@ -10,7 +10,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing, nullcontext, suppress
 from io import FileIO
 from pathlib import Path
 
@@ -27,6 +27,8 @@ from tally.errors import ArchiveExists, ArchiveUnavailable
 
 MEDIA_TYPE = "application/vnd.sqlite3"
 STEP_PAGES = 1024
+# An empty file in the data directory while a backup is downloaded, whose lock the download holds.
+DOWNLOAD_LOCK = ".download.lock"
 CHUNK_BYTES = 256 * 1024
 
 # Called with the copied and the total bytes.
@@ -205,6 +207,7 @@ class Download:
         self._is_closed = True
         with self._lock:
             if self._slot is not None:
+                (self._path.parent / DOWNLOAD_LOCK).unlink(missing_ok=True)
                 fcntl.flock(self._slot, fcntl.LOCK_UN)  # A child forked meanwhile may still have it open.
             self._release()
 
@@ -223,12 +226,19 @@ class _Closed(Exception):
 def _take_slot(directory: Path) -> int:
     """Return a descriptor that holds the lock on downloads from a directory until it is closed.
 
+    The lock of the directory itself is for those who publish files: see `temporary`.
+
     :raises ArchiveUnavailable: when another download holds it.
     """
-    slot = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    path = directory / DOWNLOAD_LOCK
+    while True:
+        slot = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with suppress(FileNotFoundError):  # The download that has just ended removed it.
+                if os.path.samestat(os.fstat(slot), path.stat()):
+                    return slot
+        except BlockingIOError:
+            os.close(slot)
+            raise ArchiveUnavailable(f"{directory}: another backup is being downloaded: try again later") from None
         os.close(slot)
-        raise ArchiveUnavailable(f"{directory}: another backup is being downloaded: try again later") from None
-    return slot
