@@ -192,11 +192,22 @@ def test_download(archive: Archive, download: Download, target: Path) -> None:
     before = archive.values()
     first = next(download)
     assert module.CHUNK_BYTES == len(first)
-    assert [archive.path] == list(archive.path.parent.iterdir())
+    assert {archive.path, archive.path.with_name(module.DOWNLOAD_LOCK)} == set(archive.path.parent.iterdir())
     fill(archive, 1000)
     target.write_bytes(b"".join([first, *download]))
     assert before == Archive(target).values()
     assert [] == list(download)
+    download.close()
+    assert [archive.path] == list(archive.path.parent.iterdir())
+
+
+def test_a_lock_that_a_killed_download_left_is_taken(archive: Archive, download: Download) -> None:
+    """The file of the lock alone is in nobody's way, and is removed with the next download."""
+    lock = archive.path.with_name(module.DOWNLOAD_LOCK)
+    lock.touch()
+    assert next(download)
+    download.close()
+    assert not lock.exists()
 
 
 def test_a_download_does_not_keep_the_log(archive: Archive, download: Download) -> None:
