@@ -115,7 +115,7 @@ def test_a_file_that_is_no_archive(site: Site, open_page: Open) -> None:
     (site.archives.directory / "broken.db").write_bytes(b"this is no database" * 100)
     page = open_page(f"{site.url}archive/broken/")
     state(page, "broken cannot be read")
-    assert "broken: is not an archive" in page.text("#state p")
+    assert "broken: is not a tally archive" in page.text("#state p")
     assert 3 == page.find("#archives a").count()
 
 

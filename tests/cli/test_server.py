@@ -136,10 +136,11 @@ def test_an_idle_connection_makes_room(port: int, monkeypatch: pytest.MonkeyPatc
 def test_an_idle_connection_is_cut(begun: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who sends nothing, a part of a request, or no further one, does not keep a connection."""
     monkeypatch.setattr(module, "IDLE_S", IDLE_S)
-    with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
-        began = time.monotonic()
-        sock.sendall(begun)
-        received = read_to_end(sock)
+    with serving(create_app(settings(tmp_path))) as port:
+        began = time.monotonic()  # Before the server accepts the connection.
+        with connected(port) as sock:
+            sock.sendall(begun)
+            received = read_to_end(sock)
         assert IDLE_S <= time.monotonic() - began < 5
         assert received.startswith(OK) == (begun == GET)
 

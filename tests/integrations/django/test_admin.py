@@ -55,7 +55,7 @@ def test_the_list_reports_unreadable_files(site: Site, staff: Client) -> None:
     Archive.objects.create(slug="daily")
     (site.archives.directory / "daily.db").write_bytes(NOT_A_DATABASE)
     shown = read(staff, LIST)
-    assert "daily.db: is not an archive" in shown
+    assert "daily.db: is not a tally archive" in shown
     assert "daily * 5 24 cannot be read - - -" in shown
 
 
@@ -127,7 +127,7 @@ def test_a_file_that_cannot_be_deleted_is_told(site: Site, staff: Client) -> Non
     (site.archives.directory / "daily.db").write_bytes(NOT_A_DATABASE)
     assert "a file that cannot be read" in read(staff, page_of("daily", "delete"))
     response = staff.post(page_of("daily", "delete"), {"post": "yes"}, follow=True)
-    assert "daily.db: is not an archive" in text(response.content)
+    assert "daily.db: is not a tally archive" in text(response.content)
     assert (1, 0) == (Archive.objects.count(), LogEntry.objects.count())
 
 
@@ -139,7 +139,7 @@ def test_several_are_deleted_one_by_one(site: Site, staff: Client) -> None:
     shown = text(staff.post(LIST, sent, follow=True).content)
     assert "Archive a was deleted." in shown
     assert "Archive c was deleted." in shown
-    assert "b.db: is not an archive" in shown
+    assert "b.db: is not a tally archive" in shown
     assert ["b"] == site.archives.slugs() == list(Archive.objects.values_list("slug", flat=True))
     assert {"a", "c"} == set(LogEntry.objects.values_list("object_repr", flat=True))
 
