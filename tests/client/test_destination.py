@@ -13,7 +13,7 @@ import pytest
 from tally.client import destination
 from tally.client.destination import KEPT_DATAGRAMS, LOOKUP_LIFE_S, Destination
 from tests.processes import wait_for
-from tests.receiving import Receiver, receiver
+from tests.receiving import LIMIT_S, Receiver, receiver
 
 
 class NameServer:
@@ -158,12 +158,12 @@ def test_a_name_moves(server: NameServer, here: Receiver, pass_time: Callable[[f
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as moved:
         moved.bind(("127.0.0.2", here.port))
-        before = target._route
+        moved.settimeout(LIMIT_S)
         server.answers.clear()
         pass_time(1)
         target.send([b"c 1"])
         server.answers.set()
-        wait_for(lambda: target._route is not before, "the new address")
+        wait_for(lambda: target._route and target._route[2][0] == "127.0.0.2", "the new address")
         target.send([b"d 1"])
         assert (b"c 1", b"d 1") == (here.datagram(), moved.recv(100))
 
