@@ -5,6 +5,7 @@ precedence.
 """
 
 import functools
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -64,25 +65,26 @@ def with_log_format(command: Command) -> Command:
 
 
 COLLECTOR_HELP = """
-    Exit status:
-      0    stopped by SIGTERM, SIGINT or SIGHUP, with all samples stored or spilled
-      1    samples were lost at the end, or memory ran out: the last lines on stderr say how many and why
-      2    a setting is wrong, or an address or the directory cannot be used: stderr has one line with the reason
-      130  interrupted before it started to collect
+Exit status:
+  0    stopped by SIGTERM, SIGINT or SIGHUP, with all samples stored or spilled
+  1    samples were lost at the end, or memory ran out: the last lines on stderr say how many and why
+  2    a setting is wrong, or an address or the directory cannot be used: stderr has one line with the reason
+  130  interrupted before it started to collect
 
-    Output:
-      stdout  nothing
-      stderr  the log: addresses, changes of archives and losses, in --log-format
+Output:
+  stdout  nothing
+  stderr  the log: addresses, changes of archives and losses, in --log-format
 
-    Files:
-      SLUG.db     in --data-dir: an archive, with SLUG.db-wal and SLUG.db-shm beside it while it runs
-      SLUG.spill  samples that could not be written yet
+Files:
+  SLUG.db     in --data-dir: an archive, with SLUG.db-wal and SLUG.db-shm beside it while it runs
+  SLUG.spill  samples that could not be written yet
 """
 
 
 def with_collector_help(function: Command) -> Command:
     """Add to a command's help what holds for every command that collects."""
-    function.__doc__ = (function.__doc__ or "").replace("\n    See also:", f"{COLLECTOR_HELP}\n    See also:")
+    text = inspect.cleandoc(function.__doc__ or "")
+    function.__doc__ = text.replace("\nSee also:", f"{COLLECTOR_HELP}\nSee also:")
     return function
 
 
