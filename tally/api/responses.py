@@ -43,8 +43,7 @@ class ReplyResponse(Response):
     """Sends a reply whose body is complete."""
 
     def __init__(self, pool: Pool, reply: Reply) -> None:
-        super().__init__(b"".join(reply.chunks), reply.status)
-        self.raw_headers = reply.raw_headers()
+        super().__init__(status_code=reply.status)
         self._pool = pool
         self._reply = reply
 

@@ -33,7 +33,7 @@ def temporary_file(path: Path) -> Iterator[Path]:
         yield built
     finally:
         if os.getpid() == maker:
-            remove(built)
+            _unlink(built)  # Nobody else has this name, so no lock is needed.
 
 
 def publish(built: Path, path: Path, *, replace: bool = False) -> None:
@@ -55,8 +55,12 @@ def publish(built: Path, path: Path, *, replace: bool = False) -> None:
 def remove(path: Path) -> None:
     """Remove a file and its side files, if they exist."""
     with _locked(path.parent):
-        path.unlink(missing_ok=True)
-        remove_side_files(path)
+        _unlink(path)
+
+
+def _unlink(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    remove_side_files(path)
 
 
 @contextmanager

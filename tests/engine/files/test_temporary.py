@@ -114,3 +114,11 @@ def test_nobody_publishes_a_file_whose_side_files_are_being_removed(
     act(first, path)
     other.join()
     assert path.exists()
+
+
+def test_a_directory_that_goes_away_meanwhile_is_no_error(tmp_path: Path) -> None:
+    """Where the directory was moved while a file was built, there is nothing left to remove."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    with temporary_file(directory / "a.db"):
+        directory.rename(tmp_path / "away")
