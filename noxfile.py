@@ -1,7 +1,8 @@
 """The sessions that check tally. `nox` runs all of them, except those that are not run by default.
 
-The tests run on every CPython from 3.11 on that works on this machine. The oldest one runs all tests. The newest one
-runs all but the slow tests, with coverage and the extra `fast`. The others run the tests in BETWEEN.
+The tests run on every CPython from 3.11 on that works on this machine. The newest one runs all of them with the extra
+`fast`, and measures the coverage of all but the slow ones. The others run the tests in SENSITIVE; `nox -s everything`
+runs all tests on them too.
 """
 
 import os
@@ -12,10 +13,11 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.2.9"
-nox.options.default_venv_backend = "venv"
+nox.options.default_venv_backend = "uv|venv"
 nox.options.reuse_venv = "yes"
-# Most installed modules are never imported.
+# Most installed modules are never imported. Those that are, are imported by many processes, so their bytecode is kept.
 os.environ.setdefault("PIP_NO_COMPILE", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 PROJECT = nox.project.load_toml("pyproject.toml")
 CODE = ("tally", "tests", "bench", "docsite", "examples", "noxfile.py")
@@ -24,7 +26,8 @@ BROWSER = "tests/browser"
 # Many tests wait for a process, a socket or the disk. So there is one process more than processors.
 PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=worksteal")
 SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
-BETWEEN = ("tests/lines", "tests/client", "tests/collector", "tests/graphite")
+# What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
+SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")
 MINORS = range(11, 20)
 # The supported versions of Django, each with the Pythons (3.MINOR) that it supports.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
@@ -119,17 +122,29 @@ def docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; `nox -s tests -- tests/engine -k seal` runs some of them, without coverage."""
     is_newest = session.python == FOUND[NEWEST]
-    install(session, "test", *(["django"] if session.python in (FOUND[OLDEST], FOUND[NEWEST]) else []))
+    install(session, "test", "django")
     if is_newest:
         session.install("-e", ".[fast]")
     if session.posargs:
         session.run("pytest", *session.posargs)
     elif is_newest:
-        covered(session, *PARALLEL, *(f"--ignore={path}" for path in (*READING, BROWSER, *SLOW)))
-    elif session.python == FOUND[OLDEST]:
-        session.run("pytest", *PARALLEL, *(f"--ignore={path}" for path in (*READING, BROWSER)))
+        covered(session, *PARALLEL, *ignoring(*SLOW))
+        session.run("pytest", *PARALLEL, *SLOW)
     else:
-        session.run("pytest", *PARALLEL, *BETWEEN)
+        session.run("pytest", *PARALLEL, *SENSITIVE)
+
+
+@nox.session(default=False)
+@nox.parametrize("python", [nox.param(path, id=version) for version, path in FOUND.items()])
+def everything(session: nox.Session) -> None:
+    """Run all tests on every version of Python, without coverage; `nox -s "everything(3.11)"` chooses one."""
+    install(session, "test", "django")
+    session.run("pytest", *PARALLEL, *ignoring())
+
+
+def ignoring(*paths: str) -> list[str]:
+    """Return the options that leave out paths, and what other sessions run."""
+    return [f"--ignore={path}" for path in (*READING, BROWSER, *paths)]
 
 
 def covered(session: nox.Session, *chosen: str) -> None:

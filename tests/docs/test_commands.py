@@ -17,7 +17,7 @@ from tests.docs.story import ROOT, SERVER, Story, story
 # Commands that change the machine they run on, or need one that is not here; what they name is looked at below.
 NOT_RUN = {
     "pip install .": "the tests run in an environment in which tally is installed so",
-    "pip install nox && nox": "it is what runs the tests",
+    'pip install "nox[uv]" && nox': "it is what runs the tests",
     "pip install '../..[django]' gunicorn": "as is Django",
     "python manage.py migrate && python manage.py createsuperuser": "it asks; tests/integrations/django runs both",
     "cp examples/systemd/tally* /etc/systemd/system/": "test_systemd has systemd look at the units, and hand over",

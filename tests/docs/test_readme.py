@@ -12,4 +12,4 @@ def test_the_two_commands_are_the_first_of_their_sections() -> None:
     commands = re.findall(r"^```sh\n(.*?)\n```$", README, re.MULTILINE | re.DOTALL)
 
     assert "pip install . && tally serve" == commands[0]
-    assert "pip install nox && nox" == commands[-1]
+    assert 'pip install "nox[uv]" && nox' == commands[-1]
