@@ -4,11 +4,11 @@ A child has the memory of its parent, but none of its other threads. Locks that 
 child, what they were doing never finishes, and SQLite's file locks stay with the parent. So:
 
 - Work that a fork must not interrupt is registered by `begin`, or by `with Postponed()`. A fork by another thread waits
-  for it, at most `Work.wait_s`, and no other work begins until the fork is done. If the wait was too short, `Work.cut`
-  is called in the child.
+  for it, at most `Work.wait_s`, and no other work begins until the fork is done. If the wait was too short,
+  `Work.handle_interruption` is called in the child.
 - Locks come from `lock`. In a child, those that other threads held are released.
-- An object that needs its own resource in each process, such as a socket, calls `join`. Its `after_fork` is then called
-  in each child.
+- An object that needs its own resource in each process, such as a socket, calls `register`. Its `after_fork` is then
+  called in each child.
 
 A fork may happen in a signal handler, at any point of the same thread. So this module takes no locks: shared sets are
 changed in single steps, and waiting is done by polling every POLL_S.
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     Object = TypeVar("Object")
 
-    class Heir(Protocol):
-        """An object that may `join`."""
+    class ForkAware(Protocol):
+        """An object that `register` takes."""
 
         def after_fork(self) -> None:
             """Replace what a child must not share with its parent."""
@@ -43,17 +43,18 @@ POLL_S = 0.001
 class Work:
     """Work that a fork by another thread waits for, at most `wait_s` seconds. It ends with `end` or its deletion.
 
-    If `spoils` is set and a fork did not wait for the end, `is_spoilt` is true in the child and its descendants.
+    If the work is critical and a fork did not wait for its end, `has_interrupted_work` returns True in the child and in
+    its descendants.
     """
 
     __slots__ = ("__weakref__", "thread", "wait_s")
-    spoils = False
+    is_critical = False
 
     def __init__(self, *, wait_s: float = WAIT_S) -> None:
         self.thread = get_ident()
         self.wait_s = wait_s
 
-    def cut(self) -> None:
+    def handle_interruption(self) -> None:
         """Handle a fork that did not wait for the end; called in the child."""
 
 
@@ -73,14 +74,14 @@ class _Process:
     """The state of this process."""
 
     def __init__(self) -> None:
-        self.is_spoilt = False
+        self.has_interrupted_work = False
         self.work: set[ref[Work]] = set()
-        self.heirs: set[ref[Heir]] = set()
+        self.owners: set[ref[ForkAware]] = set()
         self.locks: set[ref[RLock]] = set()
         self._forking: set[int] = set()
         self._id = 0
 
-    def look(self) -> None:
+    def detect_fork(self) -> None:
         """Register for forks at first use, and detect one that Python was not notified of."""
         if os.getpid() == self._id:
             return
@@ -112,15 +113,15 @@ class _Process:
     def _after_in_child(self) -> None:
         self._id = os.getpid()
         self._forking.clear()
-        cut = _alive(self.work)
+        interrupted = _alive(self.work)
         self.work.clear()
-        for work in cut:
-            self.is_spoilt |= work.spoils
-            work.cut()
+        for work in interrupted:
+            self.has_interrupted_work |= work.is_critical
+            work.handle_interruption()
         for lock in _alive(self.locks):
             _free(lock)
-        for heir in _alive(self.heirs):
-            heir.after_fork()
+        for owner in _alive(self.owners):
+            owner.after_fork()
 
 
 def _alive(known: "set[ref[Object]]") -> "list[Object]":
@@ -137,12 +138,12 @@ def _free(lock: "RLock") -> None:
 
 
 _process = _Process()
-look = _process.look
+detect_fork = _process.detect_fork
 
 
 def begin(work: Work) -> None:
     """Register work, once no other thread is forking."""
-    look()
+    detect_fork()
     known = ref(work, _process.work.discard)
     # In this order, a fork that begins in between sees the work, or is seen here.
     _process.work.add(known)
@@ -157,23 +158,23 @@ def end(work: Work) -> None:
     _process.work.discard(ref(work))
 
 
-def is_spoilt() -> bool:
-    """Return whether a fork of this process or an ancestor interrupted work that `spoils`."""
-    look()
-    return _process.is_spoilt
+def has_interrupted_work() -> bool:
+    """Return whether a fork of this process or of an ancestor interrupted critical work."""
+    detect_fork()
+    return _process.has_interrupted_work
 
 
-def join(heir: "Heir") -> None:
-    """Call `heir.after_fork` in each child while the object lives."""
-    look()
-    _process.heirs.add(ref(heir, _process.heirs.discard))
+def register(owner: "ForkAware") -> None:
+    """Call `owner.after_fork` in each child while the object lives."""
+    detect_fork()
+    _process.owners.add(ref(owner, _process.owners.discard))
 
 
 def lock() -> "RLock":
     """Return a reentrant lock that is free in a child even if another thread held it."""
     from threading import RLock
 
-    look()
+    detect_fork()
     made = RLock()
     _process.locks.add(ref(made, _process.locks.discard))
     return made

@@ -167,7 +167,7 @@ def _networks(value: Any) -> "tuple[IPv4Network | IPv6Network, ...]":
 
 
 _PORT = Kind("a port", "a whole number from 0 to 65535", _whole(0, 65535))
-_PORT_OR_NONE = Kind("a port", "a whole number from 0 to 65535, or nothing", _port_or_none)
+_PORT_OR_NONE = Kind("a port", "a whole number from 0 to 65535, or empty", _port_or_none)
 _SECONDS = Kind("a duration", "a number of seconds greater than 0", _duration)
 _COUNT = Kind("a count", "a whole number of at least 0", _whole(0))
 _CELLS = Kind("a number of cells", "a whole number of at least 1000", _whole(1000))
@@ -177,9 +177,9 @@ _PROCESSES = Kind("a number of processes", "a whole number from 1 to 1024", _who
 _FLAG = Kind("a flag", "true or false", _flag)
 _NAMING = Kind("a way of naming", "path or route", _naming)
 _DIRECTORY = Kind("a directory", "the path of a directory", _path)
-_PATH_OR_NONE = Kind("a path", "the path of a socket, or nothing", _path_or_none)
+_PATH_OR_NONE = Kind("a path", "the path of a socket, or empty", _path_or_none)
 _ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
-_ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or nothing", _address_or_none)
+_ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or empty", _address_or_none)
 _NAME_PREFIX = Kind("a prefix", "at most 255 bytes without white space or control characters", _prefix)
 _HOSTS = Kind("a list of host names", f"host names without a port, separated by single commas, or {ANY_HOST}", _hosts)
 _GLOBS = Kind("a list of globs", "globs without white space, separated by single commas", _globs)
@@ -188,36 +188,37 @@ _NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, sepa
 _CHOSEN = "the kernel chooses a free one"
 
 SETTINGS = (
-    Setting("TALLY_DATA_DIR", "tally-data", _DIRECTORY, "directory of the archives, created with the first of them"),
+    Setting("TALLY_DATA_DIR", "tally-data", _DIRECTORY, "directory of the archives, created if it is missing"),
     Setting("TALLY_HOST", "127.0.0.1", _ADDRESS_OR_NONE,
-            "address to listen on, and clients' default address; empty: the client writes into the archives itself"),
-    Setting("TALLY_PORT", "8900", _PORT, "UDP port to listen on, and clients' default port", zero=_CHOSEN),
-    Setting("TALLY_TCP_PORT", "", _PORT_OR_NONE, "TCP port to take lines on; empty: none", zero=_CHOSEN),
-    Setting("TALLY_UNIX_DATAGRAM", "", _PATH_OR_NONE, "unix socket to take datagrams of lines on; empty: none"),
-    Setting("TALLY_UNIX_STREAM", "", _PATH_OR_NONE, "unix socket to take streams of lines on; empty: none"),
+            "address to listen on, and the default address of clients; empty: clients write to the archives directly"),
+    Setting("TALLY_PORT", "8900", _PORT, "UDP port to listen on, and the default port of clients", zero=_CHOSEN),
+    Setting("TALLY_TCP_PORT", "", _PORT_OR_NONE, "TCP port to receive lines on; empty: none", zero=_CHOSEN),
+    Setting("TALLY_UNIX_DATAGRAM", "", _PATH_OR_NONE, "unix datagram socket to receive lines on; empty: none"),
+    Setting("TALLY_UNIX_STREAM", "", _PATH_OR_NONE, "unix stream socket to receive lines on; empty: none"),
     Setting("TALLY_FLUSH_TIME", "5", _SECONDS, "time between flushes", "seconds"),
-    Setting("TALLY_PREFIX", "", _NAME_PREFIX, "put before every name that the client sends"),
+    Setting("TALLY_PREFIX", "", _NAME_PREFIX, "prefix of every name that the client sends"),
     Setting("TALLY_INSTALL_ADMIN", "False", _FLAG, "Django: include the admin in `tally.urls`"),
     Setting("TALLY_MIDDLEWARE_NAMES", "path", _NAMING,
-            "Django: what the middleware names requests by, their `path` or the `route` of the URL pattern"),
+            "Django: whether the middleware names a request by its `path` or by the `route` of its URL pattern"),
     Setting("TALLY_MIDDLEWARE_IGNORE", "", _GLOBS,
-            "names of requests that the middlewares do not send, such as `requests.*.health`; empty: they send all"),
-    Setting("TALLY_HTTP_HOST", "127.0.0.1", _ADDRESS, "address where `tally serve` answers HTTP"),
-    Setting("TALLY_HTTP_PORT", "8900", _PORT, "TCP port where `tally serve` answers HTTP", zero=_CHOSEN),
-    Setting("TALLY_READ_TOKEN", "", _TOKENS, "tokens that may read; empty: all may", secret=True),
-    Setting("TALLY_WRITE_TOKEN", "", _TOKENS, "tokens that may read and write; empty: none may write", secret=True),
+            "names that the middleware does not send, such as `requests.*.health`; empty: it sends all"),
+    Setting("TALLY_HTTP_HOST", "127.0.0.1", _ADDRESS, "address on which `tally serve` answers HTTP"),
+    Setting("TALLY_HTTP_PORT", "8900", _PORT, "TCP port on which `tally serve` answers HTTP", zero=_CHOSEN),
+    Setting("TALLY_READ_TOKEN", "", _TOKENS, "tokens that allow reading; empty: no token is needed", secret=True),
+    Setting("TALLY_WRITE_TOKEN", "", _TOKENS, "tokens that allow reading and writing; empty: read-only",
+            secret=True),
     Setting("TALLY_ALLOWED_HOSTS", "", _HOSTS,
-            "host names by which HTTP may be asked, beside `localhost` and IP addresses; empty: no other, "
-            "or any where `TALLY_READ_TOKEN` is set; `*`: any; Django: its own `ALLOWED_HOSTS` instead"),
-    Setting("TALLY_ALLOW", "", _NETWORKS, "networks whose samples are taken; empty: all"),
-    Setting("TALLY_MAX_NAMES", "100000", _COUNT, "names that an archive takes", "names", "no limit"),
-    Setting("TALLY_MAX_CELLS", "200000", _CELLS, "cells, one name in one bucket each, that a collector keeps in memory",
-            "cells"),
-    Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS, "how far a timestamp may be ahead of the clock", "seconds",
-            "not at all"),
-    Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time that a query may take", "seconds"),
+            "host names that HTTP requests may use, in addition to `localhost` and IP addresses; empty: no others, "
+            "or any if `TALLY_READ_TOKEN` is set; `*`: any; Django uses its own `ALLOWED_HOSTS` instead"),
+    Setting("TALLY_ALLOW", "", _NETWORKS, "networks from which samples are accepted; empty: all"),
+    Setting("TALLY_MAX_NAMES", "100000", _COUNT, "most metric names in an archive", "names", "no limit"),
+    Setting("TALLY_MAX_CELLS", "200000", _CELLS,
+            "most cells that a collector keeps in memory; a cell is one name in one bucket", "cells"),
+    Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS,
+            "longest time that a timestamp may be ahead of the clock", "seconds", "not at all"),
+    Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time limit of a query", "seconds"),
     Setting("TALLY_RECEIVE_BUFFER", "33554432", _BYTES,
-            "asked of the kernel for the socket; what it granted is logged", "bytes"),
+            "receive buffer to request from the kernel; the log says how much it granted", "bytes"),
     Setting("TALLY_WORKERS", "1", _PROCESSES, "collector processes that share the port", "processes"),
 )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""What forks wait for, and what a child begins with; each in a program of its own."""
+"""Forks wait for work, and a child starts in a usable state. Each script runs in its own process."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def in_child(work, fork=os.fork):
             os._exit(status)
     assert os.waitpid(child, 0)[1] == 0
 
-def aside(work):
+def start_thread(work):
     # Run `work` in a thread, and return it once that has called the event that it is given.
     begun, thread = threading.Event(), None
     thread = threading.Thread(target=work, args=(begun,), daemon=True)
@@ -38,7 +38,7 @@ def work(begun):
         begun.set()
         time.sleep(0.2)
         ended.append(True)
-aside(work)
+start_thread(work)
 in_child(lambda: ended.pop())
 assert ended
 """
@@ -47,27 +47,28 @@ BOUND = """
 forks.WAIT_S = 0.2
 go_on = threading.Event()
 class Noted(forks.Work):
-    def cut(self):
-        cut.append(self)
-class Spoiling(Noted):
-    spoils = True
+    def handle_interruption(self):
+        interrupted.append(self)
+class Critical(Noted):
+    is_critical = True
 def work(begun):
     for kind in kinds:
         works.append(kind(wait_s=0.2))
         forks.begin(works[-1])
     begun.set()
     go_on.wait(10)
-def told():
-    assert set(cut) == set(works) and forks.is_spoilt() == (Spoiling in kinds), (cut, forks.is_spoilt())
-    in_child(lambda: [].pop() if forks.is_spoilt() != (Spoiling in kinds) else None)
-for kinds in ([Noted], [Noted, Spoiling]):
-    works, cut = [], []
+def check():
+    assert set(interrupted) == set(works), interrupted
+    assert forks.has_interrupted_work() == (Critical in kinds)
+    in_child(lambda: [].pop() if forks.has_interrupted_work() != (Critical in kinds) else None)
+for kinds in ([Noted], [Noted, Critical]):
+    works, interrupted = [], []
     go_on.clear()
-    thread = aside(work)
+    thread = start_thread(work)
     start = time.monotonic()
-    in_child(told)
+    in_child(check)
     assert 0.2 <= time.monotonic() - start < 5
-    assert not cut and not forks.is_spoilt()
+    assert not interrupted and not forks.has_interrupted_work()
     go_on.set()
     thread.join(10)
     for each in works:
@@ -79,7 +80,7 @@ forks.begin(forks.Work())
 def work(begun):
     forks.begin(forks.Work())
     begun.set()
-aside(work).join(10)
+start_thread(work).join(10)
 start = time.monotonic()
 in_child(lambda: None)
 assert time.monotonic() - start < forks.WAIT_S / 2
@@ -102,7 +103,7 @@ def later():
 os.register_at_fork(after_in_parent=lambda: order.append("forked"))
 thread = threading.Thread(target=later)
 thread.start()
-aside(work)
+start_thread(work)
 in_child(lambda: None)
 thread.join(10)
 assert order in (["nested", "forked", "later"], ["nested", "later", "forked"]), order
@@ -135,7 +136,7 @@ def work(begun):
     with lock:
         begun.set()
         go_on.wait(10)
-thread = aside(work)
+thread = start_thread(work)
 def take():
     assert lock.acquire(timeout=5) and other.acquire(timeout=5)
 in_child(take)
@@ -145,53 +146,53 @@ thread.join(10)
 take()
 """
 
-HEIRS = """
-class Heir:
+OWNERS = """
+class Owner:
     def __init__(self):
-        forks.join(self)
+        forks.register(self)
     def after_fork(self):
-        told.append(self)
-told = []
-heir, forgotten = Heir(), Heir()
+        called.append(self)
+called = []
+owner, forgotten = Owner(), Owner()
 del forgotten
 def check():
-    assert told == [heir]
-    in_child(lambda: (told == [heir, heir]) or [].pop())
+    assert called == [owner]
+    in_child(lambda: (called == [owner, owner]) or [].pop())
 in_child(check)
-assert not told
+assert not called
 """
 
 IN_C = """
 import ctypes
-fork = ctypes.PyDLL(None).fork  # As uWSGI does: Python is not told.
-class Heir:
+fork = ctypes.PyDLL(None).fork  # As uWSGI does: Python is not notified.
+class Owner:
     def after_fork(self):
-        told.append(self)
-class Spoiling(forks.Work):
-    spoils = True
-told, heir = [], Heir()
-forks.join(heir)
+        called.append(self)
+class Critical(forks.Work):
+    is_critical = True
+called, owner = [], Owner()
+forks.register(owner)
 lock = forks.lock()
 def check():
-    forks.look()
-    assert told == [heir] and not forks.is_spoilt()
+    forks.detect_fork()
+    assert called == [owner] and not forks.has_interrupted_work()
     with forks.Postponed():
         pass
 in_child(check, fork)
-work = Spoiling()
+work = Critical()
 forks.begin(work)
-in_child(lambda: forks.is_spoilt() or [].pop(), fork)
-assert not told and not forks.is_spoilt()
+in_child(lambda: forks.has_interrupted_work() or [].pop(), fork)
+assert not called and not forks.has_interrupted_work()
 """
 
 
 @pytest.mark.parametrize(
     "script",
-    [WAITS, BOUND, FORGOTTEN, NONE_BEGINS, INSIDE, LOCKS, HEIRS, IN_C],
-    ids=["waits", "bound", "forgotten", "none begins", "inside", "locks", "heirs", "in C"],
+    [WAITS, BOUND, FORGOTTEN, NONE_BEGINS, INSIDE, LOCKS, OWNERS, IN_C],
+    ids=["waits", "bound", "forgotten", "none begins", "inside", "locks", "owners", "in C"],
 )
 def test_forks(script: str) -> None:
-    """A fork waits for work within a bound; a child has free locks, tells its heirs, and knows what was cut."""
+    """A fork waits for work within a bound; a child frees locks, calls `after_fork`, and detects interrupted work."""
     command = [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning", "-c", BEGIN + script]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)

@@ -122,16 +122,16 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
 BAD: dict[str, tuple[str, list[object]]] = {
     "TALLY_DATA_DIR": ("is not a directory: use the path of a directory", ["", " ", None, 5, b"data"]),
     "TALLY_HOST": (
-        "is not an address: use an IP address or a host name, without a port, or nothing",
+        "is not an address: use an IP address or a host name, without a port, or empty",
         [*NO_ADDRESSES],
     ),
     "TALLY_PORT": ("is not a port: use a whole number from 0 to 65535", [*NO_PORTS]),
     "TALLY_TCP_PORT": (
-        "is not a port: use a whole number from 0 to 65535, or nothing",
+        "is not a port: use a whole number from 0 to 65535, or empty",
         [each for each in NO_PORTS if each not in ("", None)],
     ),
-    "TALLY_UNIX_DATAGRAM": ("is not a path: use the path of a socket, or nothing", [*NO_PATHS]),
-    "TALLY_UNIX_STREAM": ("is not a path: use the path of a socket, or nothing", [*NO_PATHS]),
+    "TALLY_UNIX_DATAGRAM": ("is not a path: use the path of a socket, or empty", [*NO_PATHS]),
+    "TALLY_UNIX_STREAM": ("is not a path: use the path of a socket, or empty", [*NO_PATHS]),
     "TALLY_FLUSH_TIME": ("is not a duration: use a number of seconds greater than 0", [*NO_DURATIONS]),
     "TALLY_PREFIX": (
         "is not a prefix: use at most 255 bytes without white space or control characters",

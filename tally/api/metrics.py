@@ -46,13 +46,13 @@ class QueryOutcome(StrEnum):
 
 
 MEANINGS = {
-    QueryOutcome.ANSWERED: "whole",
-    QueryOutcome.WRONG: "the question was not one that can be answered (4xx)",
-    QueryOutcome.REFUSED: "a token was missing or wrong (401, 403), or the host name is not allowed (421)",
-    QueryOutcome.BUSY: "too much was asked at once (503)",
-    QueryOutcome.TIMEOUT: "it took longer than `TALLY_QUERY_TIMEOUT`",
+    QueryOutcome.ANSWERED: "the answer was sent completely",
+    QueryOutcome.WRONG: "the request was invalid (4xx)",
+    QueryOutcome.REFUSED: "the token was missing or wrong (401, 403), or the host name was not allowed (421)",
+    QueryOutcome.BUSY: "too many queries ran at once (503)",
+    QueryOutcome.TIMEOUT: "the query took longer than `TALLY_QUERY_TIMEOUT`",
     QueryOutcome.FAILED: "the archive could not be read (500, 503)",
-    QueryOutcome.LEFT: "the client went away, or did not read the answer in time",
+    QueryOutcome.LEFT: "the client disconnected, or did not read the answer in time",
 }
 _BY_STATUS = {401: QueryOutcome.REFUSED, 403: QueryOutcome.REFUSED, 421: QueryOutcome.REFUSED, 503: QueryOutcome.BUSY}
 
@@ -69,55 +69,51 @@ class Metric(NamedTuple):
 
 _OF_ARCHIVE = ("archive", "collector")
 METRICS = (
-    Metric("tally_datagrams_total", "counter", "datagrams by outcome: `taken`, or `refused` by TALLY_ALLOW",
+    Metric("tally_datagrams_total", "counter", "datagrams by outcome: `taken`, or `refused` because of TALLY_ALLOW",
            ("collector", "outcome")),
-    Metric("tally_kernel_drops_total", "counter", "datagrams that the kernel dropped as the receive buffer was full",
-           ("collector",), "all"),
-    Metric("tally_connections_total", "counter", "connections for lines by outcome: `taken`, or `refused` by "
-           "TALLY_ALLOW or as there were too many", ("collector", "outcome")),
-    Metric("tally_connections_open", "gauge", "connections for lines that are open", ("collector",)),
+    Metric("tally_kernel_drops_total", "counter", "datagrams that the kernel dropped because the receive buffer was "
+           "full", ("collector",), "all"),
+    Metric("tally_connections_total", "counter", "TCP and unix connections by outcome: `taken`, or `refused` because "
+           "of TALLY_ALLOW or the limit on open connections", ("collector", "outcome")),
+    Metric("tally_connections_open", "gauge", "open TCP and unix connections that send lines", ("collector",)),
     Metric("tally_receive_buffer_bytes", "gauge", "size of the receive buffer", ("collector",)),
-    Metric("tally_receive_queue_bytes", "gauge", "bytes of the receive buffer in use when the last flush began",
+    Metric("tally_receive_queue_bytes", "gauge", "bytes in the receive buffer at the start of the last flush",
            ("collector",)),
-    Metric("tally_lines_accepted_total", "counter", "lines that were taken as samples", ("collector",)),
-    Metric("tally_lines_rejected_total", "counter", "lines that were not taken, by reason; as `unmatched` samples of "
-           "lines that were", ("collector", "reason"), "all"),
-    Metric("tally_lines_empty_total", "counter", "lines that hold no measurement, with `nan` for a value",
-           ("collector",)),
-    Metric("tally_samples_total", "counter", "samples that came to an archive, by outcome: `stored`, `expired`, "
-           "`cardinality`, `dropped`, `spilled`; `taken_up` came back and count again", (*_OF_ARCHIVE, "outcome"),
-           "`expired`, `cardinality`, `dropped`"),
-    Metric("tally_samples_pending", "gauge", "samples that wait for the next flush, as the last one failed",
+    Metric("tally_lines_accepted_total", "counter", "lines that were accepted as samples", ("collector",)),
+    Metric("tally_lines_rejected_total", "counter", "rejected lines by reason; `unmatched` counts samples of accepted "
+           "lines that no archive keeps", ("collector", "reason"), "all"),
+    Metric("tally_lines_empty_total", "counter", "lines without a measurement: their value is `nan`", ("collector",)),
+    Metric("tally_samples_total", "counter", "samples for an archive by outcome: `stored`, `expired`, `cardinality`, "
+           "`dropped`, `spilled`; `taken_up` samples were spilled before, and are counted again by their final outcome",
+           (*_OF_ARCHIVE, "outcome"), "`expired`, `cardinality`, `dropped`"),
+    Metric("tally_samples_pending", "gauge", "samples that wait for the next flush because the last one failed",
            _OF_ARCHIVE),
-    Metric("tally_samples_waiting_seconds", "gauge", "age of the oldest sample that is not yet stored, or spilled",
+    Metric("tally_samples_waiting_seconds", "gauge", "age of the oldest sample that is neither stored nor spilled",
            ("collector",)),
-    Metric("tally_archive_failing_seconds", "gauge", "how long an archive has not been written, 0 while it can be",
-           _OF_ARCHIVE),
-    Metric("tally_status_age_seconds", "gauge", "how old is what is known of a collector, 0 in its own process",
-           ("collector",)),
-    Metric("tally_archive_failing", "gauge", "1 while an archive cannot be written, else 0", _OF_ARCHIVE),
+    Metric("tally_archive_failing_seconds", "gauge", "seconds since writes to an archive began to fail, 0 if they "
+           "succeed", _OF_ARCHIVE),
+    Metric("tally_status_age_seconds", "gauge", "age of a collector's status, 0 in its own process", ("collector",)),
+    Metric("tally_archive_failing", "gauge", "1 if the last write to an archive failed, else 0", _OF_ARCHIVE),
     Metric("tally_flushes_total", "counter", "flushes", ("collector",)),
-    Metric("tally_flush_seconds_total", "counter", "seconds that all flushes took", ("collector",)),
-    Metric("tally_flush_last_seconds", "gauge", "seconds that the last flush took", ("collector",)),
-    Metric("tally_flush_last_timestamp_seconds", "gauge", "when the last flush ended, in unix seconds",
+    Metric("tally_flush_seconds_total", "counter", "total duration of all flushes in seconds", ("collector",)),
+    Metric("tally_flush_last_seconds", "gauge", "duration of the last flush in seconds", ("collector",)),
+    Metric("tally_flush_last_timestamp_seconds", "gauge", "end of the last flush in unix seconds", ("collector",)),
+    Metric("tally_collector_start_timestamp_seconds", "gauge", "start of the collector in unix seconds",
            ("collector",)),
-    Metric("tally_collector_start_timestamp_seconds", "gauge", "when the collector started, in unix seconds",
-           ("collector",)),
-    Metric("tally_archive_readable", "gauge", "1 while an archive can be read, else 0", ("archive",)),
-    Metric("tally_archive_damaged", "gauge", "1 while an archive is known to be damaged, else 0", ("archive",)),
-    Metric("tally_archive_rows", "gauge", "rows that an archive holds, one for each name in each bucket", ("archive",)),
-    Metric("tally_archive_names", "gauge", "names that an archive holds", ("archive",)),
+    Metric("tally_archive_readable", "gauge", "1 if an archive can be read, else 0", ("archive",)),
+    Metric("tally_archive_damaged", "gauge", "1 if an archive is known to be damaged, else 0", ("archive",)),
+    Metric("tally_archive_rows", "gauge", "rows in an archive: one for each name in each bucket", ("archive",)),
+    Metric("tally_archive_names", "gauge", "metric names in an archive", ("archive",)),
     Metric("tally_archive_bytes", "gauge", "size of an archive's file", ("archive",)),
-    Metric("tally_archive_wal_bytes", "gauge", "size of the -wal beside it", ("archive",)),
-    Metric("tally_archive_spill_bytes", "gauge", "size of the file of samples that wait until it can be written",
-           ("archive",)),
-    Metric("tally_free_bytes", "gauge", "space left for the data directory"),
-    Metric("tally_queries_total", "counter", "questions about data that this process was asked, by outcome",
+    Metric("tally_archive_wal_bytes", "gauge", "size of an archive's write-ahead log, the file `-wal`", ("archive",)),
+    Metric("tally_archive_spill_bytes", "gauge", "size of an archive's spill file", ("archive",)),
+    Metric("tally_free_bytes", "gauge", "free disk space for the data directory"),
+    Metric("tally_queries_total", "counter", "queries for data that this process answered, by outcome", ("outcome",)),
+    Metric("tally_posted_lines_total", "counter", "lines posted to `/samples/` in this process, by outcome: "
+           "`accepted`, `empty`, or the reason for their rejection; `unmatched` counts samples of accepted lines",
            ("outcome",)),
-    Metric("tally_posted_lines_total", "counter", "lines that `POST /samples/` brought this process, by outcome: "
-           "`accepted`, `empty`, or the reason why not; as `unmatched` samples of those", ("outcome",)),
-    Metric("tally_posted_samples_total", "counter", "samples that `POST /samples/` brought to an archive, by outcome: "
-           "`stored`, `expired`, `cardinality`, `spilled`", ("archive", "outcome"), "`expired`, `cardinality`"),
+    Metric("tally_posted_samples_total", "counter", "samples posted to `/samples/` by archive and outcome: `stored`, "
+           "`expired`, `cardinality`, `spilled`", ("archive", "outcome"), "`expired`, `cardinality`"),
 )  # fmt: skip
 
 

@@ -25,9 +25,9 @@ Schema = dict[str, Any]
 
 API_VERSION = "2.0"
 DESCRIPTION = (
-    "Times are unix seconds, and a bucket's time is its first. HEAD is answered wherever GET is. A query has at most "
-    f"{MAX_FIELDS} parameters, and those whose names begin with an underscore are ignored. Answers stream: one that "
-    "fails on the way ends with the connection and without its last chunk."
+    "Times are in unix seconds; the time of a bucket is its first second. Every route for GET also answers HEAD. A "
+    f"query has at most {MAX_FIELDS} parameters; parameters whose names begin with an underscore are ignored. Answers "
+    "are streamed. If an error occurs while one is sent, the connection is closed without the last chunk."
 )
 LINES = "Lines"
 
@@ -40,28 +40,30 @@ class Failure(NamedTuple):
     happens: Callable[[Route], bool]
 
 
-_UNAVAILABLE = Failure(503, "it takes too long, too much is asked at once, or a file cannot be used now",
+_UNAVAILABLE = Failure(503, "the query took too long, too many requests run, or a file cannot be used",
                        lambda route: not route.is_open)  # fmt: skip
-_WRONG = Failure(400, "a parameter or the body is malformed, unknown, or has no meaning here", lambda _: True)
+_WRONG = Failure(
+    400, "the body is malformed, or a parameter is malformed, unknown or has no meaning here", lambda _: True
+)
 FAILURES = (
-    Failure(304, "the answer is the one whose tag is given", lambda route: bool(route.subject)),
-    Failure(308, "the last slash of the path was left out", lambda route: route.template.endswith("/")),
+    Failure(304, "the answer has not changed since the one with the given ETag", lambda route: bool(route.subject)),
+    Failure(308, "the path lacks its last slash", lambda route: route.template.endswith("/")),
     _WRONG,
-    Failure(401, "a token is needed, and none or a wrong one was given", lambda route: not route.is_open),
-    Failure(403, "writing is not enabled, or not with this token", lambda route: route.needs_write_token),
+    Failure(401, "the token is missing or wrong", lambda route: not route.is_open),
+    Failure(403, "the API is read-only, or the token does not allow writing", lambda route: route.needs_write_token),
     Failure(404, "there is no such archive or aggregate", lambda route: bool(route.placeholders)),
-    Failure(405, "the path has no such method", lambda _: True),
+    Failure(405, "the path does not support the method", lambda _: True),
     Failure(408, f"the body did not arrive within {BODY_S:g} seconds", lambda route: bool(route.body)),
-    Failure(409, "the slug is taken", lambda route: route.status == 201),
+    Failure(409, "an archive with this slug exists", lambda route: route.status == 201),
     Failure(413, f"the body is longer than {MAX_BODY_BYTES} bytes, or has more than {MAX_LINES} lines or "
             f"{MAX_SAMPLES_BYTES} bytes of samples", lambda route: bool(route.body)),
-    Failure(414, f"path and query are longer than {MAX_URL_CHARACTERS} characters", lambda _: True),
-    Failure(415, "the body is no text, and `Accept` says what it may be, or is compressed by other means than gzip",
+    Failure(414, f"the path and query are longer than {MAX_URL_CHARACTERS} characters", lambda _: True),
+    Failure(415, "the body is not text (`Accept` lists the accepted types), or is compressed by other means than gzip",
             lambda route: route.body == LINES),
     Failure(421, "the host name is not allowed", lambda route: not route.is_open),
-    Failure(422, "the Idempotency-Key came with other samples before", lambda route: route.body == LINES),
-    Failure(431, f"address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
-    Failure(500, "the file is damaged or not an archive",
+    Failure(422, "the Idempotency-Key was used for other samples before", lambda route: route.body == LINES),
+    Failure(431, f"the address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
+    Failure(500, "the file is damaged, or is not an archive",
             lambda route: bool(route.placeholders) or route.is_question),
     _UNAVAILABLE,
 )  # fmt: skip
@@ -96,14 +98,14 @@ PARAMETER_SCHEMAS: dict[str, Schema] = {
     "pretty": {**_FLAG, "default": False},
 }
 PROPERTIES: dict[str, Schema] = {
-    "name": {**_PRINTABLE, "description": "for people; default: the slug"},
-    "description": {**_PRINTABLE, "description": "for people", "default": ""},
-    "pattern": {**_PRINTABLE, "minLength": 1, "description": "glob: which metric names it keeps", "default": "*"},
+    "name": {**_PRINTABLE, "description": "displayed name; default: the slug"},
+    "description": {**_PRINTABLE, "description": "displayed description", "default": ""},
+    "pattern": {**_PRINTABLE, "minLength": 1, "description": "glob that selects the kept metric names", "default": "*"},
     "resolution": {"type": "integer", "minimum": 1, "maximum": RESOLUTION_MAX_S, "default": 5,
-                   "description": "seconds in a bucket; may only change to a multiple, and merges what is stored"},
+                   "description": "seconds in a bucket; it can only change to a multiple, which merges stored buckets"},
     "retention": {"type": "integer", "minimum": 0, "maximum": RETENTION_MAX_H, "default": 24,
                   "description": "hours that buckets are kept; 0 keeps them for ever"},
-    "enabled": {**_FLAG, "description": "whether it takes new samples", "default": True},
+    "enabled": {**_FLAG, "description": "whether new samples are stored", "default": True},
 }  # fmt: skip
 
 
@@ -127,53 +129,56 @@ def _object(properties: dict[str, Schema], *, required: Iterable[str] | None = N
 
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _STATUS: dict[str, Schema] = {
-    "collectors": {**_COUNT, "description": "those that flush"},
-    "updated": {"type": ["number", "null"], "description": "when the last flush ended, null without a collector"},
-    "flushes": {**_map(_reference("schemas", "Flush")), "description": "each collector that should be at work"},
-    "window": {"type": ["integer", "null"], "description": "the seconds that the losses are of"},
-    "lines": {**_map(_COUNT), "description": "lines rejected, by reason"},
-    "empty": {**_COUNT, "description": "lines that hold no measurement, since the start; none is lost"},
-    "datagrams": {**_map(_COUNT), "description": "datagrams lost, by reason"},
-    "connections": {**_map(_COUNT), "description": "connections for lines that were not taken, by reason"},
-    "samples": {**_map(_map(_COUNT)), "description": "samples not stored, by archive and outcome"},
-    "pending": {**_COUNT, "description": "samples that wait for an archive"},
-    "waiting": {"type": ["number", "null"], "description": "seconds for which the oldest sample has not been stored"},
-    "errors": {**_map(_TEXT), "description": "why an archive cannot be written, by slug"},
-    "faults": {**_array(_reference("schemas", "Fault")), "description": "what is not as it should be"},
+    "collectors": {**_COUNT, "description": "number of running collectors"},
+    "updated": {"type": ["number", "null"], "description": "end of the last flush; null without a collector"},
+    "flushes": {
+        **_map(_reference("schemas", "Flush")),
+        "description": "the last flush of each collector that should be running",
+    },
+    "window": {"type": ["integer", "null"], "description": "period that the losses cover, in seconds"},
+    "lines": {**_map(_COUNT), "description": "rejected lines by reason"},
+    "empty": {**_COUNT, "description": "lines without a measurement since the start; they are no loss"},
+    "datagrams": {**_map(_COUNT), "description": "lost datagrams by reason"},
+    "connections": {**_map(_COUNT), "description": "refused TCP and unix connections by reason"},
+    "samples": {**_map(_map(_COUNT)), "description": "samples that were not stored, by archive and outcome"},
+    "pending": {**_COUNT, "description": "samples that wait for the next flush"},
+    "waiting": {"type": ["number", "null"], "description": "age of the oldest unstored sample in seconds"},
+    "errors": {**_map(_TEXT), "description": "errors of archives that cannot be written, by slug"},
+    "faults": {**_array(_reference("schemas", "Fault")), "description": "current problems"},
 }
 _AGGREGATES: dict[str, Schema] = dict.fromkeys(AGGREGATES, _NUMBER)
 _ARCHIVE: dict[str, Schema] = {
-    "slug": {**_SLUG, "description": "the file's name without .db"},
+    "slug": {**_SLUG, "description": "name of the file without .db"},
     **PROPERTIES,
     "values_url": _TEXT,
     "aggregate_url": _TEXT,
-    "first": {"type": ["integer", "null"], "description": "first bucket stored, null without data"},
-    "last": {"type": ["integer", "null"], "description": "last bucket stored, null without data"},
+    "first": {"type": ["integer", "null"], "description": "first stored bucket; null without data"},
+    "last": {"type": ["integer", "null"], "description": "last stored bucket; null without data"},
     "bytes": {"type": "integer", "minimum": 0, "description": "size of the file"},
-    "damaged": {**_TEXT, "description": "what was found to be damaged; absent where nothing was"},
+    "damaged": {**_TEXT, "description": "damage that was found; absent if none was"},
 }
 _OUTCOME = _object({
-    "stored": {**_COUNT, "description": "samples"},
+    "stored": {**_COUNT, "description": "samples that were stored"},
     "expired": {**_COUNT, "description": "samples older than the retention"},
-    "cardinality": {**_COUNT, "description": "samples of new names for which there is no room"},
-    "spilled": {**_COUNT, "description": "samples that wait until the archive, which is damaged, is restored"},
+    "cardinality": {**_COUNT, "description": "samples of new names beyond the limit of names"},
+    "spilled": {**_COUNT, "description": "samples that wait until the damaged archive is restored"},
 }, required=["stored", "expired", "cardinality"])  # fmt: skip
 _REJECTED = _object({
-    "line": {"type": "integer", "minimum": 1, "description": "its number"},
+    "line": {"type": "integer", "minimum": 1, "description": "number of the line, from 1"},
     "reason": {"enum": list(REASONS)},
 })  # fmt: skip
 _STORED: dict[str, Schema] = {
-    "accepted": {**_COUNT, "description": "lines that were samples"},
-    "empty": {**_COUNT, "description": "lines that hold no measurement"},
-    "rejected": {**_array(_REJECTED), "description": "lines that were not, in their order"},
+    "accepted": {**_COUNT, "description": "lines that were accepted as samples"},
+    "empty": {**_COUNT, "description": "lines without a measurement"},
+    "rejected": {**_array(_REJECTED), "description": "rejected lines, in order"},
     "unmatched": {**_COUNT, "description": "samples whose names no archive keeps"},
     "archives": {
-        **_map({"anyOf": [_OUTCOME, _object({"error": {**_TEXT, "description": "why it takes none"}})]}),
-        "description": "what became of the samples, by slug",
+        **_map({"anyOf": [_OUTCOME, _object({"error": {**_TEXT, "description": "why it could not store samples"}})]}),
+        "description": "outcomes of the samples, by slug",
     },
 }
 _PROBLEM: dict[str, Schema] = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}
-_MESSAGE: Schema = {**_TEXT, "description": "the detail again, for Grafana; on Graphite's routes only"}
+_MESSAGE: Schema = {**_TEXT, "description": "copy of the detail for Grafana, on Graphite's routes only"}
 _SCHEMAS: dict[str, Schema] = {
     "Aggregates": _object(_AGGREGATES),
     "Texts": _array(_TEXT),
@@ -188,16 +193,16 @@ _SCHEMAS: dict[str, Schema] = {
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
     "Flush": _object({
-        "updated": {**_NUMBER, "description": "when its last flush ended"},
+        "updated": {**_NUMBER, "description": "end of its last flush"},
         "ago": {**_NUMBER, "description": "seconds since then"},
-        "silent": {**_FLAG, "description": "whether it should have flushed since"},
-        "waiting": {"type": ["number", "null"], "description": "seconds for which its oldest sample waits"},
-        "stale": {**_NUMBER, "description": "how many seconds old this is"},
+        "silent": {**_FLAG, "description": "whether its next flush is overdue"},
+        "waiting": {"type": ["number", "null"], "description": "age of its oldest unstored sample in seconds"},
+        "stale": {**_NUMBER, "description": "age of this status in seconds"},
     }),
     "Fault": _object({
-        "check": {**_TEXT, "description": "the check of /readyz that it fails"},
-        "archive": {"type": ["string", "null"], "description": "the slug of its archive"},
-        "detail": {**_TEXT, "description": "what is wrong, in a sentence"},
+        "check": {**_TEXT, "description": "check of /readyz that fails"},
+        "archive": {"type": ["string", "null"], "description": "slug of the affected archive"},
+        "detail": {**_TEXT, "description": "description of the problem"},
     }),
     "Stored": _object(_STORED),
     **graphite.SCHEMAS,
@@ -207,31 +212,31 @@ _SCHEMAS: dict[str, Schema] = {
     "Problem": _object({**_PROBLEM, "message": _MESSAGE}, required=_PROBLEM),
     "Refused": _object({**_PROBLEM, **_STORED}),
 }  # fmt: skip
-_TAG = {"schema": _TEXT, "description": "for If-None-Match, when the same is asked again"}
+_TAG = {"schema": _TEXT, "description": "for If-None-Match in a repeated request"}
 _LINES: Schema = {
     "type": "string",
-    "description": f"lines `name value [timestamp]`, or those of StatsD and DogStatsD, at most {MAX_LINES} of them",
+    "description": f"at most {MAX_LINES} lines: `name value [timestamp]`, StatsD or DogStatsD",
 }
 _KEY = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "of this body and no other: sent again under it, it is not counted again",
+    "description": "identifies the body: if it is sent again with the same key, it is stored once",
     "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
 }
 _ENCODING = {
     "name": "Content-Encoding",
     "in": "header",
-    "description": "how the body is compressed",
+    "description": "compression of the body",
     "schema": {"enum": ["gzip", "identity"]},
 }
 _HEADERS = {
     304: {"ETag": _TAG},
-    201: {"Location": {"schema": _TEXT, "description": "the new archive's path"}},
-    308: {"Location": {"schema": _TEXT, "description": "the path with its last slash, and the query"}},
+    201: {"Location": {"schema": _TEXT, "description": "path of the new archive"}},
+    308: {"Location": {"schema": _TEXT, "description": "the path with a last slash, and the query"}},
     401: {"WWW-Authenticate": {"schema": _TEXT, "description": "Basic and Bearer"}},
-    503: {"Retry-After": {"schema": _COUNT, "description": "seconds, where too much is asked at once"}},
-    415: {"Accept-Encoding": {"schema": _TEXT, "description": "how it may be compressed, where that is wrong"}},
-    405: {"Allow": {"schema": _TEXT, "description": "the methods that there are"}},
+    503: {"Retry-After": {"schema": _COUNT, "description": "seconds to wait, if too many requests run"}},
+    415: {"Accept-Encoding": {"schema": _TEXT, "description": "accepted compressions, if the compression is wrong"}},
+    405: {"Allow": {"schema": _TEXT, "description": "supported methods"}},
 }
 _SECURITY = {"bearer": {"type": "http", "scheme": "bearer"},
              "basic": {"type": "http", "scheme": "basic", "description": "the password is the token"}}  # fmt: skip

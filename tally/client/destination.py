@@ -104,7 +104,7 @@ class Destination:
         self._due = 0.0
         self._kept: deque[bytes] = deque(maxlen=KEPT_DATAGRAMS)
         self._lookup_pid: int | None = None
-        forks.join(self)
+        forks.register(self)
 
     def after_fork(self) -> None:
         """Discard the parent's socket, lookup and kept datagrams."""

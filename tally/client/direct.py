@@ -33,7 +33,7 @@ class Recorder:
         self._log_due = 0.0
         self._refused: Counter[str] = Counter()
         self._lock = forks.lock()
-        forks.join(self)
+        forks.register(self)
 
     def after_fork(self) -> None:
         """Forget the parent's losses, which the parent logs."""

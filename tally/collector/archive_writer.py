@@ -310,8 +310,8 @@ class ArchiveWriter:
             self.account.error = "there is no such archive"
         self.definition = None
 
-    def drop_pending(self) -> tuple[int, str] | None:
-        """Spill pending cells, or drop them. Return how many samples are lost and why, or None."""
+    def spill_or_drop(self) -> tuple[int, str] | None:
+        """Spill pending cells, and drop those that cannot be. Return how many samples are lost and why, or None."""
         if self._pending:
             self.spill_pending()
         lost = rollup.count(self._pending)

@@ -221,7 +221,7 @@ class Collector:
             await self._flush(is_last=True)
         except* MemoryError:
             self._handle_memory_end()
-        lost = await _run_in_thread(self._store.drop_pending)
+        lost = await _run_in_thread(self._store.spill_or_drop)
         self._loss_log.update(math.inf, self._counters(), {})
         drops = self._kernel_drops
         logger.info(

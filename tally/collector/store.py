@@ -179,12 +179,12 @@ class Store:
         """Shorten all further waits for locks, for the end. May be called from any thread."""
         self._lock_wait.shorten()
 
-    def drop_pending(self) -> dict[str, tuple[int, str]]:
+    def spill_or_drop(self) -> dict[str, tuple[int, str]]:
         """Spill or drop all pending samples; return by slug how many were dropped, and why.
 
         Batches that could not be read for lack of memory are not included: see `count_unread_lines`.
         """
-        found = {slug: writer.drop_pending() for slug, writer in sorted(self._writers.items())}
+        found = {slug: writer.spill_or_drop() for slug, writer in sorted(self._writers.items())}
         return {slug: lost for slug, lost in found.items() if lost}
 
     def count_unread_lines(self) -> int:

@@ -63,7 +63,7 @@ def test_units_and_zeros_are_told_where_the_meaning_does_not() -> None:
     """A unit stands in the help once, and what 0 means where it means something else than nothing."""
     text = " ".join(CliRunner().invoke(_every, ["--help"], terminal_width=500).stdout.split())
     assert "time between flushes, in seconds [TALLY_FLUSH_TIME; default 5]" in text
-    assert "names that an archive takes; 0: no limit [TALLY_MAX_NAMES; default 100000]" in text
+    assert "most metric names in an archive; 0: no limit [TALLY_MAX_NAMES; default 100000]" in text
 
 
 @pytest.mark.parametrize(

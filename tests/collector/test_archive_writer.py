@@ -166,7 +166,7 @@ def test_what_can_be_neither_written_nor_spilled_is_kept_and_given_up_at_the_end
     with locked(archive):
         collecting.flush("a 1", "b 1")
         assert (0, 2) == account(collecting, "spilled", "pending")
-        lost = collecting.store.drop_pending()
+        lost = collecting.store.spill_or_drop()
     [(count, why)] = lost.values()
     assert 2 == count
     assert "database is locked" in why
@@ -181,7 +181,7 @@ def test_what_is_kept_in_memory_is_spilled_at_the_end_where_it_can_be(collecting
     with locked(archive):
         collecting.flush("a 1", "b 1")
         spill_path(archive.path).rmdir()
-        assert {} == collecting.store.drop_pending()
+        assert {} == collecting.store.spill_or_drop()
     assert WaitingCounts(2, 0) == count_waiting(archive.path)
 
 

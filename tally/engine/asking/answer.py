@@ -257,12 +257,12 @@ class Query:
 
     def check_process(self) -> None:
         """Raise ArchiveUnavailable if the process was forked while the connection was open."""
-        forks.look()
+        forks.detect_fork()
         check_not_forked(self._connection)
 
     def close(self) -> None:
         """Close the file, after waiting for a read in progress."""
-        forks.look()
+        forks.detect_fork()
         if not is_forked(self._connection):
             self._closed.set()
             with self._lock:

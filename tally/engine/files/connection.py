@@ -41,7 +41,7 @@ class _Open(forks.Work):
     """
 
     __slots__ = ("_connection", "_cursor")
-    spoils = True
+    is_critical = True
 
     def __init__(self, connection: "Connection", wait_s: float) -> None:
         super().__init__(wait_s=wait_s)
@@ -55,7 +55,7 @@ class _Open(forks.Work):
         """Set the cursor that is being read."""
         self._cursor = ref(cursor)
 
-    def cut(self) -> None:
+    def handle_interruption(self) -> None:
         """Leak the connection in the child: it is never closed, and each use raises an error."""
         for inherited in (self._connection(), self._cursor and self._cursor()):
             if inherited is not None:
@@ -71,7 +71,7 @@ class Opening(forks.Work):
     """
 
     __slots__ = ()
-    spoils = True
+    is_critical = True
 
     def __enter__(self) -> None:
         _begin(self)
@@ -82,7 +82,7 @@ class Opening(forks.Work):
 
 def _begin(work: forks.Work) -> None:
     forks.begin(work)
-    if forks.is_spoilt():
+    if forks.has_interrupted_work():
         raise ArchiveUnavailable(UNUSABLE)
 
 

@@ -152,7 +152,7 @@ class Download:
         self._is_closed = False
         self._slot: int | None = None
         self._file: FileIO | None = None
-        forks.join(self)
+        forks.register(self)
 
     def after_fork(self) -> None:
         """Release the download in a forked child, which shares the file position with its parent."""

@@ -87,7 +87,7 @@ daily.record([("before", 1, 1700000000)])
 child = os.fork()
 if child == 0:
     assert not numbers(), numbers()
-    assert not forks.is_spoilt()
+    assert not forks.has_interrupted_work()
     daily.record([("child", 1, 1700000000)])
     grandchild = os.fork()
     if grandchild == 0:
