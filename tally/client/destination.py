@@ -4,9 +4,9 @@ Sending never blocks and never raises: a datagram that the kernel does not accep
 directly. A name is resolved by a thread, at first use and again every LOOKUP_LIFE_S. During the first lookup, the
 latest KEPT_DATAGRAMS datagrams are kept and sent afterwards.
 
-When a program closes all descriptors, as daemons do, the number of the socket may be reused by another file or
-connection. So each socket is marked, and each call checks the mark before it sends. If it is missing, the number is
-left alone and a new socket is opened. A forked child always opens its own.
+When a program closes all descriptors, as daemons do, the descriptor of the socket may be reused for another file or
+connection. So each socket is marked, and each call checks the mark before it sends. If the mark is missing, the
+descriptor is left alone and a new socket is opened. A forked child always opens its own.
 """
 
 import atexit
@@ -26,10 +26,10 @@ LOOKUP_LIFE_S = 60.0
 KEPT_DATAGRAMS = 64
 # How long the exit of a process waits for its first lookup, so that the datagrams of a short script are still sent.
 EXIT_GRACE_S = 1.0
-# The mark of an IPv4 socket, plus one for IPv6: the number of the signal for asynchronous I/O, which is not enabled.
-# Reading it takes 0.26 µs; `os.fstat` would take 0.75.
-MARK = 57
-# Only Linux has these marks. On other systems, READ_MARK reads something else.
+# Sockets are marked with a signal number for asynchronous I/O, which has no effect because asynchronous I/O is not
+# enabled: this one for IPv4, and the next one for IPv6. Reading it takes 0.26 µs; `os.fstat` would take 0.75.
+IPV4_MARK = 57
+# The commands of fcntl. Only Linux has them. On other systems, READ_MARK reads something else.
 SET_MARK: int | None = getattr(fcntl, "F_SETSIG", None)
 READ_MARK: int = getattr(fcntl, "F_GETSIG", fcntl.F_GETFD)
 
@@ -42,14 +42,14 @@ class _Socket(socket.socket):
     def __init__(self, family: int, kind: int, protocol: int) -> None:
         super().__init__(family, kind, protocol)
         self.setblocking(False)
-        self.mark = _set_mark(self.fileno(), MARK + (family == socket.AF_INET6))
+        self.mark = _set_mark(self.fileno(), IPV4_MARK + (family == socket.AF_INET6))
 
     def is_open(self) -> bool:
         """Return whether the descriptor still belongs to this socket, or to an equivalent one."""
-        number = self.fileno()
+        descriptor = self.fileno()
         try:
-            found = _get_inode(number) if isinstance(self.mark, tuple) else fcntl.fcntl(number, READ_MARK)
-            return found == self.mark
+            mark = _get_inode(descriptor) if isinstance(self.mark, tuple) else fcntl.fcntl(descriptor, READ_MARK)
+            return mark == self.mark
         except OSError:  # The descriptor is closed.
             return False
 
@@ -65,21 +65,21 @@ class _Socket(socket.socket):
             self.detach()
 
 
-def _set_mark(number: int, mark: int) -> int | tuple[int, int]:
+def _set_mark(descriptor: int, mark: int) -> int | tuple[int, int]:
     """Mark a descriptor and return the mark, or its device and inode if the system does not support marks."""
     if SET_MARK is not None:
         with suppress(OSError):
-            fcntl.fcntl(number, SET_MARK, mark)
+            fcntl.fcntl(descriptor, SET_MARK, mark)
             return mark
-    return _get_inode(number)
+    return _get_inode(descriptor)
 
 
-def _get_inode(number: int) -> tuple[int, int]:
-    status = os.fstat(number)
+def _get_inode(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
     return status.st_dev, status.st_ino
 
 
-class _Found(NamedTuple):
+class _Resolved(NamedTuple):
     """The result of a lookup: the arguments for a socket, and the address to send to."""
 
     family: int
@@ -88,7 +88,7 @@ class _Found(NamedTuple):
     address: Any
 
 
-# A socket, its send method, the address, its number and its mark. A plain tuple is the fastest to unpack.
+# A socket, its send method, the address, its descriptor and its mark. A plain tuple is the fastest to unpack.
 _Route = tuple[_Socket, Callable[[bytes, Any], int], Any, int, int | tuple[int, int]]
 
 
@@ -98,8 +98,8 @@ class Destination:
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
-        self._is_named = True
-        self._found: _Found | None = None
+        self._is_host_name = True
+        self._resolved: _Resolved | None = None
         self._route: _Route | None = None
         self._due = 0.0
         self._kept: deque[bytes] = deque(maxlen=KEPT_DATAGRAMS)
@@ -117,15 +117,15 @@ class Destination:
 
     def send(self, datagrams: Iterable[bytes]) -> None:
         """Send each datagram, or lose it."""
-        if self._is_named and monotonic() >= self._due:
+        if self._is_host_name and monotonic() >= self._due:
             self._refresh()
         route = self._route or self._open()
         if route is None:
             self._keep(datagrams)
             return
-        sock, sendto, address, number, mark = route
+        sock, sendto, address, descriptor, mark = route
         try:
-            is_marked = fcntl.fcntl(number, READ_MARK) == mark
+            is_marked = fcntl.fcntl(descriptor, READ_MARK) == mark
         except OSError:
             is_marked = False
         if not is_marked and not sock.is_open():
@@ -141,36 +141,36 @@ class Destination:
 
     def _refresh(self) -> None:
         # Other threads may do the same at the same time, which does no harm.
-        self._is_named = not self._find(socket.AI_NUMERICHOST)
-        if self._is_named:
+        self._is_host_name = not self._resolve(socket.AI_NUMERICHOST)
+        if self._is_host_name:
             self._look_up()
         self._due = monotonic() + LOOKUP_LIFE_S
 
-    def _find(self, flags: int = 0) -> bool:
-        """Use the first address of the resolver, one on which a collector with this host listens."""
+    def _resolve(self, flags: int = 0) -> bool:
+        """Use the first address of the host, on which a collector there listens. Return whether there is one."""
         try:
             family, kind, protocol, _, address = socket.getaddrinfo(
                 self._host, self._port, type=socket.SOCK_DGRAM, flags=flags
             )[0]
         except (OSError, ValueError):  # The host may not be a valid name at all.
             return False
-        self._found = _Found(family, kind, protocol, address)
+        self._resolved = _Resolved(family, kind, protocol, address)
         return self._open() is not None
 
     def _open(self) -> "_Route | None":
-        if self._found is None:
+        if self._resolved is None:
             return None
         try:
-            sock = _Socket(self._found.family, self._found.kind, self._found.protocol)
+            sock = _Socket(self._resolved.family, self._resolved.kind, self._resolved.protocol)
         except OSError:
             return None
-        self._route = (sock, sock.sendto, self._found.address, sock.fileno(), sock.mark)
+        self._route = (sock, sock.sendto, self._resolved.address, sock.fileno(), sock.mark)
         return self._route
 
     def _look_up(self) -> None:
         self._lookup_pid = os.getpid()
         thread = threading.Thread(target=self._look_up_in_thread, name="tally lookup", daemon=True)
-        if self._found is None:
+        if self._resolved is None:
             atexit.register(thread.join, EXIT_GRACE_S)
         try:
             thread.start()
@@ -179,9 +179,9 @@ class Destination:
             atexit.unregister(thread.join)
 
     def _look_up_in_thread(self) -> None:
-        found = self._find()
+        is_resolved = self._resolve()
         self._lookup_pid = None
-        if found:
+        if is_resolved:
             self._send_kept()
         else:
             self._kept.clear()

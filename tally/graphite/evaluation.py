@@ -14,11 +14,11 @@ def evaluate(target: Path | Call, source: Source, window: Window) -> list[Series
     """Return the series of a target.
 
     :raises InvalidQuestion: when it calls an unknown function, passes wrong arguments, or exceeds the source's budget.
-    :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Source.fetch`.
+    :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Source.read`.
     """
     source.budget.left_s()
     if isinstance(target, Path):
-        return source.fetch(target.text, window)
+        return source.read(target.text, window)
     function = FUNCTIONS.get(target.name)
     if function is None:
         raise InvalidQuestion(f"there is no function {target.name!r:.100}: /functions lists all functions")

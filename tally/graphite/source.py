@@ -35,10 +35,16 @@ class Window:
         return int(self.start // step) * step + step
 
     def buckets(self, step: int, *, oldest: float) -> range:
-        """Return the buckets of `step` seconds in the range, from `oldest` to the current time."""
+        """Return the buckets of `step` seconds in the range, from `oldest` to the current time.
+
+        Like Graphite, a range without the start of a bucket returns the next bucket.
+        """
         start, end = max(self.start, oldest), min(self.end, self.now)
+        if start > end:
+            return range(0)
         first = int(start // step) * step + step
-        return range(first, max(int(end // step) * step + step, first + step if start <= end else 0), step)
+        last = max(first, int(end // step) * step)
+        return range(first, last + step, step)
 
     def shift(self, seconds: float) -> "Window":
         """Return the range moved to `seconds` later."""
@@ -57,21 +63,22 @@ class Source:
         self.budget = budget
         self._cache: dict[tuple[str, Window], list[Series]] = {}
 
-    def fetch(self, pattern: str, window: Window) -> list[Series]:
+    def read(self, pattern: str, window: Window) -> list[Series]:
         """Return the series of all metrics that match a pattern, sorted by path, including those without data.
 
         :raises InvalidQuestion: when the pattern is malformed, or the series exceed the budget.
         :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Archive.ask`.
         """
-        key = (pattern, window)
-        if key in self._cache:
-            self.budget.spend(1, sum(len(each.values) for each in self._cache[key]))
-        else:
-            found = tree.metrics(self._catalog, pattern, self.budget)
-            by_slug = groupby(found, key=lambda metric: metric.slug)
-            series = [each for slug, group in by_slug for each in self._read_archive(slug, list(group), window)]
-            self._cache[key] = [replace(each, expression=pattern) for each in sorted(series, key=lambda s: s.name)]
-        return self._cache[key]
+        cached = self._cache.get((pattern, window))
+        if cached is not None:
+            self.budget.spend(1, sum(len(each.values) for each in cached))
+            return cached
+        metrics = tree.metrics(self._catalog, pattern, self.budget)
+        by_slug = groupby(metrics, key=lambda metric: metric.slug)
+        series = [each for slug, group in by_slug for each in self._read_archive(slug, list(group), window)]
+        found = [replace(each, expression=pattern) for each in sorted(series, key=lambda s: s.name)]
+        self._cache[pattern, window] = found
+        return found
 
     def _read_archive(self, slug: str, metrics: list[Metric], window: Window) -> Iterator[Series]:
         try:

@@ -13,7 +13,7 @@ import re
 from tally.lines import plain, statsd
 from tally.lines.plain import (
     DATAGRAM_MAX_BYTES,
-    NO_NUMBERS,
+    NAN_WORDS,
     NUMBER,
     Reason,
     Sample,
@@ -24,7 +24,7 @@ from tally.lines.plain import (
 
 # Searching for an int takes a tenth of the time.
 _BAR = ord("|")
-_NO_NUMBERS = frozenset(map(str.encode, NO_NUMBERS))
+_NAN_WORDS = frozenset(map(str.encode, NAN_WORDS))
 # Anything that programs print for a number, including infinite ones, NaN, and ones with a decimal comma.
 _is_printed_number = re.compile(
     rb"%b(?:,[0-9]+)?|[+-]?(?:nan|inf(?:inity)?)" % NUMBER.pattern.encode(), re.IGNORECASE
@@ -54,7 +54,7 @@ def parse_fields(line: bytes, fields: list[bytes], now: int, max_future_s: int) 
         return Reason.NAME
     value = parse_value(fields[1])
     if value is None:
-        return Reason.EMPTY if fields[1][-1] in b"nN" and fields[1].lower() in _NO_NUMBERS else Reason.VALUE
+        return Reason.EMPTY if fields[1][-1] in b"nN" and fields[1].lower() in _NAN_WORDS else Reason.VALUE
     timestamp = parse_timestamp(fields[2].decode(), now, max_future_s) if len(fields) == 3 else now
     return timestamp if isinstance(timestamp, Reason) else Sample(name, value, timestamp)
 

@@ -24,30 +24,30 @@ VALUE_MAX = 1e100
 # Timestamps are smaller, so that calculations with buckets stay within SQLite's 64-bit integers.
 TIMESTAMP_END = 2**60
 DATAGRAM_MAX_BYTES = 65_507
-# Timestamps of at most so many digits are less than TIMESTAMP_END.
-DIGITS_MAX = 15
-# The size of the cache of names with sorted tags.
-NAMES_CACHED = 4096
+# A timestamp with at most this many digits is less than TIMESTAMP_END.
+TIMESTAMP_DIGITS_MAX = 15
+# The number of names with tags whose sorted form is cached.
+NAME_CACHE_SIZE = 4096
 BYTE_ORDER_MARK = "\ufeff"
-# The most that is parsed at once: it takes some 50 bytes of memory per byte.
-COLUMNS_MAX_BYTES = 2**20
+# The most bytes that are parsed at once. Parsing takes about 50 times as much memory.
+PARSE_MAX_BYTES = 2**20
 
 # Without backtracking, rejecting an invalid number takes 0.2 µs instead of 0.5.
 NUMBER = re.compile(r"[+-]?(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?")
-# Values of lines without a measurement, in lower case.
-NO_NUMBERS = frozenset(("nan", "+nan", "-nan"))
+# Values that mean "no measurement", in lower case.
+NAN_WORDS = frozenset(("nan", "+nan", "-nan"))
 _is_number = re.compile(NUMBER.pattern.encode()).fullmatch
 _DECIMAL_SECONDS = re.compile(r"0*([0-9]{1,15})\.[0-9]*")
-# White space and control characters, listed: a class such as `\s` takes twice as long.
+# White space and control characters. A character class such as `\s` takes twice as long.
 BLANK = r"\x00-\x20\x7f-\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
 _BLANK = re.compile(f"[{BLANK}]")
-_MARK = BYTE_ORDER_MARK.encode()
+_MARK_BYTES = BYTE_ORDER_MARK.encode()
 # The bytes of a field: no white space and no ASCII control characters.
 _FIELD_BYTES = bytes(byte for byte in range(256) if byte > 0x20 and byte != 0x7F)
 # The bytes of simple names, which are stored unchanged.
-_PLAIN_NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b";|")
+_SIMPLE_NAME_BYTES = bytes(byte for byte in range(0x21, 0x7F) if byte not in b";|")
 # Replaces the other characters at which `bytes.split` would separate fields.
-_NO_BLANKS = bytes.maketrans(b"\n\v\f\r", b"\0\0\0\0")
+_BLANKS_TO_NUL = bytes.maketrans(b"\n\v\f\r", b"\0\0\0\0")
 _NUMBER_BYTES = b"0123456789.+-eE"
 _DIGITS = b"0123456789"
 
@@ -181,7 +181,7 @@ def canonical(name: str) -> str:
     return _with_sorted_tags(name) if ";" in name else name
 
 
-@lru_cache(NAMES_CACHED)
+@lru_cache(NAME_CACHE_SIZE)
 def _with_sorted_tags(name: str) -> str:
     base, *tags = name.split(";")
     if not base:
@@ -204,7 +204,7 @@ def decode_name(name: bytes) -> str | None:
 
 def decode_names(names: list[bytes]) -> list[str] | None:
     """Decode several names like `decode_name`, or return None if one is not valid."""
-    if not b"".join(names).translate(None, _PLAIN_NAME_BYTES) and max(map(len, names)) <= NAME_MAX_BYTES:
+    if not b"".join(names).translate(None, _SIMPLE_NAME_BYTES) and max(map(len, names)) <= NAME_MAX_BYTES:
         return b" ".join(names).decode().split(" ")  # Ten times as fast.
     found: list[str] = []
     for name in names:
@@ -217,7 +217,7 @@ def decode_names(names: list[bytes]) -> list[str] | None:
 
 def split(line: bytes) -> list[bytes]:
     """Split a line into fields, at spaces and tabs only."""
-    return line.translate(_NO_BLANKS).split()
+    return line.translate(_BLANKS_TO_NUL).split()
 
 
 def parse_value(text: bytes) -> float | None:
@@ -227,7 +227,7 @@ def parse_value(text: bytes) -> float | None:
 
 def parse_timestamp(text: str, now: int, max_future_s: int) -> int | Reason:
     """Return `text` as whole unix seconds, or the reason if it is not valid. The text `-1` stands for `now`."""
-    if len(text) <= DIGITS_MAX and text.isascii() and text.isdigit():  # Nearly all are like this.
+    if len(text) <= TIMESTAMP_DIGITS_MAX and text.isascii() and text.isdigit():  # Nearly all are like this.
         return second if (second := int(text)) <= now + max_future_s else Reason.FUTURE
     if not NUMBER.fullmatch(text):
         return Reason.TIMESTAMP
@@ -250,13 +250,13 @@ def _floor(text: str, number: float) -> int:
 def lines(datagram: bytes) -> list[bytes]:
     """Return the lines of a datagram that are not empty, each as by `bare`."""
     found = datagram.split(b"\n")
-    has_others = b"\r" in datagram or _MARK in datagram
+    has_others = b"\r" in datagram or _MARK_BYTES in datagram
     return list(filter(None, map(bare, found) if has_others else found))
 
 
 def bare(line: bytes) -> bytes:
     """Return a line without a CR at its end and a byte order mark at its start."""
-    return line.removesuffix(b"\r").removeprefix(_MARK)
+    return line.removesuffix(b"\r").removeprefix(_MARK_BYTES)
 
 
 def parse_columns(datagrams: list[bytes]) -> Columns | None:
@@ -274,7 +274,7 @@ def parse_columns(datagrams: list[bytes]) -> Columns | None:
 
 def _parse_simple(data: bytes) -> Columns | None:
     """Return the fields of lines with one space between fields and one LF between lines; else None."""
-    if len(data) > COLUMNS_MAX_BYTES:
+    if len(data) > PARSE_MAX_BYTES:
         return None
     separators = data.translate(None, _FIELD_BYTES)
     fields = data.split()
@@ -296,7 +296,7 @@ def _columns(fields: list[bytes], width: int) -> Columns | None:
     if (
         _remove_bytes(numbers, _NUMBER_BYTES)
         or _remove_bytes(times, _DIGITS)
-        or any(len(time) > DIGITS_MAX for time in times)
+        or any(len(time) > TIMESTAMP_DIGITS_MAX for time in times)
     ):
         return None
     try:

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from tally.lines.plain import (
     BLANK,
+    NAME_CACHE_SIZE,
     NAME_MAX_BYTES,
-    NAMES_CACHED,
-    NO_NUMBERS,
+    NAN_WORDS,
     NUMBER,
     VALUE_MAX,
     Reason,
@@ -186,7 +186,7 @@ def _add_measure(text: str, kind: str, weight: float, measures: Measures) -> Rea
     if kind != "g" and kind not in _SAMPLED:
         return Reason.TYPE
     if not NUMBER.fullmatch(text) or not abs(value := float(text)) <= VALUE_MAX:
-        return None if text.lower() in NO_NUMBERS else Reason.VALUE
+        return None if text.lower() in NAN_WORDS else Reason.VALUE
     if kind == "g":
         measures.gauges.append(Gauge(value, text[0] in "+-"))
     else:
@@ -194,7 +194,7 @@ def _add_measure(text: str, kind: str, weight: float, measures: Measures) -> Rea
     return None
 
 
-@lru_cache(maxsize=NAMES_CACHED)
+@lru_cache(maxsize=NAME_CACHE_SIZE)
 def _join_tags(name: str, tags: tuple[str, ...]) -> str | None:
     """Return a name with sorted tags in Graphite's form, or None if it is not valid."""
     base, own = _split_tags(name)

@@ -12,14 +12,14 @@ from tests.tidy.source import project
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 PICTURE = re.compile(r"^```text\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PATH = re.compile(r"`((?:tally|tests|docs)/[\w./]*)`")
-ROOM = re.compile(r"^\| `tally/(\w+)/` \| [^|]+ \| ([^|]+) \|$", re.MULTILINE)
+PACKAGE = re.compile(r"^\| `tally/(\w+)/` \| [^|]+ \| ([^|]+) \|$", re.MULTILINE)
 # `lines()` in `tally/lines/plain.py`, `ROUTES` in `tally/api/routes.py`
 NAME = re.compile(r"`(\w+)(?:\(\))?` in\s+`(tally/[\w/]+\.py)`")
 STOPS_MAX = 8
 
 
 def test_every_path_exists() -> None:
-    """A path on the page is a file or a room of the project."""
+    """A path on the page is a file or a package of the project."""
     paths = set(PATH.findall(PAGE))
 
     assert len(paths) > 40
@@ -36,15 +36,15 @@ def test_the_picture_is_the_order_of_imports() -> None:
     assert [set(layer) for layer in reversed(LAYERS)] == layers
 
 
-def test_each_room_is_listed_with_its_packages() -> None:
-    """The table has every room that is a folder, and the packages that the tidy test lets it use."""
-    rooms = {part for layer in LAYERS for part in layer if (ROOT / "tally" / part).is_dir()}
-    packages = {room: set(re.findall(r"`(\w+)`", listed)) for room, listed in ROOM.findall(PAGE)}
+def test_each_package_is_listed_with_its_third_party_packages() -> None:
+    """The table has every package, and the third-party packages that the tidy test lets it use."""
+    folders = {part for layer in LAYERS for part in layer if (ROOT / "tally" / part).is_dir()}
+    packages = {folder: set(re.findall(r"`(\w+)`", listed)) for folder, listed in PACKAGE.findall(PAGE)}
 
-    assert {room: PACKAGES.get(room, set()) for room in rooms} == packages
+    assert {folder: PACKAGES.get(folder, set()) for folder in folders} == packages
 
 
-def test_the_rooms_of_the_engine_are_listed() -> None:
+def test_the_subpackages_of_the_engine_are_listed() -> None:
     """The engine's table has every folder of the engine."""
     folders = {path.parent.name for path in (ROOT / "tally" / "engine").glob("*/__init__.py")}
 

@@ -37,14 +37,14 @@ def test_each_aggregate_is_a_series(
     aggregate: str, expected: list[float | None], consolidation: str, weights: list[float] | None, made: Catalog
 ) -> None:
     """A series has the values of its aggregate in every bucket, and the matching consolidation."""
-    (found,) = source(made).fetch(f"daily.a.{aggregate}", Window(START - 1, START + 20, NOW))
+    (found,) = source(made).read(f"daily.a.{aggregate}", Window(START - 1, START + 20, NOW))
     assert (f"daily.a.{aggregate}", START, 10, expected) == (found.name, found.start, found.step, found.values)
     assert (consolidation, weights) == (found.consolidation, found.weights)
 
 
 def test_series_are_sorted_by_path_with_or_without_data(made: Catalog) -> None:
     """A matching metric is returned even if it has no value in the window."""
-    found = source(made).fetch("daily.*.{sum,avg}", Window(START + 9, START + 19, NOW))
+    found = source(made).read("daily.*.{sum,avg}", Window(START + 9, START + 19, NOW))
     assert ["daily.a.avg", "daily.a.sum", "daily.b.avg", "daily.b.sum"] == names(found)
     assert [[None], [None], [7.0], [7.0]] == values(found)
     assert {"daily.*.{sum,avg}"} == {each.expression for each in found}
@@ -63,21 +63,21 @@ def test_series_are_sorted_by_path_with_or_without_data(made: Catalog) -> None:
 )
 def test_a_range_begins_after_its_start(start: float, end: float, expected: tuple[int, int], made: Catalog) -> None:
     """As in Graphite, a range excludes its start, includes its end, and has at least one bucket."""
-    (found,) = source(made).fetch("daily.a.sum", Window(start, end, NOW))
+    (found,) = source(made).read("daily.a.sum", Window(start, end, NOW))
     assert expected == (found.start, len(found.values))
 
 
 def test_a_range_outside_the_data(made: Catalog) -> None:
     """A range before the first bucket or after the current time returns no series."""
-    assert [] == source(made).fetch("daily.a.sum", Window(START - 500, START - 400, NOW))
-    assert [] == source(made).fetch("daily.a.sum", Window(NOW + 10, NOW + 500, NOW))
+    assert [] == source(made).read("daily.a.sum", Window(START - 500, START - 400, NOW))
+    assert [] == source(made).read("daily.a.sum", Window(NOW + 10, NOW + 500, NOW))
 
 
 def test_a_range_ends_at_the_retention(tmp_path: Path) -> None:
     """Buckets older than the retention are not read."""
     made = Catalog(tmp_path, clock=lambda: NOW)
     made.create("daily", resolution=10, retention=1).record([("a", 1.0, NOW - 10)])
-    (found,) = source(made).fetch("daily.a.sum", Window(0, NOW, NOW))
+    (found,) = source(made).read("daily.a.sum", Window(0, NOW, NOW))
     assert (NOW - 3600 + 10, 360, 1.0) == (found.start, len(found.values), found.values[-2])
 
 
@@ -85,34 +85,34 @@ def test_a_range_ends_at_the_retention(tmp_path: Path) -> None:
 def test_a_bucket_has_no_value_until_it_is_over(tmp_path: Path, now: float, expected: list[float | None]) -> None:
     """As in Graphite, the last point of a live chart is null until its bucket is over."""
     made = catalog(tmp_path, daily={"a": [1.0, 2.0]})
-    (found,) = source(made).fetch("daily.a.sum", Window(START - 1, START + 10, now))
+    (found,) = source(made).read("daily.a.sum", Window(START - 1, START + 10, now))
     assert expected == list(found.values)
 
 
 def test_more_names_than_one_question_may_have(tmp_path: Path) -> None:
     """Many names are read with several questions."""
     asked = {f"n{number:03}": [float(number)] for number in range(2 * GLOBS_MAX + 1)}
-    found = source(catalog(tmp_path, daily=asked)).fetch("daily.*.sum", Window(START - 1, START, NOW))
+    found = source(catalog(tmp_path, daily=asked)).read("daily.*.sum", Window(START - 1, START, NOW))
     assert list(asked.values()) == values(found)
 
 
 def test_names_that_look_like_globs(tmp_path: Path) -> None:
     """A name with special characters is read like any other."""
     made = catalog(tmp_path, daily={"a*": [1.0], "ab": [2.0], "[x]": [3.0]})
-    assert [[1.0]] == values(source(made).fetch(r"daily.a\*.sum", Window(START - 1, START, NOW)))
-    assert [[3.0], [1.0], [2.0]] == values(source(made).fetch("daily.*.sum", Window(START - 1, START, NOW)))
+    assert [[1.0]] == values(source(made).read(r"daily.a\*.sum", Window(START - 1, START, NOW)))
+    assert [[3.0], [1.0], [2.0]] == values(source(made).read("daily.*.sum", Window(START - 1, START, NOW)))
 
 
 def test_series_are_cached(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same pattern in the same window is read once, but counts against the budget each time."""
     budget = Budget(60)
     reading = Source(made, budget)
-    first = reading.fetch("daily.a.sum", WINDOW)
+    first = reading.read("daily.a.sum", WINDOW)
     monkeypatch.setattr(Archive, "ask", None)
-    assert first is reading.fetch("daily.a.sum", WINDOW)
+    assert first is reading.read("daily.a.sum", WINDOW)
     budget.spend(1, 1_000_000 - 20)
     with pytest.raises(InvalidQuestion, match="values"):
-        reading.fetch("daily.a.sum", WINDOW)
+        reading.read("daily.a.sum", WINDOW)
 
 
 def test_the_budget_is_checked_before_reading(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_the_budget_is_checked_before_reading(made: Catalog, monkeypatch: pytest
     budget = Budget(60)
     budget.spend(1, 1_000_000 - 9)
     with pytest.raises(InvalidQuestion, match="values"):
-        Source(made, budget).fetch("daily.a.sum", WINDOW)
+        Source(made, budget).read("daily.a.sum", WINDOW)
 
 
 def test_an_archive_that_is_deleted_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_an_archive_that_is_deleted_meanwhile(made: Catalog, monkeypatch: pytest
         raise UnknownArchive("gone")
 
     monkeypatch.setattr(Archive, "definition", gone)
-    assert [] == source(made).fetch("daily.a.sum", WINDOW)
+    assert [] == source(made).read("daily.a.sum", WINDOW)
 
 
 def test_a_stopped_request_reads_no_further(made: Catalog) -> None:
@@ -141,7 +141,7 @@ def test_a_stopped_request_reads_no_further(made: Catalog) -> None:
     stopping.start()
     stopping.join()
     with pytest.raises(QueryTimeout):
-        Source(made, budget).fetch("daily.a.sum", WINDOW)
+        Source(made, budget).read("daily.a.sum", WINDOW)
 
 
 def test_windows_are_shifted_and_extended() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tally.errors import InvalidSample
 from tally.lines.grammar import parse_line
 from tally.lines.plain import (
-    COLUMNS_MAX_BYTES,
+    PARSE_MAX_BYTES,
     TIMESTAMP_END,
     Columns,
     Reason,
@@ -430,8 +430,8 @@ def test_columns(datagrams: list[bytes], expected: Columns | None) -> None:
 def test_columns_are_bounded() -> None:
     """More bytes than memory shall be taken for are not parsed together."""
     line = b"a 1\n"
-    fitting = line * (COLUMNS_MAX_BYTES // len(line))
-    assert COLUMNS_MAX_BYTES // len(line) == len((parse_columns([fitting]) or Columns([], [], [])).names)
+    fitting = line * (PARSE_MAX_BYTES // len(line))
+    assert PARSE_MAX_BYTES // len(line) == len((parse_columns([fitting]) or Columns([], [], [])).names)
     assert parse_columns([fitting, line * 2]) is None
 
 

@@ -1,9 +1,10 @@
 """Commits samples to an archive in one transaction: expires old buckets, merges cells and seals closed buckets.
 
-Sealing. New rows of a bucket are adjacent in the table, but in an index by name each would touch a different page. So
-new rows are unsealed and not indexed. Once closed buckets contain SEAL_ROWS unsealed rows in at least SEAL_BUCKETS
-buckets, or reach FULL_BUCKETS buckets, one UPDATE seals their rows and advances `sealed_before`. A late row for a
-sealed bucket is inserted sealed, and SQLite updates the index.
+Sealing. `data_by_name` is an index of the sealed rows only. In the table, the new rows of a bucket are adjacent; in the
+index, each belongs on a different page. So rows are inserted unsealed, which leaves the index unchanged. Later, one
+UPDATE seals the rows of many closed buckets, adds them to the index together, and advances `sealed_before`. That
+happens when SEAL_BUCKETS closed buckets contain SEAL_ROWS unsealed rows, or when there are FULL_BUCKETS of them. A late
+row for a sealed bucket is inserted sealed, and SQLite adds it to the index.
 
 Preaggregates. The same transaction updates two tables: `totals` on every commit, and `blocks` when rows are sealed, so
 that a flush does not write each row twice. Rows cannot be subtracted from either. When part of a bucket expires, its
@@ -35,10 +36,11 @@ Row = tuple[int, int, float, float, float, float, bool]
 _id = itemgetter(1)
 
 SEAL_ROWS = 32_768
-# With many names, each has its own pages in the index. This is the least number of rows added per name at a time.
+# The least number of closed buckets to seal at once. With many names, each name has its own pages in the index, and one
+# UPDATE adds this many rows of the name to them.
 SEAL_BUCKETS = 16
-# This many rows fill a name's page. Buckets are sealed then even if they have few rows: a sealed row is in the file
-# twice, which lets `salvage` verify it.
+# This many rows of a name fill a page of the index. So many closed buckets are sealed even if they have few rows: a
+# sealed row is in the file twice, which lets `salvage` verify it.
 FULL_BUCKETS = 64
 EXPIRE_ROWS = 50_000
 
@@ -94,7 +96,7 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     merge(due, cells, definition.resolution)
     outcome = Outcome(is_doubted=clock.doubted is not None)
     cutoff = 0 if outcome.is_doubted else definition.cutoff(rules.now)
-    marks = expire(connection, cutoff, marks, ids=ids, most=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
+    marks = expire(connection, cutoff, marks, ids=ids, max_rows=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
     known_ids = ids.resolve(connection, set().union(*due.values()), max_names=rules.max_names)
@@ -148,9 +150,9 @@ def merge_rows(connection: apsw.Connection, rows: list[Row], marks: Watermarks) 
     return total
 
 
-def expire(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: NameIds, most: int) -> Watermarks:
-    """Delete up to `most` of the oldest rows before `cutoff` and the names without rows. Return the new watermarks."""
-    edge = connection.execute(statements.EXPIRED_EDGE, (cutoff, most)).get or (cutoff, 0)
+def expire(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: NameIds, max_rows: int) -> Watermarks:
+    """Delete up to `max_rows` of the oldest rows before `cutoff`, and names without rows. Return the new watermarks."""
+    edge = connection.execute(statements.EXPIRED_EDGE, (cutoff, max_rows)).get or (cutoff, 0)
     deleted = connection.execute("DELETE FROM data WHERE (bucket, id) < (?, ?) RETURNING id", edge)
     gone = {row[0] for row in deleted}
     if not gone:

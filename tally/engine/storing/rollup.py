@@ -16,7 +16,7 @@ from tally.engine.storing.capacity import Capacity, weigh, weigh_all, weigh_heav
 from tally.engine.storing.statsd import Gauges, Sets
 from tally.lines import grammar
 from tally.lines.plain import (
-    COLUMNS_MAX_BYTES,
+    PARSE_MAX_BYTES,
     Columns,
     Reason,
     Sample,
@@ -74,7 +74,7 @@ class Rollup:
         self._open_bucket(now)
         if self._add_plain(datagrams, now):
             return
-        if len(datagrams) > 1 and sum(map(len, datagrams)) > COLUMNS_MAX_BYTES:
+        if len(datagrams) > 1 and sum(map(len, datagrams)) > PARSE_MAX_BYTES:
             for datagram in datagrams:
                 self.add([datagram], now)
         else:
