@@ -32,7 +32,7 @@ class Unchecked(Destination):
 
     def send(self, datagrams: Iterable[bytes]) -> None:
         """Hand each datagram to the kernel, or lose it."""
-        if self._is_named:
+        if self._is_host_name:
             self._refresh()
         assert self._route is not None
         _, sendto, address, _, _ = self._route
