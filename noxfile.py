@@ -28,6 +28,8 @@ PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=worksteal")
 SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 # What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
 SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")
+# What the native core does runs in pure Python too.
+TWINS = ("tests/lines", "tests/native", "tests/engine/storing/test_rollup.py", "tests/engine/asking")
 MINORS = range(11, 20)
 # The supported versions of Django, each with the Pythons (3.MINOR) that it supports.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
@@ -77,6 +79,7 @@ def lint(session: nox.Session) -> None:
     session.install(*nox.project.dependency_groups(PROJECT, "lint"))
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
+    session.run("clang-format", "--dry-run", "--Werror", *map(str, sorted(Path("tally", "native").glob("*.?pp"))))
 
 
 @nox.session
@@ -130,6 +133,7 @@ def tests(session: nox.Session) -> None:
     elif is_newest:
         covered(session, *PARALLEL, *ignoring(*SLOW))
         session.run("pytest", *PARALLEL, *SLOW)
+        session.run("pytest", *PARALLEL, *TWINS, env={"TALLY_NATIVE": "0"})
     else:
         session.run("pytest", *PARALLEL, *SENSITIVE)
 

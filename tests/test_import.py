@@ -40,9 +40,11 @@ def loaded(work: str) -> set[str]:
 )
 def test_only_the_standard_library_is_loaded(work: str) -> None:
     """Importing tally, and sending samples over a network, needs no package beside it."""
-    others = {name for name in loaded(work) if name.split(".")[0] not in {*sys.stdlib_module_names, "tally"}}
+    found = loaded(work)
+    others = {name for name in found if name.split(".")[0] not in {*sys.stdlib_module_names, "tally"}}
 
     assert set() == others
+    assert set() == {name for name in found if name.startswith("tally.native")}
 
 
 def test_importing_is_cheap() -> None:

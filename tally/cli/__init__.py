@@ -61,10 +61,10 @@ See also:
 
 
 def _show_version(context: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    from tally import __version__
+    from tally import __version__, native
 
     if wanted:
-        click.echo(f"tally {__version__}")
+        click.echo(f"tally {__version__} ({native.describe()})")
         context.exit()
 
 

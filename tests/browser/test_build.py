@@ -1,4 +1,4 @@
-"""What is built: wheel and sdist contain uPlot, with and without Node on the machine."""
+"""What is built: wheel and sdist contain uPlot, with and without Node, and the native core where a compiler is."""
 
 import gzip
 import os
@@ -40,7 +40,9 @@ def checkout(tmp_path: Path) -> Path:
     checkout.mkdir()
     for name in PARTS:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("vendor", "__pycache__"))
+            shutil.copytree(
+                ROOT / name, checkout / name, ignore=shutil.ignore_patterns("vendor", "__pycache__", "*.so")
+            )
         else:
             shutil.copy(ROOT / name, checkout)
     return checkout
@@ -141,3 +143,45 @@ def test_a_build_without_charts_can_be_asked_for(checkout: Path, tmp_path: Path)
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "tally/api/dashboard/main.js" in names
     assert not VENDOR & names
+
+
+CORE = "tally/native/_core.abi3.so"
+SOURCE = "tally/native/module.cpp"
+WITHOUT_CHARTS = {"TALLY_BUILD_WITHOUT_CHARTS": "1"}
+
+
+def test_a_wheel_has_the_native_core(checkout: Path) -> None:
+    """Its tag allows every CPython from 3.11 on, it has no sources, and nothing is left in the checkout."""
+    if shutil.which("c++") is None:
+        missing("there is no C++ compiler")
+    wheel, _ = build(checkout, "wheel", TALLY_BUILD_NATIVE="1", **WITHOUT_CHARTS)
+    assert "-cp311-abi3-" in wheel.name
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert CORE in names
+    assert SOURCE not in names
+    assert not (checkout / CORE).exists()
+    sdist, _ = build(checkout, "sdist", **WITHOUT_CHARTS)
+    with tarfile.open(sdist) as archive:
+        assert any(name.endswith(SOURCE) for name in archive.getnames())
+
+
+@pytest.mark.parametrize("compiler", [None, "#!/bin/sh\necho out of order >&2\nexit 1\n"])
+def test_a_wheel_without_a_compiler_is_pure_python(checkout: Path, tmp_path: Path, compiler: str | None) -> None:
+    """Where there is no compiler, or one that fails, the wheel has all but the core, and is for any platform."""
+    tools = tools_without_node(tmp_path)
+    if compiler is not None:
+        (tools / "c++").write_text(compiler)
+        (tools / "c++").chmod(0o755)
+    wheel, said = build(checkout, "wheel", path=str(tools), **WITHOUT_CHARTS)
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert CORE not in zipfile.ZipFile(wheel).namelist()
+    assert ("there is no C++ compiler" if compiler is None else "out of order") in said
+    done = run_build(checkout, "wheel", path=str(tools), TALLY_BUILD_NATIVE="1", **WITHOUT_CHARTS)
+    assert 0 != done.returncode
+    assert "the native core cannot be compiled" in done.stderr
+
+
+def test_a_build_without_the_native_core_can_be_asked_for(checkout: Path) -> None:
+    """With the variable set to 0, no compiler is looked for."""
+    wheel, _ = build(checkout, "wheel", TALLY_BUILD_NATIVE="0", **WITHOUT_CHARTS)
+    assert wheel.name.endswith("-py3-none-any.whl")

@@ -138,10 +138,11 @@ except SystemExit:
 
 
 def test_the_version_is_the_packages(directory: Path) -> None:
-    """`tally --version` prints what `tally.__version__` has."""
+    """`tally --version` prints what `tally.__version__` has, and whether the native core is used."""
     import tally
+    from tally import native
 
-    assert f"tally {tally.__version__}\n" == invoke(directory, "--version").stdout
+    assert f"tally {tally.__version__} ({native.describe()})\n" == invoke(directory, "--version").stdout
 
 
 def test_an_interruption_is_quiet(directory: Path) -> None:

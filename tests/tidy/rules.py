@@ -20,7 +20,7 @@ PARAMETERS, POSITIONAL_OPTIONS = 5, 2
 
 # From the bottom up: a part may import itself and what is below it.
 LAYERS = (
-    {"errors", "forks"},
+    {"errors", "forks", "native"},
     {"lines"},
     {"settings", "engine", "log"},
     {"graphite"},

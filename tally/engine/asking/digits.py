@@ -8,6 +8,8 @@ each float is formatted with 15 and with 16 digits and read back, to find how ma
 
 Within FEW_DIGITS no text has an exponent, and the nearest decimal of 16 digits is always the right one if any is.
 Outside of it the function `shortest` calls Python.
+
+The native core does all of this in one function, `tally_text`, and in `tally_texts` for all rows of a group.
 """
 
 from collections.abc import Iterable
@@ -15,11 +17,16 @@ from typing import Any, NamedTuple
 
 import apsw
 
+from tally import native
+
 # The placeholder of a float for SQLite's `format`, which takes the number of digits and the float.
 FLOAT = "%!.*g"
 FEW_DIGITS = (1e-4, 999_999_999_999_999.0)
 # Below this, a number with at most six decimals has at most 15 digits. This usual case needs no text conversion.
 SIX_DECIMALS_END = 1e9
+
+
+IS_NATIVE = native.core is not None and hasattr(apsw.Connection, "load_extension")
 
 
 class Argument(NamedTuple):
@@ -30,7 +37,9 @@ class Argument(NamedTuple):
 
 
 def register(connection: apsw.Connection) -> None:
-    """Register the function `shortest` with a connection."""
+    """Register the functions that the expressions call with a connection."""
+    if IS_NATIVE:
+        native.register(connection)
     connection.create_scalar_function("shortest", _shortest, 1, deterministic=True)
 
 
@@ -41,12 +50,21 @@ def _shortest(*number: Any) -> str:
 def text(arguments: Iterable[Argument]) -> str:
     """Return an expression that formats the bound `:template`, or `:plain` if Python formats the floats."""
     arguments = list(arguments)
+    if IS_NATIVE:
+        return f"tally_text(:template, {', '.join(sql for sql, _ in arguments)})"
     usual = " AND ".join(_is_usual(sql) for sql, is_float in arguments if is_float)
     places = ", ".join(f"{_digits(sql)}, {sql}" if is_float else sql for sql, is_float in arguments)
     if not usual:
         return f"format(:template, {places})"
     others = ", ".join(f"shortest({sql})" if is_float else sql for sql, is_float in arguments)
     return f"iif({usual}, format(:template, {places}), format(:plain, {others}))"
+
+
+def texts(arguments: Iterable[Argument], order: str = "") -> str:
+    """Return an expression that joins the texts of a group's rows by the bound `:separator`, in `order`."""
+    if IS_NATIVE:
+        return f"tally_texts(:separator, :template, {', '.join(sql for sql, _ in arguments)}{order})"
+    return f"string_agg({text(arguments)}, :separator{order})"
 
 
 def plain(template: str) -> str:
@@ -61,6 +79,8 @@ def whole(sql: str) -> str:
 
 def count(sql: str) -> str:
     """Return an expression of a count's text. Counts are whole, except for samples with a rate."""
+    if IS_NATIVE:
+        return sql
     return f"iif({sql} = CAST({sql} AS INTEGER), CAST({sql} AS INTEGER), format('{FLOAT}', {_digits(sql)}, {sql}))"
 
 

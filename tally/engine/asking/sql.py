@@ -277,11 +277,10 @@ def _packed(question: Question, source: _Source, plan: Plan, cell: Cell) -> str:
         return f"SELECT NULL, string_agg(text, :separator) FROM ({_rows(question, source, plan, cell)})"
     kept = _bounds(question)
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
-    text = f"string_agg({_text(cell)}, :separator"
     if question.by == "time":
-        cells = f"(SELECT {text}) FROM ({_cells_of_name(source)}){where})"
+        cells = f"(SELECT {digits.texts(_arguments(cell))} FROM ({_cells_of_name(source)}){where})"
         return f"SELECT name, NULL, {cells} FROM names WHERE TRUE{source.where} ORDER BY name"
-    cells = f"(SELECT {text} ORDER BY name) FROM ({_cells_of_bucket(source)}){where})"
+    cells = f"(SELECT {digits.texts(_arguments(cell), ' ORDER BY name')} FROM ({_cells_of_bucket(source)}){where})"
     return f"SELECT NULL, bucket, {cells} FROM totals WHERE bucket >= :first AND bucket < :end ORDER BY bucket"
 
 
@@ -337,7 +336,11 @@ def _moving(text: str, keys: str, columns: tuple[str, ...], *, gaps: bool) -> st
 def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
     """Return the SELECT of the rows within `low` and `high`, in order. In a series, other rows get NULL instead."""
     shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
-    values = [_text(cell)] if cell else [digits.whole(name) if name == "count" else _value(name) for name in shown]
+    values = (
+        [digits.text(_arguments(cell))]
+        if cell
+        else [digits.whole(name) if name == "count" else _value(name) for name in shown]
+    )
     kept = _bounds(question)
     if question.kind == "timedata":
         kept.append(f"{_value(shown[0])} IS NOT NULL")
@@ -357,12 +360,12 @@ def _bounds(question: Question) -> list[str]:
     return [condition for bound, condition in bounds if bound is not None]
 
 
-def _text(cell: Cell) -> str:
+def _arguments(cell: Cell) -> list[digits.Argument]:
     floats = AGGREGATES[1:]
-    return digits.text(
+    return [
         digits.Argument(digits.count(argument) if argument == "count" else _value(argument), argument in floats)
         for argument in cell.arguments
-    )
+    ]
 
 
 def _value(aggregate: str) -> str:
