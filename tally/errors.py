@@ -14,6 +14,7 @@ TallyError
 ├── ArchiveUnavailable  a file that cannot be read or written now
 │   └── SpillUnusable   spilled samples that do not fit the archive, or an invalid spill file
 ├── QueryTimeout        a query that took too long
+├── PackageMissing      a package that an extra of tally installs
 ├── AddressUnavailable  an address that cannot be used
 ├── WorkerDied          a collector process that ended unexpectedly
 ├── SamplesLost         samples that could be neither stored nor spilled at the end
@@ -87,6 +88,10 @@ class SpillUnusable(ArchiveUnavailable):
 
 class QueryTimeout(TallyError):
     """Raised when a query takes longer than its limit."""
+
+
+class PackageMissing(TallyError):
+    """Raised when something needs a package that is not installed; the text names the extra that installs it."""
 
 
 class AddressUnavailable(TallyError):

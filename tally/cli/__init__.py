@@ -19,7 +19,9 @@ ENTRIES = {
     ),
     "send": Entry("tally.cli.send", "send", "Send one sample, or the lines of files, to a collector by UDP."),
     "import": Entry(
-        "tally.cli.importing", "import_lines", "Store the lines of files in the archives, without a collector."
+        "tally.cli.importing",
+        "import_files",
+        "Store the samples or cells of files in the archives, without a collector.",
     ),
     "archives": Entry("tally.cli.archives", "archives", "List, show, create, edit and delete archives."),
     "names": Entry("tally.cli.names", "names", "Remove metric names from an archive, or a range of their buckets."),

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import click
 
 from tally.cli.group import WRONG
-from tally.cli.importing import find_targets, rollup_for, store
+from tally.cli.importing import rollup_for, store
 from tally.cli.manual import Documented
 from tally.cli.options import SENDING, Command, with_settings
 from tally.cli.progress import Progress
 from tally.cli.sender import Sender
+from tally.cli.targets import find_targets
 from tally.lines.plain import Sample, check_name
 from tally.log import pluralize
 from tally.settings import Settings

@@ -82,22 +82,28 @@ class Lines:
                 self.empty += 1
             else:
                 self.rejected[reason] += 1
-                self._report(f"{path}:{number}: {reason}: {EXPLANATIONS[reason]}: {_quote(stripped)}")
+                shown = f"{path}:{number}: {reason}: {EXPLANATIONS[reason]}: {_quote(stripped)}"
+                report_first(self._progress, shown, self.rejected.total())
         return good
-
-    def _report(self, text: str) -> None:
-        """Report one of the first bad lines, or once that there are more."""
-        shown = self.rejected.total()
-        if shown <= SHOWN_MAX:
-            self._progress.report(text)
-        elif shown == SHOWN_MAX + 1:
-            self._progress.report(f"more than {SHOWN_MAX} bad lines: the others are counted and not shown")
 
     def summarize(self) -> str:
         """Return a sentence with the numbers of lines read, rejected by reason, and empty."""
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(self.rejected.items()))
-        shown = f"read {pluralize(self.read, 'line')}, rejected {self.rejected.total()}" + (reasons and f" ({reasons})")
-        return f"{shown}, empty {self.empty}" if self.empty else shown
+        return summarize(pluralize(self.read, "line"), self.rejected, self.empty)
+
+
+def report_first(progress: Progress, text: str, number: int) -> None:
+    """Report one of the first SHOWN_MAX rejections, by its number from 1 on, or once that there are more."""
+    if number <= SHOWN_MAX:
+        progress.report(text)
+    elif number == SHOWN_MAX + 1:
+        progress.report(f"more than {SHOWN_MAX} are bad: the others are counted and not shown")
+
+
+def summarize(read: str, rejected: Counter[str], empty: int) -> str:
+    """Return a sentence with the numbers of lines or cells read, rejected by reason, and empty."""
+    reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(rejected.items()))
+    shown = f"read {read}, rejected {rejected.total()}" + (reasons and f" ({reasons})")
+    return f"{shown}, empty {empty}" if empty else shown
 
 
 class Readable(Protocol):

@@ -115,8 +115,10 @@ def open_source(path: str) -> Iterator[Source]:
 
 
 def check(paths: Sequence[str]) -> None:
-    """Check all regular files before the first line is read. Raises as `open_source`."""
+    """Check all regular files before the first line is read. Raises as `open_source`, and when one is a directory."""
     for path in paths:
+        if Path(path).is_dir():
+            raise click.FileError(path, "is a directory")
         if path != "-" and stat.S_ISREG(Path(path).stat().st_mode):
             with open_source(path):
                 pass

@@ -4,15 +4,13 @@ An `Archive` keeps no file open between operations. Any number of them, in any t
 file.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any
 
 import apsw
 
@@ -23,23 +21,19 @@ from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, to_
 from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, schema, statements
 from tally.engine.files.wal import held_bytes
+from tally.engine.history import loading
 from tally.engine.recovery.backup import Download, Progress, backup
 from tally.engine.recovery.check import Checkup, check
 from tally.engine.recovery.salvage import Salvaged, salvage
 from tally.engine.storing import idempotency
-from tally.engine.storing.cells import validate_cells
+from tally.engine.storing.cells import Time, Value, roll_up, validate_cells
 from tally.engine.storing.clock import RetentionClock, confirm
 from tally.engine.storing.commit import Outcome, Rules, commit, edit, read_watermarks
 from tally.engine.storing.idempotency import Delivery, Receipt
 from tally.engine.storing.ids import NameIds
 from tally.engine.storing.removal import Removed, count_removable, remove
-from tally.engine.storing.rollup import Cells, Rollup
-from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion, InvalidSample
-from tally.lines.plain import Sample, check_timestamp, check_value, stored_name
-
-# Numbers may have any type that converts to float: Decimal, Fraction, a numpy scalar.
-Value = SupportsFloat | SupportsIndex | timedelta
-Time = SupportsFloat | SupportsIndex | datetime
+from tally.engine.storing.rollup import Cells
+from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +221,22 @@ class Archive:
             idempotency.store_receipt(connection, delivery, outcome, now=0 if outcome.is_doubted else rules.now)
         return outcome
 
+    def load(
+        self, source: Path, rules: Rules, *, dry_run: bool = False, progress: loading.Progress = loading.show_nothing
+    ) -> loading.Loaded:
+        """Merge the matching cells of the SQLite file at `source` in one transaction; see `history.loading`.
+
+        With `dry_run` nothing is stored. Raises as `commit`.
+        """
+        with (
+            self._opened(write=True) as connection,
+            loading.attached(connection, source),
+            schema.Transaction(connection, is_kept=not dry_run),
+        ):
+            outcome = self._merge(connection, {}, rules=rules, delivery=None)
+            definition = schema.read_definition(connection, self.path)
+            return loading.Loading(connection, definition, outcome=outcome, progress=progress).load(rules)
+
     def remove(self, q: str, *, dry_run: bool = False, **bounds: Any) -> Removed:
         """Remove the metric names that match the glob `q` in one transaction, and return what was removed.
 
@@ -358,26 +368,6 @@ class Archive:
         given = list(to_texts(parameters))
         question = Question.parse(kind, given, aggregate=aggregate, by=by, now=self._clock())
         return self.ask(question).rows()
-
-
-def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
-    """Return the cells of `(name, value, time)` samples in buckets of one second, and the number of empty samples.
-
-    :raises InvalidSample: when one is not such a tuple, or a name, value or timestamp breaks a rule of the wire format.
-    """
-    rollup = Rollup(1)
-    empty = 0
-    for item in samples:
-        try:
-            name, value, timestamp = item
-        except (TypeError, ValueError):
-            raise InvalidSample(f"sample {item!r:.100} is not valid: use (name, value, unix seconds)") from None
-        sample = Sample(stored_name(name), check_value(value), check_timestamp(timestamp))
-        if math.isnan(sample.value):
-            empty += 1
-        else:
-            rollup.add_sample(sample)
-    return rollup.take(), empty
 
 
 def _shown(aggregate: str | None, values: list[Any]) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tally.engine import glob
-from tally.engine.archive import Archive, Time, Value, roll_up
+from tally.engine.archive import Archive
 from tally.engine.definition import Definition, is_slug
 from tally.engine.files import directory, schema
 from tally.engine.files.damage_marks import DamageMarks
@@ -16,6 +16,7 @@ from tally.engine.files.directory import SUFFIX, Listing
 from tally.engine.recovery.backup import Progress, backup
 from tally.engine.recovery.restore import restore
 from tally.engine.storing import spill
+from tally.engine.storing.cells import Time, Value, roll_up
 from tally.engine.storing.clock import RetentionClock
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.ledger import Ledger

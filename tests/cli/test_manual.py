@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tally.cli import check, importing, main, manual, query
+from tally.cli import check, importing, main, manual, query, targets
 from tally.cli.manual import Context, Documented
 from tally.engine.asking.question import AGGREGATES, KINDS
 from tests.cli.command import invoke
@@ -94,7 +94,7 @@ def test_every_help_fits(name: str, columns: int, tmp_path: Path) -> None:
     ("command", "heading", "terms"),
     [
         (query.query, "Kinds", {*KINDS, *query.LISTS}),
-        (importing.import_lines, "Columns", {*importing.HEADER} - {"archive"}),
+        (importing.import_files, "Columns", {*targets.HEADER} - {"archive"}),
         (check.check, "Columns", {*check.HEADER} - {"archive"}),
     ],
     ids=["query", "import", "check"],

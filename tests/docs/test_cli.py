@@ -13,6 +13,7 @@ from tally.engine import Catalog
 from tests.cli.command import EXAMPLE
 from tests.cli.test_manual import commands
 from tests.docs.story import ROOT, Story, story
+from tests.engine.history import test_whisper_file
 
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 HEADER = "| option | setting | default | meaning |"
@@ -103,12 +104,20 @@ def have_a_server(told: Story) -> None:
     told.succeed("tally serve")
 
 
+def have_files_to_import(told: Story) -> None:
+    """Make the archives, and a file of each format."""
+    have_archives(told)
+    (told.directory / "daily.csv").write_text("time,name,count,sum,avg,min,max\n1700000000,a,1,1,1,1,1\n")
+    test_whisper_file.write(told.directory / "whisper" / "a.wsp", {1_700_000_000: 1.0})
+
+
 def have_nothing(_told: Story) -> None:
     """Leave it to the examples."""
 
 
 BEFORE = {
     **dict.fromkeys(("", "archives", "archives create", "serve", "collect"), have_nothing),
+    "import": have_files_to_import,
     **dict.fromkeys(("send", "health", "demo"), have_a_server),
 }
 

@@ -13,6 +13,7 @@ from tally.engine import Catalog
 from tests.cli.command import EXAMPLE
 from tests.docs.pages import FENCE, Block, blocks, pages
 from tests.docs.story import ROOT, SERVER, Story, story
+from tests.engine.history import test_tally1_file, test_whisper_file
 
 # Commands that change the machine they run on, or need one that is not here; what they name is looked at below.
 NOT_RUN = {
@@ -75,6 +76,20 @@ def have_a_socket_directory(told: Story) -> None:
     (told.directory / "run").mkdir()
 
 
+def have_whisper_files(told: Story) -> None:
+    """Put a tree there that carbon has written."""
+    values = {1_700_000_000 + 60 * n: value for n, value in enumerate((0.25, 0.75, 0.5, 1.0))}
+    test_whisper_file.write(told.directory / "whisper/requests/get/index.wsp", values, rings=[(60, 1440)])
+
+
+def have_an_old_archive(told: Story) -> None:
+    """Put an archive there that tally 1.0 has written."""
+    (told.directory / "old").mkdir()
+    at = 1_400_000_000
+    samples = [("requests.get.index", 0.25, at), ("requests.get.index", 0.75, at), ("requests.get.index", 0.5, at + 10)]
+    test_tally1_file.write(told.directory / "old/daily.db", [*samples, ("requests.get.about", 1.5, at + 10)])
+
+
 def have_a_site(told: Story) -> None:
     """Start a Django project and change it as the page says."""
     told.succeed("django-admin startproject mysite .")
@@ -107,6 +122,8 @@ BEFORE: dict[str, Callable[[Story], None]] = {
     "docs/django.md": have_a_site,
     "docs/http.md": serve_nothing,
     "docs/machines.md": have_a_token,
+    "docs/moving-from-graphite.md": have_whisper_files,
+    "docs/moving-from-tally-1.md": have_an_old_archive,
     "docs/statsd.md": serve_an_archive,
     "examples/django_site/README.md": have_the_shop,
 }

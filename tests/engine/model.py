@@ -8,8 +8,8 @@ import apsw
 import pytest
 
 from tally.engine import Archive
-from tally.engine.archive import Time, Value, roll_up
 from tally.engine.files import schema
+from tally.engine.storing.cells import Time, Value, roll_up
 from tally.engine.storing.rollup import Cells
 
 Aggregates = dict[str, float]

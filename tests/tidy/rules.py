@@ -33,7 +33,7 @@ LAYERS = (
 LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 # What each part may use beside the standard library; the others nothing.
 PACKAGES = {
-    "engine": {"apsw"},
+    "engine": {"apsw", "pyarrow", "whisper"},
     "graphite": {"lark", "re2"},
     "collector": {"anyio"},
     "api": {"anyio", "prometheus_client", "starlette"},

@@ -35,7 +35,8 @@ MERGES = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
 # Expressions of a name in JSON and CSV. In CSV a quote or comma needs quotes, and a name that a spreadsheet would take
 # for a formula gets a leading apostrophe.
 JSON_NAME = "json_quote(name)"
-_CSV_TEXT = "iif(name GLOB '[=+@-]*', '''' || name, name)"
+# A name that begins with apostrophes and then such a character gets one more, so that the name can be read back.
+_CSV_TEXT = "iif(name GLOB '[''=+@-]*' AND ltrim(name, '''') GLOB '[=+@-]*', '''' || name, name)"
 CSV_NAME = f"""iif(name GLOB '*[",]*', '"' || replace({_CSV_TEXT}, '"', '""') || '"', {_CSV_TEXT})"""
 
 Value = int | float | str | None

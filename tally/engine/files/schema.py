@@ -167,11 +167,13 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
 class Transaction:
     """Takes the write lock, commits durably at the end and checkpoints the log, or rolls back on an error.
 
-    It always ends, even if a signal handler raises, where a generator could be left suspended.
+    It also rolls back if `is_kept` is false, for a dry run. It always ends, even if a signal handler raises, where a
+    generator could be left suspended.
     """
 
-    def __init__(self, connection: apsw.Connection) -> None:
+    def __init__(self, connection: apsw.Connection, *, is_kept: bool = True) -> None:
         self._connection = connection
+        self._is_kept = is_kept
 
     def __enter__(self) -> None:
         try:
@@ -182,11 +184,11 @@ class Transaction:
 
     def __exit__(self, *raised: object) -> None:
         try:
-            if raised == NO_ERROR:
+            if raised == NO_ERROR and self._is_kept:
                 self._connection.execute("COMMIT")
         finally:
             self._roll_back()
-        if raised == NO_ERROR:
+        if raised == NO_ERROR and self._is_kept:
             checkpoint(self._connection)
 
     def _roll_back(self) -> None:

@@ -1,21 +1,47 @@
-"""Validates cells from callers as strictly as single samples.
+"""Validates samples and cells from callers, cells as strictly as single samples.
 
     (count, sum, min, max)    count >= 1, min <= max, count * min <= sum <= count * max
 
 No set of samples produces a cell that breaks these rules, and `check` reports one in an archive as damage.
 """
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, SupportsFloat, SupportsIndex
 
-from tally.engine.storing.rollup import Cell, Cells, merge
+from tally.engine.storing.rollup import Cell, Cells, Rollup, merge
 from tally.errors import InvalidSample
 from tally.lines.conversion import to_number
-from tally.lines.plain import VALUE_MAX, check_timestamp, stored_name
+from tally.lines.plain import VALUE_MAX, Sample, check_timestamp, check_value, stored_name
+
+# Numbers may have any type that converts to float: Decimal, Fraction, a numpy scalar.
+Value = SupportsFloat | SupportsIndex | timedelta
+Time = SupportsFloat | SupportsIndex | datetime
 
 # The relative rounding error allowed in a sum.
 ROUNDING = 1e-9
 _OWN = (int, float)
+
+
+def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
+    """Return the cells of `(name, value, time)` samples in buckets of one second, and the number of empty samples.
+
+    :raises InvalidSample: when one is not such a tuple, or a name, value or timestamp breaks a rule of the wire format.
+    """
+    rollup = Rollup(1)
+    empty = 0
+    for item in samples:
+        try:
+            name, value, timestamp = item
+        except (TypeError, ValueError):
+            raise InvalidSample(f"sample {item!r:.100} is not valid: use (name, value, unix seconds)") from None
+        sample = Sample(stored_name(name), check_value(value), check_timestamp(timestamp))
+        if math.isnan(sample.value):
+            empty += 1
+        else:
+            rollup.add_sample(sample)
+    return rollup.take(), empty
 
 
 def validate_cells(cells: Mapping[Any, Mapping[Any, Any]]) -> Cells:
@@ -29,14 +55,18 @@ def validate_cells(cells: Mapping[Any, Mapping[Any, Any]]) -> Cells:
             second = check_timestamp(bucket)
             result.setdefault(second, {})
             for name, cell in row.items():  # One at a time: two spellings may be the same stored name.
-                merge(result, {second: {stored_name(name): _validate(name, cell)}}, 1)
+                merge(result, {second: {stored_name(name): validate(name, cell)}}, 1)
     except (AttributeError, TypeError):
         text = f"cells {cells!r:.100} are not valid: use {{bucket: {{name: (count, sum, min, max)}}}}"
         raise InvalidSample(text) from None
     return result
 
 
-def _validate(name: str, cell: Any) -> Cell:
+def validate(name: str, cell: Any) -> Cell:
+    """Return the cell of a name with built-in numbers.
+
+    :raises InvalidSample: when it is not valid.
+    """
     try:
         count, total, low, high = (each if type(each) in _OWN else _number(each) for each in cell)
         if 1 <= count <= VALUE_MAX and -VALUE_MAX <= low <= high <= VALUE_MAX:

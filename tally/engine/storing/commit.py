@@ -180,9 +180,16 @@ def seal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> None:
     if rows < SEAL_ROWS and buckets < FULL_BUCKETS:
         return
     last = connection.execute(statements.LAST_BEFORE, (closed_before,)).get
-    add_blocks(connection, marks, since=max(since, marks.blocks_from), before=closed_before)
-    connection.execute("UPDATE data SET sealed = 1 WHERE bucket >= ? AND bucket < ?", (since, closed_before))
-    write_meta(connection, "sealed_before", last + marks.resolution)
+    seal_rows(connection, marks, before=last + marks.resolution)
+
+
+def seal_rows(connection: apsw.Connection, marks: Watermarks, *, before: int) -> Watermarks:
+    """Seal the rows of earlier buckets, which must be closed, and return the new watermarks."""
+    since = marks.sealed_before
+    add_blocks(connection, marks, since=max(since, marks.blocks_from), before=before)
+    connection.execute("UPDATE data SET sealed = 1 WHERE bucket >= ? AND bucket < ?", (since, before))
+    write_meta(connection, "sealed_before", before)
+    return marks._replace(sealed_before=before)
 
 
 def unseal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Watermarks:
