@@ -2,43 +2,50 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import chain
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
-from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, Reply, array, empty, streamed, whole, whole_bytes
+from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, Headers, Reply, array, empty, streamed, whole, whole_bytes
 from tally.api.openapi import PROPERTIES, document
 from tally.api.parameters import check_size
 from tally.api.route import Call
 from tally.engine.archive import Archive
 from tally.engine.asking.names import patterns as offered
+from tally.engine.asking.question import Question
+from tally.engine.definition import AUTO
 from tally.errors import InvalidDefinition, TallyError, UnknownArchive
 
 
 def ask(call: Call) -> Reply:
     """Answer a question about an archive's data."""
+    archive, question = _find(call, call.parameters)
     limits = {"timeout_s": call.settings.query_timeout, "max_future_s": call.settings.max_future}
-    answer = _archive(call).ask(call.parameters, **limits)
+    answer = archive.ask(question, **limits)
     tag = f'"{answer.tag}"'
+    headers = (("ETag", tag), *_content_location(call, archive, question), *KEPT_HEADERS)
     if call.request.has(tag):
         answer.close()
-        return Reply(304, (("ETag", tag), *KEPT_HEADERS), ())
-    headers = (("Content-Type", answer.media_type), ("ETag", tag), *KEPT_HEADERS)
-    return Reply(200, headers, answer, answer.close)
+        return Reply(304, headers, ())
+    return Reply(200, (("Content-Type", answer.media_type), *headers), answer, answer.close)
 
 
 def names(call: Call) -> Reply:
     """Answer the metric names."""
-    found = _archive(call).read_names(call.parameters["q"], timeout_s=call.settings.query_timeout)
-    return streamed(array(chain.from_iterable(found.batches()), pretty=call.is_pretty), found.close)
+    archive, question = _find(call, Question("values", q=call.parameters["q"]))
+    found = archive.read_names(question.q, timeout_s=call.settings.query_timeout)
+    reply = streamed(array(chain.from_iterable(found.batches()), pretty=call.is_pretty), found.close)
+    return replace(reply, headers=(*reply.headers, *_content_location(call, archive, question)))
 
 
 def patterns(call: Call) -> Reply:
     """Answer globs to suggest, made from the metric names."""
-    names = _archive(call).read_names(timeout_s=call.settings.query_timeout)
+    archive, question = _find(call, Question("values"))
+    names = archive.read_names(timeout_s=call.settings.query_timeout)
     found = offered(chain.from_iterable(names.batches()))
-    return streamed(array(found, pretty=call.is_pretty), names.close)
+    reply = streamed(array(found, pretty=call.is_pretty), names.close)
+    return replace(reply, headers=(*reply.headers, *_content_location(call, archive, question)))
 
 
 def archives(call: Call) -> Reply:
@@ -104,6 +111,21 @@ def openapi(call: Call) -> Reply:
 
 def _archive(call: Call) -> Archive:
     return call.catalog[call.path["slug"]]
+
+
+def _find(call: Call, question: Question) -> tuple[Archive, Question]:
+    """Return the archive that answers a question, and the question to ask it."""
+    return call.catalog.find(call.path["slug"], question, now=call.now, timeout_s=call.settings.query_timeout)
+
+
+def _content_location(call: Call, archive: Archive, question: Question) -> Headers:
+    """Return the header that names the archive which answers for `auto`: its address for the same question."""
+    if call.path["slug"] != AUTO:
+        return ()
+    fitted = {"step": question.step, "moving": question.moving}
+    query = urlencode([(name, fitted.get(name) or text) for name, text in call.request.fields()])
+    path = call.request.path.replace(f"/{AUTO}/", f"/{archive.slug}/", 1)
+    return (("Content-Location", quote(f"{call.request.root}{path}") + (f"?{query}" if query else "")),)
 
 
 def _describe_or_fail(call: Call, listed: Archive) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from tally.api.message import Reply, whole
 from tally.api.route import Call
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
+from tally.engine.definition import AUTO
 from tally.engine.files.disk import FREE_MIN_BYTES, format_free_space, format_size
 from tally.engine.files.status import Status, is_running
 from tally.errors import TallyError, UnknownArchive
@@ -157,6 +158,8 @@ def _archive_faults(catalog: Catalog, *, read: bool = False) -> Iterator[Fault]:
         return
     yield from (Fault("archives", slug, f"{slug}.db is {what}, not a file") for slug, what in listing.others.items())
     yield from (Fault("names", slug, describe_alias(slug, first)) for slug, first in listing.aliases.items())
+    if listing.has_auto:
+        yield Fault("names", AUTO, AUTO_RESERVED)
     for archive in catalog.archives():
         unreadable = _read_error(archive) if read else None
         if damage := archive.damage():
@@ -165,6 +168,11 @@ def _archive_faults(catalog: Catalog, *, read: bool = False) -> Iterator[Fault]:
             yield Fault("archives", archive.slug, unreadable)
         if size_bytes := archive.held_log_bytes():
             yield Fault("logs", archive.slug, describe_held_log(archive.slug, size_bytes))
+
+
+AUTO_RESERVED = (
+    f"{AUTO}.db is neither served nor written: {AUTO} stands for the archive that fits a query best; rename the file"
+)
 
 
 def describe_alias(slug: str, first: str) -> str:

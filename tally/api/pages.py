@@ -16,6 +16,7 @@ from tally.api.compression import ENCODED, accepts_gzip
 from tally.api.message import COMMON_HEADERS, Headers, Reply, content_length
 from tally.api.problems import Problem
 from tally.api.route import Call
+from tally.engine.definition import AUTO
 
 DIRECTORY = Path(__file__).parent / "dashboard"
 VENDOR = DIRECTORY / "vendor"
@@ -36,12 +37,18 @@ CACHED = "no-cache"
 
 def overview(call: Call) -> Reply:
     """Answer the page with all archives."""
+    return _page(call, up="../")
+
+
+def auto(call: Call) -> Reply:
+    """Answer the first page: the archive that fits the range best."""
     return _page(call, up="./")
 
 
 def archive(call: Call) -> Reply:
     """Answer the page of one archive, with status 404 if the archive does not exist."""
-    status = HTTPStatus.OK if call.path["slug"] in call.catalog else HTTPStatus.NOT_FOUND
+    slug = call.path["slug"]
+    status = HTTPStatus.OK if slug == AUTO or slug in call.catalog else HTTPStatus.NOT_FOUND
     return _page(call, up="../../", status=status)
 
 

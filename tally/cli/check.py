@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from tally.api.health import describe_alias, describe_held_log
+from tally.api.health import AUTO_RESERVED, describe_alias, describe_held_log
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
 from tally.cli.manual import Documented
@@ -95,7 +95,8 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
 
 def _find_archives(settings: Settings, names: Sequence[str]) -> tuple[list[Archive], list[str]]:
     """Return the named archives, or all if none is named, and a sentence for each that is missing."""
-    if not names and not Catalog(settings.data_dir).listing().others:
+    listing = Catalog(settings.data_dir).listing()
+    if not names and not listing.others and not listing.has_auto:
         return find_archives(settings, ()), []
     if not names:
         return Catalog(settings.data_dir).archives(), []
@@ -132,6 +133,8 @@ def _find_extra_names(folders: Sequence[Path]) -> Iterator[str]:
         listing = Catalog(folder).listing()
         yield from (f"{folder / slug}.db is {what}, not a file" for slug, what in listing.others.items())
         yield from (f"{folder}: {describe_alias(slug, first)}" for slug, first in listing.aliases.items())
+        if listing.has_auto:
+            yield f"{folder}: {AUTO_RESERVED}"
 
 
 def _find_spills(archives: Sequence[Archive]) -> Iterator[str]:

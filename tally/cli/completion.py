@@ -5,6 +5,7 @@ from click.shell_completion import CompletionItem
 
 from tally.engine import Catalog
 from tally.engine.asking.question import AGGREGATES
+from tally.engine.definition import AUTO
 from tally.errors import TallyError
 from tally.settings import Settings
 
@@ -16,6 +17,12 @@ def slugs(context: click.Context, _parameter: click.Parameter, incomplete: str) 
     except TallyError:
         return []
     return [CompletionItem(slug) for slug in found if slug.startswith(incomplete)]
+
+
+def sources(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return `auto` and the slugs that match, or let the shell complete files if there are none."""
+    auto = [CompletionItem(AUTO)] if AUTO.startswith(incomplete) else []
+    return [*auto, *slugs(context, parameter, incomplete)] or [CompletionItem(incomplete, type="file")]
 
 
 def slugs_or_files(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

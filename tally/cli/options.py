@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from tally.engine import Archive, Catalog
+from tally.engine import Archive, Auto, Catalog
+from tally.engine.definition import AUTO
 from tally.errors import UnknownArchive
 from tally.log import FORMATS
 from tally.settings import SETTINGS, Setting, Settings
@@ -131,6 +132,14 @@ def find_archives(settings: Settings, slugs: Iterable[str]) -> list[Archive]:
     if not found:
         raise UnknownArchive(f"there is no archive in {settings.data_dir}: see `tally archives create`")
     return found
+
+
+def find_source(settings: Settings, archive: str) -> Archive | Auto:
+    """Return what answers queries: as `find_file`, or for `auto` the archive that fits each query best.
+
+    :raises UnknownArchive: when there is none.
+    """
+    return Catalog(settings.data_dir).auto if archive == AUTO else find_file(settings, archive)
 
 
 def find_file(settings: Settings, archive: str) -> Archive:

@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from tally.api.message import encode
-from tally.cli.completion import aggregates, slugs_or_files
+from tally.cli.completion import aggregates, sources
 from tally.cli.manual import Documented
-from tally.cli.options import Command, find_file, with_settings
+from tally.cli.options import Command, find_source, with_settings
 from tally.cli.table import echo_table, escape_invisible, format_utc
-from tally.engine import Archive
+from tally.engine import Archive, Auto
 from tally.engine.asking.answer import Answer
 from tally.engine.asking.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
 from tally.errors import InvalidQuestion
@@ -46,7 +46,7 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
 
 
 @click.command(cls=Documented)
-@click.argument("archive", shell_complete=slugs_or_files)
+@click.argument("archive", shell_complete=sources)
 @click.argument("aggregate", required=False, shell_complete=aggregates)
 @click.option(
     "--kind", type=click.Choice((*KINDS, *LISTS)), default="aggregate", show_default=True, help="kind of query"
@@ -64,7 +64,8 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
     unix seconds and unchanged names. Numbers are exact in every format.
 
     Arguments:
-      ARCHIVE    a slug in --data-dir, or the path of a file, which ends in .db or contains a /
+      ARCHIVE    a slug in --data-dir, or the path of a file, which ends in .db or contains a /. auto is the archive
+                 with the finest resolution that still keeps --since and has matching names
       AGGREGATE  avg, min, max, sum or count; default all
 
     Kinds:
@@ -77,6 +78,7 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
     Examples:
       tally query daily
       tally query daily avg --by name --q 'requests.*' --since -1h
+      tally query auto avg --since -30d
       tally query weekly --kind values --step 86400 --format csv
       tally query /var/backups/tally/daily.db --kind names
 
@@ -87,7 +89,7 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
       stdout  the result, as it is read; an empty result is not an error
       stderr  errors only
     """
-    found = find_file(settings, archive)
+    found = find_source(settings, archive)
     if kind in LISTS:
         _list(found, kind, options)
     else:
@@ -95,7 +97,7 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
         _ask(found, kind, options, limits)
 
 
-def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
+def _list(source: Archive | Auto, kind: str, options: dict[str, Any]) -> None:
     """Print names or patterns, one per line or as a JSON array.
 
     :raises InvalidQuestion: when an option does not apply to them.
@@ -105,7 +107,7 @@ def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
             raise InvalidQuestion(f"{option} has no meaning here: it is not for {kind}")
     if options["format"] not in ("table", "json"):
         raise InvalidQuestion(f"format {options['format']!r} has no meaning here: {kind} are a table or json")
-    found = archive.names(options["q"]) if kind == "names" else archive.patterns()
+    found = source.names(options["q"]) if kind == "names" else source.patterns()
     is_json = options["format"] == "json"
     found = (
         [encode(found, pretty=options["pretty"]).decode()] if is_json else [escape_invisible(name) for name in found]
@@ -113,7 +115,7 @@ def _list(archive: Archive, kind: str, options: dict[str, Any]) -> None:
     sys.stdout.writelines(f"{line}\n" for line in found)
 
 
-def _ask(archive: Archive, kind: str, options: dict[str, Any], limits: dict[str, float]) -> None:
+def _ask(source: Archive | Auto, kind: str, options: dict[str, Any], limits: dict[str, float]) -> None:
     """Print a result while it is read.
 
     :raises InvalidQuestion, UnknownAggregate: when the query is not valid.
@@ -123,7 +125,7 @@ def _ask(archive: Archive, kind: str, options: dict[str, Any], limits: dict[str,
         raise InvalidQuestion(f"by {options['by']!r} has no meaning here: it is for values and aggregate")
     aggregate, by = options["aggregate"], options["by"] or "time"
     question = Question.parse(kind, _list_parameters(options), aggregate=aggregate, by=by, now=time.time())
-    with archive.ask(question, **limits) as answer:
+    with source.ask(question, **limits) as answer:
         if options["format"] == "table":
             echo_table(_header(question), _rows(question, answer))
         else:

@@ -2,6 +2,7 @@
 
 from tally.engine.archive import Archive, Summary
 from tally.engine.asking.question import Question
+from tally.engine.auto import Auto
 from tally.engine.catalog import Catalog
 from tally.engine.definition import Definition
 from tally.engine.recovery.check import Checkup, Contents
@@ -10,6 +11,6 @@ from tally.engine.storing.commit import Outcome
 from tally.engine.storing.removal import Removed
 
 __all__ = [
-    "Archive", "Catalog", "Checkup", "Contents", "Definition", "Missing", "Outcome", "Question", "Removed", "Salvaged",
-    "Summary",
+    "Archive", "Auto", "Catalog", "Checkup", "Contents", "Definition", "Missing", "Outcome", "Question", "Removed",
+    "Salvaged", "Summary",
 ]  # fmt: skip

@@ -9,7 +9,9 @@ from typing import Any
 
 from tally.engine import glob
 from tally.engine.archive import Archive
-from tally.engine.definition import Definition, is_slug
+from tally.engine.asking.question import Question
+from tally.engine.auto import Auto
+from tally.engine.definition import AUTO, Definition, is_slug
 from tally.engine.files import directory, schema
 from tally.engine.files.damage_marks import DamageMarks
 from tally.engine.files.directory import SUFFIX, Listing
@@ -109,6 +111,20 @@ class Catalog:
             raise ArchiveUnavailable(f"{self.directory}: cannot be read: {error.strerror}") from error
         return status.st_dev, status.st_ino
 
+    @property
+    def auto(self) -> Auto:
+        """The archive that fits each question best."""
+        return Auto(self.archives, self._clock)
+
+    def find(
+        self, slug: str, question: Question, *, now: float | None = None, timeout_s: float | None = None
+    ) -> tuple[Archive, Question]:
+        """Return the archive to ask, and the question to ask it: those of `Auto.fit` if the slug is `auto`.
+
+        :raises UnknownArchive: when there is none.
+        """
+        return self.auto.fit(question, now=now, timeout_s=timeout_s) if slug == AUTO else (self[slug], question)
+
     def __getitem__(self, slug: str) -> Archive:
         """Return the archive `slug`.
 
@@ -118,6 +134,8 @@ class Catalog:
         if slug not in self:
             first = self.listing().aliases.get(slug)
             hint = f": it is another name of {first!r}" if first else ""
+            if slug == AUTO:
+                hint = ": auto stands for the archive that fits a query best, and only answers queries"
             raise UnknownArchive(f"there is no archive {slug!r:.100}{hint}")
         return self._archive(slug)
 

@@ -7,6 +7,8 @@ from typing import Any, Self
 
 from tally.errors import InvalidDefinition
 
+# Stands for the archive that fits a question best: see `tally.engine.auto`.
+AUTO = "auto"
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 HOUR_S = 3600
 # Within these limits all times fit SQLite's 64-bit integers.
@@ -19,7 +21,7 @@ _NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def is_slug(text: str) -> bool:
     """Return whether `text` may name an archive."""
-    return SLUG.fullmatch(text) is not None
+    return SLUG.fullmatch(text) is not None and text != AUTO
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,10 @@ class Definition:
 
         :raises InvalidDefinition: when a field is unknown or a value is not valid.
         """
+        if slug == AUTO:
+            raise InvalidDefinition(
+                f"slug {AUTO!r} is reserved for the archive that fits a query best: take another slug, such as daily"
+            )
         if not isinstance(slug, str) or not is_slug(slug):
             raise InvalidDefinition(
                 f"slug {slug!r:.100} is not valid: use 1 to 64 of a-z, 0-9, _ and -, a letter or digit first"

@@ -24,11 +24,20 @@ CONSOLIDATIONS = {"count": "sum", "sum": "sum", "avg": "average", "min": "min", 
 
 @dataclass(frozen=True)
 class Window:
-    """A time range in unix seconds, `start` excluded and `end` included, requested at the time `now`."""
+    """A time range in unix seconds, `start` excluded and `end` included, requested at the time `now`.
+
+    `auto_since` is the start by which the archive of `auto` is chosen, if not `start`.
+    """
 
     start: float
     end: float
     now: float
+    auto_since: float | None = None
+
+    @property
+    def since(self) -> float:
+        """The start by which the archive of `auto` is chosen."""
+        return self.start if self.auto_since is None else self.auto_since
 
     def first(self, step: int) -> int:
         """Return the first bucket of `step` seconds in the range."""
@@ -48,11 +57,16 @@ class Window:
 
     def shift(self, seconds: float) -> "Window":
         """Return the range moved to `seconds` later."""
-        return replace(self, start=self.start + seconds, end=self.end + seconds)
+        auto_since = None if self.auto_since is None else self.auto_since + seconds
+        return replace(self, start=self.start + seconds, end=self.end + seconds, auto_since=auto_since)
 
     def extend(self, seconds: float) -> "Window":
-        """Return the range with a start that is `seconds` earlier."""
-        return replace(self, start=self.start - seconds)
+        """Return the range with a start that is `seconds` earlier, in the same archive of `auto`."""
+        return replace(self, start=self.start - seconds, auto_since=self.since)
+
+    def last_second(self) -> "Window":
+        """Return the last second of the range, in the same archive of `auto`."""
+        return replace(self, start=min(self.end, self.now) - 1, auto_since=self.since)
 
 
 class Source:
@@ -73,8 +87,8 @@ class Source:
         if cached is not None:
             self.budget.spend(1, sum(len(each.values) for each in cached))
             return cached
-        metrics = tree.metrics(self._catalog, pattern, self.budget)
-        by_slug = groupby(metrics, key=lambda metric: metric.slug)
+        metrics = tree.metrics(self._catalog, pattern, self.budget, since=window.since)
+        by_slug = groupby(metrics, key=lambda metric: metric.archive)
         series = [each for slug, group in by_slug for each in self._read_archive(slug, list(group), window)]
         found = [replace(each, expression=pattern) for each in sorted(series, key=lambda s: s.name)]
         self._cache[pattern, window] = found

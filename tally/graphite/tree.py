@@ -1,18 +1,23 @@
 """The archives as Graphite's tree of metrics, with paths of the form `<slug>.<name>.<aggregate>`.
 
-    daily                     branch: an archive
+    daily                     branch: an archive, or `auto`
       requests.get            branches: the first parts of names, split at the dots
         index                 branch: the last part of a name
           count sum avg min max    leaves: the metrics of the name
 
 If one name is the beginning of another, the same path may be both a branch and a leaf.
+
+`auto` is the archive that fits a pattern and its window best (see `tally.engine.auto`). Wildcards do not match it:
+otherwise each series would be found twice.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
-from tally.engine import Catalog
-from tally.engine.asking.question import AGGREGATES
+from tally.engine import Archive, Catalog
+from tally.engine.asking.question import AGGREGATES, Question
+from tally.engine.definition import AUTO
 from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
 from tally.graphite.pattern import Node, parse
@@ -22,11 +27,17 @@ NODES_MAX = 100_000
 
 
 class Metric(NamedTuple):
-    """A leaf of the tree: one aggregate of one name."""
+    """A leaf of the tree: one aggregate of one name. Below `auto`, `answered_by` is the slug of the archive."""
 
     slug: str
     name: str
     aggregate: str
+    answered_by: str = ""
+
+    @property
+    def archive(self) -> str:
+        """The slug of the archive."""
+        return self.answered_by or self.slug
 
     @property
     def path(self) -> str:
@@ -69,11 +80,11 @@ def find(catalog: Catalog, pattern: str, budget: Budget) -> list[TreeNode]:
 def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[TreeNode]:
     """Yield the nodes that match a pattern, some of them more than once; raises as `find`."""
     first, *inner = parse(pattern)
-    for slug in filter(first.matches, catalog.slugs()):
+    for slug, archive in _find_archives(catalog, first, Question("values", q=_globs(inner) if inner else ())):
         if not inner:
             yield TreeNode(slug, is_leaf=False)
             continue
-        names = _read_names(catalog, slug, _globs(inner), budget)
+        names = _read_names(archive, _globs(inner), budget)
         yield from (TreeNode(f"{slug}.{path}", is_leaf) for path, is_leaf in _match_names(names, inner))
 
 
@@ -86,33 +97,43 @@ def check_nodes(count: int) -> None:
         raise InvalidQuestion(f"more than {NODES_MAX} nodes match: use a narrower pattern")
 
 
-def metrics(catalog: Catalog, pattern: str, budget: Budget) -> list[Metric]:
-    """Return the metrics that match a pattern, sorted by path; raises as `find`."""
+def metrics(catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None) -> list[Metric]:
+    """Return the metrics that match a pattern, sorted by path; raises as `find`. `auto` is chosen by `since`."""
     first, *inner = parse(pattern)
     if len(inner) < 2:
         return []
     *nodes, last = inner
     aggregates = [aggregate for aggregate in sorted(AGGREGATES) if last.matches(aggregate)]
-    slugs = filter(first.matches, catalog.slugs()) if aggregates else ()
     found: list[Metric] = []
-    for slug in slugs:
-        for name in _read_names(catalog, slug, (_glob(nodes),), budget):
+    if not aggregates:
+        return found
+    for slug, archive in _find_archives(catalog, first, Question("values", q=(_glob(nodes),), since=since)):
+        answered_by = archive.slug if slug == AUTO else ""
+        for name in _read_names(archive, (_glob(nodes),), budget):
             if _matches(name.split("."), nodes):
-                found += [Metric(slug, name, aggregate) for aggregate in aggregates]
+                found += [Metric(slug, name, aggregate, answered_by) for aggregate in aggregates]
                 check_series(len(found))
     return found
 
 
 def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, Iterator[str]]]:
     """Yield each archive's slug and names. Read the names before the next archive. Raises as `find`."""
-    for slug in catalog.slugs():
-        yield slug, _read_names(catalog, slug, (), budget)
+    for archive in catalog.archives():
+        yield archive.slug, _read_names(archive, (), budget)
 
 
-def _read_names(catalog: Catalog, slug: str, globs: tuple[str, ...], budget: Budget) -> Iterator[str]:
+def _find_archives(catalog: Catalog, first: Node, question: Question) -> Iterator[tuple[str, Archive]]:
+    """Yield the archives that match the first node of a pattern, with their slugs, or `auto` for one that it means."""
+    if first.glob == AUTO:
+        with suppress(UnknownArchive):  # None is enabled.
+            yield AUTO, catalog.auto.fit(question)[0]
+    yield from ((archive.slug, archive) for archive in catalog.archives() if first.matches(archive.slug))
+
+
+def _read_names(archive: Archive, globs: tuple[str, ...], budget: Budget) -> Iterator[str]:
     """Yield an archive's names; none if it was deleted after the directory was read."""
     try:
-        names = catalog[slug].read_names(globs, timeout_s=budget.left_s())
+        names = archive.read_names(globs, timeout_s=budget.left_s())
     except UnknownArchive:
         return
     with names:

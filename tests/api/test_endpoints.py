@@ -54,6 +54,69 @@ def test_a_tag_changes_with_the_answer(tmp_path: Path) -> None:
     assert len(tags) - 1 == len(set(tags))
 
 
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Return archives that keep an hour and a day, both with a name that needs quoting."""
+    catalog = Catalog(tmp_path, clock=lambda: NOW)
+    for slug, resolution, retention in (("fine", 10, 1), ("coarse", 60, 24)):
+        catalog.create(slug, resolution=resolution, retention=retention).record([("a&b", 1.0, NOW - 60)])
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("/values/auto/?since=-1h", "/values/fine/?since=-1h"),
+        ("/aggregate/auto/avg/byname/?since=-2h&pretty", "/aggregate/coarse/avg/byname/?since=-2h&pretty="),
+        ("/timedata/auto/?since=-1h&step=15&q=a%26b&q=*", "/timedata/fine/?since=-1h&step=20&q=a%26b&q=%2A"),
+        ("/aggregate/auto/?since=-2h&moving=61", "/aggregate/coarse/?since=-2h&moving=120"),
+        ("/values/auto/?since=-2h&format=csv", "/values/coarse/?since=-2h&format=csv"),
+        ("/names/auto/?q=a*", "/names/coarse/?q=a%2A"),
+        ("/patterns/auto/", "/patterns/coarse/"),
+    ],
+)
+def test_auto_answers_as_the_archive_at_its_content_location(target: str, location: str, kept: Path) -> None:
+    """The answer is the one at that address, also for HEAD and for a client that has it already."""
+    asked = service(kept)
+    got = ask(asked, target)
+    assert (200, location) == (got.status, got.headers["content-location"])
+    there = ask(asked, location)
+    assert (there.body, there.headers.get("etag")) == (got.body, got.headers.get("etag"))
+    assert "content-location" not in there.headers
+    assert location == ask(asked, target, method="HEAD").headers["content-location"]
+    if "etag" in got.headers:
+        again = ask(asked, target, headers={"If-None-Match": got.headers["etag"]})
+        assert (304, location) == (again.status, again.headers["content-location"])
+
+
+def test_the_tag_of_auto_changes_with_the_archive(kept: Path) -> None:
+    """When the start expires from an archive, the next one answers in full."""
+    since = int(NOW - 3600)
+    got = ask(service(kept), f"/values/auto/?since={since}")
+    later = ask(
+        service(kept, now=NOW + 10), f"/values/auto/?since={since}", headers={"If-None-Match": got.headers["etag"]}
+    )
+    assert (200, f"/values/coarse/?since={since}") == (later.status, later.headers["content-location"])
+
+
+def test_auto_is_no_archive(kept: Path) -> None:
+    """It can be neither read as an archive, nor changed, deleted or created."""
+    asked = writable(kept)
+    assert [404] * 4 == [
+        send(asked, "GET", "/archives/auto/").status,
+        send(asked, "PATCH", "/archives/auto/", {"retention": 1}).status,
+        send(asked, "DELETE", "/archives/auto/").status,
+        send(asked, "GET", "/archives/auto/backup/").status,
+    ]
+    refused = send(asked, "POST", "/archives/", {"slug": "auto"})
+    assert (400, True) == (refused.status, "'auto' is reserved" in refused.json["detail"])
+    for archive in Catalog(kept).archives():
+        archive.edit(enabled=False)
+    got = ask(asked, "/values/auto/")
+    assert 404 == got.status
+    assert "there is no enabled archive that auto could answer from" in got.json["detail"]
+
+
 def test_an_archive_as_it_is_described(filled: Path) -> None:
     """An archive is told by its properties, where to ask it, and what it holds."""
     size = (filled / "daily.db").stat().st_size

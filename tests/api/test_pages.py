@@ -22,7 +22,13 @@ def told(got: Got) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     ("target", "status", "up"),
-    [("/", 200, "./"), ("/archive/daily/", 200, "../../"), ("/archive/gone/", 404, "../../")],
+    [
+        ("/", 200, "./"),
+        ("/archive/", 200, "../"),
+        ("/archive/auto/", 200, "../../"),
+        ("/archive/daily/", 200, "../../"),
+        ("/archive/gone/", 404, "../../"),
+    ],
 )
 def test_pages_lead_to_their_files_from_wherever_they_are(target: str, status: int, up: str, filled: Path) -> None:
     """A page is there for every slug, its status says whether the archive is, and its files are relative to it."""

@@ -36,10 +36,10 @@ def violations(page: Watched) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
 @pytest.mark.parametrize(
-    "path", ["", "archive/daily/?show=avg,min,max,count", "archive/daily/?top=3", "archive/empty/"]
+    "path", ["", "archive/", "archive/daily/?show=avg,min,max,count", "archive/daily/?top=3", "archive/empty/"]
 )
 def test_axe_finds_nothing(path: str, size: dict[str, int], scheme: str, busy: Site, open_page: Open) -> None:
-    """All archives, one with charts, one line a name, and an empty one, on any screen, light and dark."""
+    """Auto, all archives, one with charts, one line a name, and an empty one, on any screen, light and dark."""
     page = open_page(f"{busy.url}{path}", viewport=size, color_scheme=scheme, bypass_csp=True)
     page.wait(lambda: page.find("canvas, #state h2").count(), "the page")
     page.wait(lambda: page.find("#losses").is_visible(), "the warning")

@@ -47,7 +47,7 @@ def test_an_archives_life(tmp_path: Path, open_page: Open) -> None:
         assert ["jobs"] == site.archives.slugs()
         page.find("#deletion [name=confirm]").fill("jobs")
         page.find("#deletion [type=submit]").click()
-        page.wait(lambda: page.page.url == site.url, "all archives")
+        page.wait(lambda: page.page.url == f"{site.url}archive/", "all archives")
         assert [] == site.archives.slugs()
 
 

@@ -105,7 +105,7 @@ def test_the_dashboard_draws_under_the_path(behind: Behind, tmp_path: Path, open
     """Its files, its questions and its links all stay under it."""
     with behind(tmp_path) as url:
         page = open_page(f"{url}/tally/")
-        page.drawn(6)
+        page.drawn(2)
         page.find("a[href$='archive/daily/']").first.click()
         page.wait(lambda: len(page.table()) == 3, "the names")
         assert all(asked.startswith(f"{url}/tally/") for asked in page.asked)
@@ -130,7 +130,7 @@ def test_tokens_are_asked_for_through_the_proxy(behind: Behind, tmp_path: Path, 
         assert 401 == asked.status_code
         assert "Basic" in asked.headers["www-authenticate"]
         page = open_page(f"{url}/tally/", http_credentials={"username": "me", "password": "writer"})
-        page.drawn(6)
+        page.drawn(2)
         script = """async () => (await fetch("archives/", {
             method: "POST", headers: {"Content-Type": "application/json"}, body: '{"slug": "hourly"}'})).status"""
         assert 201 == page.page.evaluate(script)

@@ -35,6 +35,8 @@ def test_from_no_archives_to_a_chart(site: Site, open_page: Open) -> None:
     state(page, "No archives yet")
     run(page.text("#state code"), site.archives.directory)
     page.page.reload()
+    state(page, "No data yet")
+    page.page.get_by_role("link", name="All archives").first.click()
     page.find(".card .copyable").wait_for()
     page.page.get_by_role("link", name="daily").first.click()
     state(page, "No data yet")
@@ -116,7 +118,7 @@ def test_a_file_that_is_no_archive(site: Site, open_page: Open) -> None:
     page = open_page(f"{site.url}archive/broken/")
     state(page, "broken cannot be read")
     assert "broken: is not a tally archive" in page.text("#state p")
-    assert 3 == page.find("#archives a").count()
+    assert 4 == page.find("#archives a").count()
 
 
 def test_the_server_goes_and_comes_back(tmp_path: Path, open_page: Open) -> None:

@@ -169,6 +169,16 @@ def test_a_further_name_is_told(data: Path, link: Callable[[Path, Path], None]) 
     assert (1, before + told) == (result.exit_code, result.stdout)
 
 
+def test_a_file_named_auto_is_reported(data: Path) -> None:
+    """It is not served, even if it is the only file."""
+    shutil.copy(data / "daily.db", data / "auto.db")
+    for served in (True, False):
+        result = invoke(data, "check")
+        assert (1, served) == (result.exit_code, "daily" in result.stdout)
+        assert f"wrong: {data}: auto.db is neither served nor written" in result.stdout
+        (data / "daily.db").unlink(missing_ok=True)
+
+
 def test_what_is_no_file_is_told(data: Path) -> None:
     """Also where it is all that there is."""
     (data / "daily.db").unlink()

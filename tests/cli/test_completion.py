@@ -49,6 +49,8 @@ def run(data: Path, **variables: object) -> str:
         (("serve", "--data"), ["--data-dir"]),
         (("serve", "--log-format", ""), ["text", "json"]),
         (("query", "d"), ["daily", "days"]),
+        (("query", ""), ["auto", "daily", "days", "yearly"]),
+        (("query", "a"), ["auto"]),
         (("query", "daily", "m"), ["min", "max"]),
         (("query", "daily", "--kind", "n"), ["names"]),
         (("check", "daily", "y"), ["yearly"]),

@@ -135,6 +135,24 @@ def test_a_table_is_for_people(directory: Path, arguments: tuple[str, ...], tabl
     assert table == invoke(directory, "query", "daily", *arguments).stdout
 
 
+def test_auto_is_the_archive_that_fits(directory: Path, tmp_path: Path) -> None:
+    """It answers all kinds of queries, and rounds `--step` up. A file of that name is asked by its path."""
+    for arguments, fitted in (
+        ((), ()),
+        (("--step", "15"), ("--step", "20")),
+        (("avg", "--by", "name", "--since", "1700000000"), ("avg", "--by", "name")),
+        (("--kind", "names", "--q", "*.index"), ("--kind", "names", "--q", "*.index")),
+        (("--kind", "patterns"), ("--kind", "patterns")),
+    ):
+        assert (
+            invoke(directory, "query", "daily", *fitted).stdout == invoke(directory, "query", "auto", *arguments).stdout
+        )
+    shutil.copy(directory / "daily.db", tmp_path / "auto.db")
+    assert 0 == invoke(tmp_path, "query", str(tmp_path / "auto.db")).exit_code
+    none = invoke(tmp_path, "query", "auto")
+    assert (2, "tally: there is no enabled archive that auto could answer from\n") == (none.exit_code, none.stderr)
+
+
 @pytest.mark.parametrize("name", ["copy.db", "copy", "My Copy.db"])
 def test_a_bare_file_can_be_asked(directory: Path, tmp_path: Path, name: str) -> None:
     """A copy of an archive is answered from wherever it is, whatever it is called."""

@@ -145,7 +145,32 @@ def test_a_stopped_request_reads_no_further(made: Catalog) -> None:
 
 
 def test_windows_are_shifted_and_extended() -> None:
-    """The new window has the same `now`."""
+    """The new window has the same `now`, and only a shift changes the time by which `auto` is chosen."""
     window = Window(100, 200, 1000)
-    assert (Window(40, 140, 1000), Window(40, 200, 1000)) == (window.shift(-60), window.extend(60))
+    assert (Window(40, 140, 1000), Window(40, 200, 1000, 100)) == (window.shift(-60), window.extend(60))
+    assert (Window(-20, 140, 1000, 40), Window(199, 200, 1000, 100)) == (
+        window.extend(60).shift(-60),
+        window.last_second(),
+    )
     assert (110, 180) == (window.first(10), window.first(60) + 60)
+    assert [100, 100, 100, 40] == [
+        each.since for each in (window, window.extend(60), window.last_second(), window.extend(60).shift(-60))
+    ]
+
+
+def test_auto_is_the_archive_that_keeps_the_start(tmp_path: Path) -> None:
+    """The path stays, and the values are those of the finest archive that keeps the window."""
+    found = Catalog(tmp_path, clock=lambda: NOW)
+    for slug, resolution, retention in (("daily", 10, 1), ("yearly", 60, 0)):
+        found.create(slug, resolution=resolution, retention=retention).record(
+            [("a", 1.0, NOW - 90), ("a", 2.0, NOW - 80)]
+        )
+    kept = (NOW - 3600) // 10 * 10
+
+    for start, step, expected in ((kept, 10, [1.0, 2.0]), (kept - 1, 60, [3.0])):
+        (each,) = source(found).read("auto.a.sum", Window(start, NOW, NOW))
+        assert ("auto.a.sum", step) == (each.name, each.step)
+        assert expected == [value for value in each.values if value is not None]
+        assert "auto.a.sum" == each.tags["name"]
+    assert ["daily.a.sum", "yearly.a.sum"] == names(source(found).read("*.a.sum", Window(kept, NOW, NOW)))
+    assert [] == source(Catalog(tmp_path / "empty")).read("auto.a.sum", WINDOW)

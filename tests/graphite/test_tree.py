@@ -45,6 +45,8 @@ def found(made: Catalog, pattern: str) -> list[str]:
             "daily.requests.post.index.max!", "daily.requests.post.index.min!",
         ]),
         ("daily.load.sum", ["daily.load.sum!"]),
+        ("auto", ["auto"]),
+        ("auto.load.s*", ["auto.load.sum!"]),
         ("daily.load.median", []),
         ("daily.a.*", ["daily.a."]),
         ("daily.a..b.sum", ["daily.a..b.sum!"]),
@@ -60,6 +62,7 @@ def test_what_a_pattern_finds(pattern: str, expected: list[str], made: Catalog) 
 @pytest.mark.parametrize(
     ("pattern", "expected"),
     [
+        ("auto.load.sum", [Metric("auto", "load", "sum", "daily")]),
         ("*.load.sum", [Metric("daily", "load", "sum"), Metric("hourly", "load", "sum")]),
         ("daily.requests.get.{avg,sum}",
          [Metric("daily", "requests.get", "avg"), Metric("daily", "requests.get", "sum")]),

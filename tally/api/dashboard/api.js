@@ -53,6 +53,17 @@ export async function get(url, signal) {
 }
 
 /**
+ * Return the path of what answers for an address, which the answer's header names.
+ * @param {URL} url
+ * @param {AbortSignal} signal
+ * @throws {Failure}
+ */
+export async function locate(url, signal) {
+  const response = await ask(url, { method: "HEAD", signal });
+  return new URL(response.headers.get("content-location") ?? url, url).pathname;
+}
+
+/**
  * Create, change or delete an archive.
  * @param {"POST" | "PATCH" | "DELETE"} method
  * @param {string} path

@@ -2,7 +2,7 @@
 
 import { now } from "./api.js";
 import { NOW } from "./range.js";
-import { address, read } from "./view.js";
+import { address, AUTO, read } from "./view.js";
 
 /**
  * @typedef {import("./view.js").View} View
@@ -21,6 +21,8 @@ export class History {
     this.moved = false;
     /** @type {Range | undefined} what is shown of the one archive that is */
     this.range = undefined;
+    /** The finest resolution that `auto` can show, in seconds. */
+    this.finest = 1;
     addEventListener("popstate", () => this.arrive());
   }
 
@@ -62,10 +64,11 @@ export class History {
    * @param {number} right
    */
   zoom(chart, left, right) {
-    const least = FEWEST_BUCKETS * chart.archive.resolution;
+    const isAuto = this.view.slug === AUTO;
+    const least = FEWEST_BUCKETS * (isAuto ? this.finest : chart.archive.resolution);
     const middle = (left + right) / 2;
     const [since, until] = right - left < least ? [middle - least / 2, middle + least / 2] : [left, right];
-    this.change({ slug: chart.archive.slug, ...ends(since, until) });
+    this.change({ slug: isAuto ? AUTO : chart.archive.slug, ...ends(since, until) });
   }
 
   /**

@@ -1,6 +1,7 @@
 /** The page: one view, asked for anew as long as it is looked at. */
 
 import { Failure, now } from "./api.js";
+import { choose, overall } from "./auto.js";
 import { announce, the } from "./element.js";
 import { Editor, writing } from "./editor.js";
 import { zone } from "./format.js";
@@ -12,11 +13,12 @@ import { Panels } from "./panels.js";
 import { PatternField } from "./pattern.js";
 import { library } from "./plot.js";
 import { charts } from "./question.js";
-import { range } from "./range.js";
+import { preset, range } from "./range.js";
 import { Sidebar } from "./sidebar.js";
 import * as states from "./states.js";
 import { heading } from "./title.js";
 import { Toolbar } from "./toolbar.js";
+import { AUTO } from "./view.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -43,6 +45,8 @@ class Page {
     this.timer = 0;
     this.retries = 0;
     this.shown = "";
+    /** The slug of the archive that `auto` shows. */
+    this.chosen = "";
   }
 
   start() {
@@ -88,7 +92,9 @@ class Page {
 
   /** The archive that is shown, if it is there and it alone. */
   get archive() {
-    return this.sidebar.archives.find(({ slug }) => slug === this.history.view.slug);
+    const { view } = this.history;
+    const wanted = view.slug === AUTO ? this.chosen : view.slug;
+    return this.sidebar.archives.find(({ slug }) => slug === wanted);
   }
 
   /** Ask for everything anew, and see to it that this is done again. */
@@ -135,6 +141,8 @@ class Page {
     const former = this.sidebar.archives;
     if (former.length) this.frame(former); // What was chosen is seen at once.
     const archives = await loader.archives(signal);
+    const all = this.history.view.slug === AUTO && overall(archives);
+    if (all) this.chosen = await choose(this.history.view, all, now(), signal);
     const ranges = this.frame(archives);
     document.body.removeAttribute("data-loading");
     if (this.say(archives, this.archive)) await this.draw(ranges, signal);
@@ -149,16 +157,19 @@ class Page {
    */
   frame(archives) {
     const { view, depth } = this.history;
+    const all = view.slug === AUTO ? overall(archives) : undefined;
+    if (all) this.history.finest = all.resolution;
     this.sidebar.show(archives, view);
     const archive = this.archive;
     heading(view, archives, archive);
     this.pattern.show(view.slug || (archives[0]?.slug ?? ""), view.q);
     const wanted = view.slug ? (archive ? [archive] : []) : archives;
     const readable = wanted.filter(({ error }) => !error);
-    const ranges = new Map(readable.map((each) => [each, range(view, each, now(), this.panels.pixels(view))]));
+    const seen = all ? { ...view, since: view.since || preset(all) } : view;
+    const ranges = new Map(readable.map((each) => [each, range(seen, each, now(), this.panels.pixels(view))]));
     const own = archive && ranges.get(archive);
     this.history.range = own;
-    this.toolbar.update(view, own && archive, own, depth);
+    this.toolbar.update(view, own && (all ?? archive), own, depth);
     return ranges;
   }
 
@@ -172,7 +183,9 @@ class Page {
     the("controls").hidden = !archives.length || (view.slug !== "" && !archive?.resolution);
     const told = () => {
       if (!library()) return states.noLibrary();
-      if (!view.slug) return archives.length > 0 || states.noArchives(writing() !== "disabled");
+      if (!archives.length && (!view.slug || view.slug === AUTO)) return states.noArchives(writing() !== "disabled");
+      if (!view.slug) return true;
+      if (view.slug === AUTO && !archive) return states.noneEnabled();
       if (!archive) return states.gone(view.slug, this.shown === view.slug, view);
       if (archive.error) return states.unreadable(archive.slug, archive.error);
       return archive.last === null ? states.noData(archive) : true;

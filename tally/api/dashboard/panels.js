@@ -57,7 +57,9 @@ export class Panels {
     const nothing = columns.every(isEmpty);
     const shown = view.slug && nothing ? [] : charts;
     this.palette.assign(charts.flatMap(({ byName }, index) => (byName ? columns[index]?.lines.map(({ key }) => key) ?? [] : [])));
-    const wanted = `${view.slug}/${archives.map((each) => [each.slug, each.last === null])} ${shown.map(({ archive, aggregates }) => `${archive.slug}:${aggregates}`)}`;
+    // The charts of `auto` stay when its archive changes, with the focus.
+    const slug = (/** @type {Archive} */ each) => (view.slug ? "" : each.slug);
+    const wanted = `${view.slug}/${archives.map((each) => [slug(each), each.last === null])} ${shown.map(({ archive, aggregates }) => `${slug(archive)}:${aggregates}`)}`;
     if (wanted !== this.built) this.build(archives, shown);
     this.built = wanted;
     this.describe(archives);

@@ -116,6 +116,19 @@ export function range(view, archive, now, pixels) {
 }
 
 /**
+ * Return where a view starts, for the API; "" is the first bucket of all.
+ * @param {{ since: string, until: string }} view
+ * @param {Archive} archive
+ * @param {number} now unix seconds
+ */
+export function start(view, archive, now) {
+  const since = view.since || preset(archive);
+  if (since === FIRST) return "";
+  if (view.until === NOW && relative(since)) return since;
+  return String(Math.max(0, moved(since, archive, now, moved(view.until, archive, now, now))));
+}
+
+/**
  * @param {string} text
  * @param {Archive} archive
  * @param {number} now

@@ -3,7 +3,7 @@
 import { now } from "./api.js";
 import { element, the } from "./element.js";
 import { age, bytes, duration } from "./format.js";
-import { address, elsewhere } from "./view.js";
+import { address, AUTO, elsewhere } from "./view.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -25,15 +25,15 @@ export class Sidebar {
    */
   show(archives, view) {
     this.archives = archives;
-    const wanted = ["", ...archives.map(({ slug }) => slug)];
+    const wanted = [AUTO, "", ...archives.map(({ slug }) => slug)];
     if (wanted.join() !== [...this.links.keys()].join()) this.build(wanted);
     for (const [slug, link] of this.links) {
       const archive = archives.find((each) => each.slug === slug);
       link.href = address(elsewhere(view, slug)).href;
       link.toggleAttribute("data-off", archive?.enabled === false);
       this.mark(link, slug === view.slug);
-      write(link, "name", archive ? archive.name || slug : "All archives");
-      write(link, "facts", archive ? facts(archive) : `${archives.length} ${archives.length === 1 ? "archive" : "archives"}`);
+      write(link, "name", archive ? archive.name || slug : slug ? "Auto" : "All archives");
+      write(link, "facts", archive ? facts(archive) : slug ? "the archive that fits the range" : count(archives));
     }
     this.tick();
   }
@@ -64,6 +64,11 @@ export class Sidebar {
       if (link) write(link, "age", changed(archive));
     }
   }
+}
+
+/** @param {Archive[]} archives */
+export function count({ length }) {
+  return `${length} ${length === 1 ? "archive" : "archives"}`;
 }
 
 /**

@@ -47,6 +47,10 @@ export function noArchives(isWritable) {
     isWritable && element("button", { type: "button", class: "primary", "data-action": "create" }, "New archive"));
 }
 
+export function noneEnabled() {
+  show("No archive is enabled", text("Auto shows the enabled archive that fits the range. Choose an archive from the list, or enable one."));
+}
+
 /** @param {Archive} archive */
 export function noData(archive) {
   show("No data yet", ...archive.enabled

@@ -3,23 +3,25 @@
 import { the } from "./element.js";
 import { writing } from "./editor.js";
 import { bytes } from "./format.js";
-import { facts } from "./sidebar.js";
+import { count, facts } from "./sidebar.js";
+import { AUTO } from "./view.js";
 
 /** @typedef {import("./range.js").Archive} Archive */
 
 /**
  * @param {import("./view.js").View} view
  * @param {Archive[]} archives
- * @param {Archive | undefined} archive none: all archives, or one that is not there
+ * @param {Archive | undefined} archive none: all archives, or one that is not there; for `auto`, the one that fits
  */
 export function heading(view, archives, archive) {
-  const name = archive?.name || view.slug || "All archives";
+  const isAuto = view.slug === AUTO;
+  const name = isAuto ? "Auto" : archive?.name || view.slug || "All archives";
   document.title = `${name} · tally`;
   the("title").textContent = name;
-  the("facts").textContent = view.slug ? single(archive) : all(archives);
+  the("facts").textContent = view.slug ? (isAuto && archive ? `${archive.name} · ` : "") + single(archive) : all(archives);
   the("description").textContent = archive?.description ?? "";
-  the("description").hidden = !archive?.description;
-  the("actions").hidden = !archive || writing() === "disabled";
+  the("description").hidden = isAuto || !archive?.description;
+  the("actions").hidden = isAuto || !archive || writing() === "disabled";
 }
 
 /** @param {Archive | undefined} archive */
@@ -31,5 +33,5 @@ function single(archive) {
 /** @param {Archive[]} archives */
 function all(archives) {
   const size = archives.reduce((total, each) => total + (each.bytes || 0), 0);
-  return archives.length ? `${archives.length} ${archives.length === 1 ? "archive" : "archives"} · ${bytes(size)}` : "";
+  return archives.length ? `${count(archives)} · ${bytes(size)}` : "";
 }

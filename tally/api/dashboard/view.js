@@ -5,7 +5,7 @@ import { moment, NOW } from "./range.js";
 
 /**
  * @typedef {object} View
- * @property {string} slug of the archive; empty: all archives
+ * @property {string} slug of the archive; `auto`: the one that fits the range; empty: all archives
  * @property {string} since empty: the preset that fits the archive
  * @property {string} until
  * @property {string[]} q globs; none: all names
@@ -18,6 +18,7 @@ import { moment, NOW } from "./range.js";
  * @property {boolean} reversed whether the lowest stand first, or names from Z to A
  */
 
+export const AUTO = "auto";
 export const AGGREGATES = ["avg", "min", "max", "sum", "count"];
 export const SHAPES = ["line", "step", "smooth", "bars"];
 export const AXES = ["linear", "log"];
@@ -56,7 +57,8 @@ export function read(url) {
  * @param {View} view
  */
 export function address(view) {
-  const url = new URL(view.slug ? `archive/${encodeURIComponent(view.slug)}/` : "", ROOT);
+  const path = view.slug ? `archive/${encodeURIComponent(view.slug)}/` : "archive/";
+  const url = new URL(view.slug === AUTO ? "" : path, ROOT);
   const sort = (view.reversed ? "-" : "") + view.sort;
   const fields = [
     ["since", view.since],
@@ -85,8 +87,8 @@ export function elsewhere(view, other) {
 
 /** @param {URL} url */
 function slug(url) {
-  const found = /^archive\/([^/]+)\/$/.exec(url.pathname.slice(ROOT.pathname.length));
-  return found?.[1] ? decodeURIComponent(found[1]) : "";
+  const found = /^archive\/(?:([^/]+)\/)?$/.exec(url.pathname.slice(ROOT.pathname.length));
+  return found ? decodeURIComponent(found[1] ?? "") : AUTO;
 }
 
 /**

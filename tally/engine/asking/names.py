@@ -34,9 +34,9 @@ class Names(Reader):
         self._limit = Limit(timeout_s)
         self._query = Query(schema.connect(path, is_long=True), self._limit, check_steps=CHECK_STEPS)
 
-    def batches(self) -> Iterator[list[str]]:
-        """Yield the names in batches of BATCH_NAMES, then close. Raises as `Answer.__next__`."""
-        rows = self._query.batches(self._statement, most=BATCH_NAMES)
+    def batches(self, *, most: int = BATCH_NAMES) -> Iterator[list[str]]:
+        """Yield the names in batches of up to `most`, then close. Raises as `Answer.__next__`."""
+        rows = self._query.batches(self._statement, most=most)
         with self:
             while batch := self._next(rows):
                 yield [str(name) for (name,) in batch]

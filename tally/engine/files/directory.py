@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import apsw
 
-from tally.engine.definition import is_slug
+from tally.engine.definition import AUTO, is_slug
 from tally.engine.files import statements
 from tally.engine.files.connection import ImmutableConnection
 from tally.errors import ArchiveUnavailable, TallyError
@@ -27,11 +27,15 @@ KINDS = {
 
 
 class Listing(NamedTuple):
-    """The archives' slugs, sorted; the archive of each alias; and the kind of each entry that is not a file."""
+    """The archives' slugs, sorted; the archive of each alias; and the kind of each entry that is not a file.
+
+    `has_auto` tells whether there is an entry whose name is reserved for `auto`. It is not served.
+    """
 
     slugs: list[str]
     aliases: dict[str, str]
     others: dict[str, str]
+    has_auto: bool = False
 
 
 class _Entry(NamedTuple):
@@ -48,8 +52,11 @@ def read(directory: Path) -> Listing:
     """
     files: dict[object, list[_Entry]] = {}
     others: dict[str, str] = {}
+    has_auto = False
     for entry in _entries(directory):
-        if entry.status is None:
+        if entry.slug == AUTO:
+            has_auto = True
+        elif entry.status is None:
             files[entry.slug] = [entry]
         elif stat.S_ISREG(entry.status.st_mode):
             files.setdefault((entry.status.st_dev, entry.status.st_ino), []).append(entry)
@@ -57,7 +64,7 @@ def read(directory: Path) -> Listing:
             others[entry.slug] = KINDS.get(stat.S_IFMT(entry.status.st_mode), "a broken link")
     chosen = {_choose(directory, entries): entries for entries in files.values()}
     aliases = {each.slug: slug for slug, entries in chosen.items() for each in entries if each.slug != slug}
-    return Listing(sorted(chosen), dict(sorted(aliases.items())), dict(sorted(others.items())))
+    return Listing(sorted(chosen), dict(sorted(aliases.items())), dict(sorted(others.items())), has_auto)
 
 
 def is_plain(path: Path) -> bool:
@@ -73,7 +80,8 @@ def _entries(directory: Path) -> Iterator[_Entry]:
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
-                if entry.name.endswith(SUFFIX) and is_slug(slug := entry.name.removesuffix(SUFFIX)):
+                slug = entry.name.removesuffix(SUFFIX)
+                if entry.name.endswith(SUFFIX) and (is_slug(slug) or slug == AUTO):
                     yield _Entry(slug, entry.is_symlink(), _status(entry))
     except FileNotFoundError:
         return

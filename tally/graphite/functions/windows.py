@@ -54,7 +54,7 @@ def moving(fetch: Fetch, window: Window, size: int | str, how: Aggregation) -> l
         if size < 1:
             raise InvalidQuestion(f"{function}: windowSize {size} is too small: use at least 1, or a span such as 5min")
         # The last second of the window is enough to find the steps.
-        steps = [each.step for each in fetch(replace(window, start=min(window.end, window.now) - 1))]
+        steps = [each.step for each in fetch(window.last_second())]
         seconds, shown = max(steps, default=0) * size, str(size)
     found = []
     for each in fetch(window.extend(seconds)):

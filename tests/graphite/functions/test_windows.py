@@ -132,7 +132,7 @@ def test_the_step_is_found_by_a_short_read(made: Catalog) -> None:
 
     later = Window(START, NOW + 500, NOW)
     moving(ask, later, 3, Aggregation("sum", 0))
-    assert [Window(NOW - 1, NOW + 500, NOW), Window(START - 30, NOW + 500, NOW)] == asked
+    assert [Window(NOW - 1, NOW + 500, NOW, START), Window(START - 30, NOW + 500, NOW, START)] == asked
     found = evaluated(made, "movingSum(daily.a.sum,3)", later)
     assert (START + 10, [1.0, 3.0, 6.0, 9.0]) == (found.start, found.values[:4])
 

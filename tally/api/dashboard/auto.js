@@ -1,0 +1,50 @@
+/** `auto`: the archive that fits the view best. The server chooses it. */
+
+import { address, Failure, locate } from "./api.js";
+import { start } from "./range.js";
+import { AUTO } from "./view.js";
+
+/**
+ * @typedef {import("./range.js").Archive} Archive
+ * @typedef {import("./view.js").View} View
+ */
+
+/**
+ * Return the ranges that can be shown as one archive: the finest resolution and the longest retention of all.
+ * @param {Archive[]} archives
+ * @returns {Archive | undefined} nothing if no archive is enabled
+ */
+export function overall(archives) {
+  const enabled = archives.filter((each) => each.enabled && !each.error);
+  const [any] = enabled;
+  if (!any) return undefined;
+  const hours = enabled.map(({ retention }) => retention);
+  const firsts = enabled.flatMap(({ first }) => (first === null ? [] : [first]));
+  return {
+    ...any,
+    slug: AUTO,
+    resolution: Math.min(...enabled.map(({ resolution }) => resolution)),
+    retention: hours.includes(0) ? 0 : Math.max(...hours),
+    first: firsts.length ? Math.min(...firsts) : null,
+  };
+}
+
+/**
+ * Ask the server which archive fits a view; return its slug, or "" if no archive is enabled.
+ * @param {View} view
+ * @param {Archive} archive all archives as one
+ * @param {number} now unix seconds
+ * @param {AbortSignal} signal
+ */
+export async function choose(view, archive, now, signal) {
+  const since = start(view, archive, now);
+  /** @type {import("./api.js").Fields} */
+  const fields = [...view.q.map((each) => /** @type {[string, string]} */ (["q", each])), ...(since ? [/** @type {[string, string]} */ (["since", since])] : [])];
+  try {
+    const path = await locate(address(`aggregate/${AUTO}/byname/`, fields), signal);
+    return /\/aggregate\/([^/]+)\/byname\/$/.exec(path)?.[1] ?? "";
+  } catch (error) {
+    if (error instanceof Failure && error.status === 404) return "";
+    throw error;
+  }
+}
