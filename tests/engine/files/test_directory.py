@@ -28,7 +28,7 @@ def test_one_file_is_one_archive(tmp_path: Path, link: Callable[[Path, Path], No
     """An alias is not served, whatever its position in the order."""
     catalog = Catalog(tmp_path)
     link(catalog.create("daily", retention=0).path, tmp_path / f"{slug}.db")
-    assert (["daily"], {slug: "daily"}, {}) == tuple(catalog.listing())
+    assert (["daily"], {slug: "daily"}, {}, False) == tuple(catalog.listing())
     assert {"daily"} == catalog.record([("a", 1, 1000)]).keys()
     assert {"a": 1} == catalog["daily"].aggregate("count", by="name")
     assert slug not in catalog
@@ -43,7 +43,7 @@ def test_the_first_hard_link_is_chosen_if_none_is_the_original_name(tmp_path: Pa
     path = Catalog(tmp_path).create("daily").path
     renamed = path.rename(tmp_path / "b.db")
     (tmp_path / "a.db").hardlink_to(renamed)
-    assert (["a"], {"b": "a"}, {}) == tuple(read(tmp_path))
+    assert (["a"], {"b": "a"}, {}, False) == tuple(read(tmp_path))
 
 
 def test_links_to_other_places_are_archives(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_links_to_other_places_are_archives(tmp_path: Path) -> None:
     for slug in ("b", "a"):
         (tmp_path / "data" / f"{slug}.db").symlink_to(elsewhere)
     catalog = Catalog(tmp_path / "data")
-    assert (["a"], {"b": "a"}, {}) == tuple(catalog.listing())
+    assert (["a"], {"b": "a"}, {}, False) == tuple(catalog.listing())
     assert "big" == catalog["a"].definition().name
     assert "b" not in catalog
 
@@ -63,7 +63,7 @@ def test_a_hard_link_in_another_directory_is_allowed(tmp_path: Path) -> None:
     path = Catalog(tmp_path / "data").create("daily").path
     (tmp_path / "daily.db").hardlink_to(path)
     assert not is_plain(path)
-    assert (["daily"], {}, {}) == tuple(read(tmp_path / "data"))
+    assert (["daily"], {}, {}, False) == tuple(read(tmp_path / "data"))
     assert "daily" in Catalog(tmp_path / "data")
 
 
@@ -93,7 +93,7 @@ def test_an_entry_that_is_not_a_file_is_listed_but_not_opened(tmp_path: Path, wh
     catalog = Catalog(tmp_path)
     catalog.create("sound")
     OTHERS[what](tmp_path / "daily.db")
-    assert (["sound"], {}, {"daily": what}) == tuple(catalog.listing())
+    assert (["sound"], {}, {"daily": what}, False) == tuple(catalog.listing())
     assert "daily" not in catalog
     assert {"sound"} == catalog.record([("a", 1, 1000)]).keys()
 
@@ -101,7 +101,7 @@ def test_an_entry_that_is_not_a_file_is_listed_but_not_opened(tmp_path: Path, wh
 def test_a_link_loop_is_an_error_when_it_is_used(tmp_path: Path) -> None:
     """The link may lead to an archive later."""
     (tmp_path / "loop.db").symlink_to(tmp_path / "loop.db")
-    assert (["loop"], {}, {}) == tuple(read(tmp_path))
+    assert (["loop"], {}, {}, False) == tuple(read(tmp_path))
     with pytest.raises(ArchiveUnavailable, match="Too many levels"):
         Catalog(tmp_path)["loop"].definition()
 
@@ -110,6 +110,6 @@ def test_other_names_are_ignored(tmp_path: Path) -> None:
     """Files without a valid slug or with another suffix are ignored, and a missing directory is empty."""
     for name in ("Daily.db", "daily.db-wal", "daily.spill", ".daily.db", "a b.db"):
         (tmp_path / name).touch()
-    assert ([], {}, {}) == tuple(read(tmp_path)) == tuple(read(tmp_path / "missing"))
+    assert ([], {}, {}, False) == tuple(read(tmp_path)) == tuple(read(tmp_path / "missing"))
     with pytest.raises(ArchiveUnavailable, match="cannot be read"):
         read(tmp_path / "daily.spill")
