@@ -29,7 +29,7 @@ TOKENS: tuple[dict[str, str], ...] = (
     ],
 )
 def test_who_may_read_and_write(settings: dict[str, Any], reading: list[int], writing: list[int], filled: Path) -> None:
-    """Without a setting reading is open and writing closed; a token to write also reads, one to read does not write."""
+    """Without settings, reading is open and writing disabled. A write token may also read, but not vice versa."""
     asked = service(filled, **settings)
     assert reading == [ask(asked, "/names/daily/", headers=token).status for token in TOKENS]
     assert writing == [ask(asked, "/archives/none/", method="DELETE", headers=token).status for token in TOKENS]
@@ -48,7 +48,7 @@ def test_who_may_read_and_write(settings: dict[str, Any], reading: list[int], wr
     ],
 )
 def test_ways_to_give_a_token(headers: dict[str, str], filled: Path) -> None:
-    """A token is given as Bearer or as the password of Basic, whatever the user, and may hold any letters."""
+    """A token is sent as Bearer, or as the password of Basic with any user name. It may contain any letters."""
     assert 200 == ask(service(filled, read_token="other,tök:en"), "/names/daily/", headers=headers).status
 
 
@@ -74,7 +74,7 @@ def test_ways_to_give_a_token(headers: dict[str, str], filled: Path) -> None:
     ],
 )
 def test_what_is_not_a_token(value: str, filled: Path) -> None:
-    """A token in part, in another case, as a user's name or in no known way is none, and never an error."""
+    """Part of a token, another case, a token as the user name or in an unknown scheme are refused without an error."""
     got = ask(service(filled, read_token="other,token"), "/names/daily/", headers={"Authorization": value})
     assert 401 == got.status
     assert "Bearer" in got.json["detail"]
@@ -89,13 +89,13 @@ def test_a_browser_is_asked_for_the_token(filled: Path) -> None:
 
 
 def test_who_gives_no_token_is_told_how(filled: Path) -> None:
-    """Who closes the browser's question for a password sees the problem of the page, which says what to do."""
+    """After the password prompt is cancelled, the page shows a problem that explains how to log in."""
     got = ask(service(filled, read_token="r"), "/")
     assert "in a browser, reload the page and enter it as the password, with any user name" in got.json["detail"]
 
 
 def test_a_read_only_api_says_how_to_write(filled: Path) -> None:
-    """Where no token to write is set, 403 names the setting."""
+    """Without a write token in the settings, 403 names the setting."""
     got = ask(service(filled), "/archives/", method="POST", body={"slug": "a"})
     assert (403, True) == (got.status, "set TALLY_WRITE_TOKEN" in got.json["detail"])
 
@@ -121,7 +121,7 @@ def test_a_read_only_api_says_how_to_write(filled: Path) -> None:
     ],
 )
 def test_pages_of_other_sites_do_not_write(headers: dict[str, str], status: int, filled: Path) -> None:
-    """A browser that knows the password does not write for a page of another site; reading is not hindered."""
+    """A browser that knows the password cannot write on behalf of another site. It can read."""
     asked = service(filled, read_token="r", write_token="w")
     sent = {**basic("w"), "Host": "tally.test", **headers}
     assert status == ask(asked, "/archives/none/", method="DELETE", headers=sent).status
@@ -130,7 +130,7 @@ def test_pages_of_other_sites_do_not_write(headers: dict[str, str], status: int,
 
 @pytest.mark.parametrize("origin", ["null", "", "http://", "http://evil.test"])
 def test_a_page_without_an_origin_does_not_write_where_there_is_no_host(origin: str, filled: Path) -> None:
-    """An origin that is opaque or empty is not the same as a `Host` that is missing."""
+    """An opaque or empty origin does not match a missing `Host`."""
     sent = {**basic("w"), "Origin": origin}
     assert 403 == ask(service(filled, write_token="w"), "/archives/none/", method="DELETE", headers=sent).status
 
@@ -193,5 +193,5 @@ def test_a_refused_host_name_says_what_to_set(filled: Path) -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"Host": ""}])
 def test_a_request_without_a_host_is_answered(headers: dict[str, str], filled: Path) -> None:
-    """No browser leaves `Host` out, and health checks by HTTP/1.0 do."""
+    """A missing `Host` is accepted: health checks by HTTP/1.0 omit it, and browsers never do."""
     assert 200 == ask(service(filled), "/names/daily/", headers=headers).status

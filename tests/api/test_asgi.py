@@ -61,7 +61,7 @@ async def test_links_lead_back_through_the_prefix(root_path: str, prefix: str, f
 
 
 async def test_middleware_of_a_larger_app(filled: Path) -> None:
-    """Middleware that wraps a request's ends, and one that compresses, leave the answers as they are."""
+    """Middlewares that wrap `receive` and `send`, or compress, do not change the answers."""
 
     async def hand_on(request: StarletteRequest, call_next: RequestResponseEndpoint) -> Response:
         return await call_next(request)
@@ -88,7 +88,7 @@ async def test_an_archives_life(tmp_path: Path) -> None:
 
 
 async def test_a_body_that_does_not_come(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends a part of a body and no more is told so, and does not keep the connection."""
+    """A client that sends only a part of its body is answered by 408, and the connection is closed."""
     monkeypatch.setattr(asgi, "BODY_S", 0.05)
     slow = Client("POST", "/archives/")
 
@@ -104,7 +104,7 @@ async def test_a_body_that_does_not_come(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 async def test_a_body_is_not_kept_beyond_its_bound(tmp_path: Path) -> None:
-    """Of a body without end only as much is kept as shows that it is too long."""
+    """An endless body is read only until it exceeds the limit."""
     endless = Client("POST", "/archives/")
     bodies: list[bytes] = []
 
@@ -124,7 +124,7 @@ async def test_a_body_is_not_kept_beyond_its_bound(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("token", "expected"), [("w", MAX_SAMPLES_BYTES), ("wrong", MAX_BODY_BYTES)])
 async def test_samples_are_read_for_longer_from_those_who_may_write(token: str, expected: int, tmp_path: Path) -> None:
-    """A stranger does not get more memory by asking for what takes long bodies."""
+    """Without a write token, long bodies are not read on any route."""
     bodies: list[bytes] = []
 
     def answer(request: Request) -> Reply:
@@ -142,7 +142,7 @@ async def test_samples_are_read_for_longer_from_those_who_may_write(token: str, 
 
 
 async def test_samples_in_a_long_body(tmp_path: Path) -> None:
-    """As many lines as there may be are stored by one request, compressed or not."""
+    """One request can store the maximum number of lines, compressed or not."""
     Catalog(tmp_path).create("daily", resolution=10, retention=0)
     body = b"".join(b"name%d 1 %d\n" % (number % 100, 1_700_000_000 + number) for number in range(MAX_LINES))
     async with client(build(settings(tmp_path, write_token="w"))) as http:
@@ -154,7 +154,7 @@ async def test_samples_in_a_long_body(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_goes_while_it_sends_is_not_answered(tmp_path: Path) -> None:
-    """A body that breaks off is not acted upon."""
+    """An incomplete body has no effect."""
     gone = Client("POST", "/archives/", headers=[(b"authorization", b"Bearer w")])
     begun: Message = {"type": "http.request", "body": b'{"slug": "a"}', "more_body": True}
     messages = iter([begun, {"type": "http.disconnect"}])
@@ -178,7 +178,7 @@ async def test_a_client_that_goes_while_it_sends_is_not_answered(tmp_path: Path)
     ],
 )
 async def test_both_ways_to_give_a_prefix(root_path: str, path: str, expected: str, tmp_path: Path) -> None:
-    """A server may put the prefix before the path or leave it out."""
+    """The path may or may not include the root path."""
     asked = Client(path=path, root_path=root_path)
     await asked.ask(create(Service(settings(tmp_path))))
     assert (308, expected) == (asked.sent[0]["status"], dict(asked.sent[0]["headers"])[b"location"].decode())
@@ -195,14 +195,14 @@ async def test_both_ways_to_give_a_prefix(root_path: str, path: str, expected: s
     ],
 )
 async def test_several_host_headers_are_no_host(headers: list[Any], status: int, filled: Path) -> None:
-    """Of two `Host` headers, neither is believed."""
+    """A request with two `Host` headers is refused."""
     asked = Client(path="/names/daily/", headers=headers)
     await asked.ask(build(settings(filled)))
     assert status == asked.sent[0]["status"]
 
 
 async def test_a_websocket_is_refused(filled: Path) -> None:
-    """Whoever asks for a WebSocket is told that there is none."""
+    """WebSockets are refused."""
     asked = Client()
     asked.scope["type"] = "websocket"
     await asked.ask(build(settings(filled)))
@@ -210,7 +210,7 @@ async def test_a_websocket_is_refused(filled: Path) -> None:
 
 
 async def test_every_path_is_answered_by_the_service(filled: Path) -> None:
-    """A path that no router's pattern would match gets the same kind of answer."""
+    """A path that no pattern matches is answered by the same kind of problem."""
     async with client(build(settings(filled))) as http:
         response = await http.get("/values/a%0Ab/")
     assert (404, "application/problem+json") == (response.status_code, response.headers["content-type"])

@@ -48,14 +48,14 @@ TEXT = (("Content-Type", "application/json"),)
     ],
 )
 def test_who_accepts_gzip(header: str | None, expected: bool) -> None:
-    """Weights are respected; who says nothing, and who prefers an answer as it is, gets it so."""
+    """Weights are respected. Without the header, or if identity is preferred, the answer is not compressed."""
     headers = {} if header is None else {"accept-encoding": header}
     assert expected == accepts_gzip(Request("GET", "/", headers=headers))
 
 
 @pytest.mark.parametrize(("size", "expected"), [(LEAST_BYTES - 1, False), (LEAST_BYTES, True)])
 def test_short_answers_are_sent_as_they_are(size: int, expected: bool) -> None:
-    """From LEAST_BYTES on an answer is compressed, and says that others may get it in another form."""
+    """Answers of at least LEAST_BYTES are compressed, and have `Vary`."""
     reply = negotiate(Request("GET", "/", headers={"accept-encoding": "gzip"}), Reply(200, TEXT, (b"x" * size,)))
     headers = dict(reply.headers)
     assert (expected, expected) == ("Content-Encoding" in headers, headers.get("Vary") == "Accept-Encoding")
@@ -65,13 +65,13 @@ def test_short_answers_are_sent_as_they_are(size: int, expected: bool) -> None:
 
 @pytest.mark.parametrize("header", ["gzip", "identity", "gzip;q=0", ""])
 def test_others_who_name_codings_are_told_that_the_answer_depends_on_them(header: str) -> None:
-    """Whoever sends `Accept-Encoding` is told that the answer varies with it."""
+    """A client that sends `Accept-Encoding` gets `Vary: Accept-Encoding`."""
     reply = negotiate(Request("GET", "/", headers={"accept-encoding": header}), Reply(200, TEXT, (b"x" * 5000,)))
     assert "Accept-Encoding" == dict(reply.headers)["Vary"]
 
 
 def test_who_does_not_ask_gets_what_there_was(filled: Path) -> None:
-    """Without `Accept-Encoding` nothing of an answer tells of compression."""
+    """Without `Accept-Encoding`, an answer has no header about compression."""
     for case in CASES:
         got = ask(service(filled), case.target, method=case.method)
         assert not {"vary", "content-encoding"} & got.headers.keys()
@@ -84,7 +84,7 @@ def unpacked(got: Got) -> bytes:
 
 
 def test_every_answer_is_the_same_compressed(filled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Status and content do not depend on it, and a length is that of what is sent."""
+    """Compression does not change the status or the content, and the length is that of the compressed body."""
     monkeypatch.setattr(compression, "LEAST_BYTES", 10)
     compressed = 0
     for case in CASES:
@@ -106,7 +106,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_long_answers_are_compressed_as_they_are_made(long: Path) -> None:
-    """Each chunk can be read when it has come, and all of them are what they would be without."""
+    """Each chunk can be decompressed when it arrives, and together they are the uncompressed answer."""
     plain = ask(service(long), "/values/long/").body
     assert len(plain) > 2 * WHOLE_BYTES
     asked = service(long)
@@ -121,7 +121,7 @@ def test_long_answers_are_compressed_as_they_are_made(long: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/values/long/", "/aggregate/long/"])
 def test_tags_stand_for_both_forms(target: str, long: Path) -> None:
-    """The tag of an answer in either form is that of the same answer in the other, and weak where it is compressed."""
+    """Compressed and uncompressed answers have the same ETag, which is weak if the client accepts gzip."""
     plain, packed = (ask(service(long), target, headers=headers).headers["etag"] for headers in ({}, GZIP))
     assert f"W/{plain}" == packed
     for tag in (plain, packed):
@@ -134,7 +134,7 @@ def test_tags_stand_for_both_forms(target: str, long: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/openapi.json", "/", "/dashboard/main.js", "/metrics"])
 def test_head_tells_what_get_would_send(target: str, filled: Path) -> None:
-    """Length, coding and tag of a HEAD are those of the GET."""
+    """HEAD has the length, encoding and ETag of GET."""
     names = {"content-length", "content-encoding", "etag", "vary", "content-type"} - (
         {"content-length"} if target == "/metrics" else set()  # It counts what was asked meanwhile.
     )
@@ -146,7 +146,7 @@ def test_head_tells_what_get_would_send(target: str, filled: Path) -> None:
 
 
 def test_backups_are_not_compressed(filled: Path) -> None:
-    """A file is sent as it is."""
+    """A file is not compressed."""
     plain, got = (
         ask(service(filled, write_token="w"), "/archives/daily/backup/", headers={**bearer("w"), **headers})
         for headers in ({}, GZIP)
@@ -176,7 +176,7 @@ def test_files_that_were_compressed_when_tally_was_built(
 
 @pytest.mark.anyio
 async def test_the_event_loop_compresses_nothing(long: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whole answers and chunks are compressed in the threads that make them."""
+    """Answers and chunks are compressed in the threads that make them."""
     threads: set[int] = set()
 
     class Spy:
@@ -201,7 +201,7 @@ async def test_the_event_loop_compresses_nothing(long: Path, monkeypatch: pytest
 
 
 def test_closing_a_compressed_answer_ends_its_query() -> None:
-    """What stops the query stops its compressed form too."""
+    """Stopping the query stops the compressed answer."""
     closed: list[bool] = []
 
     def chunks() -> Iterator[bytes]:
@@ -213,7 +213,7 @@ def test_closing_a_compressed_answer_ends_its_query() -> None:
 
 
 def test_lengths_are_told_once(filled: Path) -> None:
-    """No header of an answer stands there twice."""
+    """No answer has a header twice."""
     request = Request("GET", "/openapi.json", headers={"accept-encoding": "gzip"})
     names = [name for name, _ in answered(service(filled), request).headers]
     assert len(names) == len(set(names))

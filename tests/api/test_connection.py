@@ -113,7 +113,7 @@ def lines(running: Running, *patterns: str) -> list[str]:
 
 @pytest.mark.parametrize(("loop", "parser"), SERVERS[:4])
 def test_the_end_of_an_answer_does_not_wait_for_ever(loop: str, parser: str, tmp_path: Path) -> None:
-    """An answer that is whole, and waits in the server's memory to be read, is thrown away after the time limit."""
+    """A whole answer that is not read is discarded after the time limit."""
     with served(loop, parser, tmp_path, app="tests.api.untaken:app") as (running, port):
         running.said("Uvicorn running")
         before = sockets(running)
@@ -127,7 +127,7 @@ def test_the_end_of_an_answer_does_not_wait_for_ever(loop: str, parser: str, tmp
 
 @pytest.mark.parametrize(("loop", "parser"), SERVERS)
 def test_a_client_that_reads_in_time_is_not_cut(loop: str, parser: str, big: Path) -> None:
-    """Answers that are read come whole, also several on one connection, one after the other and for longer."""
+    """Answers that are read are complete, even if several on one connection take longer together."""
     with served(loop, parser, big) as (running, port), httpx.Client(base_url=f"http://127.0.0.1:{port}") as http:
         for _ in range(8):
             assert BUCKETS == len(http.get("/aggregate/big/").json())
@@ -136,7 +136,7 @@ def test_a_client_that_reads_in_time_is_not_cut(loop: str, parser: str, big: Pat
 
 
 def test_a_server_that_hides_its_connections_has_to_cut_them() -> None:
-    """Where there is nothing to abort the error is raised, as ASGI has no other way."""
+    """If the connection cannot be aborted, the error is raised."""
 
     async def receive() -> dict[str, object]:
         return {"type": "http.disconnect"}
@@ -152,7 +152,7 @@ def test_a_server_that_hides_its_connections_has_to_cut_them() -> None:
 
 
 def test_what_was_sent_before_the_cut_is_not_whole(big: Path) -> None:
-    """Whoever reads after the cut sees that the answer broke off."""
+    """A client that reads after the cut sees that the answer is incomplete."""
     with served("asyncio", "h11", big) as (running, port), stalled(port, "/values/big/") as sock:
         running.said(CUT)
         received = read_to_end(sock)

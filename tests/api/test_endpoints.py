@@ -26,7 +26,7 @@ def send(asked: Service, method: str, target: str, body: Any = b"") -> Got:
 
 @pytest.mark.parametrize("given", ["{}", "W/{}", '"other", {}', '"other",W/{} , "more"'])
 def test_an_answer_that_the_client_has_is_not_made_again(filled: Path, given: str) -> None:
-    """Whoever gives an answer's tag is told that it still holds, with the tag and without the answer."""
+    """A client that sends the current ETag gets 304 with the ETag and no body."""
     asked = service(filled)
     got = ask(asked, "/aggregate/daily/")
     assert ("private, no-cache", "nosniff") == (got.headers["cache-control"], got.headers["x-content-type-options"])
@@ -36,12 +36,12 @@ def test_an_answer_that_the_client_has_is_not_made_again(filled: Path, given: st
 
 @pytest.mark.parametrize("given", ["", '"other"', "x"])
 def test_an_answer_that_the_client_does_not_have(filled: Path, given: str) -> None:
-    """Any other tag gets the answer."""
+    """A client that sends another ETag gets the answer."""
     assert 200 == ask(service(filled), "/aggregate/daily/", headers={"If-None-Match": given}).status
 
 
 def test_a_tag_changes_with_the_answer(tmp_path: Path) -> None:
-    """Each commit and each other question has a tag of its own; the clock alone changes it with the range."""
+    """Each commit and each question has its own ETag. The clock changes it only through the range."""
     fill(tmp_path)
     question = "/timedata/daily/sum/?since=-1h"
     tags = [ask(service(tmp_path, now=now), question).headers["etag"] for now in (NOW + 1, NOW + 10, NOW + 11)]
@@ -118,7 +118,7 @@ def test_auto_is_no_archive(kept: Path) -> None:
 
 
 def test_an_archive_as_it_is_described(filled: Path) -> None:
-    """An archive is told by its properties, where to ask it, and what it holds."""
+    """An archive is described by its properties, the addresses for queries, and its content."""
     size = (filled / "daily.db").stat().st_size
     expected = {
         "slug": "daily", "name": "daily", "description": "", "pattern": "*", "resolution": 10, "retention": 0,
@@ -130,7 +130,7 @@ def test_an_archive_as_it_is_described(filled: Path) -> None:
 
 
 def test_a_file_of_somebody_elses_breaks_nothing(filled: Path) -> None:
-    """The list holds every archive, and for a file that is none the reason instead."""
+    """The list has every archive, and for a file that is not an archive the reason."""
     daily, foreign = ask(service(filled), "/archives/").json
     assert ask(service(filled), "/archives/daily/").json == daily
     assert {"slug", "error"} == foreign.keys()
@@ -138,7 +138,7 @@ def test_a_file_of_somebody_elses_breaks_nothing(filled: Path) -> None:
 
 
 def test_a_backup_is_an_archive(filled: Path, tmp_path: Path) -> None:
-    """An archive's file is answered as a copy, under its name, to whoever may write; HEAD makes none."""
+    """With a write token, a client gets a copy of the file under its name. HEAD makes no copy."""
     asked = writable(filled)
     got = send(asked, "GET", "/archives/daily/backup/")
     assert (200, "application/vnd.sqlite3") == (got.status, got.headers["content-type"])
@@ -151,13 +151,13 @@ def test_a_backup_is_an_archive(filled: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("token", "status"), [("w", 200), ("r", 403), ("x", 401)])
 def test_who_may_read_may_not_copy(filled: Path, token: str, status: int) -> None:
-    """A backup is all that there is, so a read token is not enough."""
+    """A backup contains everything, so a read token is not enough."""
     asked = service(filled, read_token="r", write_token="w")
     assert status == ask(asked, "/archives/daily/backup/", headers=bearer(token)).status
 
 
 def test_one_backup_at_a_time(filled: Path) -> None:
-    """While a backup is taken a second one is refused, and one that nobody takes on gives its place back."""
+    """A second backup at the same time is refused. An abandoned backup can be followed by another one."""
     asked = writable(filled)
     request = Request("GET", "/archives/daily/backup/", headers={"authorization": "Bearer w"})
     first = answered(asked, request)
@@ -169,13 +169,13 @@ def test_one_backup_at_a_time(filled: Path) -> None:
 
 
 def test_addresses_hold_the_root(filled: Path) -> None:
-    """Under a mount the addresses in answers lead back through it, escaped."""
+    """Under a mount, the addresses in answers include it, escaped."""
     reply = answered(service(filled), Request("GET", "/archives/daily/", root="/über tally"))
     assert b'"values_url":"/%C3%BCber%20tally/values/daily/"' in b"".join(reply.chunks)
 
 
 def test_an_archives_life(tmp_path: Path) -> None:
-    """An archive is created, read, changed and deleted, each at once in its file."""
+    """Creating, changing and deleting an archive takes effect in its file at once."""
     asked = writable(tmp_path / "data")
     created = send(
         asked, "POST", "/archives/", {"slug": "web", "pattern": "requests.*", "resolution": 10, "retention": 0}
@@ -207,12 +207,12 @@ def test_the_defaults_of_a_new_archive(tmp_path: Path) -> None:
 
 
 def test_basic_writes_too(tmp_path: Path) -> None:
-    """A browser's way to give a token writes as well."""
+    """Basic authentication, as browsers use it, allows writing."""
     assert 201 == ask(writable(tmp_path), "/archives/", method="POST", headers=basic("w"), body={"slug": "a"}).status
 
 
 def test_a_slug_is_taken_once(tmp_path: Path) -> None:
-    """A second archive of a slug is refused, and so is one where another file lies, which stays as it is."""
+    """A slug that is taken by an archive or by another file is refused, and the file stays unchanged."""
     fill(tmp_path)
     for slug in ("daily", "foreign"):
         before = (tmp_path / f"{slug}.db").read_bytes()
@@ -236,7 +236,7 @@ def test_a_multiple_of_the_resolution_merges(tmp_path: Path) -> None:
 
 
 def test_a_change_of_nothing(filled: Path) -> None:
-    """An empty change is none."""
+    """An empty change does nothing."""
     assert ask(service(filled), "/archives/daily/").json == send(writable(filled), "PATCH", "/archives/daily/", {}).json
 
 
@@ -272,7 +272,7 @@ def test_a_change_of_nothing(filled: Path) -> None:
     ],
 )
 def test_a_body_that_is_not_right(body: Any, says: str, tmp_path: Path) -> None:
-    """A body that is no JSON object of an archive's properties is refused by name, and nothing is created."""
+    """A body that is not a JSON object with properties is refused with the reason, and nothing is created."""
     got = send(writable(tmp_path), "POST", "/archives/", body)
     assert (400, True) == (got.status, says in got.json["detail"]), got.json["detail"]
     assert [] == list(tmp_path.iterdir())
@@ -294,7 +294,7 @@ def test_the_body_is_bounded(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_a_file_of_somebody_elses_is_left_alone(method: str, tmp_path: Path) -> None:
-    """What is no archive is neither changed nor deleted."""
+    """A file that is not an archive is neither changed nor deleted."""
     fill(tmp_path)
     before = (tmp_path / "foreign.db").read_bytes()
     assert 500 == send(writable(tmp_path), method, "/archives/foreign/", {}).status
@@ -302,7 +302,7 @@ def test_a_file_of_somebody_elses_is_left_alone(method: str, tmp_path: Path) -> 
 
 
 def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
-    """Where the data directory cannot be made, creating says so."""
+    """If the data directory cannot be created, the answer says so."""
     (tmp_path / "file").touch()
     got = send(writable(tmp_path / "file" / "data"), "POST", "/archives/", {"slug": "a"})
     assert (503, True) == (got.status, "cannot be created" in got.json["detail"])

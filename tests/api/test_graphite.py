@@ -52,7 +52,7 @@ def post(directory: Path, path: str, fields: Any = (), media_type: str = FORM, *
 
 
 def test_series_are_rendered(directory: Path) -> None:
-    """By GET and by POST, with a slash at the end and without, the same."""
+    """GET and POST, with and without a slash at the end, have the same answer."""
     fields = {**RANGE, "target": TARGET, "maxDataPoints": "100"}
     for got in (get(directory, "/render", fields), get(directory, "/render/", fields),
                 post(directory, "/render", fields), post(directory, "/render/", fields)):  # fmt: skip
@@ -61,14 +61,14 @@ def test_series_are_rendered(directory: Path) -> None:
 
 
 def test_what_grafana_s_backend_asks(directory: Path) -> None:
-    """A form, with whole seconds and a width, for one target."""
+    """The backend of Grafana sends a form with whole seconds and a width for one target."""
     fields = {"format": "json", "from": "1699999999", "maxDataPoints": "1", "target": TARGET, "until": "1700000019"}
     got = post(directory, "/render", fields)
     assert [[[1.5, 1700000000]]] * 2 == [each["datapoints"] for each in got.json]
 
 
 def test_what_grafana_s_browser_asks(directory: Path) -> None:
-    """Relative times, several targets, and parameters that mean nothing here."""
+    """A query may have relative times, several targets, and unknown parameters."""
     fields = [("target", "aliasByNode(" + TARGET + ", 3)"), ("target", "constantLine(5)"), ("from", "-1min"),
               ("until", "now"), ("format", "json"), ("maxDataPoints", "1024"), ("cacheTimeout", "60")]  # fmt: skip
     got = post(directory, "/render", fields, media_type=f"{FORM}; charset=UTF-8")
@@ -76,7 +76,7 @@ def test_what_grafana_s_browser_asks(directory: Path) -> None:
 
 
 def test_a_form_and_a_query_count_together(directory: Path) -> None:
-    """As Graphite reads them; the last of a parameter counts."""
+    """Times are parsed as by Graphite. The last value of a repeated parameter counts."""
     asked = service(directory, now=NOW)
     body = urlencode({"target": TARGET, "from": "1699999999"}).encode()
     got = ask(asked, "/render?from=-1h&until=1700000019", method="POST", body=body)
@@ -92,7 +92,7 @@ def test_series_in_csv(directory: Path) -> None:
 
 
 def test_the_tree_is_found(directory: Path) -> None:
-    """By GET and, as Grafana does, with the pattern in a form; flags are 0 and 1."""
+    """Nodes are found by GET, and by POST with a form, as Grafana sends it. Flags are 0 and 1."""
     fields = {"query": "daily.requests.*"}
     expected = [{"text": "get", "id": "daily.requests.get", "allowChildren": 1, "expandable": 1, "leaf": 0}]
     assert expected == get(directory, "/metrics/find", fields).json == post(directory, "/metrics/find/", fields).json
@@ -102,7 +102,7 @@ def test_the_tree_is_found(directory: Path) -> None:
 
 
 def test_patterns_are_expanded(directory: Path) -> None:
-    """All in one list, or each by itself."""
+    """The paths are listed together, or for each pattern."""
     fields = [("query", "daily.requests.get.*"), ("query", "daily.requests.get.index.sum")]
     about, index = "daily.requests.get.about", "daily.requests.get.index"
     assert {"results": [about, index, f"{index}.sum"]} == get(directory, "/metrics/expand", fields).json
@@ -111,13 +111,13 @@ def test_patterns_are_expanded(directory: Path) -> None:
 
 
 def test_all_paths(directory: Path) -> None:
-    """Each name has five."""
+    """Each name has five metrics."""
     got = get(directory, "/metrics/index.json").json
     assert (10, "daily.requests.get.about.avg") == (len(got), got[0])
 
 
 def test_functions_are_told(directory: Path) -> None:
-    """By name, or by group."""
+    """Functions are listed by name or by group."""
     by_name = get(directory, "/functions").json
     assert list(FUNCTIONS) == list(by_name)
     grouped = get(directory, "/functions", {"grouped": "1"}).json
@@ -126,7 +126,7 @@ def test_functions_are_told(directory: Path) -> None:
 
 
 def test_what_grafana_asks_before_all_else(directory: Path) -> None:
-    """The version is one that it understands; of tags and events there are none."""
+    """Grafana understands the version. There are no tags and events."""
     got = get(directory, "/version")
     assert (b"1.1.10", "text/plain; charset=utf-8") == (got.body, got.headers["content-type"])
     for path in ("/tags", "/tags/autoComplete/tags", "/tags/autoComplete/values", "/events/get_data"):
@@ -157,18 +157,18 @@ def test_what_is_wrong_is_told(path: str, fields: dict[str, str], says: str, dir
 
 
 def test_infinite_defaults_are_written_as_by_graphite(directory: Path) -> None:
-    """They are numbers that every reader of JSON takes for infinite."""
+    """Infinite values are numbers that every JSON parser reads as infinite."""
     body = get(directory, "/functions").body.decode()
     assert '"name":"limit","type":"intOrInf","default":1e9999' in body
 
 
 def test_only_graphites_errors_have_a_message(directory: Path) -> None:
-    """Everywhere else `detail` is the standard's word."""
+    """Other routes only have `detail`."""
     assert "message" not in get(directory, "/values/nothing/").json
 
 
 def test_bodies_that_are_no_forms(directory: Path) -> None:
-    """Another kind, and one that is too long, are told; without a kind it is a form."""
+    """A body of another type, or one that is too long, is an error. Without a type it is a form."""
     assert (400, 400) == tuple(
         post(directory, "/render", {"target": TARGET}, kind).status for kind in ("application/json", "text/plain")
     )
@@ -178,7 +178,7 @@ def test_bodies_that_are_no_forms(directory: Path) -> None:
 
 
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
-    """A pattern that reaches a damaged file is answered by an error, and no other is."""
+    """Only patterns that match a damaged archive are answered by an error."""
     fill(tmp_path)
     fields = {**RANGE, "target": "*.requests.get.index.sum"}
     assert 500 == get(tmp_path, "/render", fields).status
@@ -193,7 +193,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     ids=lambda route: f"{route.method} {route.template}",
 )
 def test_access_is_as_everywhere(route: Any, directory: Path) -> None:
-    """With a token set it is needed, one to read is enough, and one to write does as well."""
+    """If a read token is set, the routes need it, or a write token."""
     asked = service(directory, now=NOW, read_token="r", write_token="w")
     target = f"{route.template}?query=daily.*"
     tokens: tuple[dict[str, str], ...] = ({}, bearer("x"), bearer("r"), bearer("w"))
@@ -202,7 +202,7 @@ def test_access_is_as_everywhere(route: Any, directory: Path) -> None:
 
 
 def test_questions_are_counted(directory: Path) -> None:
-    """Those about archives are, by how they ended; a version is none."""
+    """Requests that query archives are counted by outcome. `/version` is not."""
     asked = service(directory, now=NOW)
     for target in (f"/render?target={TARGET}", "/render?target=f(", "/metrics/find?query=*", "/version"):
         ask(asked, target)
@@ -212,7 +212,7 @@ def test_questions_are_counted(directory: Path) -> None:
 
 
 def test_a_reply_that_is_closed_reads_no_further(directory: Path) -> None:
-    """When the client goes, its series are left."""
+    """If the client disconnects, its query is stopped."""
     reply = answered(service(directory, now=NOW), Request("GET", "/render", urlencode({"target": TARGET})))
     assert not reply.is_whole
     reply.close()
@@ -220,7 +220,7 @@ def test_a_reply_that_is_closed_reads_no_further(directory: Path) -> None:
 
 
 def test_long_answers_stream(tmp_path: Path) -> None:
-    """What does not fit into a chunk is sent as it is made."""
+    """A long answer is sent while it is made."""
     fill(tmp_path)
     (tmp_path / "foreign.db").unlink()
     asked = service(tmp_path, now=NOW)

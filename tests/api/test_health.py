@@ -62,13 +62,13 @@ def sound(tmp_path: Path) -> Path:
 
 
 def test_without_a_collector_nothing_is_lost(tmp_path: Path) -> None:
-    """Where no collector writes, the answer is empty and no error, with or without a data directory."""
+    """Without a collector, the status is empty, with or without a data directory."""
     assert NOTHING == told(tmp_path)
     assert NOTHING == {**told(tmp_path / "missing"), "faults": [NO_COLLECTOR]}
 
 
 def test_a_collectors_losses_are_told(tmp_path: Path) -> None:
-    """What one collector lost lately is told as it says."""
+    """The recent losses of a collector are those in its status file."""
     identity = write(tmp_path)
     assert {
         "collectors": 1,
@@ -88,7 +88,7 @@ def test_a_collectors_losses_are_told(tmp_path: Path) -> None:
 
 
 def test_collectors_are_added_up(tmp_path: Path) -> None:
-    """Losses of several collectors are summed by place and reason, and the latest flush is told."""
+    """The losses of several collectors are added by place and reason, and the latest flush counts."""
     write(tmp_path)
     lost = {"lines": {"name": 1, "value": 1}, "connections": {"refused": 1}, "samples": {"weekly": {"expired": 2}}}
     recent = {"seconds": 300, "datagrams": {}, **lost}
@@ -104,14 +104,14 @@ def test_collectors_are_added_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("ago", "collectors"), [(SILENCE_S, 1), (SILENCE_S + 1, 0), (-86_400, 1)])
 def test_a_silent_collector_tells_nothing(ago: float, collectors: int, tmp_path: Path) -> None:
-    """The books of a collector that should have flushed since are old news; one ahead of the clock is not silent."""
+    """An overdue status file is not counted. One from the future is."""
     write(tmp_path, updated=NOW - ago)
     assert collectors == told(tmp_path)["collectors"]
     assert (collectors == 1) == ready(tmp_path).json["checks"]["collector"]["ok"]
 
 
 def test_all_is_well(sound: Path) -> None:
-    """With readable archives, a collector that flushes and space the answer is 200 and says what was found."""
+    """The answer is 200 if archives are readable, a collector flushes, and there is disk space."""
     got = ready(sound)
     assert (200, "ready") == (got.status, got.json["status"])
     assert ["archives", "writing", "collector", "space", "logs", "names"] == list(got.json["checks"])
@@ -128,21 +128,21 @@ def failing(directory: Path, **settings: Any) -> list[str]:
 
 
 def test_an_archive_that_cannot_be_read(sound: Path) -> None:
-    """A file that is no archive makes tally not ready, and is named; the others are not held up."""
+    """A file that is not an archive makes tally not ready, and is named. Other archives are still checked."""
     (sound / "foreign.db").write_bytes(b"nonsense" * 1000)
     assert ["archives"] == failing(sound)
     assert "foreign: is not a tally archive" in ready(sound).json["checks"]["archives"]["detail"]
 
 
 def test_no_collector(sound: Path) -> None:
-    """Without a collector samples are lost unseen; where clients write themselves there is none to miss."""
+    """A missing collector is a fault, unless clients write to the archives directly."""
     next(sound.glob("collector-*")).unlink()
     assert ["collector"] == failing(sound)
     assert 200 == ready(sound, host="").status
 
 
 def test_no_directory(tmp_path: Path) -> None:
-    """A data directory that is missing, or cannot be searched, is told and not created."""
+    """A data directory that is missing or not searchable is reported, and not created."""
     assert ["collector", "space"] == failing(tmp_path / "missing")
     assert not (tmp_path / "missing").exists()
     file = tmp_path / "file"
@@ -152,14 +152,14 @@ def test_no_directory(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("free", "missing"), [(FREE_MIN_BYTES, []), (FREE_MIN_BYTES - 1, ["space"])])
 def test_space(free: int, missing: list[str], sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There has to be some space left."""
+    """Low disk space makes tally not ready."""
     monkeypatch.setattr("tally.api.health.shutil.disk_usage", lambda _: Usage(0, 0, free))
     assert missing == (failing(sound) if missing else [])
     assert (200 if not missing else 503) == ready(sound).status
 
 
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
-    """A status file that is no JSON is as good as none."""
+    """A status file that is not JSON is ignored."""
     path = tmp_path / "collector-0.json"
     path.write_text("{")
     os.utime(path, (NOW, NOW))
@@ -168,7 +168,7 @@ def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/status/", "/readyz", "/metrics"])
 def test_it_is_for_those_who_may_read(target: str, sound: Path) -> None:
-    """With TALLY_READ_TOKEN none of these is open, and none takes what it does not know."""
+    """With TALLY_READ_TOKEN, these routes need a token. They reject unknown parameters."""
     assert 401 == ask(service(sound, read_token="r"), target).status
     assert 400 == ask(service(sound), f"{target}?q=a").status
     assert 200 == ask(service(sound), f"{target}?pretty=1").status
@@ -188,7 +188,7 @@ ELSEWHERE: dict[str, Any] = {"place": "elsewhere", "id": 1, "started": 1}
     ],
 )
 def test_the_slowest_collector_counts(sound: Path, where: Any, ago: float, status: int) -> None:
-    """One that is there and does not flush makes tally not ready, however well another does; a dead one does not."""
+    """A running collector that does not flush makes tally not ready, even if another one does. A dead one does not."""
     other = write(sound, updated=NOW - ago, process=where)
     got = ready(sound)
     assert status == got.status
@@ -229,7 +229,7 @@ def test_an_archive_that_cannot_be_written_for_a_few_flushes(
 
 @pytest.mark.parametrize(("waiting_s", "status"), [(LATE + LATE_S, 200), (LATE + LATE_S + 1, 503)])
 def test_samples_that_wait(sound: Path, waiting_s: float, status: int) -> None:
-    """While nothing has failed yet, as a flush is under way, samples should not wait for long either."""
+    """Samples that wait for long are a fault, even if no flush has failed yet."""
     write(sound, written=NOW, waiting=waiting_s)
     assert (status, waiting_s) == (ready(sound).status, told(sound)["waiting"])
     if status == 503:
@@ -238,7 +238,7 @@ def test_samples_that_wait(sound: Path, waiting_s: float, status: int) -> None:
 
 
 def test_the_collector_of_this_process_is_asked_itself(sound: Path) -> None:
-    """What it says counts, and not what it wrote at its last flush."""
+    """The collector's current status counts, not the one in its status file."""
     identity = write(sound, waiting=3.0)
     present = {identity: {**STATUS, "waiting": 100.0}}
     asked = Service(settings(sound), clock=lambda: NOW, own=lambda: present)
@@ -293,7 +293,7 @@ def faults(directory: Path) -> Any:
 
 @pytest.mark.parametrize("target", ["/values/daily/", "/names/daily/", "/render?target=daily.*.sum&from=0", "/metrics"])
 def test_damage_is_told_everywhere_once_a_question_has_found_it(directory: Path, target: str) -> None:
-    """Whichever process is asked then tells it by its slug: not ready, in the list, and as a metric."""
+    """Every process reports the slug: in `/readyz`, in the list of archives, and in the metrics."""
     assert ([], 200) == (faults(directory), ask(service(directory), "/readyz").status)
     ask(service(directory), target)
     other = service(directory)
@@ -312,7 +312,7 @@ def test_damage_is_told_everywhere_once_a_question_has_found_it(directory: Path,
 
 
 def test_a_damaged_archive_that_can_be_described_says_so(tmp_path: Path) -> None:
-    """Its properties are there, and with them what was found."""
+    """The answer has the properties of the archive, and the damage."""
     path = Catalog(tmp_path).create("daily").path
     damage_marks.mark(path, "page 7 is malformed")
     [listed] = ask(service(tmp_path), "/archives/").json
@@ -321,7 +321,7 @@ def test_a_damaged_archive_that_can_be_described_says_so(tmp_path: Path) -> None
 
 
 def test_restoring_ends_it(directory: Path, tmp_path: Path) -> None:
-    """Then all is ready again, in every process."""
+    """After that, every process is ready again."""
     Catalog(directory)["sound"].backup(tmp_path / "copy")
     asked = service(directory)
     assert 500 == ask(asked, "/values/daily/").status
@@ -330,7 +330,7 @@ def test_restoring_ends_it(directory: Path, tmp_path: Path) -> None:
 
 
 def test_a_process_that_may_not_write_remembers() -> None:
-    """Where no mark can be left, whoever found the damage tells it all the same."""
+    """If no mark can be written, the process that found the damage still reports it."""
     with open_directory() as directory:
         fill(directory, "daily")
         damage(directory / "daily.db")
@@ -370,7 +370,7 @@ def test_no_answer_holds_a_path_of_the_server(
 
 
 def test_no_error_of_posting_holds_a_path_either(directory: Path) -> None:
-    """Neither the problem where an archive cannot be written, nor the report where one is no archive."""
+    """Paths appear neither in the fault of an archive that cannot be written, nor in that of a foreign file."""
     (directory / "foreign.db").write_bytes(b"garbage" * 1000)
     asked = service(directory, write_token="w")
     sent = {**bearer("w"), "Content-Type": "text/plain"}
@@ -385,7 +385,7 @@ def test_no_error_of_posting_holds_a_path_either(directory: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
-    """It is one fault, of no archive."""
+    """This is one fault, which belongs to no archive."""
     file = tmp_path / "file"
     file.touch()
     [fault] = faults(file)
@@ -395,7 +395,7 @@ def test_a_directory_that_cannot_be_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
 def test_a_further_name_of_an_archive_degrades(tmp_path: Path, link: Callable[[Path, Path], None]) -> None:
-    """It is told, is not served, and does not keep tally from its work: 200."""
+    """It is reported and not served, but tally stays ready."""
     path = Catalog(tmp_path).create("daily").path
     write(tmp_path)
     link(tmp_path / "alias.db", path)
@@ -423,7 +423,7 @@ def test_what_stands_in_the_place_of_an_archive_makes_tally_not_ready(
 
 
 def test_a_log_that_a_reader_holds_degrades(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file's name is told, everywhere that faults are, and its size in the metrics."""
+    """All lists of faults name the file, and the metrics have its size."""
     monkeypatch.setattr(wal, "LOG_MAX_BYTES", 100_000)
     archive = Catalog(tmp_path).create("daily", resolution=1, retention=0)
     write(tmp_path)

@@ -24,19 +24,19 @@ def run(code: str, directory: Path, **chosen: object) -> "subprocess.CompletedPr
 
 
 def test_the_core_needs_no_web_framework(tmp_path: Path) -> None:
-    """Importing the service, as another framework's integration does, loads no Starlette, anyio or uvicorn."""
+    """Importing the service, as the Django integration does, loads neither Starlette nor anyio nor uvicorn."""
     code = "import sys, tally.api.service; print(sorted({'starlette', 'anyio', 'uvicorn'} & sys.modules.keys()))"
     assert "[]\n" == run(code, tmp_path).stdout
 
 
 def test_the_environment_is_read_when_the_app_is_asked_for(tmp_path: Path) -> None:
-    """A malformed setting does not hinder an import, or an app that is made with settings of its own."""
+    """A malformed setting prevents neither the import nor an app with other settings."""
     code = "import tally.api, tally.settings; tally.api.create_app(tally.settings.Settings.load({})); print('made')"
     assert "made\n" == run(code, tmp_path, TALLY_QUERY_TIMEOUT="soon").stdout
 
 
 def test_there_is_one_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever imports the app gets the same one, which has made no directory yet."""
+    """Every import returns the same app, and creates no directory."""
     monkeypatch.setenv("TALLY_DATA_DIR", str(tmp_path / "data"))
     assert isinstance(tally.api.app, Starlette)
     assert tally.api.app is tally.api.app
@@ -44,7 +44,7 @@ def test_there_is_one_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_there_is_nothing_else() -> None:
-    """Asking the package for what it does not have is the usual error."""
+    """An unknown attribute of the package is an AttributeError."""
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         tally.api.nothing  # noqa: B018
 
@@ -58,7 +58,7 @@ def test_a_malformed_setting_is_an_error_for_who_makes_an_app(monkeypatch: pytes
 
 
 def test_a_malformed_setting_stops_the_server_with_one_line(tmp_path: Path) -> None:
-    """uvicorn ends with one line that names setting, value and what would be right."""
+    """uvicorn exits with one line that names the setting, its value and the valid values."""
     command = [sys.executable, "-m", "uvicorn", "tally.api:app", "--port", "0"]
     env = environment(tmp_path, TALLY_QUERY_TIMEOUT="soon")
     ended = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT_S)

@@ -30,13 +30,13 @@ from tests.api.asking import ask, begun, service
     ],
 )
 def test_fields_of_a_query(query: str, expected: list[tuple[str, str]]) -> None:
-    """Fields come decoded and in their order, those given several times too."""
+    """Fields are decoded and keep their order, including repeated ones."""
     assert expected == Request("GET", "/", query).fields()
 
 
 @pytest.mark.parametrize("query", ["q=%FF", "%FF=1", "q=\u00ff", "q=%ED%A0%80", "ok=1&" + "q=%80" * 1000])
 def test_a_field_that_is_no_text_is_refused(query: str) -> None:
-    """What is not UTF-8 is named in ASCII, shortened, with what would be right."""
+    """A field that is not UTF-8 is an error, which quotes it in ASCII."""
     with pytest.raises(InvalidQuestion, match="is not UTF-8: send percent-encoded UTF-8") as caught:
         Request("GET", "/", query).fields()
     assert str(caught.value).isascii()
@@ -44,7 +44,7 @@ def test_a_field_that_is_no_text_is_refused(query: str) -> None:
 
 
 def test_the_number_of_fields_is_bounded() -> None:
-    """As many as MAX_FIELDS are taken, and not one more."""
+    """MAX_FIELDS fields are accepted, but not one more."""
     assert MAX_FIELDS == len(Request("GET", "/", "&".join(["q=a"] * MAX_FIELDS)).fields())
     with pytest.raises(InvalidQuestion, match=f"more than {MAX_FIELDS} fields"):
         Request("GET", "/", "&".join(["q=a"] * (MAX_FIELDS + 1))).fields()
@@ -63,14 +63,14 @@ def test_json_is_compact_or_indented(pretty: bool, expected: str) -> None:
 
 
 def test_json_is_never_broken_by_its_text() -> None:
-    """A lone surrogate, which has no UTF-8, is spelt out; what JSON does not have is our bug."""
+    """A lone surrogate is escaped. A value that JSON does not have is a bug."""
     assert b'"\\ud800"' == encode("\ud800", pretty=False)
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode(float("nan"), pretty=False)
 
 
 def test_replies() -> None:
-    """A whole reply tells its length and media type, an empty one has neither body nor, as 204, a length."""
+    """A whole reply has its length and media type. An empty one has no body, and with 204 no length."""
     reply = whole([1], status=201, media_type="text/x", headers=(("Location", "/"),))
     assert (201, (b"[1]",)) == (reply.status, reply.chunks)
     assert {("Content-Type", "text/x"), ("Content-Length", "3"), ("Location", "/")} <= set(reply.headers)
@@ -83,13 +83,13 @@ def test_replies() -> None:
 @pytest.mark.parametrize("pretty", [False, True])
 @pytest.mark.parametrize("count", [0, 1, 2, BATCH_ITEMS, BATCH_ITEMS + 1, 5 * BATCH_ITEMS])
 def test_an_array_is_what_it_would_be_as_a_whole(count: int, pretty: bool) -> None:
-    """Whatever the items are, and however many."""
+    """An array may have any number of items of any kind."""
     items = [{"text": f'"\u00e9\n{number}', "leaf": number, "in": [1, {}]} for number in range(count)]
     assert encode(items, pretty=pretty) == b"".join(array(items, pretty=pretty))
 
 
 def test_chunks_are_large_and_made_as_they_are_taken() -> None:
-    """No more items are taken than are needed for a chunk."""
+    """Only the items of the next chunk are read."""
     taken: list[int] = []
 
     def items() -> Iterator[str]:
@@ -124,7 +124,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("target", LISTINGS)
 def test_many_names_need_no_memory(target: str, many: Path) -> None:
-    """What is sent of them is made while it is taken: less memory than the names themselves is needed."""
+    """The answer is made while it is sent, and needs less memory than the names."""
     asked = service(many)
     path, _, query = target.partition("?")
     request = Request("GET", path, query)
@@ -140,6 +140,6 @@ def test_many_names_need_no_memory(target: str, many: Path) -> None:
 
 @pytest.mark.parametrize("target", LISTINGS)
 def test_every_listing_ends_with_the_time_of_a_question(target: str, many: Path) -> None:
-    """Where the time is over before the first byte it is told by the status."""
+    """A timeout before the first byte is answered by a status."""
     got = ask(service(many, query_timeout=1e-4), target)
     assert (503, True) == (got.status, "TALLY_QUERY_TIMEOUT" in got.json["detail"])

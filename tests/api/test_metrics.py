@@ -51,7 +51,7 @@ def collected(tmp_path: Path) -> Path:
 
 
 def test_a_collectors_books(collected: Path) -> None:
-    """Every number of a status file is a series of that collector."""
+    """Every number in a status file becomes a series of the collector."""
     one = write(collected)
     values = scraped(service(collected))
     assert {(one, "taken"): 1000, (one, "refused"): 8} == values["tally_datagrams_total"]
@@ -83,20 +83,20 @@ def test_a_collectors_books(collected: Path) -> None:
 
 
 def test_each_collector_has_its_own_series(collected: Path) -> None:
-    """Counters of two collectors are not mixed, so that none ever falls when one of them ends."""
+    """Each collector has its own counters, so none decreases when a collector ends."""
     one, other = write(collected), write(collected, accepted=7)
     assert {(one,): 104, (other,): 7} == scraped(service(collected))["tally_lines_accepted_total"]
 
 
 def test_what_the_kernel_does_not_say_is_left_out(collected: Path) -> None:
-    """Where drops are unknown there is no series that would say 0."""
+    """If the drops are unknown, there is no series for them."""
     write(collected, kernel_drops=None, receive_queue=None)
     values = scraped(service(collected))
     assert not {"tally_kernel_drops_total", "tally_receive_queue_bytes"} & values.keys()
 
 
 def test_an_archives_sizes(collected: Path) -> None:
-    """Rows, names and bytes are those of the file; one that cannot be read says that and nothing else."""
+    """Rows, names and bytes are those of the file. An unreadable archive only has `tally_archive_readable`."""
     (collected / "foreign.db").write_bytes(b"nonsense" * 1000)
     write(collected, archives={"daily": {**ACCOUNT, "error": "full"}})
     values = scraped(service(collected))
@@ -109,7 +109,7 @@ def test_an_archives_sizes(collected: Path) -> None:
 
 
 def test_rows_are_not_counted_at_every_scrape(collected: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A count, which takes long where there is much, is used again for a while; the sizes are always new."""
+    """Counts are cached for a while, because counting takes time. Sizes are always current."""
     clock = [0.0]
     monkeypatch.setattr("tally.api.metrics.time.monotonic", lambda: clock[0])
     asked = service(collected)
@@ -129,12 +129,12 @@ def test_rows_are_not_counted_at_every_scrape(collected: Path, monkeypatch: pyte
     ],
 )
 def test_counting_takes_a_bounded_share_of_the_time(took_s: float, age_s: float, is_old: bool) -> None:
-    """The longer a count takes, the longer it is used."""
+    """The longer counting takes, the longer a count is cached."""
     assert is_old == Count(1, 1, 1000, took_s).is_old(1000 + age_s)
 
 
 def test_queries_are_counted_by_outcome(collected: Path) -> None:
-    """Every outcome has a series from the start, and grows with the questions."""
+    """Every outcome has a series from the start, which counts the queries."""
     asked = service(collected)
     assert {0.0} == set(scraped(asked)["tally_queries_total"].values())
     ask(asked, "/values/daily/")
@@ -156,7 +156,7 @@ def test_nothing_is_told_that_is_not_in_the_catalogue(collected: Path) -> None:
 
 
 def test_without_a_directory_there_is_nothing_of_it(tmp_path: Path) -> None:
-    """Where nothing was collected yet, or the directory cannot be read, only the queries are told."""
+    """Without a collector, or without a readable directory, only the series of queries exist."""
     file = tmp_path / "file"
     file.touch()
     assert {"tally_queries_total"} == scraped(service(tmp_path / "missing")).keys() == scraped(service(file)).keys()
@@ -197,12 +197,12 @@ def counted(asked: Service) -> dict[QueryOutcome, int]:
     ids=repr,
 )
 def test_each_error_has_an_outcome(error: Exception, expected: QueryOutcome) -> None:
-    """What went wrong tells how the question ended."""
+    """Each error has its outcome."""
     assert expected == query_outcome(error)
 
 
 def test_every_outcome_has_a_meaning() -> None:
-    """None is counted that nobody can look up."""
+    """Every outcome is documented."""
     assert list(QueryOutcome) == list(MEANINGS)
 
 
@@ -221,21 +221,21 @@ def test_every_outcome_has_a_meaning() -> None:
     ],
 )
 def test_a_question_is_counted_once(target: str, method: str, expected: QueryOutcome | None, filled: Path) -> None:
-    """Each question about data is counted by its outcome, and nothing else is."""
+    """Queries for data are counted by their outcome, and other requests are not."""
     asked = service(filled)
     ask(asked, target, method=method)
     assert ({expected: 1} if expected else {}) == counted(asked)
 
 
 def test_without_a_token_it_is_refused(filled: Path) -> None:
-    """A question of somebody who may not ask counts as that."""
+    """A query without permission is counted as refused."""
     asked = service(filled, read_token="r")
     ask(asked, "/values/daily/")
     assert {QueryOutcome.REFUSED: 1} == counted(asked)
 
 
 def test_one_that_takes_too_long(tmp_path: Path) -> None:
-    """A question that is stopped because of its time is no failure of the archive."""
+    """A query that is stopped by the time limit is not counted as failed."""
     fill_endless(tmp_path)
     asked = service(tmp_path, query_timeout=0.05)
     ask(asked, ASK_ENDLESS)
@@ -243,7 +243,7 @@ def test_one_that_takes_too_long(tmp_path: Path) -> None:
 
 
 def test_one_whose_client_leaves(filled: Path) -> None:
-    """A reply that is closed before its end was not answered."""
+    """A reply that is closed early is not counted as answered."""
     asked = service(filled)
     answered(asked, Request("GET", "/values/daily/")).close()
     assert {QueryOutcome.LEFT: 1} == counted(asked)
@@ -254,7 +254,7 @@ def test_one_whose_client_leaves(filled: Path) -> None:
     [((b"a",), QueryOutcome.ANSWERED), ((), QueryOutcome.ANSWERED), ((b"a", QueryTimeout()), QueryOutcome.TIMEOUT)],
 )
 def test_the_first_end_counts(chunks: tuple[bytes | Exception, ...], expected: QueryOutcome) -> None:
-    """Closing after the end, once or more, adds nothing, and closes the query."""
+    """Closing a complete reply, even repeatedly, counts nothing, and closes the query."""
     outcomes, query = QueryCounters(), Chunks(*chunks)
     watched = CountedChunks(query.reply(), outcomes.count)
     try:

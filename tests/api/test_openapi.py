@@ -38,7 +38,7 @@ def operation(route: Route) -> Any:
 
 
 def test_the_document_is_valid() -> None:
-    """It is OpenAPI 3.1 by the specification's own schema."""
+    """The document is valid by the schema of OpenAPI 3.1."""
     validate(DOCUMENT)
 
 
@@ -50,7 +50,7 @@ def test_it_is_served_with_the_root_it_is_reached_under(filled: Path) -> None:
 
 
 def test_every_route_is_described_once() -> None:
-    """The document has the routes of the table that are no pages, and no others, each under an id of its own."""
+    """The document has the routes of the table except pages, each with a unique id."""
     described = {(method.upper(), path) for path, item in DOCUMENT["paths"].items() for method in item}
     assert {(route.method, route.template) for route in ROUTES} == described
     assert len(ROUTES) == len({operation(route)["operationId"] for route in ROUTES})
@@ -58,7 +58,7 @@ def test_every_route_is_described_once() -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=label)
 def test_every_parameter_is_described(route: Route) -> None:
-    """A route's parameters are those it takes, with the engine's words."""
+    """A route has the parameters that it accepts, with the engine's descriptions."""
     described = {each["name"]: each["description"] for each in operation(route)["parameters"] if each["in"] == "query"}
     assert route.meanings == described
     assert route.placeholders == tuple(each["name"] for each in operation(route)["parameters"] if each["in"] == "path")
@@ -81,7 +81,7 @@ def test_every_parameter_is_described(route: Route) -> None:
     ],
 )
 def test_schemas_of_parameters_judge_as_the_engine_does(name: str, good: list[Any], bad: list[Any]) -> None:
-    """What a parameter's schema takes the engine takes, and what one refuses the other does."""
+    """The schema of a parameter accepts exactly what the engine accepts."""
     validator = OAS31Validator(PARAMETER_SCHEMAS[name], format_checker=OAS31Validator.FORMAT_CHECKER)
     for value in good:
         assert validator.is_valid(value)
@@ -96,7 +96,7 @@ def test_schemas_of_parameters_judge_as_the_engine_does(name: str, good: list[An
 
 
 def test_schemas_are_complete() -> None:
-    """Every parameter and every property has a schema, and the defaults that it tells are those of the engine."""
+    """Every parameter and property has a schema with the engine's default."""
     assert PARAMETERS.keys() == PARAMETER_SCHEMAS.keys()
     new = Definition.create("new")
     assert {field for field in Definition.__dataclass_fields__ if field != "slug"} == PROPERTIES.keys()
@@ -119,7 +119,7 @@ def matching(case: Case) -> Route:
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.status == 200], ids=str)
 def test_answers_are_as_their_schemas_say(case: Case, filled: Path) -> None:
-    """Each answer of the table of cases is what the document tells of its route."""
+    """Each answer in the table of cases conforms to the schema of its route."""
     got = ask(service(filled), case.target)
     route, media_type = matching(case), got.headers["content-type"].partition(";")[0]
     value = got.json if media_type == "application/json" else got.body.decode()
@@ -138,7 +138,7 @@ def test_answers_are_as_their_schemas_say(case: Case, filled: Path) -> None:
     ],
 )
 def test_schemas_refuse_what_is_no_answer(target: str, value: Any) -> None:
-    """The schemas tell something: another shape does not fit."""
+    """The schemas reject answers of another shape."""
     assert not OAS31Validator(schema(matching(Case(target)), 200, "application/json")).is_valid(value)
 
 
@@ -209,7 +209,7 @@ def test_every_status_happens(route: Route, status: int, tmp_path: Path) -> None
 
 
 def test_failures_are_told_once() -> None:
-    """The table of failures has one row a status, and each is referred to."""
+    """The table of failures has one row for each status, and every row is used."""
     statuses = [failure.status for failure in FAILURES]
     assert len(statuses) == len(set(statuses))
     assert set(statuses) | {200, 201, 204} == {status for _, status in PROMISES} | set(map(int, OF_THE_APP))
@@ -217,7 +217,7 @@ def test_failures_are_told_once() -> None:
 
 @pytest.mark.parametrize("guarded", [True, False])
 def test_security_is_as_the_settings_are(guarded: bool) -> None:
-    """Writing needs a token, reading where one is set, and the health never; both ways to give it are named."""
+    """Writing needs a token, reading only if one is set, `/healthz` never. Both schemes are listed."""
     paths = document(ROUTES, root="", guarded=guarded)["paths"]
     both: list[dict[str, list[str]]] = [{"bearer": []}, {"basic": []}]
     assert (both if guarded else []) == paths["/names/{slug}/"]["get"]["security"]
@@ -226,6 +226,6 @@ def test_security_is_as_the_settings_are(guarded: bool) -> None:
 
 
 def test_the_aggregates_are_those_of_the_engine() -> None:
-    """An aggregate in a path is one of the engine's."""
+    """The aggregate in a path is one of the engine's aggregates."""
     place = operation(matching(Case("/values/daily/avg/")))["parameters"][1]
     assert ("aggregate", list(AGGREGATES)) == (place["name"], place["schema"]["enum"])

@@ -31,7 +31,7 @@ def told(got: Got) -> dict[str, str]:
     ],
 )
 def test_pages_lead_to_their_files_from_wherever_they_are(target: str, status: int, up: str, filled: Path) -> None:
-    """A page is there for every slug, its status says whether the archive is, and its files are relative to it."""
+    """Every slug has a page with relative paths to its files. The status is 404 if the archive does not exist."""
     got = ask(service(filled), target)
     assert (status, "text/html; charset=utf-8") == (got.status, got.headers["content-type"])
     files = re.findall(r'(?:src|href)="([^"]+)"', got.body.decode())
@@ -40,18 +40,18 @@ def test_pages_lead_to_their_files_from_wherever_they_are(target: str, status: i
 
 
 def test_a_page_judges_its_query_itself(filled: Path) -> None:
-    """What stands in a page's query is the view, and no parameter of the API."""
+    """The query of a page is the view, which the API does not validate."""
     assert 200 == ask(service(filled), "/archive/daily/?since=nonsense&top=5&axis=log").status
 
 
 def test_a_page_without_its_last_slash_is_redirected_with_its_view(filled: Path) -> None:
-    """A link that lost its last slash still shows what its sender saw."""
+    """A link without its last slash is redirected, with its query."""
     got = ask(service(filled), "/archive/daily?since=-1h")
     assert (308, "/archive/daily/?since=-1h") == (got.status, got.headers["location"])
 
 
 def test_a_page_runs_and_loads_nothing_but_tallys_own(filled: Path) -> None:
-    """The policy allows no script or style within the page, and there are none; no other host is named."""
+    """The page has no inline scripts or styles, which the policy forbids, and names no other host."""
     got = ask(service(filled), "/")
     assert POLICY == got.headers["content-security-policy"]
     assert "unsafe" not in POLICY
@@ -64,14 +64,14 @@ def test_a_page_runs_and_loads_nothing_but_tallys_own(filled: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_every_file_is_served_with_its_type(path: Path, filled: Path) -> None:
-    """Scripts, styles and the icon come as they are, each with the type that a browser wants."""
+    """Scripts, styles and the icon are sent unchanged with their media types."""
     got = ask(service(filled), f"/dashboard/{path.name}")
     assert (200, path.read_bytes()) == (got.status, got.body)
     assert MEDIA_TYPES[path.suffix] == got.headers["content-type"]
 
 
 def test_the_page_names_only_files_that_there_are() -> None:
-    """What the page and its modules load is in the directory, or put there by the build."""
+    """Every file that the page and its modules load exists, or is added by the build."""
     named = set(re.findall(r"\$\{up\}dashboard/([\w.-]+)", TEXT))
     for path in SOURCES:
         named |= set(re.findall(r'^import .*"\./([\w.]+)"', path.read_text(encoding="utf-8"), re.MULTILINE))
@@ -79,13 +79,13 @@ def test_the_page_names_only_files_that_there_are() -> None:
 
 
 def test_all_modules_are_asked_for_at_once() -> None:
-    """The page names every module, so that a browser need not read one to learn of the next."""
+    """The page preloads every module."""
     named = re.findall(r'modulepreload" href="\$\{up\}dashboard/([\w.]+)"', TEXT)
     assert [path.name for path in SOURCES if path.suffix == ".js" and path.name != "main.js"] == named
 
 
 def test_no_file_asks_another_host() -> None:
-    """No script or style names an address; XML's own name of SVG is none."""
+    """Scripts and styles contain no addresses, except the namespace of SVG."""
     for path in SOURCES:
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|[\"'(]//", text), path.name
@@ -95,7 +95,7 @@ def test_no_file_asks_another_host() -> None:
     "name", ["nothing.js", "index.html", "..", "..%2Fpages.py", ".js", "vendor", "LICENSE", "main.js%00", "a%0A.js"]
 )
 def test_nothing_else_is_served(name: str, filled: Path) -> None:
-    """A name leads to a file of the dashboard that is for browsers, or nowhere."""
+    """Only the dashboard's files for browsers are served."""
     assert 404 == ask(service(filled), f"/dashboard/{name}").status
 
 
@@ -113,7 +113,7 @@ def test_uplot_is_served_from_where_the_build_puts_it(
 
 @pytest.mark.parametrize("target", ["/", "/archive/daily/", "/dashboard/main.js"])
 def test_what_a_browser_has_is_not_sent_again(target: str, filled: Path) -> None:
-    """With the tag of what it keeps a browser learns that it is still the same, and with another it gets it anew."""
+    """A browser that sends the current ETag gets 304, and with another one the file."""
     served = service(filled)
     first = ask(served, target)
     assert "no-cache" == first.headers["cache-control"]
@@ -124,7 +124,7 @@ def test_what_a_browser_has_is_not_sent_again(target: str, filled: Path) -> None
 
 @pytest.mark.parametrize("target", ["/", "/archive/daily/", "/dashboard/main.js", "/dashboard/nothing.js"])
 def test_pages_need_the_token_that_reading_needs(target: str, filled: Path) -> None:
-    """With a read token set a browser is asked for it before anything is shown."""
+    """If a read token is set, pages need it."""
     guarded = service(filled, read_token="r", write_token="w")
     refused = ask(guarded, target)
     assert 401 == refused.status
@@ -151,14 +151,14 @@ def test_a_page_learns_whether_it_may_write(
 
 
 def test_a_page_learns_where_samples_go_and_how_often_they_are_flushed(filled: Path) -> None:
-    """The settings that the page needs are in its text, and nothing in them becomes markup."""
+    """The page contains the settings that it needs, escaped."""
     page = ask(service(filled, host="10.0.0.1", port=1234, flush_time=0.5), "/")
     assert {"writing": "disabled", "host": "10.0.0.1", "port": "1234", "flush-time": "0.5"} == told(page)
     assert "&lt;b&gt;&quot;" in ask(service(filled, host='<b>"'), "/").body.decode()
 
 
 def test_the_vendors_version_is_pinned_with_its_hash() -> None:
-    """package.json names exact versions, and the lock has a hash for each package and no address for any."""
+    """package.json has exact versions, and the lock file has a hash and no address for each package."""
     root = Path(__file__).parents[2]
     package = json.loads((root / "package.json").read_text())
     lock = json.loads((root / "package-lock.json").read_text())

@@ -31,7 +31,7 @@ def row(template: str, method: str = "GET") -> Route:
     ],
 )
 def test_a_route_takes_the_parameters_of_its_row(query: str, expected: dict[str, Any]) -> None:
-    """Values come by name; names that begin with an underscore are ignored."""
+    """Values are returned by name. Names that begin with an underscore are ignored."""
     assert expected == read(row("/names/{slug}/"), Request("GET", "/names/daily/", query), {}, NOW)
 
 
@@ -46,7 +46,7 @@ def test_other_parameters_are_refused(query: str, message: str) -> None:
 
 
 def test_a_data_route_takes_a_question() -> None:
-    """Its aggregate comes from the path, and its order from the row."""
+    """The aggregate comes from the path, and the order from the route."""
     asked = row("/aggregate/{slug}/{aggregate}/byname/")
     question = read(asked, Request("GET", "/", "limit=3"), {"slug": "daily", "aggregate": "avg"}, NOW)
     assert isinstance(question, Question)
@@ -68,14 +68,14 @@ def test_a_form_of_graphites_is_bounded(size_bytes: int, is_taken: bool) -> None
 
 
 def test_a_body_that_is_no_form_is_refused() -> None:
-    """JSON where a form is wanted is an error and not an empty form."""
+    """JSON instead of a form is an error, not an empty form."""
     request = Request("POST", "/render", "", {"content-type": "application/json"}, b"{}")
     with pytest.raises(InvalidQuestion, match="send a form"):
         read(row("/render", "POST"), request, {}, NOW)
 
 
 def test_pages_read_their_query_themselves() -> None:
-    """A link to the dashboard may hold anything."""
+    """Pages accept any query string."""
     assert {} == read(row("/"), Request("GET", "/", "since=nonsense&x=1"), {}, NOW)
 
 
@@ -103,7 +103,7 @@ def decoded(body: bytes, coding: str | None, limit: int = LIMIT) -> bytes:
     ],
 )
 def test_a_body_is_read_as_it_was_before(body: bytes, coding: str | None) -> None:
-    """Plain or by gzip, in one member or several, it is the same."""
+    """A plain body and a gzipped one, in one member or several, are read alike."""
     assert TEXT == decoded(body, coding)
 
 
@@ -119,7 +119,7 @@ def test_a_body_is_read_as_it_was_before(body: bytes, coding: str | None) -> Non
     ],
 )
 def test_what_is_not_gzip_as_a_whole_is_refused(body: bytes, says: str) -> None:
-    """A body that is cut short, damaged or something else is not read by half."""
+    """A truncated, damaged or foreign body is rejected as a whole."""
     with pytest.raises(Problem, match=says) as raised:
         decoded(body, "gzip")
     assert 400 == raised.value.status
@@ -127,7 +127,7 @@ def test_what_is_not_gzip_as_a_whole_is_refused(body: bytes, says: str) -> None:
 
 @pytest.mark.parametrize("coding", ["deflate", "br", "zstd", "gzip, gzip", "é"])
 def test_other_codings_are_refused(coding: str) -> None:
-    """The answer says what would be right."""
+    """The error names the supported encodings."""
     with pytest.raises(Problem) as raised:
         decoded(TEXT, coding)
     assert (415, (("Accept-Encoding", "gzip"),)) == (raised.value.status, raised.value.headers)
@@ -135,7 +135,7 @@ def test_other_codings_are_refused(coding: str) -> None:
 
 @pytest.mark.parametrize(("body", "coding"), [(TEXT, None), (GZIPPED, "gzip")])
 def test_the_size_is_bounded(body: bytes, coding: str | None) -> None:
-    """The bound is for what is read, not for what is sent."""
+    """The limit applies to the decompressed body."""
     assert TEXT == decoded(body, coding, LIMIT)
     with pytest.raises(Problem, match=f"longer than {LIMIT - 1} bytes") as raised:
         decoded(body, coding, LIMIT - 1)
@@ -143,7 +143,7 @@ def test_the_size_is_bounded(body: bytes, coding: str | None) -> None:
 
 
 def test_a_bomb_is_not_inflated() -> None:
-    """Of a body that would become very large no more is inflated than shows that."""
+    """Decompression stops as soon as a body exceeds the limit."""
     bomb = gzip.compress(bytes(50_000_000))
     tracemalloc.start()
     try:
@@ -156,7 +156,7 @@ def test_a_bomb_is_not_inflated() -> None:
 
 
 def test_more_than_may_be_is_not_even_inflated() -> None:
-    """What was cut off as it came is told as too long, not as damaged."""
+    """A body that was cut at the limit is reported as too long, not as damaged."""
     with pytest.raises(Problem, match="longer"):
         decoded(bytes(11), "gzip", 10)
 
@@ -165,7 +165,7 @@ def test_more_than_may_be_is_not_even_inflated() -> None:
     ("given", "is_right"), [(" Text/Plain ;x", True), ("", True), ("text", False), ("application/x-ndjson", False)]
 )
 def test_the_type_of_lines(given: str, is_right: bool) -> None:
-    """Any text is right, whatever its parameters, and no type is."""
+    """Any text type is accepted, with any parameters, and so is a missing type."""
     request = Request("POST", "/", headers={"content-type": given})
     if is_right:
         check_lines(request)

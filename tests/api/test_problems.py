@@ -12,7 +12,7 @@ from tests.api.asking import Got
 
 
 def test_every_error_of_the_tree_is_told_with_its_text() -> None:
-    """Each error has a status of its own in the table, or is 500, and its one line begins the detail."""
+    """Each error has its status from the table, or 500, and its text begins the detail."""
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, TallyError):
             error = kind(Path("one line"), "cut") if issubclass(kind, errors.ArchiveDamaged) else kind("one line")
@@ -22,7 +22,7 @@ def test_every_error_of_the_tree_is_told_with_its_text() -> None:
 
 @pytest.mark.parametrize("error", [KeyError("secret"), OSError(28, "secret"), AssertionError("secret")])
 def test_other_errors_tell_nothing(error: Exception) -> None:
-    """What is not tally's error is 500 and does not show its text."""
+    """Any other exception is 500 without its text."""
     told = problem(error)
     assert (500, False) == (told.status, "secret" in str(told))
 
@@ -51,19 +51,19 @@ TEXTS = {
 @pytest.mark.parametrize("text", TEXTS)
 @pytest.mark.parametrize("directory", ["/srv/tally", "tally-data", "../data", "/a.b/c+d", "/srv/tally-1"])
 def test_paths_become_slugs(directory: str, text: str) -> None:
-    """Whatever the data directory is called, an archive is told by its slug and another file by its name."""
+    """Archives are named by their slugs and other files by their names, wherever the data directory is."""
     assert TEXTS[text] == public(text.format(d=directory), Path(directory))
 
 
 @pytest.mark.parametrize("directory", [".", ""])
 def test_the_working_directory(directory: str) -> None:
-    """In the working directory a path is a file's name; other text stays as it is."""
+    """In the working directory, a path is a file name. Other text stays unchanged."""
     text = "daily.db: is damaged. See a.b.db, x/y.db and /daily.db; use 0.5 ... or ."
     assert text.replace("daily.db: is", "daily: is", 1) == public(text, Path(directory))
 
 
 def test_the_real_path_of_a_directory_is_none_either(tmp_path: Path) -> None:
-    """A symbolic link is followed: neither of its names is told."""
+    """Neither the name of a symbolic link nor its target is shown."""
     (tmp_path / "real").mkdir()
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "real")
@@ -72,12 +72,12 @@ def test_the_real_path_of_a_directory_is_none_either(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("directory", ["d", "data", "a"])
 def test_a_directory_with_a_short_name_takes_nothing_from_words(directory: str) -> None:
-    """Letters and words that are the directory's name too stay where they stand."""
+    """Words that equal the name of the directory stay unchanged elsewhere."""
     text = f"{directory}/daily.db: a bad data header; add it, read/write: {directory}: cannot be read"
     expected = "daily: a bad data header; add it, read/write: the data directory: cannot be read"
     assert expected == public(text, Path(directory))
 
 
 def test_what_only_begins_alike_stays() -> None:
-    """Another directory is none of this one's."""
+    """Paths in other directories stay unchanged."""
     assert "/srv/tally2/x: gone" == public("/srv/tally2/x: gone", Path("/srv/tally"))

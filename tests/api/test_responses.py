@@ -25,7 +25,7 @@ LONG_S = 3600
 
 
 async def test_work_is_done_in_threads(tmp_path: Path) -> None:
-    """Neither the answer nor a chunk of it is made in the event loop's thread, nor is the query closed there."""
+    """Answers and their chunks are made, and queries closed, outside the thread of the event loop."""
     query = Query(error=QueryTimeout("slow"))
     scripted = Scripted(tmp_path, query.reply)
     with pytest.raises(QueryTimeout):
@@ -34,7 +34,7 @@ async def test_work_is_done_in_threads(tmp_path: Path) -> None:
 
 
 async def test_threads_of_others_are_not_waited_for(filled: Path) -> None:
-    """Where all of the process's common worker threads are taken, the API goes on with its own."""
+    """The API has worker threads of its own, and works while all other worker threads of the process are busy."""
     limiter = to_thread.current_default_thread_limiter()
     holders = [object() for _ in range(int(limiter.total_tokens))]
     for holder in holders:
@@ -49,7 +49,7 @@ async def test_threads_of_others_are_not_waited_for(filled: Path) -> None:
 
 
 async def test_a_client_that_goes_away_stops_its_query(tmp_path: Path) -> None:
-    """When the client goes in the middle, the query is closed, nothing more is sent, and no error is raised."""
+    """If the client disconnects during an answer, the query is closed, nothing more is sent, and no error is raised."""
     query, gone = Query(), Client()
     gone.goes_after = 5
     await gone.ask(create(Scripted(tmp_path, query.reply)))
@@ -59,7 +59,7 @@ async def test_a_client_that_goes_away_stops_its_query(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("stuck", [0, 1, 2, 5])
 async def test_a_client_that_goes_away_stops_a_chunk_in_the_making(stuck: int, tmp_path: Path) -> None:
-    """While a chunk takes its time, the first one too, a client that goes away has the query closed at once."""
+    """A query is closed as soon as the client disconnects, even while a chunk is being made."""
     query, gone = Query(stuck=stuck), Client()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(gone.ask, create(Scripted(tmp_path, query.reply)))
@@ -72,7 +72,7 @@ async def test_a_client_that_goes_away_stops_a_chunk_in_the_making(stuck: int, t
 
 
 async def test_a_request_that_is_cancelled_stops_its_query(tmp_path: Path) -> None:
-    """When the task around a request is cancelled, as at a server's end, its query is closed."""
+    """If the task of a request is cancelled, for example when the server ends, the query is closed."""
     query = Query(stuck=3)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Client().ask, create(Scripted(tmp_path, query.reply)))
@@ -83,7 +83,7 @@ async def test_a_request_that_is_cancelled_stops_its_query(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("error", [QueryTimeout("slow"), ZeroDivisionError("bug")])
 async def test_what_fails_in_the_middle_cuts_the_connection(error: Exception, tmp_path: Path) -> None:
-    """An error after the first bytes is raised as it is, and the answer never said to be complete."""
+    """An error after the first bytes is raised unchanged, and the answer is not marked as complete."""
     query, cut = Query(error=error), Client()
     with pytest.raises(type(error)) as caught:
         await cut.ask(create(Scripted(tmp_path, query.reply)))
@@ -93,7 +93,7 @@ async def test_what_fails_in_the_middle_cuts_the_connection(error: Exception, tm
 
 
 async def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
-    """A client that takes longer to read an answer than a query may take does not keep its query open."""
+    """The query of a client that reads for longer than the time limit is closed."""
     query, stalled = Query(), Client()
     stalled.reads = False
     with pytest.raises(QueryTimeout, match="read"):
@@ -102,7 +102,7 @@ async def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
 
 
 async def test_a_client_that_does_not_read_keeps_no_slot(tmp_path: Path) -> None:
-    """While an answer waits for its client, the one slot that there is goes to others."""
+    """While an answer waits for its client, other requests use its slot."""
     dump = Query()
     stalled, asked = Client(), Client(path="/archives/")
     stalled.reads = False
@@ -119,7 +119,7 @@ async def test_a_client_that_does_not_read_keeps_no_slot(tmp_path: Path) -> None
 
 
 async def test_the_slowest_client_is_cut_where_too_many_do_not_read(tmp_path: Path) -> None:
-    """Beyond the bound on answers that rest, the query of the one that has rested longest ends, and no other."""
+    """If too many answers wait for their clients, only the one that has waited longest is closed."""
     dumps = [Query() for _ in range(3)]
     replies = iter([dump.reply() for dump in dumps])
     app = create(Scripted(tmp_path, lambda _: next(replies), query_timeout=LONG_S), Slots(1, resting=2))
@@ -145,7 +145,7 @@ async def test_the_slowest_client_is_cut_where_too_many_do_not_read(tmp_path: Pa
 
 @pytest.mark.parametrize("is_long", [True, False])
 async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) -> None:
-    """One that is long, such as a backup, is cut off only when its client takes none of it for that time."""
+    """A long answer, such as a backup, is only cut if its client reads nothing for the time limit."""
 
     def slow() -> Iterator[bytes]:
         for _ in range(8):
@@ -167,7 +167,7 @@ async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) ->
 
 @pytest.mark.parametrize("route", [route for route in ROUTES if not route.is_open], ids=lambda route: route.template)
 async def test_too_many_at_once(route: Any, tmp_path: Path) -> None:
-    """When no slot comes free in the time that a query may take, the answer is 503; the health is told all the same."""
+    """A request that finds no free slot within the time limit is answered by 503. `/healthz` is still answered."""
     query = Query(stuck=0)
     app = create(Scripted(tmp_path, query.reply, query_timeout=0.05), Slots(1))
     refused = Client(route.method, route.template.format(slug="daily", aggregate="avg", file="main.js"))
@@ -182,7 +182,7 @@ async def test_too_many_at_once(route: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("waiting", "refused"), [(1, 1), (2, 0)])
 async def test_few_may_wait(waiting: int, refused: int, tmp_path: Path) -> None:
-    """Who finds too many waiting for a slot is not added to them, and is told when to come again."""
+    """If too many requests wait for a slot, the next one is answered by 503 with Retry-After."""
     query = Query(stuck=0)
     scripted = Scripted(tmp_path, query.reply, query_timeout=LONG_S)
     app, asked = create(scripted, Slots(1, waiting=waiting)), [Client() for _ in range(3)]
@@ -199,7 +199,7 @@ async def test_few_may_wait(waiting: int, refused: int, tmp_path: Path) -> None:
 
 
 async def test_every_query_can_be_stopped(tmp_path: Path) -> None:
-    """Where all slots are taken by queries that do not end, there is a thread left to stop each of them."""
+    """Endless queries in all slots can still be stopped."""
     queries = [Query(stuck=0), Query(stuck=0)]
     replies = iter([query.reply() for query in queries])
     app = create(Scripted(tmp_path, lambda _: next(replies), query_timeout=LONG_S), Slots(2))
@@ -214,7 +214,7 @@ async def test_every_query_can_be_stopped(tmp_path: Path) -> None:
 
 
 async def test_the_health_waits_for_nobody(filled: Path) -> None:
-    """While every slot is taken the health is told."""
+    """`/healthz` is answered while every slot is taken."""
     query = Query(stuck=0)
 
     def answer(request: Request) -> Reply:
@@ -231,7 +231,7 @@ async def test_the_health_waits_for_nobody(filled: Path) -> None:
 
 
 async def test_slots_come_back(tmp_path: Path) -> None:
-    """A slot is free again however a request ended: failed, or left by its client."""
+    """A slot is released after an error, and after the client disconnected."""
     queries = [Query(error=QueryTimeout("slow")), Query(), Query(error=QueryTimeout("slow"))]
     scripted = Scripted(tmp_path, lambda _: queries.pop().reply(), query_timeout=LONG_S)
     app = create(scripted, Slots(1))

@@ -26,5 +26,5 @@ BY_TEMPLATE = {(route.method, route.template): route for route in ROUTES}
     ],
 )
 def test_parameters_of_a_route(template: str, expected: set[str]) -> None:
-    """A route takes the parameters that have a meaning for it."""
+    """A route accepts the parameters that apply to it."""
     assert expected == set(BY_TEMPLATE["GET", template].parameters)

@@ -17,7 +17,7 @@ VALUES = {"slug": "daily", "aggregate": "avg", "file": "main.js"}
 
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.template}")
 def test_every_row_is_a_route_of_starlettes(row: Route) -> None:
-    """The app lists each row by its name, and makes the address of it."""
+    """The app has a route for each row, and `url_path_for` returns its path."""
     found = [route for route in APP.routes if isinstance(route, StarletteRoute) and route.path == row.template]
     assert {row.name} == {route.name for route in found}
     assert set(row.methods) <= {method for route in found for method in route.methods or ()}
@@ -39,7 +39,7 @@ def test_there_is_no_other_route() -> None:
 
 
 def test_no_row_hides_another() -> None:
-    """Where one row matches the template of another, the one with fewer placeholders stands first."""
+    """If two rows match the same path, the one with fewer placeholders is first."""
     for earlier, later in permutations(ROUTES, 2):
         if ROUTES.index(earlier) < ROUTES.index(later) and earlier.method == later.method:
             route = StarletteRoute(earlier.template, test_no_row_hides_another)

@@ -65,7 +65,7 @@ class Failing:
 
 
 def test_samples_are_stored_where_they_belong(catalog: Catalog) -> None:
-    """Each archive has its samples by the time of the answer, those without a timestamp at the second of receipt."""
+    """Samples are stored before the answer. Those without a timestamp have the second of receipt."""
     got = send(catalog)
     assert 200 == got.status
     archives = {"daily": STORED, "index": {**STORED, "stored": 1}}
@@ -77,7 +77,7 @@ def test_samples_are_stored_where_they_belong(catalog: Catalog) -> None:
 
 
 def test_rejected_lines_are_told_by_number(catalog: Catalog) -> None:
-    """Each line that is no sample has its number, empty ones counted, and its reason; the others are stored."""
+    """Each rejected line is reported with its number and reason. The other lines are stored."""
     lines = [b"a 1", b"", b"a", b"a x", b"\xff 1", b"a 1 -2", b"a 1 9999999999", b"b" * 256 + b" 1", b"\r", b"a 2\r"]
     lines += [b"a" * 65_508, b"c 1", b"a:1|c 2", b"a:1|x", b"a:1|c|@2", b"_e{1,1}:a|b", b"_sc|a|0", b"d nan"]
     got = send(catalog, b"\n".join(lines))
@@ -93,7 +93,7 @@ def test_rejected_lines_are_told_by_number(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("key", ["", "one"])
 def test_a_body_of_which_every_line_was_rejected_is_an_error(catalog: Catalog, key: str) -> None:
-    """It has the report as its members, and a retry gets the same; one line that is taken makes it right."""
+    """The problem contains the report, also for a retry. One accepted line is enough for 200."""
     got = send(catalog, b"a\n\nb x\n", key=key)
     assert (400, "application/problem+json") == (got.status, got.headers["content-type"])
     assert (400, "Bad Request") == (got.json["status"], got.json["title"])
@@ -115,14 +115,14 @@ def test_a_body_of_which_every_line_was_rejected_is_an_error(catalog: Catalog, k
     ],
 )  # fmt: skip
 def test_lines_are_taken_as_text_or_as_bytes_of_no_type(catalog: Catalog, given: str | None) -> None:
-    """So curl's --data-binary needs no header, and whoever says what it is may."""
+    """The content type may be text, missing, or curl's default."""
     assert 200 == send(catalog, headers=None if given is None else {"Content-Type": given}).status
     assert 1 == counts(catalog)["requests.get.about"]
 
 
 @pytest.mark.parametrize("given", ["application/json", "multipart/form-data; boundary=x", "texts/plain", "image/png"])
 def test_a_body_of_another_type_is_refused(catalog: Catalog, given: str) -> None:
-    """The answer shows how lines are sent; nothing is stored, and no key is used up."""
+    """The error shows how to send lines. Nothing is stored, and the key can be used again."""
     got = send(catalog, b'{"a": 1}', headers={"Content-Type": given}, key="one")
     assert (415, "text/plain") == (got.status, got.headers["accept"])
     assert given.partition(";")[0] in got.json["detail"]
@@ -132,7 +132,7 @@ def test_a_body_of_another_type_is_refused(catalog: Catalog, given: str) -> None
 
 
 def test_lines_of_statsd_are_taken_as_by_udp(catalog: Catalog) -> None:
-    """Each body is for itself: a gauge begins at 0, and a set has one sample for the members in it."""
+    """Each body is independent: a gauge starts at 0, and a set is counted within the body."""
     body = b"""views:2|c|@0.5|#env:prod
 page,host=web1:320|ms
 queue:5|g
@@ -153,7 +153,7 @@ m;b=1;a=2 1
 
 
 def test_a_body_without_measurements_is_right(catalog: Catalog) -> None:
-    """Lines that are empty on purpose are counted, in the answer and in the metrics, and are no losses."""
+    """Lines without a measurement are counted in the answer and in the metrics, not as losses."""
     asked = service(catalog.directory, now=NOW, write_token="w")
     body = b"\xef\xbb\xbfa nan\nb:nan|g\n"
     got = ask(asked, "/samples/", method="POST", headers=bearer("w"), body=body)
@@ -163,13 +163,13 @@ def test_a_body_without_measurements_is_right(catalog: Catalog) -> None:
 
 
 def test_a_byte_order_mark_is_skipped(catalog: Catalog) -> None:
-    """What an editor puts before a body is no part of its first name."""
+    """A byte order mark is not part of the first name."""
     assert 2 == send(catalog, b"\xef\xbb\xbf" + BODY).json["accepted"]
     assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
 
 
 def test_what_an_archive_does_not_store_is_told(catalog: Catalog) -> None:
-    """Samples too old, names too many, and names that no archive keeps are counted in the answer."""
+    """Expired samples, names beyond the limit and unmatched samples are counted in the answer."""
     catalog["daily"].edit(pattern="[^x]*")
     body = b"a 1\nold 1 1000\nb 1\nx 1\nx 2\n"
     got = send(catalog, body, max_names=1)
@@ -178,7 +178,7 @@ def test_what_an_archive_does_not_store_is_told(catalog: Catalog) -> None:
 
 
 def test_unmatched_samples_stand_in_the_metrics(catalog: Catalog) -> None:
-    """Posted samples that no archive keeps are counted as those that come by UDP are."""
+    """Unmatched posted samples are counted like those received by UDP."""
     catalog["daily"].edit(pattern="[^x]*")
     asked = service(catalog.directory, now=NOW, write_token="w")
     ask(asked, "/samples/", method="POST", headers=bearer("w"), body=b"a 1\nx 1\nx 2\n")
@@ -188,14 +188,14 @@ def test_unmatched_samples_stand_in_the_metrics(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"\n", b"\r\n\n"])
 def test_no_lines_are_no_samples(body: bytes, catalog: Catalog) -> None:
-    """An empty body is right, and stores nothing."""
+    """An empty body is valid, and stores nothing."""
     got = send(catalog, body, key="empty")
     assert (200, 0, []) == (got.status, got.json["accepted"], got.json["rejected"])
     assert {} == counts(catalog)
 
 
 def test_a_body_may_be_compressed(catalog: Catalog) -> None:
-    """Lines by gzip are the same lines, and the same delivery."""
+    """A gzipped body has the same lines, and is the same delivery."""
     assert 200 == send(catalog, gzip.compress(BODY), headers={"Content-Encoding": "gzip"}, key="one").status
     assert 200 == send(catalog, key="one").status
     assert {"requests.get.about": 1, "requests.get.index": 1} == counts(catalog)
@@ -212,13 +212,13 @@ def test_a_body_may_be_compressed(catalog: Catalog) -> None:
     ],
 )
 def test_who_may_send(chosen: dict[str, Any], token: str, status: int, catalog: Catalog) -> None:
-    """Sending is writing: it needs that to be enabled, and a write token."""
+    """Posting samples needs a write token."""
     assert status == send(catalog, headers=bearer(token), **chosen).status
     assert (status == 200) == bool(counts(catalog))
 
 
 def test_without_archives_nothing_is_taken(catalog: Catalog) -> None:
-    """Where no archive takes samples they are not lost but refused, until one does."""
+    """If no archive is enabled, samples are refused instead of lost."""
     for slug in ("daily", "index"):
         catalog[slug].edit(enabled=False)
     got = send(catalog)
@@ -228,7 +228,7 @@ def test_without_archives_nothing_is_taken(catalog: Catalog) -> None:
 
 
 def test_a_file_that_is_no_archive_is_told(catalog: Catalog) -> None:
-    """It keeps nobody from storing, and stands in the answer with its error."""
+    """The other archives store their samples, and the answer has the error."""
     (catalog.directory / "foreign.db").write_bytes(NOT_A_DATABASE)
     got = send(catalog)
     assert (200, ["daily", "foreign", "index"]) == (got.status, list(got.json["archives"]))
@@ -236,14 +236,14 @@ def test_a_file_that_is_no_archive_is_told(catalog: Catalog) -> None:
 
 
 def test_what_cannot_be_read_now_is_an_error_before_anything_is_stored(catalog: Catalog) -> None:
-    """An archive of which nobody knows what it keeps may want the samples."""
+    """An unreadable archive might keep the samples, so they are not unmatched."""
     with patch("tally.api.samples.Archive.definition", side_effect=ArchiveUnavailable("daily.db: locked")):
         assert 503 == send(catalog).status
     assert ({}, {}) == (counts(catalog), counts(catalog, "index"))
 
 
 def test_the_number_of_lines_is_bounded(catalog: Catalog) -> None:
-    """A body of so many lines is taken, one with more is not, whatever is in them."""
+    """A body with the maximum number of lines is accepted, but not one with more."""
     assert 200 == send(catalog, b"a 1\n" * 3 + b"\n" * (MAX_LINES - 3)).status
     got = send(catalog, b"a 1\n" * 3 + b"\n" * (MAX_LINES - 2))
     assert (413, True) == (got.status, str(MAX_LINES) in got.json["detail"])
@@ -252,18 +252,18 @@ def test_the_number_of_lines_is_bounded(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize(("key", "status"), [("~" * 255, 200), ("~" * 256, 400), ("a b", 400), ("é", 400), ("\t", 400)])
 def test_what_may_be_a_key(key: str, status: int, catalog: Catalog) -> None:
-    """A key is 1 to 255 printable characters of ASCII; nothing is stored under another."""
+    """A key is 1 to 255 printable ASCII characters. With any other, nothing is stored."""
     assert status == send(catalog, key=key).status
     assert (status == 200) == bool(counts(catalog))
 
 
 def test_an_empty_key_is_none(catalog: Catalog) -> None:
-    """A header without a value is a mistake that is told, for its sender relies on it."""
+    """An empty key is an error, because the sender relies on it."""
     assert 400 == send(catalog, headers={"Idempotency-Key": ""}).status
 
 
 def test_a_retry_is_answered_as_the_first_time(catalog: Catalog) -> None:
-    """Under its key a body is stored once, and parsed by the second of its first receipt, whenever it comes again."""
+    """A body is stored once under its key, with the second of its first receipt, however often it is sent."""
     body = BODY + f"soon 1 {NOW + 86_401}\n".encode()
     first = send(catalog, body, key="one")
     assert [{"line": 3, "reason": "future"}] == first.json["rejected"]
@@ -275,7 +275,7 @@ def test_a_retry_is_answered_as_the_first_time(catalog: Catalog) -> None:
 
 
 def test_a_key_is_for_one_body(catalog: Catalog) -> None:
-    """Other lines under a known key are refused, and not stored anywhere."""
+    """Other lines with a known key are refused, and not stored."""
     send(catalog, b"a 1", key="one")
     got = send(catalog, b"a 2", key="one")
     assert (422, True) == (got.status, "'one'" in got.json["detail"])
@@ -305,7 +305,7 @@ def post_at_once(catalog: Catalog, *bodies: bytes, key: str, now: int = NOW) -> 
 
 
 def test_of_bodies_under_one_key_one_wins_everywhere(catalog: Catalog) -> None:
-    """However many come at once, one is stored by every archive and told so; the others are refused, stored nowhere."""
+    """Of several bodies sent at once with one key, one is stored everywhere, and the others are refused."""
     catalog["index"].edit(pattern="*")
     bodies = [b"body%d 1\n" % each for each in range(8)]
     won = set()
@@ -320,7 +320,7 @@ def test_of_bodies_under_one_key_one_wins_everywhere(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"x 1\n", b"x 1 1000\n"])
 def test_a_key_of_samples_that_no_archive_took_is_remembered(catalog: Catalog, body: bytes) -> None:
-    """Another body under it is refused, whether there were no lines, no archive for them, or all were too old."""
+    """Another body with the key is refused, even if no line of the first one was stored."""
     catalog["daily"].edit(pattern="old")
     first = send(catalog, body, key="one")
     assert 200 == first.status
@@ -330,7 +330,7 @@ def test_a_key_of_samples_that_no_archive_took_is_remembered(catalog: Catalog, b
 
 
 def test_an_archive_that_comes_between_two_tries_gets_none_of_it(catalog: Catalog) -> None:
-    """A body goes to the archives that took samples when it came first, and to no other when it comes again."""
+    """A repeated body is only stored in the archives that were enabled at its first receipt."""
     with Failing("index"):
         assert 503 == send(catalog, key="one").status
     catalog.create("later", resolution=5)
@@ -343,7 +343,7 @@ def test_an_archive_that_comes_between_two_tries_gets_none_of_it(catalog: Catalo
 
 
 def test_where_no_archive_of_a_body_is_left_the_others_take_it(catalog: Catalog) -> None:
-    """A body that could be stored nowhere when it came first is not refused for ever."""
+    """A body that could not be stored at first can be stored later."""
     with Failing("daily"):
         assert 503 == send(catalog, b"requests.get.about 1\n", key="one").status
     for slug in ("daily", "index"):
@@ -355,7 +355,7 @@ def test_where_no_archive_of_a_body_is_left_the_others_take_it(catalog: Catalog)
 
 
 def test_an_answer_stands(catalog: Catalog) -> None:
-    """A body that is stored is answered in the same way though its archives and settings are others by now."""
+    """A repeated body gets the same answer, even if archives and settings have changed."""
     body = BODY + f"soon 1 {NOW + 100}\n".encode()
     first = send(catalog, body, key="one", max_future=50)
     catalog["daily"].edit(pattern="x")
@@ -365,7 +365,7 @@ def test_an_answer_stands(catalog: Catalog) -> None:
 
 
 def test_lines_are_parsed_by_what_held_first(catalog: Catalog) -> None:
-    """A retry takes the same samples, also where TALLY_MAX_FUTURE was changed before it."""
+    """A retry stores the same samples, even if TALLY_MAX_FUTURE has changed."""
     body = b"a.index 1\n" + f"soon.index 1 {NOW + 100}\n".encode()
     with Failing("index"):
         send(catalog, body, key="one", max_future=50)
@@ -374,7 +374,7 @@ def test_lines_are_parsed_by_what_held_first(catalog: Catalog) -> None:
 
 
 def test_a_ledger_that_cannot_be_used_is_an_error_before_anything_is_stored(catalog: Catalog) -> None:
-    """Under a key nothing is stored while it cannot be remembered; without a key the ledger is not needed."""
+    """If the ledger is unusable, bodies with a key are refused. Others do not need it."""
     catalog.ledger.path.write_bytes(NOT_A_DATABASE)
     got = send(catalog, key="one")
     assert (503, True) == (got.status, "deliveries.ledger" in got.json["detail"])
@@ -386,7 +386,7 @@ def test_a_ledger_that_cannot_be_used_is_an_error_before_anything_is_stored(cata
 
 
 def test_a_ledger_that_is_lost_loses_nothing(catalog: Catalog) -> None:
-    """What archives have they do not take again, and when it came they know as well."""
+    """If the ledger is lost, the archives still recognize the key and its time."""
     with Failing("index"):
         send(catalog, key="one")
     catalog.ledger.path.unlink()
@@ -397,7 +397,7 @@ def test_a_ledger_that_is_lost_loses_nothing(catalog: Catalog) -> None:
 
 
 def test_an_answer_that_cannot_be_kept_is_given_all_the_same(catalog: Catalog) -> None:
-    """Once all archives have the samples it is right, and a retry finds it out again."""
+    """Once all archives have the samples, a retry restores the ledger."""
     with patch("tally.engine.storing.ledger.Ledger.complete", side_effect=ArchiveUnavailable("disk full")):
         first = send(catalog, key="one")
     again = send(catalog, key="one")
@@ -408,7 +408,7 @@ def test_an_answer_that_cannot_be_kept_is_given_all_the_same(catalog: Catalog) -
 @pytest.mark.parametrize("key", ["", "one"])
 @pytest.mark.parametrize("is_deleted", [True, False])
 def test_an_archive_that_goes_on_the_way_is_left_out(catalog: Catalog, key: str, is_deleted: bool) -> None:
-    """What is deleted or disabled before it is written is no error and not in the report; the rest is unmatched."""
+    """An archive that is deleted or disabled meanwhile is skipped, and its samples are unmatched."""
 
     def commit(archive: Archive, *arguments: Any, **named: Any) -> Any:
         if is_deleted:
@@ -426,7 +426,7 @@ def test_an_archive_that_goes_on_the_way_is_left_out(catalog: Catalog, key: str,
 
 
 def test_where_the_last_archive_goes_on_the_way_nothing_is_taken(catalog: Catalog) -> None:
-    """Samples that are stored nowhere are not told as taken."""
+    """Samples that no archive stored are not reported as stored."""
     catalog.delete("index")
 
     def commit(archive: Archive, *_: Any, **__: Any) -> Any:
@@ -439,7 +439,7 @@ def test_where_the_last_archive_goes_on_the_way_nothing_is_taken(catalog: Catalo
 
 
 def test_where_one_archive_fails_the_others_have_their_samples(catalog: Catalog) -> None:
-    """The answer is an error that says so, and a retry under the key completes it, with the same times."""
+    """The answer is an error. A retry with the key stores the rest, with the same times."""
     with Failing("index"):
         got = send(catalog, key="one")
     assert (503, "1") == (got.status, got.headers["retry-after"])
@@ -454,7 +454,7 @@ def test_where_one_archive_fails_the_others_have_their_samples(catalog: Catalog)
 
 
 def test_without_a_key_the_answer_warns_of_a_retry(catalog: Catalog) -> None:
-    """Who has given no key learns where the samples would count twice; where nothing is stored a retry is safe."""
+    """Without a key, the error names the archives that would count the samples twice."""
     with Failing("index"):
         assert "stored in daily, where it would count twice" in send(catalog).json["detail"]
     with Failing("daily"):
@@ -462,7 +462,7 @@ def test_without_a_key_the_answer_warns_of_a_retry(catalog: Catalog) -> None:
 
 
 def test_the_same_delivery_at_the_same_time(catalog: Catalog) -> None:
-    """However many senders bring a delivery at once, it is stored once and all are told so."""
+    """A delivery that is sent several times at once is stored once, and all senders get the same answer."""
     got: list[Got] = []
     threads = [threading.Thread(target=lambda: got.append(send(catalog, key="one"))) for _ in range(6)]
     for thread in threads:
@@ -474,7 +474,7 @@ def test_the_same_delivery_at_the_same_time(catalog: Catalog) -> None:
 
 
 def test_a_delivery_that_comes_many_times_at_once_is_counted_once(catalog: Catalog) -> None:
-    """Whichever of several tries stores it, the metrics have its lines and samples once."""
+    """The metrics count a delivery once, whichever attempt stored it."""
     asked = service(catalog.directory, now=NOW, write_token="w")
     sent: dict[str, Any] = {"method": "POST", "headers": {**bearer("w"), "Idempotency-Key": "one"}, "body": BODY}
     threads = [threading.Thread(target=ask, args=(asked, "/samples/"), kwargs=sent) for _ in range(6)]
@@ -488,7 +488,7 @@ def test_a_delivery_that_comes_many_times_at_once_is_counted_once(catalog: Catal
 
 
 def test_what_was_posted_is_counted_once(catalog: Catalog) -> None:
-    """The metrics have each line and each sample once, also when it took two times to store them all."""
+    """The metrics count each line and sample once, even if two attempts were needed."""
     asked = service(catalog.directory, now=NOW, write_token="w")
     sent: dict[str, Any] = {"method": "POST", "headers": {**bearer("w"), "Idempotency-Key": "one"}, "body": BODY + b"x"}
     with Failing("index"):
@@ -506,7 +506,7 @@ def test_what_was_posted_is_counted_once(catalog: Catalog) -> None:
 
 @pytest.mark.parametrize("length", [65_507, 65_508])
 def test_a_line_is_as_long_as_a_datagram(length: int) -> None:
-    """What no datagram could hold is rejected for its length, whatever it says."""
+    """A line that is longer than a datagram is rejected for its length."""
     lines = parse_lines([b"a 1".ljust(length)], NOW, resolution=1, max_future_s=0)
     assert ([] if length == 65_507 else [(1, "length")]) == lines.rejected
 
@@ -540,7 +540,7 @@ def test_samples_for_a_damaged_archive_are_spilled_and_counted_once(
 
 
 def test_samples_that_cannot_be_spilled_are_an_error(catalog: Catalog) -> None:
-    """Where a damaged archive's samples cannot be kept the answer is no 200."""
+    """If the samples of a damaged archive cannot be spilled, the answer is an error."""
     damage_marks.mark(catalog["index"].path, "found by a test")
     spill_path(catalog["index"].path).mkdir()
     assert 503 == send(catalog).status

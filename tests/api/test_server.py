@@ -75,7 +75,7 @@ def test_behind_a_root_path(filled: Path) -> None:
 
 
 def test_a_dump_is_streamed_whole(served_big: Server) -> None:
-    """A long answer comes in chunks, says that it is complete, and holds every cell."""
+    """A long answer is sent in chunks, ends with the last one, and has every cell."""
     with httpx.Client(base_url=served_big.url) as http:
         response = http.get("/values/big/sum/")
     assert "chunked" == response.headers["transfer-encoding"]
@@ -85,7 +85,7 @@ def test_a_dump_is_streamed_whole(served_big: Server) -> None:
 
 
 def test_head_runs_no_query(served_big: Server) -> None:
-    """HEAD is answered at once and without a body, even where GET would take for ever."""
+    """HEAD is answered immediately without a body, even if GET would never end."""
     with httpx.Client(base_url=served_big.url) as http:
         response = http.head(ASK_ENDLESS)
     assert (200, b"", "application/json") == (response.status_code, response.content, response.headers["content-type"])
@@ -93,7 +93,7 @@ def test_head_runs_no_query(served_big: Server) -> None:
 
 @HAS_PROC
 def test_a_client_that_goes_away_in_the_middle_stops_its_query(served_big: Server, big: Path) -> None:
-    """When the connection is closed during a dump the server lets go of the archive."""
+    """If the connection is closed during a dump, the archive is closed."""
     sock = served_big.get("/values/big/", receive_buffer_bytes=4096)
     assert sock.recv(4096).startswith(b"HTTP/1.1 200")
     assert served_big.holds(big / "big.db")
@@ -103,7 +103,7 @@ def test_a_client_that_goes_away_in_the_middle_stops_its_query(served_big: Serve
 
 @HAS_PROC
 def test_a_client_that_goes_away_before_the_first_byte_stops_its_query(served_big: Server, big: Path) -> None:
-    """When the connection is closed while the first chunk is in the making the query is interrupted."""
+    """If the connection is closed before the first chunk, the query is interrupted."""
     sock = served_big.get(ASK_ENDLESS)
     wait_for(lambda: served_big.holds(big / "endless.db"), "the query's beginning")
     sock.close()
@@ -111,14 +111,14 @@ def test_a_client_that_goes_away_before_the_first_byte_stops_its_query(served_bi
 
 
 def test_a_long_query_holds_nobody_up(served_big: Server) -> None:
-    """While a query takes its time others are answered."""
+    """Other requests are answered during a long query."""
     with served_big.get(ASK_ENDLESS), httpx.Client(base_url=served_big.url) as http:
         assert {"status": "ok"} == http.get("/healthz").json()
         assert 1 == len(http.get("/values/big/?q=name.7").json())
 
 
 def test_a_query_that_takes_too_long_is_503(big: Path) -> None:
-    """Before the first byte the time limit is told by the status."""
+    """A timeout before the first byte is answered by a status."""
     with serving(big, TALLY_QUERY_TIMEOUT=0.2) as server:
         head, _, body = read_to_end(server.get(ASK_ENDLESS)).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 503")
@@ -126,7 +126,7 @@ def test_a_query_that_takes_too_long_is_503(big: Path) -> None:
 
 
 def test_a_query_that_takes_too_long_is_cut(big: Path) -> None:
-    """After the first byte the connection ends without the chunk that says that the answer is complete."""
+    """After a timeout, the connection is closed without the last chunk."""
     with serving(big, TALLY_QUERY_TIMEOUT=1) as server:
         sock = server.get("/values/big/", receive_buffer_bytes=4096)
         received = sock.recv(4096)
@@ -137,7 +137,7 @@ def test_a_query_that_takes_too_long_is_cut(big: Path) -> None:
 
 
 def test_a_very_long_answer_is_cut(big: Path) -> None:
-    """An answer that takes longer than it may, and is read all the time, ends with the time limit."""
+    """An answer that takes too long is cut, even if the client reads it continuously."""
     with serving(big, TALLY_QUERY_TIMEOUT=1) as server:
         received = read_to_end(server.get("/timedata/big/count/?since=0&until=99999990"))
     assert received.startswith(b"HTTP/1.1 200")
@@ -167,7 +167,7 @@ def test_a_body_is_refused_before_all_of_it_has_come(tmp_path: Path) -> None:
     ],
 )
 def test_strange_bytes_never_fail(line: bytes, expected: bytes, served: Server) -> None:
-    """Whatever stands in a request's line, the answer is the client's mistake and not the server's."""
+    """No request line causes a server error."""
     with served.connect() as sock:
         sock.sendall(line + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         received = read_to_end(sock)
@@ -175,7 +175,7 @@ def test_strange_bytes_never_fail(line: bytes, expected: bytes, served: Server) 
 
 
 def test_connections_are_kept(served: Server) -> None:
-    """Several requests go over one connection, after errors and HEAD too."""
+    """A connection can be used for several requests, also after errors and HEAD."""
     requests = b"".join(
         f"{method} {target} HTTP/1.1\r\nHost: localhost\r\n{end}\r\n".encode()
         for method, target, end in (

@@ -27,7 +27,7 @@ def test_each_case_is_answered_as_the_table_says(case: Case, filled: Path) -> No
     ("since", "expected"), [("now", b"{}"), ("-10s", b'{"1700000010":2}'), ("-20s", b'{"1700000000":2,"1700000010":2}')]
 )
 def test_relative_times_go_by_the_clock(since: str, expected: bytes, filled: Path) -> None:
-    """`now` and what is relative to it are counted from the service's clock."""
+    """`now` and relative times refer to the service's clock."""
     assert expected == ask(service(filled, now=1_700_000_020), f"/aggregate/daily/count/?since={since}").body
 
 
@@ -42,7 +42,7 @@ def test_head_tells_what_get_would(case: Case, filled: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/healthz", "/names/daily/", "/nowhere/", "/archives/"])
 def test_a_whole_answer_tells_its_length_and_is_not_kept(target: str, filled: Path) -> None:
-    """What is complete before it is sent has a Content-Length, and nothing is to be cached or guessed at."""
+    """A complete answer has a Content-Length, and headers that forbid caching and sniffing."""
     got = ask(service(filled), target)
     assert str(len(got.body)) == got.headers["content-length"]
     assert ("no-store", "nosniff") == (got.headers["cache-control"], got.headers["x-content-type-options"])
@@ -62,21 +62,21 @@ def test_a_whole_answer_tells_its_length_and_is_not_kept(target: str, filled: Pa
     ],
 )
 def test_a_path_without_its_last_slash_is_redirected(target: str, root: str, expected: str, filled: Path) -> None:
-    """The redirect keeps root, query and method, is escaped, and never leads to another host."""
+    """The redirect keeps the root, the query and the method, is escaped, and never points to another host."""
     path, _, query = target.partition("?")
     reply = answered(service(filled), Request("GET", unquote(path), query, root=root))
     assert (308, expected, ()) == (reply.status, dict(reply.headers)["Location"], reply.chunks)
 
 
 def test_a_redirect_is_for_those_who_may_read(filled: Path) -> None:
-    """Without a token nobody learns which paths there are."""
+    """Without a token, paths that exist and paths that do not are answered alike."""
     asked = service(filled, read_token="r")
     assert [401, 401] == [ask(asked, target).status for target in ("/archives", "/nowhere")]
     assert [308, 404] == [ask(asked, target, headers=bearer("r")).status for target in ("/archives", "/nowhere")]
 
 
 def test_the_order_in_which_a_request_is_judged(filled: Path) -> None:
-    """Token to read, path, method, token to write, parameters: the first that is wrong is told."""
+    """The checks run in this order: read token, path, method, write token, parameters."""
     asked = service(filled, read_token="r", write_token="w")
     assert 401 == ask(asked, "/nowhere/", method="DELETE").status
     assert 404 == ask(asked, "/nowhere/", method="DELETE", headers=bearer("r")).status
@@ -88,7 +88,7 @@ def test_the_order_in_which_a_request_is_judged(filled: Path) -> None:
 
 @pytest.mark.parametrize(("surplus", "status"), [(0, 200), (1, 414)])
 def test_the_length_of_an_address_is_bounded(surplus: int, status: int, filled: Path) -> None:
-    """Path and query may have so many characters together, whoever asks and for what."""
+    """The length of path and query together is limited on every route."""
     for path in ("/names/daily/", "/healthz"):
         query = "_=" + "x" * (MAX_URL_CHARACTERS - len(f"{path}_=") + surplus)
         assert status == ask(service(filled), f"{path}?{query}").status
@@ -97,7 +97,7 @@ def test_the_length_of_an_address_is_bounded(surplus: int, status: int, filled: 
 
 
 def test_only_the_health_is_open(filled: Path) -> None:
-    """Everybody may ask for the health; nothing else is answered without a token."""
+    """`/healthz` needs no token, but every other route does."""
     asked = service(filled, read_token="r")
     assert 200 == ask(asked, "/healthz").status
     assert {"/healthz"} == {route.template for route in ROUTES if route.is_open}
@@ -105,7 +105,7 @@ def test_only_the_health_is_open(filled: Path) -> None:
 
 
 def test_the_directory_is_not_made_by_reading(tmp_path: Path) -> None:
-    """Where there is no data directory yet there are no archives, and asking does not create it."""
+    """A missing data directory has no archives, and queries do not create it."""
     asked = service(tmp_path / "missing")
     assert (b"[]", 404) == (ask(asked, "/archives/").body, ask(asked, "/values/daily/").status)
     assert not (tmp_path / "missing").exists()
@@ -143,7 +143,7 @@ REQUEST, ROW = Request("GET", "/values/daily/"), BY_PATH["/values/{slug}/"][0]
 
 @pytest.mark.parametrize("parts", [(), (b"all",), (b"a", b"ll"), (b"x" * (WHOLE_BYTES - 2), b"y")])
 def test_a_short_answer_becomes_whole(parts: tuple[bytes, ...], filled: Path) -> None:
-    """A short answer is complete before its status is sent, and its query closed."""
+    """A short answer is complete, and its query closed, before the status is sent."""
     chunks = Chunks(*parts)
     begun = service(filled).begin(REQUEST, ROW, chunks.reply())
     assert ((b"".join(parts),), True, 1) == (begun.chunks, begun.is_whole, chunks.closed)
@@ -152,7 +152,7 @@ def test_a_short_answer_becomes_whole(parts: tuple[bytes, ...], filled: Path) ->
 
 @pytest.mark.parametrize("parts", [(b"x" * WHOLE_BYTES,), (b"x" * (WHOLE_BYTES - 1), b"y")])
 def test_a_longer_answer_is_begun_and_goes_on(parts: tuple[bytes, ...], filled: Path) -> None:
-    """Of a long answer what may be whole is made at first, the rest as it is read, and closing it closes the query."""
+    """Only the first part of a long answer is made before it is read. Closing the answer closes the query."""
     chunks = Chunks(*parts, b"c", b"d")
     begun = service(filled).begin(REQUEST, ROW, chunks.reply())
     assert (False, [b"c", b"d"], 0) == (begun.is_whole, chunks.left, chunks.closed)
@@ -162,7 +162,7 @@ def test_a_longer_answer_is_begun_and_goes_on(parts: tuple[bytes, ...], filled: 
 
 
 def test_work_that_is_stopped_before_its_query(filled: Path) -> None:
-    """A query that comes to be only after its work was stopped is closed, and stopping waits for what runs."""
+    """A query that starts after its work was stopped is closed. Stopping waits for a running query."""
     chunks, asked = Chunks(b"x" * WHOLE_BYTES, b"y"), service(filled)
     work, events = Work(asked, REQUEST, ROW, {"slug": "daily"}), list[str]()
 
@@ -198,7 +198,7 @@ def test_what_fails_at_the_beginning_is_told_by_the_status(
 
 
 def test_a_bug_is_logged_and_not_told(filled: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """An error that nobody expected is answered without its text, and logged with it, on one line of its own."""
+    """The text of an unexpected error is logged on a line of its own, and not sent."""
     with caplog.at_level(logging.ERROR, "tally.api"):
         reply = service(filled).refuse(Request("GET", "/values/a\nb/"), ZeroDivisionError("secret"))
     assert 500 == reply.status
@@ -208,7 +208,7 @@ def test_a_bug_is_logged_and_not_told(filled: Path, caplog: pytest.LogCaptureFix
 
 
 def test_a_timeout_before_the_first_byte_is_503(tmp_path: Path) -> None:
-    """A question that takes too long gets a problem that says so."""
+    """A query that takes too long is answered by a problem with this reason."""
     fill_endless(tmp_path)
     got = ask(service(tmp_path, query_timeout=0.05), ASK_ENDLESS)
     assert 503 == got.status
@@ -216,7 +216,7 @@ def test_a_timeout_before_the_first_byte_is_503(tmp_path: Path) -> None:
 
 
 def test_archives_of_other_processes_appear_at_once(tmp_path: Path) -> None:
-    """Nothing about files is remembered: one that comes, changes or goes is seen by the next request."""
+    """Files are not cached: the next request sees a file that was added, changed or removed."""
     asked = service(tmp_path)
     fill(tmp_path)
     assert ["daily", "foreign"] == [each["slug"] for each in ask(asked, "/archives/").json]

@@ -19,7 +19,7 @@ async def taken(slots: Slots) -> Slot:
 
 
 async def test_a_slot_that_rests_is_given_to_others() -> None:
-    """While one answer waits for its client another request works, and after that the answer goes on."""
+    """While an answer waits for its client, another request uses the slot. Then the answer continues."""
     slots = Slots(1)
     resting = await taken(slots)
     with anyio.fail_after(LIMIT_S):
@@ -31,7 +31,7 @@ async def test_a_slot_that_rests_is_given_to_others() -> None:
 
 
 async def test_who_waits_longest_is_next() -> None:
-    """An answer that goes on waits behind requests that came while it rested, and before those that come later."""
+    """An answer that continues queues behind requests that came before, and ahead of later ones."""
     slots, order, go_on = Slots(1), [], anyio.Event()
 
     async def rest(slot: Slot) -> None:
@@ -60,7 +60,7 @@ async def test_who_waits_longest_is_next() -> None:
 
 @pytest.mark.parametrize(("resting", "cut"), [(1, [0, 1]), (2, [0]), (3, [])])
 async def test_beyond_the_bound_the_slowest_is_cut(resting: int, cut: list[int]) -> None:
-    """Of three answers that rest, those that have rested longest are cut until no more rest than may."""
+    """The answers that have waited longest for their clients are cut until the limit holds."""
     slots, ended = Slots(1, resting=resting), []
 
     async def rest(number: int) -> None:
@@ -85,7 +85,7 @@ async def test_beyond_the_bound_the_slowest_is_cut(resting: int, cut: list[int])
 
 
 async def test_an_answer_that_worked_meanwhile_is_not_the_slowest() -> None:
-    """What counts is how long an answer has rested since it last worked, and not when it began."""
+    """The time since an answer last held a slot counts, not the time since it began."""
     slots, ended = Slots(1, resting=2), []
     read = [anyio.Event() for _ in range(3)]
 
@@ -115,7 +115,7 @@ async def test_an_answer_that_worked_meanwhile_is_not_the_slowest() -> None:
 
 
 async def test_what_is_not_to_be_cut_does_not_count() -> None:
-    """A backup may rest beside as many others as may."""
+    """A backup that waits for its client does not count towards the limit."""
     slots = Slots(1, resting=1)
     backup, answer = await taken(slots), Slot(slots)
     with anyio.fail_after(LIMIT_S):
@@ -128,7 +128,7 @@ async def test_what_is_not_to_be_cut_does_not_count() -> None:
 
 
 async def test_an_answer_that_is_cut_while_it_waits_for_a_slot_keeps_none() -> None:
-    """The slowest may be one whose client has read, and that waits behind others to go on."""
+    """An answer that queues for a slot can also be the one that has waited longest."""
     slots, read, cut = Slots(1, resting=1), anyio.Event(), []
 
     async def answer(slot: Slot) -> None:
@@ -160,7 +160,7 @@ async def test_an_answer_that_is_cut_while_it_waits_for_a_slot_keeps_none() -> N
 
 
 async def test_long_work_does_not_hold_short_work_up() -> None:
-    """While a slot is waited for and none is given away another one is added, up to the bound, and taken away again."""
+    """If requests wait and no slot is released, a slot is added, up to the limit, and removed later."""
     slots = Slots(3, few=1)
     with anyio.fail_after(LIMIT_S):
         began = anyio.current_time()
@@ -176,7 +176,7 @@ async def test_long_work_does_not_hold_short_work_up() -> None:
 
 
 async def test_short_work_gets_no_more_slots() -> None:
-    """While slots are given away again and again there are no more of them than at first, however many wait."""
+    """As long as slots are released regularly, none is added, however many requests wait."""
     slots, at_once, most = Slots(16, few=2), 0, 0
 
     async def work() -> None:

@@ -31,7 +31,7 @@ def _json(result_stdout: str) -> dict[str, object]:
 
 
 def test_every_property_can_be_given(tmp_path: Path) -> None:
-    """`create` takes each property as an option, and what it prints is what is there."""
+    """`create` has an option for each property, and prints the created archive."""
     options = (
         "--name", "Every day", "--description", "what happened", "--pattern", "requests.*", "--resolution", "10",
         "--retention", "48", "--disabled",
@@ -41,7 +41,7 @@ def test_every_property_can_be_given(tmp_path: Path) -> None:
 
 
 def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
-    """A slug is enough for an archive, and the table tells the defaults with their units."""
+    """Only the slug is required, and the table shows the defaults with their units."""
     lines = invoke(tmp_path, "archives", "create", "plain").stdout.splitlines()
     assert [
         "property     value",
@@ -59,7 +59,7 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
 
 
 def test_edit_changes_what_is_given(tmp_path: Path) -> None:
-    """Other properties stay, data is merged into coarser buckets, and both flags of `enabled` work."""
+    """Other properties do not change, a coarser resolution merges buckets, and both flags of `enabled` work."""
     data = filled(tmp_path)
     result = invoke(data, "archives", "edit", "daily", "--resolution", "20", "--disabled", "--json")
     assert (20, 0, False) == tuple(_json(result.stdout)[key] for key in ("resolution", "retention", "enabled"))
@@ -70,7 +70,7 @@ def test_edit_changes_what_is_given(tmp_path: Path) -> None:
 
 
 def test_the_list_has_every_file(tmp_path: Path) -> None:
-    """Archives are listed by slug with what they hold, and a file that is none with the reason."""
+    """Archives are listed by slug with their content, and a file that is not an archive with the reason."""
     filled(tmp_path, retention=0)
     invoke(tmp_path, "archives", "create", "b", "--retention", "1")
     (tmp_path / "c.db").write_bytes(b"not a database" * 100)
@@ -99,13 +99,13 @@ def test_archives_alone_lists(tmp_path: Path, options: tuple[str, ...]) -> None:
 
 
 def test_an_empty_directory_has_an_empty_list(tmp_path: Path) -> None:
-    """A directory that is not there has no archives, and listing them does not make it."""
+    """A missing directory has no archives, and is not created."""
     assert "[]\n" == invoke(tmp_path / "none", "archives", "list", "--json").stdout
     assert not (tmp_path / "none").exists()
 
 
 def test_delete_needs_no_terminal_with_yes(tmp_path: Path) -> None:
-    """With --yes the file is deleted at once."""
+    """With --yes, the file is deleted without a question."""
     data = filled(tmp_path)
     result = run(data, "archives", "delete", "daily", "--yes")
     assert (0, f"deleted {data / 'daily.db'}\n", b"") == (result.returncode, result.stdout.decode(), result.stderr)
@@ -113,7 +113,7 @@ def test_delete_needs_no_terminal_with_yes(tmp_path: Path) -> None:
 
 
 def test_delete_without_terminal_and_without_yes_is_refused(tmp_path: Path) -> None:
-    """A script that forgot --yes does not delete, whatever its stdin says."""
+    """Without a terminal and --yes, nothing is deleted."""
     data = filled(tmp_path)
     result = run(data, "archives", "delete", "daily", stdin=b"y\n")
     told = b"tally archives delete: there is no terminal to ask on: give --yes to delete; see "
@@ -127,7 +127,7 @@ def test_delete_without_terminal_and_without_yes_is_refused(tmp_path: Path) -> N
     ids=["yes", "no", "enter", "ctrl-c", "ctrl-d"],
 )
 def test_delete_asks_on_a_terminal(tmp_path: Path, typed: str, status: int, left: list[str]) -> None:
-    """Only a yes deletes, after a question that tells what would be lost."""
+    """The question says what would be lost, and only a yes deletes."""
     data = filled(tmp_path)
 
     def answer(shown: str) -> str:
@@ -140,7 +140,7 @@ def test_delete_asks_on_a_terminal(tmp_path: Path, typed: str, status: int, left
 
 
 def test_a_file_that_is_no_archive_is_not_deleted(tmp_path: Path) -> None:
-    """What another application has put there is left alone."""
+    """Files of other applications are not deleted."""
     other = tmp_path / "other.db"
     other.write_bytes(b"precious" * 100)
     result = invoke(tmp_path, "archives", "delete", "other", "--yes")
@@ -149,7 +149,7 @@ def test_a_file_that_is_no_archive_is_not_deleted(tmp_path: Path) -> None:
 
 
 def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
-    """A data directory under a file is one line."""
+    """A data directory below a file is an error of one line."""
     (tmp_path / "file").write_bytes(b"")
     result = invoke(tmp_path / "file" / "data", "archives", "create", "daily")
     assert (2, 1) == (result.exit_code, result.stderr.count("\n"))
@@ -157,7 +157,7 @@ def test_a_directory_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 def test_a_missing_directory_is_told(tmp_path: Path) -> None:
-    """An empty table alone would leave the reader wondering; nothing is created."""
+    """Without archives, a hint is printed, and nothing is created."""
     result = invoke(tmp_path / "nowhere", "archives")
     assert 0 == result.exit_code
     assert f"{tmp_path / 'nowhere'} does not exist" in result.stderr

@@ -20,7 +20,7 @@ def data(tmp_path: Path) -> Path:
     ("slugs", "expected"), [((), ["daily", "weekly"]), (("weekly", "weekly"), ["weekly"]), (("daily",), ["daily"])]
 )
 def test_one_or_all(data: Path, tmp_path: Path, slugs: tuple[str, ...], expected: list[str]) -> None:
-    """Without a slug every archive is copied, into a directory that is made if missing and private then."""
+    """Without a slug, every archive is copied. A missing directory is created with private permissions."""
     target = tmp_path / "new" / "copies"
     result = invoke(data, "backup", str(target), *slugs)
     assert (0, "") == (result.exit_code, result.stderr)
@@ -33,7 +33,7 @@ def test_one_or_all(data: Path, tmp_path: Path, slugs: tuple[str, ...], expected
 
 
 def test_copies_are_replaced_only_if_that_is_asked_for(data: Path, tmp_path: Path) -> None:
-    """A copy that is there stays and is told, unless it is to be replaced; the others are made."""
+    """An existing copy is kept and reported, unless --replace is given. The others are made."""
     target = tmp_path / "copies"
     invoke(data, "backup", str(target), "daily")
     invoke(data, "import", "-", stdin=b"new 1 1700000020\n")
@@ -48,7 +48,7 @@ def test_copies_are_replaced_only_if_that_is_asked_for(data: Path, tmp_path: Pat
 
 
 def test_one_that_fails_keeps_no_other_from_being(data: Path, tmp_path: Path) -> None:
-    """An archive that is damaged is told in one line, and the others are copied."""
+    """A damaged archive is reported in one line, and the others are copied."""
     (data / "broken.db").write_bytes(b"garbage" * 1000)
     result = invoke(data, "backup", str(tmp_path / "copies"))
     assert 2 == result.exit_code
@@ -67,7 +67,7 @@ def test_the_data_directory_is_not_where_copies_go(data: Path) -> None:
 
 @pytest.mark.parametrize(("slugs", "told"), [((), "there is no archive in"), (("x",), "there is no archive 'x' in")])
 def test_nothing_to_copy(tmp_path: Path, slugs: tuple[str, ...], told: str) -> None:
-    """Where there is nothing to copy that is an error, so that a backup does not silently hold nothing."""
+    """A backup without any archive is an error."""
     result = invoke(tmp_path, "backup", str(tmp_path / "copies"), *slugs)
     assert 2 == result.exit_code
     assert told in result.stderr
@@ -75,7 +75,7 @@ def test_nothing_to_copy(tmp_path: Path, slugs: tuple[str, ...], told: str) -> N
 
 
 def test_progress(data: Path, tmp_path: Path) -> None:
-    """On a terminal it shows what is being done."""
+    """It shows its progress on a terminal."""
     status, shown = on_terminal(data, "backup", str(tmp_path / "copies"), "daily")
     assert 0 == status
     assert "100%  verifying daily" in shown

@@ -26,7 +26,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_sound(data: Path) -> None:
-    """A sound archive is one line, and the exit status 0."""
+    """A sound archive is one line, with status 0."""
     result = invoke(data, "check")
     size = (data / "daily.db").stat().st_size
     assert [
@@ -37,7 +37,7 @@ def test_sound(data: Path) -> None:
 
 
 def test_unavailable(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What cannot be read now is told as that, and not as damage; the exit status is 1."""
+    """An archive that cannot be read is not reported as damaged, and the status is 1."""
     monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 10)
     with schema.OpenArchive(data / "daily.db", write=True) as connection:
         connection.pragma("locking_mode", "exclusive")
@@ -51,7 +51,7 @@ def test_unavailable(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_damaged(data: Path) -> None:
-    """What is wrong is told below the table, the others are checked, and the exit status is 1."""
+    """Damage is reported below the table, the others are checked, and the status is 1."""
     (data / "broken.db").write_bytes(b"garbage" * 1000)
     result = invoke(data, "check")
     lines = result.stdout.splitlines()
@@ -63,7 +63,7 @@ def test_damaged(data: Path) -> None:
 
 
 def test_the_ledger(data: Path) -> None:
-    """A ledger of keys that is damaged is wrong, since nothing can be posted under a key; a sound one is no news."""
+    """A damaged ledger of idempotency keys is reported."""
     ledger = Catalog(data).ledger
     ledger.decide(Delivery("one", b"digest", 0), Decision(0, 0, ("daily",)), now=0)
     assert 0 == invoke(data, "check").exit_code
@@ -74,7 +74,7 @@ def test_the_ledger(data: Path) -> None:
 
 
 def test_what_a_wrong_clock_left_is_noted(data: Path) -> None:
-    """Buckets of the future are told with the command that removes them, and that it does; a doubt is told too."""
+    """Buckets in the future are reported with the command that removes them."""
     archive = Catalog(data)["daily"]
     archive.edit(retention=1)
     archive.commit({4_102_444_800: {"b": (1, 1, 1, 1)}, 4_102_444_810: {"b": (1, 1, 1, 1)}}, now=4_102_444_800)
@@ -92,7 +92,7 @@ def test_what_a_wrong_clock_left_is_noted(data: Path) -> None:
 
 
 def test_some(data: Path, tmp_path: Path) -> None:
-    """Slugs and files, such as backups, may be named, and nothing else is read then."""
+    """If slugs or files are named, only these are checked."""
     (data / "broken.db").write_bytes(b"garbage" * 1000)
     invoke(data, "backup", str(tmp_path / "copies"), "daily")
     result = invoke(data, "check", "daily", str(tmp_path / "copies" / "daily.db"))
@@ -100,7 +100,7 @@ def test_some(data: Path, tmp_path: Path) -> None:
 
 
 def test_an_archive_that_is_missing_does_not_stop_the_others(data: Path) -> None:
-    """It is wrong, and all others are read."""
+    """A missing archive is reported, and the others are checked."""
     result = invoke(data, "check", "nothing", "daily", "nowhere/copy.db")
     assert 1 == result.exit_code
     assert "daily" in result.stdout
@@ -109,7 +109,7 @@ def test_an_archive_that_is_missing_does_not_stop_the_others(data: Path) -> None
 
 
 def test_json(data: Path) -> None:
-    """With --json all is told as one object."""
+    """With --json, the result is one object."""
     Catalog(data).create("b").path.write_bytes(b"")
     result = invoke(data, "check", "--json")
     told = json.loads(result.stdout)
@@ -123,7 +123,7 @@ def test_json(data: Path) -> None:
 
 @pytest.mark.parametrize(("free", "status"), [(FREE_MIN_BYTES, 0), (FREE_MIN_BYTES - 1, 1)])
 def test_space(data: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: int) -> None:
-    """Little space left is wrong."""
+    """Low disk space is reported."""
     usage = shutil.disk_usage(data)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: usage._replace(free=free))
     result = invoke(data, "check")
@@ -133,7 +133,7 @@ def test_space(data: Path, monkeypatch: pytest.MonkeyPatch, free: int, status: i
 
 @pytest.mark.parametrize("name", ["daily.db", ""])
 def test_rights(data: Path, name: str) -> None:
-    """A file or directory that everybody may write is wrong."""
+    """A file or directory that is writable by everybody is reported."""
     (data / name).chmod(0o666 if name else 0o777)
     result = invoke(data, "check")
     assert 1 == result.exit_code
@@ -141,7 +141,7 @@ def test_rights(data: Path, name: str) -> None:
 
 
 def test_settings(data: Path) -> None:
-    """A setting that tally does not know is noted, and a malformed one stops the check as it would the collector."""
+    """An unknown setting is noted, and a malformed one is an error."""
     result = invoke(data, "check", TALLY_RETENTION="7")
     assert 0 == result.exit_code
     assert "note: TALLY_RETENTION in the environment is not a setting of tally" == result.stdout.splitlines()[-1]
@@ -151,7 +151,7 @@ def test_settings(data: Path) -> None:
 
 
 def test_nothing_to_check(tmp_path: Path) -> None:
-    """A directory without archives is an error, so that a check does not silently look at nothing."""
+    """A directory without archives is an error."""
     result = invoke(tmp_path, "check")
     assert 2 == result.exit_code
     assert "there is no archive in" in result.stderr
@@ -159,7 +159,7 @@ def test_nothing_to_check(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
 def test_a_further_name_is_told(data: Path, link: Callable[[Path, Path], None]) -> None:
-    """One file is one archive: it is checked once, and its other name is wrong."""
+    """A file with two names is checked once, and its other name is reported."""
     before = invoke(data, "check").stdout
     link(data / "alias.db", data / "daily.db")
     result = invoke(data, "check")
@@ -180,7 +180,7 @@ def test_a_file_named_auto_is_reported(data: Path) -> None:
 
 
 def test_what_is_no_file_is_told(data: Path) -> None:
-    """Also where it is all that there is."""
+    """An entry that is not a file is reported, even if there is no archive."""
     (data / "daily.db").unlink()
     os.mkfifo(data / "daily.db")
     result = invoke(data, "check")
@@ -189,7 +189,7 @@ def test_what_is_no_file_is_told(data: Path) -> None:
 
 
 def test_a_log_that_a_reader_holds_is_told(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a program does not end its transaction."""
+    """A log that cannot be emptied is reported."""
     monkeypatch.setattr(wal, "LOG_MAX_BYTES", 20_000)
     archive = Catalog(data)["daily"]
     with closing(apsw.Connection(str(archive.path))) as reader:

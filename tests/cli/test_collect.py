@@ -11,7 +11,7 @@ from tests.processes import LIMIT_S, started, wait_for
 
 
 def test_without_an_archive_it_says_so_and_takes_the_first_that_comes(tmp_path: Path) -> None:
-    """A collector creates no archives, but tells that there is none and how to make one."""
+    """A collector creates no archives, but explains how to create one."""
     with started(tmp_path / "data", "collect") as running:
         running.said("^no archive yet, so no sample is stored: create one with `tally archives create daily`$")
         assert running.udp_port
@@ -25,7 +25,7 @@ def test_without_an_archive_it_says_so_and_takes_the_first_that_comes(tmp_path: 
 
 
 def test_with_an_archive_there_is_nothing_to_say(tmp_path: Path) -> None:
-    """The hint is for an empty directory only."""
+    """The hint is only shown for an empty directory."""
     Catalog(tmp_path).create("daily")
     with started(tmp_path, "collect") as running:
         assert running.udp_port
@@ -34,7 +34,7 @@ def test_with_an_archive_there_is_nothing_to_say(tmp_path: Path) -> None:
 
 
 def test_an_option_beats_the_environment(tmp_path: Path) -> None:
-    """What the command line says of a setting counts, also when the environment's value is malformed."""
+    """An option takes precedence, even if the value in the environment is malformed."""
     Catalog(tmp_path / "chosen").create("daily")
     arguments = ("--data-dir", str(tmp_path / "chosen"), "--receive-buffer", "4096", "--host", "127.0.0.2")
     with started(tmp_path / "other", "collect", *arguments, TALLY_HOST="two words") as running:
@@ -44,7 +44,7 @@ def test_an_option_beats_the_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("directory", ["/dev/null/data", "/proc"])
 def test_a_directory_that_cannot_be_written_is_one_line(directory: str) -> None:
-    """Where nothing could be stored, nothing is collected."""
+    """A collector that could not store anything does not start."""
     with started(Path(directory), "collect") as running:
         assert 2 == running.process.wait(LIMIT_S)
         running.said(f"^tally: {directory}: cannot be (created|written): ")

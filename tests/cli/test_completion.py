@@ -61,13 +61,13 @@ def run(data: Path, **variables: object) -> str:
     ],
 )
 def test_what_is_offered(words: Sequence[str], expected: list[str], data: Path) -> None:
-    """Commands, options, choices, slugs and aggregates are offered where they belong."""
+    """Commands, options, choices, slugs and aggregates are completed."""
     plain = [line.partition(",") for line in offered(data, *words, shell="bash")]
     assert expected == [value for kind, _, value in plain if kind == "plain"]
 
 
 def test_archives_of_another_directory(data: Path) -> None:
-    """The directory is that of the option, where it was given before."""
+    """The slugs are those of the directory in an option before them."""
     Catalog(data / "other").create("hourly")
     assert ["plain,hourly"] == offered(data, "query", "--data-dir", str(data / "other"), "h", shell="bash")
     assert ["file,h"] == offered(data, "query", "h", shell="bash")
@@ -75,20 +75,20 @@ def test_archives_of_another_directory(data: Path) -> None:
 
 
 def test_commands_are_offered_with_their_help(data: Path) -> None:
-    """Shells that can show it are told what a command does, and nothing is imported for that."""
+    """Shells that support it get a description of each command, without importing the commands."""
     lines = offered(data, "hea")
     assert ["plain", "health", "Check whether a running server is ready."] == lines
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_has_its_script(shell: str, data: Path) -> None:
-    """The lines that the documentation names print a script."""
+    """The documented lines print a script."""
     assert "_TALLY_COMPLETE" in run(data, _TALLY_COMPLETE=f"{shell}_source")
 
 
 @pytest.mark.skipif(BASH is None, reason="there is no bash")
 def test_a_real_bash_completes(data: Path) -> None:
-    """After the line of the documentation bash completes what is typed."""
+    """After the documented line, bash completes commands."""
     assert BASH is not None
     program = data / "tally"
     program.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m tally \"$@\"\n")
@@ -108,5 +108,5 @@ def test_a_real_bash_completes(data: Path) -> None:
 
 
 def test_all_aggregates_are_offered() -> None:
-    """Where nothing is typed yet all are."""
+    """Without any text, all values are offered."""
     assert ["avg", "count", "max", "min", "sum"] == sorted(item.value for item in aggregates(None, None, ""))  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ NOON = 1_700_006_400 - 1_700_006_400 % 86_400 + BUSIEST_HOUR * 3600
 
 
 def test_a_site_is_busy_once_a_day() -> None:
-    """The busiest hour is ten times as busy as the idlest, and every day is like the other."""
+    """The busiest hour has ten times the requests of the quietest, and all days are alike."""
     day = [busyness(NOON + 3600 * hour) for hour in range(24)]
     assert [pytest.approx(1), pytest.approx(0.1)] == [day[0], day[12]]
     assert day[0] == max(day)
@@ -25,7 +25,7 @@ def test_a_site_is_busy_once_a_day() -> None:
 
 
 def test_timings_are_plausible() -> None:
-    """Each page is asked for about as often as its share says, takes about its usual time, longer when it is busy."""
+    """Each page has about its share of the requests, and takes longer in busy hours."""
     found: dict[str, list[float]] = {page.name: [] for page in PAGES}
     for name, seconds in timings(Random(1), PAGES, NOON, 20_000):
         found[name].append(seconds)
@@ -39,7 +39,7 @@ def test_timings_are_plausible() -> None:
 
 
 def test_so_many_lines_are_sent(tmp_path: Path) -> None:
-    """The stream is bounded: rate times seconds, at that rate, with the prefix before each name."""
+    """The stream has rate times seconds samples, at that rate, with the prefix before each name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sink:
         sink.bind(("127.0.0.1", 0))
         sink.settimeout(LIMIT_S)
@@ -80,7 +80,7 @@ def test_a_past_can_be_made_up(tmp_path: Path) -> None:
 
 
 def test_a_prefix_that_makes_names_too_long_is_told(tmp_path: Path) -> None:
-    """Nothing is sent that a collector would not take."""
+    """A collector accepts every line."""
     result = invoke(tmp_path, "demo", "--prefix", "p" * 250)
     assert (2, "") == (result.exit_code, result.stdout)
     assert result.stderr.startswith("tally: name 'ppp")

@@ -65,7 +65,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("arguments", WRONG, ids=" ".join)
 def test_what_the_user_did_wrong_is_one_line_and_status_2(directory: Path, arguments: tuple[str, ...]) -> None:
-    """Whatever is wrong with a command line, stderr has one line, stdout nothing, and the status is 2."""
+    """Any error in a command line is one line on stderr, with nothing on stdout and status 2."""
     result = invoke(directory, *arguments)
     assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
     assert result.stderr.startswith("tally")
@@ -80,7 +80,7 @@ def test_what_the_user_did_wrong_is_one_line_and_status_2(directory: Path, argum
     ],
 )
 def test_a_real_process_tells_the_same(directory: Path, arguments: tuple[str, ...], line: str) -> None:
-    """`python -m tally` ends with status 2 and a line that names the command, or what is missing and where."""
+    """An error of `python -m tally` is one line that names the command, with status 2."""
     result = run(directory, *arguments)
     # Releases of click differ in quotes and colons.
     told = result.stderr.decode().replace("option: --unknown", "option '--unknown'")
@@ -88,14 +88,14 @@ def test_a_real_process_tells_the_same(directory: Path, arguments: tuple[str, ..
 
 
 def test_a_malformed_setting_is_one_line_that_names_it(directory: Path) -> None:
-    """A malformed environment variable stops a command with its name, its value and what would be right."""
+    """A malformed environment variable stops a command with its name, its value and valid values."""
     result = run(directory, "query", "daily", TALLY_PORT="many")
     told = b"tally: TALLY_PORT='many' is not a port: use a whole number from 0 to 65535\n"
     assert (2, b"", told) == (result.returncode, result.stdout, result.stderr)
 
 
 def test_what_the_machine_cannot_do_is_one_line_and_status_1(directory: Path) -> None:
-    """A full disk under stdout is told in one line, and the status says that nothing was wrong with the command."""
+    """A full disk under stdout is reported in one line, with the status of a failure."""
     with Path("/dev/full").open("wb") as full:
         result = subprocess.run(
             [sys.executable, "-m", "tally", "query", "daily"],
@@ -106,14 +106,14 @@ def test_what_the_machine_cannot_do_is_one_line_and_status_1(directory: Path) ->
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("archives", "--help"), ("send", "--help")], ids=" ".join)
 def test_help_is_printed_on_stdout(directory: Path, arguments: tuple[str, ...]) -> None:
-    """Help is an answer and no error, also where nothing is named."""
+    """Help is printed on stdout with status 0, also without a command."""
     result = invoke(directory, *arguments)
     assert (0, "") == (result.exit_code, result.stderr)
     assert result.stdout.startswith("Usage: tally")
 
 
 def test_help_lists_the_commands_with_their_own_first_line() -> None:
-    """What `tally --help` says of each command, without importing it, is what the command says itself."""
+    """`tally --help` describes each command as the command does itself, without importing it."""
     context = click.Context(main)
     for name, entry in main.entries.items():
         command = main.get_command(context, name)
@@ -146,7 +146,7 @@ def test_the_version_is_the_packages(directory: Path) -> None:
 
 
 def test_an_interruption_is_quiet(directory: Path) -> None:
-    """SIGINT ends a command with status 130 and not a word."""
+    """SIGINT ends a command with status 130 and no output."""
     with _piped(directory, "import", "-") as process:
         assert process.stdin is not None
         # More than a pipe holds: once it is written, the command has begun to read, and so can be interrupted.
@@ -178,7 +178,7 @@ def test_a_broken_pipe_is_quiet(
     [(("serv",), "serve"), (("archives", "lst"), "list"), (("query", "daily", "--limti", "3"), "--limit")],
 )
 def test_a_slip_of_the_pen_is_told_what_may_be_meant(directory: Path, arguments: tuple[str, ...], named: str) -> None:
-    """What is nearly a command or option is told with the one that it is near to."""
+    """A misspelt command or option is reported with a similar one."""
     assert f". Did you mean '{named}'? See tally" in invoke(directory, *arguments).stderr
 
 
@@ -193,7 +193,7 @@ def test_a_slip_of_the_pen_is_told_what_may_be_meant(directory: Path, arguments:
     ],
 )
 def test_what_is_printed_is_utf_8_in_every_locale(tmp_path: Path, arguments: tuple[str, ...], printed: str) -> None:
-    """A name is printed as it was sent, also where the locale knows nothing but ASCII."""
+    """Names are printed unchanged, even in an ASCII locale."""
     data = filled(tmp_path, "größe 1\n".encode())
     ascii_only: dict[str, object] = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     result = run(data, "query", "daily", *arguments, stdin=b"", **ascii_only)
@@ -210,7 +210,7 @@ def test_what_is_printed_is_utf_8_in_every_locale(tmp_path: Path, arguments: tup
     ],
 )
 def test_closed_streams_are_no_trouble(tmp_path: Path, redirections: str, status: int, printed: str, told: str) -> None:
-    """What would be printed where nothing is open goes nowhere, and a closed stdin is told."""
+    """Output to a closed stream is discarded, and a closed stdin is an error."""
     command = f"'{sys.executable}' -m tally import - {redirections}"
     result = subprocess.run(
         ["/bin/sh", "-c", command],

@@ -15,7 +15,7 @@ from tests.processes import started, wait_for
 
 
 def test_ready(tmp_path: Path) -> None:
-    """A server that collects and can read its archives is ready: status 0, and what each check found."""
+    """A server that collects and can read its archives is ready: status 0, and the result of each check."""
     with started(tmp_path, "serve") as running:
         port = running.url.rpartition(":")[2]
         assert running.udp_port
@@ -33,7 +33,7 @@ def test_ready(tmp_path: Path) -> None:
 
 
 def test_not_ready(tmp_path: Path) -> None:
-    """What is not as it should be is told, and the status is 1; so is a token that is wrong."""
+    """A failed check, or a wrong token, is reported with status 1."""
     (tmp_path / "broken.db").write_bytes(b"nonsense" * 1000)
     tokens = {"TALLY_READ_TOKEN": "reader,old", "TALLY_WRITE_TOKEN": "writer"}
     with started(tmp_path, "serve", **tokens) as running:
@@ -69,7 +69,7 @@ def answering(sock: socket.socket, answer: bytes) -> None:
     ],
 )
 def test_what_is_not_tally(answer: bytes, says: str, tmp_path: Path) -> None:
-    """Another server is told from tally, in one line, and the status is 1."""
+    """A server that is not tally is reported in one line with status 1."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         thread = threading.Thread(target=answering, args=(sock, answer))
         thread.start()
@@ -80,7 +80,7 @@ def test_what_is_not_tally(answer: bytes, says: str, tmp_path: Path) -> None:
 
 
 def test_what_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nothing listens, or nothing is answered in time, the status is 1 as well."""
+    """If nothing listens, or the answer is late, the status is 1."""
     monkeypatch.setattr(health, "TIMEOUT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as sock:
         port = sock.getsockname()[1]
@@ -104,5 +104,5 @@ def test_what_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_where_it_is_reached(host: str, expected: str) -> None:
-    """An address that is no place is replaced by this machine's own."""
+    """An address such as 0.0.0.0 is replaced by the loopback address."""
     assert expected == find_local_address(host)

@@ -26,7 +26,7 @@ def _rows(stdout: str) -> list[str]:
 
 
 def test_each_archive_gets_what_it_keeps(tmp_path: Path) -> None:
-    """The table tells for every archive what was stored, too old, of another name, or of one name too many."""
+    """The table has the samples of each archive by outcome."""
     now = int(time.time())
     for slug, options in (
         ("all", ("--retention", "0")),
@@ -43,7 +43,7 @@ def test_each_archive_gets_what_it_keeps(tmp_path: Path) -> None:
 
 
 def test_bad_lines_are_told_and_the_good_ones_stored(tmp_path: Path) -> None:
-    """A rejected line is told with its file, number and reason; the status says that there were some."""
+    """A rejected line is reported with file, number and reason, and sets the exit status."""
     path = tmp_path / "some.lines"
     path.write_bytes(b"a 1 1700000000\na x\na\n\na 1 %d\n" % (time.time() + 100_000))
     data = filled(tmp_path / "data", b"")
@@ -57,7 +57,7 @@ def test_bad_lines_are_told_and_the_good_ones_stored(tmp_path: Path) -> None:
 
 
 def test_lines_of_statsd_are_stored_as_a_collector_stores_them(tmp_path: Path) -> None:
-    """Files are one stream: gauges are changed from one line to the next, and a set is one sample."""
+    """All files are one stream: a gauge keeps its value between lines, and a set is one sample."""
     (tmp_path / "one").write_bytes(b"\xef\xbb\xbfviews:2|c|@0.5|#env:prod\nqueue:5|g|T1700000000\nusers:ada|s\nx nan\n")
     (tmp_path / "two").write_bytes(b"queue:-2|g|T1700000001\nusers:bob|s:ada|s\nviews,env=prod:1|c\nbad:1|x\n")
     data = filled(tmp_path / "data", b"")
@@ -70,7 +70,7 @@ def test_lines_of_statsd_are_stored_as_a_collector_stores_them(tmp_path: Path) -
 
 
 def test_one_archive_may_be_named(tmp_path: Path) -> None:
-    """With --archive the others do not change."""
+    """With --archive, other archives do not change."""
     for slug in ("one", "two", "three"):
         invoke(tmp_path, "archives", "create", slug, "--retention", "0")
     result = invoke(
@@ -100,7 +100,7 @@ def test_without_an_archive_nothing_is_read(
 
 
 def test_a_damaged_archive_stops_the_import_before_it_begins(tmp_path: Path) -> None:
-    """Nothing is stored anywhere, so that the same lines can be imported again without the damaged file."""
+    """Nothing is stored, so the same lines can be imported again without the damaged file."""
     filled(tmp_path, b"")
     (tmp_path / "broken.db").write_bytes(b"not a database" * 100)
     result = invoke(tmp_path, "import", "-", stdin=EXAMPLE)
@@ -133,7 +133,7 @@ def test_an_archive_that_cannot_be_written_does_not_stop_the_others(
 
 
 def test_an_import_that_is_killed_stored_nothing(tmp_path: Path) -> None:
-    """All or nothing: as long as there is input to come, no archive has changed."""
+    """Until the end of the input, no archive changes."""
     data = filled(tmp_path, b"")
     command = [sys.executable, "-m", "tally", "import", "-"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, env=environment(data)) as process:
@@ -147,7 +147,7 @@ def test_an_import_that_is_killed_stored_nothing(tmp_path: Path) -> None:
 
 
 def test_importing_twice_counts_twice(tmp_path: Path) -> None:
-    """Samples have no identity: what is imported again is added again."""
+    """Lines that are imported again are added again."""
     data = filled(tmp_path)
     invoke(data, "import", "-", stdin=EXAMPLE)
     answer = json.loads(invoke(data, "query", "daily", "count", "--by", "name", "--format", "json").stdout)
@@ -155,7 +155,7 @@ def test_importing_twice_counts_twice(tmp_path: Path) -> None:
 
 
 def test_answers_equal_a_recomputation_from_the_file(tmp_path: Path) -> None:
-    """Whatever resolutions the archives have, each has exactly the count, sum, min and max of its buckets."""
+    """Each archive has the exact count, sum, min and max of its buckets, at any resolution."""
     seed = random.randrange(2**32)
     print(f"seed {seed}")  # noqa: T201 - shown when the test fails
     made = random.Random(seed)
@@ -182,7 +182,7 @@ def test_answers_equal_a_recomputation_from_the_file(tmp_path: Path) -> None:
 
 
 def test_a_collector_sees_what_was_imported(tmp_path: Path) -> None:
-    """The archive stays one file that can be copied."""
+    """The archive remains a single file that can be copied."""
     data = filled(tmp_path / "data")
     shutil.copy(data / "daily.db", tmp_path / "copy.db")
     assert ["daily.db"] == [path.name for path in data.iterdir()]
@@ -190,7 +190,7 @@ def test_a_collector_sees_what_was_imported(tmp_path: Path) -> None:
 
 
 def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
-    """A long import tells on a terminal how far it is, and leaves nothing of that behind."""
+    """The progress is shown on a terminal, and removed at the end."""
     data = filled(tmp_path / "data", b"")
     path = tmp_path / "many.lines"
     path.write_bytes(b"some.name 1\n" * 300_000 + b"bad\n")
@@ -204,7 +204,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
 
 
 def test_a_compressed_file_is_imported(tmp_path: Path) -> None:
-    """By its first bytes, whatever it is called, also from stdin."""
+    """Gzip is recognized by its first bytes, whatever the name of the file, and also from stdin."""
     invoke(tmp_path, "archives", "create", "one", "--retention", "0")
     path = tmp_path / "samples.lines"
     path.write_bytes(gzip.compress(EXAMPLE))
@@ -213,7 +213,7 @@ def test_a_compressed_file_is_imported(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_no_text_is_refused_before_anything_is_stored(tmp_path: Path) -> None:
-    """In one line that says what it looks like, though a good file stands before it."""
+    """A file that is not text is refused in one line that says what it looks like, even after a valid file."""
     data = filled(tmp_path)
     (tmp_path / "good.lines").write_bytes(EXAMPLE)
     (tmp_path / "wide.lines").write_bytes(EXAMPLE.decode().encode("utf-16"))

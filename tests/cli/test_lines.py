@@ -44,7 +44,7 @@ def _read(path: Path | str, rules: Rules = RULES) -> tuple[list[bytes], Lines, s
 
 @given(st.lists(st.binary(max_size=30)), st.integers(1, 40))
 def test_lines_do_not_depend_on_how_they_are_read(parts: list[bytes], longest: int) -> None:
-    """However a file comes, its lines are those between its LFs, those that are too long recognizably so."""
+    """A file is split at LFs, however it is read. Lines that are too long are recognizable."""
     whole = b"".join(parts)
     expected = [line[: longest + 2] for line in whole.split(b"\n")]
     if not expected[-1]:
@@ -54,7 +54,7 @@ def test_lines_do_not_depend_on_how_they_are_read(parts: list[bytes], longest: i
 
 
 def test_what_has_come_is_not_kept_waiting() -> None:
-    """Lines that are there are given before the next ones are read, as `tail -f` needs it."""
+    """Complete lines are yielded before more is read, as `tail -f` needs."""
     slow = _Slow(b"a 1\nb", b" 2\n")
     found = blocks(slow, 100)
     assert [b"a 1"] == next(found)
@@ -62,7 +62,7 @@ def test_what_has_come_is_not_kept_waiting() -> None:
 
 
 def test_a_line_without_end_needs_no_memory() -> None:
-    """Of a line that is too long only so much is kept that it still is."""
+    """A line that is too long is cut, but stays too long."""
     slow = _Slow(*[b"x" * 1000] * 1000, b"\na 1\n")
     assert [102, 3] == [len(line) for block in blocks(slow, 100) for line in block]
 
@@ -97,7 +97,7 @@ LONGEST = 65_507
     ],
 )
 def test_each_line_is_judged(tmp_path: Path, line: bytes, reason: str | None) -> None:
-    """A good line is given, and a bad one counted under its reason."""
+    """A valid line is yielded, and an invalid one counted by its reason."""
     path = tmp_path / "lines"
     path.write_bytes(line + b"\n")
     good, reader, told = _read(path)
@@ -107,7 +107,7 @@ def test_each_line_is_judged(tmp_path: Path, line: bytes, reason: str | None) ->
 
 
 def test_a_bad_line_is_told_with_its_number_and_reason(tmp_path: Path) -> None:
-    """Empty lines count where an editor counts them, CRs do not matter, and control characters are not let through."""
+    """Line numbers include empty lines, CRs are ignored, and control characters are escaped."""
     path = tmp_path / "lines"
     path.write_bytes(b"a 1\r\n\r\n\nb x\r\nc 1\nd\x1b[2J 1")
     good, reader, told = _read(path)
@@ -120,12 +120,12 @@ def test_a_bad_line_is_told_with_its_number_and_reason(tmp_path: Path) -> None:
 
 
 def test_every_reason_has_a_meaning() -> None:
-    """Each reason for which a line can be dropped has an explanation."""
+    """Each reason has an explanation."""
     assert {*Reason} - {Reason.EMPTY} == EXPLANATIONS.keys()
 
 
 def test_an_empty_line_is_counted_and_told_of_in_the_end(tmp_path: Path) -> None:
-    """Where there was no measurement nothing is wrong."""
+    """A line without a measurement is not an error."""
     path = tmp_path / "lines"
     path.write_bytes(b"a nan\nb:nan|g\nc 1\nd x\n")
     good, reader, told = _read(path)
@@ -136,7 +136,7 @@ def test_an_empty_line_is_counted_and_told_of_in_the_end(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("data", [b"\xef\xbb\xbfa 1\nb 2\n", b"\xef\xbb\xbf\r\na 1\nb 2", b"a 1\n\xef\xbb\xbfb 2"])
 def test_a_byte_order_mark_is_no_part_of_a_line(tmp_path: Path, data: bytes) -> None:
-    """Editors put it at the start of a file, and `cat` into the middle."""
+    """A byte order mark is ignored at the start of any line."""
     path = tmp_path / "lines"
     path.write_bytes(data)
     good, reader, told = _read(path)
@@ -144,7 +144,7 @@ def test_a_byte_order_mark_is_no_part_of_a_line(tmp_path: Path, data: bytes) -> 
 
 
 def test_the_number_of_a_line_does_not_depend_on_the_blocks(tmp_path: Path) -> None:
-    """A bad line far into a file is found by its number."""
+    """The number of a bad line far into a file is right."""
     path = tmp_path / "lines"
     path.write_bytes(b"some.name 1\n" * 50_000 + b"bad\n" + b"some.name 1\n" * 9)
     good, reader, told = _read(path)
@@ -153,7 +153,7 @@ def test_the_number_of_a_line_does_not_depend_on_the_blocks(tmp_path: Path) -> N
 
 
 def test_a_prefix_is_put_before_every_name_and_judged_with_it(tmp_path: Path) -> None:
-    """A prefix belongs to the name, also where that becomes too long by it."""
+    """A prefix is part of the name, and can make it too long."""
     path = tmp_path / "lines"
     path.write_bytes(b" a 1\n" + b"n" * 254 + b" 1\n")
     good, reader, _ = _read(path, RULES._replace(prefix=b"p."))
@@ -162,7 +162,7 @@ def test_a_prefix_is_put_before_every_name_and_judged_with_it(tmp_path: Path) ->
 
 
 def test_a_line_without_timestamp_gets_the_second_in_which_it_is_read(tmp_path: Path) -> None:
-    """The second of receipt is that of reading."""
+    """The second of receipt is the time of reading."""
     path = tmp_path / "lines"
     path.write_bytes(b"a 0.5\n")
     seconds = []
@@ -176,7 +176,7 @@ def test_a_line_without_timestamp_gets_the_second_in_which_it_is_read(tmp_path: 
 
 
 def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
-    """Each file has line numbers of its own, and one summary covers all."""
+    """Each file has its own line numbers, and one summary covers all files."""
     for name in ("one", "two"):
         (tmp_path / name).write_bytes(b"a 1\nbad\n")
     told = io.StringIO()
@@ -187,7 +187,7 @@ def test_files_are_read_one_after_the_other(tmp_path: Path) -> None:
 
 
 def test_stdin_that_is_closed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process may be started without stdin, and then says so."""
+    """A closed stdin is an error."""
     monkeypatch.setattr("sys.stdin", None)
     with pytest.raises(click.FileError, match="stdin is closed"):
         _read("-")
@@ -195,7 +195,7 @@ def test_stdin_that_is_closed_is_an_error(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("bad", [0, 1, SHOWN_MAX, SHOWN_MAX + 1, 5000])
 def test_the_first_bad_lines_are_told_and_all_are_counted(tmp_path: Path, bad: int) -> None:
-    """A large file of another kind does not fill the screen: once it is said that there are more."""
+    """After the first rejected lines, the others are only counted."""
     path = tmp_path / "lines"
     path.write_bytes(b"a 1\n" + b"bad\n" * bad + b"b 1\n")
     good, reader, told = _read(path)

@@ -27,14 +27,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_command_has_a_page(directory: Path) -> None:
-    """Each is named as `man` looks for it."""
+    """Each page has the name that `man` looks for."""
     expected = {"-".join(["tally", *name.split()]) + ".1" for name, _ in commands()}
     assert expected == {path.name for path in directory.iterdir()}
 
 
 @pytest.mark.skipif(GROFF is None, reason="there is no groff")
 def test_pages_are_laid_out_without_a_warning(directory: Path) -> None:
-    """What `man` runs finds nothing to complain of, and shows examples as they are typed."""
+    """groff formats the pages without warnings, and shows examples as they are typed."""
     assert GROFF is not None
     pages = sorted(directory.iterdir())
     command = [GROFF, "-man", "-Tascii", "-ww", "-P-c", "-P-b", "-P-o", "-P-u", *map(str, pages)]
@@ -44,7 +44,7 @@ def test_pages_are_laid_out_without_a_warning(directory: Path) -> None:
 
 
 def test_pages_refer_to_pages(directory: Path) -> None:
-    """SEE ALSO names other commands as `man` finds them, and every one of them has a page."""
+    """SEE ALSO only names commands with pages."""
     pages = {path.name: path.read_text(encoding="utf-8") for path in directory.iterdir()}
     named = [found for page in pages.values() for found in re.findall(r"([\w\\-]+)\(1\)", page)]
     assert "tally\\-archives\\-create" in named
@@ -53,7 +53,7 @@ def test_pages_refer_to_pages(directory: Path) -> None:
 
 
 def test_a_page() -> None:
-    """It has what the help says, in the macros and escapes of roff."""
+    """A page has the text of the help as roff."""
     text = "Do it.\n\nAt ^ or ~,\nnow.\n\nFiles:\n  it-all.db  .\\a's\n\nExamples:\n  tally it"
     [(name, page)] = manpages.pages(Documented("it", help=text))
     assert "it.1" == name

@@ -64,7 +64,7 @@ def laid_out(command: Documented, columns: int, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(("name", "command"), commands(), ids=NAMES)
 def test_every_command_says_the_same_things(name: str, command: Documented) -> None:
-    """Each has a summary of one sentence, a description, what its arguments are, examples, statuses and outputs."""
+    """Each help text has a summary, a description, arguments, examples, exit statuses and outputs."""
     sections = {section.heading: dict(section.rows()) for section in command.sections()}
 
     assert re.fullmatch(r"[A-Z][^.]+\.", command.summary), name
@@ -81,7 +81,7 @@ def test_every_command_says_the_same_things(name: str, command: Documented) -> N
 @pytest.mark.parametrize("columns", [80, 120])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_help_fits(name: str, columns: int, tmp_path: Path) -> None:
-    """No line is wider than the terminal or than can be read, and no paragraph a wall of text."""
+    """No line is wider than the terminal, and paragraphs are short."""
     shown = invoke(tmp_path, *name.split(), "--help", COLUMNS=columns).stdout
 
     assert [] == [line for line in shown.splitlines() if len(line) > min(columns, manual.WIDEST)]
@@ -100,20 +100,20 @@ def test_every_help_fits(name: str, columns: int, tmp_path: Path) -> None:
     ids=["query", "import", "check"],
 )
 def test_what_a_help_lists_is_what_there_is(command: Documented, heading: str, terms: set[str]) -> None:
-    """All kinds of questions and columns of tables are told, and no others."""
+    """All kinds of queries and columns of tables are described, and no others."""
     [section] = [section for section in command.sections() if section.heading == heading]
     assert terms == {term for terms, _ in section.rows() for term in terms.split(", ")}
 
 
 def test_the_aggregates_in_the_help_are_all() -> None:
-    """Those that `tally query` names are those that can be asked for."""
+    """`tally query` names the existing aggregates."""
     [arguments] = [section for section in query.query.sections() if section.heading == "Arguments"]
     told = dict(arguments.rows())["AGGREGATE"].partition(";")[0]
     assert set(AGGREGATES) == set(re.split(r", | or ", told))
 
 
 def test_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sections stand around the options, terms in a column, and statuses that all commands have among one's own."""
+    """Sections surround the options, terms are in a column, and common exit statuses are added."""
     assert laid_out(made(), 60, monkeypatch).splitlines() == [
         "Usage: it [OPTIONS]",
         "",
@@ -150,7 +150,7 @@ def test_the_layout(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("columns", "widest"), [(20, 38), (40, 38), (60, 58), (100, 98), (101, 98), (200, 98)])
 def test_the_width_has_bounds(columns: int, widest: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Text is as wide as the terminal but for a margin, not too narrow and not too wide to read."""
+    """Text is as wide as the terminal, within limits."""
     shown = laid_out(made("Do it.\n\n" + "word " * 99), columns, monkeypatch)
     assert widest - len(" word") < max(map(len, shown.splitlines())) <= widest
 
@@ -166,5 +166,5 @@ def test_the_width_has_bounds(columns: int, widest: int, monkeypatch: pytest.Mon
     ],
 )
 def test_what_is_to_be_copied_stays_whole(text: str, expected: list[str]) -> None:
-    """Lines break at spaces, not at hyphens, and within the brackets at the end only where they do not fit."""
+    """Lines break at spaces, not at hyphens, and within brackets at the end only if they do not fit."""
     assert expected == manual._fill(text, 12, "  ", "  ").splitlines()

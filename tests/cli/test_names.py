@@ -15,21 +15,21 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_delete(data: Path) -> None:
-    """Names that match go, and it is told how much that was."""
+    """Matching names are removed, and the output counts them."""
     result = invoke(data, "names", "delete", "daily", "*.about")
     assert (0, "removed 1 cell of 1 name, 1 sample\n", "") == (result.exit_code, result.stdout, result.stderr)
     assert ["requests.get.index"] == Catalog(data)["daily"].names()
 
 
 def test_delete_a_range(data: Path) -> None:
-    """With --since and --until only their buckets go."""
+    """With --since and --until, only buckets in that range are removed."""
     options = ("--since", "2023-11-14T22:13:30Z", "--until", "1700000010")
     assert "removed 2 cells of 2 names, 2 samples\n" == invoke(data, "names", "delete", "daily", "*", *options).stdout
     assert {1700000000: 2} == Catalog(data)["daily"].aggregate("count")
 
 
 def test_a_dry_run(data: Path) -> None:
-    """With --dry-run nothing goes."""
+    """With --dry-run, nothing is removed."""
     result = invoke(data, "names", "delete", "daily", "requests.*", "--dry-run")
     assert "would remove 3 cells of 2 names, 4 samples\n" == result.stdout
     assert 2 == len(Catalog(data)["daily"].names())
@@ -45,6 +45,6 @@ def test_a_dry_run(data: Path) -> None:
     ],
 )
 def test_what_is_wrong_is_told(data: Path, arguments: tuple[str, ...], says: str) -> None:
-    """In one line, and the status is 2."""
+    """An error is one line, with status 2."""
     result = invoke(data, "names", "delete", *arguments)
     assert (2, True, 1) == (result.exit_code, says in result.stderr, len(result.stderr.splitlines()))

@@ -33,26 +33,26 @@ def test_an_option_beats_the_environment_and_that_the_default(
 
 
 def test_an_option_may_be_empty_where_the_setting_may() -> None:
-    """An empty option is a value like any other, and no option that was left out."""
+    """An empty option is a value, not a missing option."""
     result = CliRunner(env={"TALLY_PREFIX": "given"}).invoke(_every, ["--prefix", ""])
     assert " prefix=''," in result.stdout
 
 
 def test_a_malformed_option_is_told_by_its_own_name() -> None:
-    """The error names the option, and not the setting that it stands for."""
+    """The error names the option, not the setting."""
     result = CliRunner().invoke(_every, ["--flush-time", "0"])
     assert isinstance(result.exception, InvalidSetting)
     assert "--flush-time='0' is not a duration: use a number of seconds greater than 0" == str(result.exception)
 
 
 def test_a_malformed_secret_is_not_shown() -> None:
-    """What is wrong with a token is told without the token."""
+    """An error about a token does not show the token."""
     result = CliRunner().invoke(_every, ["--read-token", "my secret"])
     assert "--read-token=(not shown) is not" in str(result.exception)
 
 
 def test_every_option_is_helped_from_the_table() -> None:
-    """The help of an option tells its meaning, its environment variable and its default."""
+    """The help of an option shows its meaning, its environment variable and its default."""
     text = " ".join(CliRunner().invoke(_every, ["--help"], terminal_width=500).stdout.split())
     for setting in SETTINGS:
         assert setting.meaning in text
@@ -60,7 +60,7 @@ def test_every_option_is_helped_from_the_table() -> None:
 
 
 def test_units_and_zeros_are_told_where_the_meaning_does_not() -> None:
-    """A unit stands in the help once, and what 0 means where it means something else than nothing."""
+    """The help shows the unit once, and the meaning of 0 if it has a special one."""
     text = " ".join(CliRunner().invoke(_every, ["--help"], terminal_width=500).stdout.split())
     assert "time between flushes, in seconds [TALLY_FLUSH_TIME; default 5]" in text
     assert "most metric names in an archive; 0: no limit [TALLY_MAX_NAMES; default 100000]" in text
@@ -75,13 +75,13 @@ def test_units_and_zeros_are_told_where_the_meaning_does_not() -> None:
     ],
 )
 def test_a_setting_is_told_with_what_it_means_to_the_command(command: str, expected: str) -> None:
-    """Who sends reads what the address is to a sender, and who collects what it is to a collector."""
+    """The help of an option describes its meaning for the command."""
     result = CliRunner().invoke(main, [command, "--help"], terminal_width=500)
     assert expected in " ".join(result.stdout.split())
 
 
 def test_commands_take_an_option_for_each_setting_that_they_go_by() -> None:
-    """A setting that changes what a command does can be given as an option of it."""
+    """Each setting that affects a command is an option of the command."""
     expected = {
         "send": {"--host", "--port", "--prefix", "--max-future"},
         "import": {"--data-dir", "--max-names", "--max-future"},
@@ -101,7 +101,7 @@ def test_commands_take_an_option_for_each_setting_that_they_go_by() -> None:
 
 
 def test_an_archive_that_is_not_there_is_told_with_its_directory(tmp_path: Path) -> None:
-    """Who works in the wrong directory shall see which one that is."""
+    """Errors about a missing archive name the directory."""
     settings = Settings.load({}, data_dir=tmp_path)
     with pytest.raises(UnknownArchive) as caught:
         find_archive(settings, "daily")

@@ -31,14 +31,14 @@ class _Clock:
     ],
 )
 def test_the_share_is_shown_where_the_total_is_known(total: int, done: int, shown: str) -> None:
-    """The percentage is rounded down, ends at 100, and is left out where nobody knows the total."""
+    """The percentage is rounded down, ends at 100, and is omitted if the total is unknown."""
     stream = _Terminal()
     Progress(total, stream=stream, clock=_Clock()).show("text", done)
     assert CLEAR_LINE + shown == stream.getvalue()
 
 
 def test_a_line_is_rewritten_a_few_times_a_second_at_most() -> None:
-    """Work that comes on quickly is not slowed down by telling so."""
+    """Frequent updates do not slow the work down."""
     stream, clock = _Terminal(), _Clock()
     progress = Progress(stream=stream, clock=clock)
     for now, text in ((0, "a"), (REFRESH_S * 0.9, "b"), (REFRESH_S, "c")):
@@ -48,7 +48,7 @@ def test_a_line_is_rewritten_a_few_times_a_second_at_most() -> None:
 
 
 def test_a_report_stays_and_the_line_comes_back() -> None:
-    """A line that is reported takes the place of the progress, which is written again below it."""
+    """A reported line replaces the progress, which is written again below it."""
     stream = _Terminal()
     with Progress(stream=stream, clock=_Clock()) as progress:
         progress.show("one")

@@ -63,14 +63,14 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("arguments", "answer"), ANSWERS, ids=str)
 def test_json_is_what_the_api_answers(directory: Path, arguments: tuple[str, ...], answer: object) -> None:
-    """Every question of the contract can be asked, and is answered as one line of JSON."""
+    """Every kind of query is answered as one line of JSON."""
     result = invoke(directory, "query", "daily", *arguments, "--format", "json")
     assert (0, "") == (result.exit_code, result.stderr)
     assert [answer] == [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def test_rows_and_csv_and_indented_json(directory: Path) -> None:
-    """The other formats are the API's too."""
+    """The other formats are those of the API."""
     rows = invoke(directory, "query", "daily", "count", "--by", "name", "--format", "rows").stdout
     assert [{"name": "requests.get.index", "count": 3}, {"name": "requests.get.about", "count": 1}] == json.loads(rows)
     table = run(directory, "query", "daily", "count", "--by", "name", "--format", "csv").stdout
@@ -131,7 +131,7 @@ time                  sum
     ],
 )
 def test_a_table_is_for_people(directory: Path, arguments: tuple[str, ...], table: str) -> None:
-    """Columns are aligned, in the order of the question, with times that can be read."""
+    """Columns are aligned, in the order of the query, with readable times."""
     assert table == invoke(directory, "query", "daily", *arguments).stdout
 
 
@@ -155,14 +155,14 @@ def test_auto_is_the_archive_that_fits(directory: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["copy.db", "copy", "My Copy.db"])
 def test_a_bare_file_can_be_asked(directory: Path, tmp_path: Path, name: str) -> None:
-    """A copy of an archive is answered from wherever it is, whatever it is called."""
+    """A copy of an archive can be queried at any path and under any name."""
     shutil.copy(directory / "daily.db", tmp_path / name)
     result = invoke(tmp_path / "none", "query", str(tmp_path / name), "count", "--format", "json")
     assert (0, '{"1700000000":2,"1700000010":2}\n') == (result.exit_code, result.stdout)
 
 
 def test_what_ends_in_db_is_a_file(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file in the working directory needs no path before its name; a slug is never a file."""
+    """A name that ends in .db is a file in the working directory. A slug is never a file."""
     shutil.copy(directory / "daily.db", tmp_path / "copy.db")
     monkeypatch.chdir(tmp_path)
     assert 0 == invoke(directory, "query", "copy.db").exit_code
@@ -194,14 +194,14 @@ def test_what_ends_in_db_is_a_file(directory: Path, tmp_path: Path, monkeypatch:
     ],
 )
 def test_a_bad_question_is_told_as_over_http(directory: Path, arguments: tuple[str, ...], told: str) -> None:
-    """What is no question is one line that says what would be one."""
+    """An invalid query is one line that names valid values."""
     result = invoke(directory, "query", "daily", *arguments)
     assert (2, "", 1) == (result.exit_code, result.stdout, result.stderr.count("\n"))
     assert result.stderr.startswith(f"tally: {told}")
 
 
 def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
-    """The time limit of a query holds here too, and half an answer is no success."""
+    """The time limit of a query applies, and a partial answer is a failure."""
     lines = b"".join(b"name.%d 1 %d\n" % (number, number % 7) for number in range(20_000))
     data = filled(tmp_path, lines)
     result = invoke(data, "query", "daily", "--kind", "values", "--query-timeout", "0.000001")
@@ -210,7 +210,7 @@ def test_a_question_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 def test_a_file_of_another_application_is_told(tmp_path: Path) -> None:
-    """What is no archive is one line, whatever its name says."""
+    """A file that is not an archive is an error of one line."""
     path = tmp_path / "other.db"
     path.write_bytes(EXAMPLE * 100)
     result = invoke(tmp_path, "query", str(path))
@@ -219,7 +219,7 @@ def test_a_file_of_another_application_is_told(tmp_path: Path) -> None:
 
 
 def test_names_that_look_alike_do_not_in_tables(tmp_path: Path) -> None:
-    """What cannot be seen is shown as an escape in tables of answers, names and archives, and as it is elsewhere."""
+    """Invisible characters are escaped in tables, and unchanged elsewhere."""
     lines = "a\u202eb 1 1700000000\na\u200bb 2 1700000000\nab 3 1700000000\n".encode()
     data = filled(tmp_path, lines, description="turned \u202e round")
     shown = ["a\\u200bb", "a\\u202eb", "ab"]

@@ -25,7 +25,7 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(("arguments", "slug"), [(("--replace",), "daily"), (("before",), "before")])
 def test_restored(copy: Path, tmp_path: Path, arguments: tuple[str, ...], slug: str) -> None:
-    """It prints the file and its size, and the archive has what the copy has."""
+    """It prints the file and its size, and the archive has the content of the copy."""
     result = invoke(tmp_path / "data", "restore", str(copy), *arguments)
     path = tmp_path / "data" / f"{slug}.db"
     assert (0, "", f"{path}: {path.stat().st_size} bytes\n") == (result.exit_code, result.stderr, result.stdout)
@@ -58,14 +58,14 @@ def test_refused(
 
 
 def test_progress(copy: Path, tmp_path: Path) -> None:
-    """On a terminal it shows what is being done."""
+    """It shows its progress on a terminal."""
     status, shown = on_terminal(tmp_path / "data", "restore", str(copy), "--replace")
     assert 0 == status
     assert f"verifying {copy}" in shown
 
 
 def test_under_a_running_collector(tmp_path: Path) -> None:
-    """What it stores after an archive was restored is added to what the copy had, in whole flushes."""
+    """A running collector adds whole flushes to the restored archive."""
     Catalog(tmp_path).create("daily", resolution=1, retention=0)
     Catalog(tmp_path).create("all", resolution=1, retention=0)
     copies = tmp_path / "copies"

@@ -31,7 +31,7 @@ def zero(data: Path, page: int) -> None:
 
 
 def test_all_is_saved(data: Path) -> None:
-    """Where nothing is missing, it says so, and the exit status is 0."""
+    """If nothing is missing, the report says so, with status 0."""
     result = invoke(data, "salvage", "daily", "saved")
     assert (0, "") == (result.exit_code, result.stderr)
     assert result.stdout == (
@@ -43,7 +43,7 @@ def test_all_is_saved(data: Path) -> None:
 
 
 def test_what_is_missing_is_told(data: Path) -> None:
-    """A page of totals that is lost leaves buckets of which nobody knows, and the exit status is 1."""
+    """A lost page of totals leaves unknown buckets, and the status is 1."""
     zero(data, next(page for page in range(11, 60) if is_leaf_of_totals(data, page)))
     result = invoke(data, "salvage", "daily", "saved")
     assert 1 == result.exit_code
@@ -61,7 +61,7 @@ def is_leaf_of_totals(data: Path, page: int) -> bool:
 
 
 def test_unproven(data: Path) -> None:
-    """Names that stand in one place only make all of their cells unproven, and they are kept when that is asked for."""
+    """Cells of names that exist in one place only are unproven, and are kept with --unproven."""
     zero(data, 4)
     result = invoke(data, "salvage", "daily", "saved")
     assert (1, True) == (result.exit_code, "cells 0," in result.stdout)
@@ -72,7 +72,7 @@ def test_unproven(data: Path) -> None:
 
 
 def test_json(data: Path) -> None:
-    """The report as JSON has all that is known."""
+    """With --json, the report is one object."""
     cut(data)
     result = invoke(data, "salvage", "daily", str(data / "saved.db"), "--format", "json", "--name", "Saved")
     report = json.loads(result.stdout)
@@ -107,7 +107,7 @@ def test_refused(
 
 
 def test_progress(data: Path) -> None:
-    """On a terminal it shows how far it is."""
+    """The progress is shown on a terminal."""
     status, shown = on_terminal(data, "salvage", "daily", "saved")
     assert 0 == status
     assert f"reading {data / 'daily.db'}" in shown

@@ -69,7 +69,7 @@ def test_one_sample_is_one_line(
 
 
 def test_a_relative_timestamp_counts_from_now(tmp_path: Path, sink: _Sink) -> None:
-    """What happened a while ago can be told as people say it."""
+    """A timestamp may be a date or a relative time."""
     before = int(time.time())
     invoke(tmp_path, "send", "--port", sink.port, "name", "--timestamp", "-1h")
     assert before - 3600 <= int(sink.lines(1).split()[2]) <= time.time() - 3600
@@ -97,14 +97,14 @@ def test_a_relative_timestamp_counts_from_now(tmp_path: Path, sink: _Sink) -> No
     ],
 )
 def test_a_bad_sample_is_not_sent(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
-    """What a collector would not take is refused with what would be right."""
+    """An invalid sample is an error that names valid values."""
     result = invoke(tmp_path, "send", "--port", "1", *arguments)
     assert (2, "") == (result.exit_code, result.stdout)
     assert result.stderr.startswith(told)
 
 
 def test_a_timestamp_may_be_ahead_as_far_as_the_setting_says(tmp_path: Path, sink: _Sink) -> None:
-    """TALLY_MAX_FUTURE holds for the sender too, and its option beats it."""
+    """TALLY_MAX_FUTURE also applies to the sender, and its option takes precedence."""
     later = str(int(time.time()) + 100)
     arguments = ("send", "--port", sink.port, "name", "--timestamp", later)
     assert 2 == invoke(tmp_path, *arguments, TALLY_MAX_FUTURE=10).exit_code
@@ -112,7 +112,7 @@ def test_a_timestamp_may_be_ahead_as_far_as_the_setting_says(tmp_path: Path, sin
 
 
 def test_a_file_arrives_as_it_is(tmp_path: Path, sink: _Sink) -> None:
-    """The lines of a file come in their order, few datagrams for many lines."""
+    """The lines of a file arrive in order, many in one datagram."""
     path = tmp_path / "many.lines"
     path.write_bytes(
         b"".join(b"requests.get.index 0.%d %d\n" % (number, 1700000000 + number) for number in range(5000))
@@ -127,7 +127,7 @@ def test_a_file_arrives_as_it_is(tmp_path: Path, sink: _Sink) -> None:
 
 @pytest.mark.parametrize("arguments", [("-",), ("--file", "-")], ids=" ".join)
 def test_stdin_is_sent_and_bad_lines_are_told(tmp_path: Path, sink: _Sink, arguments: tuple[str, ...]) -> None:
-    """Good lines are sent, bad ones told with number and reason and counted, and the status says so."""
+    """Valid lines are sent. Invalid ones are reported with number and reason, and set the exit status."""
     lines = b"a 1\nb x\n\n" + b"c 1".ljust(1433) + b"\nd 1"
     result = run(tmp_path, "send", "--port", sink.port, *arguments, stdin=lines)
     assert b"a 1\nd 1\n" == sink.lines(2)
@@ -139,7 +139,7 @@ def test_stdin_is_sent_and_bad_lines_are_told(tmp_path: Path, sink: _Sink, argum
 
 
 def test_lines_of_statsd_are_sent_unchanged(tmp_path: Path, sink: _Sink) -> None:
-    """What a collector takes is sent as it is, and what holds no measurement is counted and left out."""
+    """Lines are sent unchanged. Lines without a measurement are counted and skipped."""
     lines = b"a:1|c|@0.5|#b:c\nq:+3|g\nm;b=1;a=2 1\nu:x|s|c:ci-1|T1700000000\n"
     result = run(tmp_path, "send", "--port", sink.port, "-", stdin=b"\xef\xbb\xbf" + lines + b"b nan\n")
     assert lines == sink.lines(4)
@@ -148,7 +148,7 @@ def test_lines_of_statsd_are_sent_unchanged(tmp_path: Path, sink: _Sink) -> None
 
 
 def test_several_files_and_a_prefix(tmp_path: Path, sink: _Sink) -> None:
-    """Files are sent one after the other, the prefix before every name."""
+    """Files are sent one after the other, with the prefix before every name."""
     (tmp_path / "one").write_bytes(b"a 1")
     (tmp_path / "two").write_bytes(b" b 2\n")
     files = ("--file", str(tmp_path / "one"), "--file", str(tmp_path / "two"))
@@ -157,7 +157,7 @@ def test_several_files_and_a_prefix(tmp_path: Path, sink: _Sink) -> None:
 
 
 def test_lines_are_sent_as_they_come(tmp_path: Path, sink: _Sink) -> None:
-    """A line that is written to the pipe is sent, though the pipe stays open."""
+    """A line is sent immediately, while the pipe stays open."""
     command = [sys.executable, "-m", "tally", "send", "--port", sink.port, "-"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, env=environment(tmp_path)) as process:
@@ -171,7 +171,7 @@ def test_lines_are_sent_as_they_come(tmp_path: Path, sink: _Sink) -> None:
 
 
 def test_nobody_listening_is_an_error(tmp_path: Path, sink: _Sink) -> None:
-    """Where the kernel knows that nobody has the port, the command says so."""
+    """If the kernel reports an unused port, so does the command."""
     sink.sock.close()
     result = run(tmp_path, "send", "--port", sink.port, "name")
     told = f"tally: cannot send to 127.0.0.1:{sink.port}: nothing listens there (after 1 line)\n"
@@ -179,7 +179,7 @@ def test_nobody_listening_is_an_error(tmp_path: Path, sink: _Sink) -> None:
 
 
 def test_progress_is_shown_on_a_terminal(tmp_path: Path, sink: _Sink) -> None:
-    """Sending a file tells on a terminal how far it is, and leaves nothing of that behind."""
+    """The progress is shown on a terminal, and removed at the end."""
     path = tmp_path / "many.lines"
     path.write_bytes(b"some.name 1\n" * 40_000)
     status, shown = on_terminal(tmp_path, "send", "--port", sink.port, "--file", str(path), "--rate", "80000")
@@ -189,7 +189,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path, sink: _Sink) -> None:
 
 
 def test_a_collector_takes_everything_at_the_default_rate(tmp_path: Path) -> None:
-    """A real collector on this machine stores every line that is sent without a thought about the rate."""
+    """At the default rate, a collector on the same machine stores every line."""
     path = tmp_path / "many.lines"
     path.write_bytes(b"".join(b"name.%d 1\n" % (number % 50) for number in range(10_000)) + EXAMPLE)
     data = tmp_path / "data"
@@ -202,7 +202,7 @@ def test_a_collector_takes_everything_at_the_default_rate(tmp_path: Path) -> Non
 
 
 def test_a_compressed_file_is_sent_and_one_that_is_no_text_is_not(tmp_path: Path, sink: _Sink) -> None:
-    """What is in it goes, and of several files nothing where one is of another kind."""
+    """A gzipped file is sent. If one of several files is not text, nothing is sent."""
     (tmp_path / "lines").write_bytes(gzip.compress(b"a 1\nb 2\n"))
     (tmp_path / "zip").write_bytes(b"PK\x03\x04" + bytes(100))
     both = ("--file", str(tmp_path / "lines"), "--file", str(tmp_path / "zip"))

@@ -27,7 +27,7 @@ def _unused_port() -> int:
 
 
 def test_lines_arrive_packed_and_are_counted(receiver: socket.socket) -> None:
-    """Lines come in their order, in datagrams that pass an Ethernet, and the summary says how many."""
+    """Lines arrive in order, in datagrams that fit an Ethernet frame, and the summary counts them."""
     lines = [b"some.name %d" % number for number in range(300)]
     with Sender(*receiver.getsockname(), rate=1e9) as sender:
         sender.send(lines)
@@ -40,7 +40,7 @@ def test_lines_arrive_packed_and_are_counted(receiver: socket.socket) -> None:
 
 
 def test_the_rate_is_kept(receiver: socket.socket) -> None:
-    """However lines are handed over, no more are sent than the rate allows, up to the last datagram."""
+    """The rate is never exceeded, however the lines are passed in."""
     with Sender(*receiver.getsockname(), rate=1000) as sender:
         start = time.monotonic()
         for _ in range(101):
@@ -50,7 +50,7 @@ def test_the_rate_is_kept(receiver: socket.socket) -> None:
 
 
 def test_a_pause_is_not_caught_up(receiver: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a slow input the lines that come then are not sent all at once."""
+    """After a pause of the input, the next lines are not sent all at once."""
     slept: list[float] = []
     now = 1000.0
 
@@ -69,7 +69,7 @@ def test_a_pause_is_not_caught_up(receiver: socket.socket, monkeypatch: pytest.M
 
 
 def test_where_nobody_listens_sending_stops() -> None:
-    """On this machine the kernel tells that nobody has the port, if only after the first datagram."""
+    """On the same machine, the kernel reports an unused port after the first datagram."""
     port = _unused_port()
     with Sender("127.0.0.1", port, rate=1e9) as sender:
         with pytest.raises(AddressUnavailable) as caught:
@@ -80,7 +80,7 @@ def test_where_nobody_listens_sending_stops() -> None:
 
 
 def test_one_lost_datagram_is_noticed_in_the_end() -> None:
-    """The check tells of a single datagram that nobody listened for."""
+    """A single datagram to an unused port is reported."""
     with Sender("127.0.0.1", _unused_port(), rate=1e9) as sender:
         sender.send([b"name 1"])
         with pytest.raises(AddressUnavailable, match=r"nothing listens there \(after 1 line\)"):
@@ -95,7 +95,7 @@ def test_one_lost_datagram_is_noticed_in_the_end() -> None:
     ],
 )
 def test_some_addresses_are_nowhere(host: str, port: int, told: str) -> None:
-    """Settings that only make sense for others are refused with what to give instead."""
+    """An unusable setting is an error that says what to use instead."""
     with pytest.raises(AddressUnavailable) as caught:
         Sender(host, port, rate=1)
     assert told == str(caught.value)
@@ -103,12 +103,12 @@ def test_some_addresses_are_nowhere(host: str, port: int, told: str) -> None:
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 64 + ".invalid", "."])
 def test_a_name_without_an_address_is_told(host: str) -> None:
-    """A host that is unknown, or no name at all, is one error like the others."""
+    """A host that is unknown or malformed is an error."""
     with pytest.raises(AddressUnavailable, match=r"^cannot send to .*:8900: "):
         Sender(host, 8900, rate=1)
 
 
 def test_ipv6_addresses_stand_in_brackets() -> None:
-    """The summary separates the port from an address that has colons."""
+    """The summary separates the port from an IPv6 address."""
     with Sender("::1", 8900, rate=1) as sender:
         assert "[::1]:8900" == sender.address

@@ -42,7 +42,7 @@ def failed(directory: Path, *arguments: str, **settings: object) -> str:
 
 
 def test_in_an_empty_directory_it_creates_three_archives_and_says_so(tmp_path: Path) -> None:
-    """The banner says what was created, where the archives and the dashboard are, and what each archive takes."""
+    """The banner shows what was created, where the archives and the dashboard are, and what each archive keeps."""
     with started(tmp_path / "new" / "data", "serve") as running:
         assert running.udp_port
         listed = get(running, "/archives/")
@@ -57,7 +57,7 @@ def test_in_an_empty_directory_it_creates_three_archives_and_says_so(tmp_path: P
 
 
 def test_where_there_is_an_archive_it_creates_none(tmp_path: Path) -> None:
-    """A directory that is in use stays as it is."""
+    """A directory that is in use is not changed."""
     Catalog(tmp_path).create("mine", resolution=60)
     with started(tmp_path, "serve") as running:
         assert running.udp_port
@@ -68,7 +68,7 @@ def test_where_there_is_an_archive_it_creates_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_signal_ends_it_with_everything_stored(tmp_path: Path, number: int, workers: int) -> None:
-    """What was sent before the signal is in each archive, of which one file is left, and the status is 0."""
+    """Samples sent before the signal are in each archive, which is one file afterwards, and the status is 0."""
     with started(tmp_path, "serve", TALLY_FLUSH_TIME=3600, TALLY_WORKERS=workers) as running:
         wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == workers, "all collectors")
         for _ in range(100):
@@ -81,7 +81,7 @@ def test_a_signal_ends_it_with_everything_stored(tmp_path: Path, number: int, wo
 
 
 def test_samples_that_are_lost_at_the_end_are_told(tmp_path: Path) -> None:
-    """Where they can be neither stored nor spilled the last line says how many, and the status is 1."""
+    """If samples can be neither stored nor spilled, the last line counts them, and the status is 1."""
     with started(tmp_path, "serve", TALLY_FLUSH_TIME=3600) as running:
         assert running.url
         (tmp_path / "daily.spill").mkdir()
@@ -93,7 +93,7 @@ def test_samples_that_are_lost_at_the_end_are_told(tmp_path: Path) -> None:
 
 
 def test_a_signal_while_an_answer_is_under_way(tmp_path: Path) -> None:
-    """A client that does not read its answer keeps the server from ending for a few seconds at most."""
+    """A client that does not read its answer delays the end of the server by a few seconds at most."""
     archive = Catalog(tmp_path).create("big", resolution=1, retention=0)
     archive.record((f"name.{n}", n / 7, b) for b in range(400) for n in range(200))
     with started(tmp_path, "serve") as running:
@@ -110,7 +110,7 @@ def test_a_signal_while_an_answer_is_under_way(tmp_path: Path) -> None:
 
 
 def test_it_collects_and_answers(tmp_path: Path) -> None:
-    """A sample that was sent is answered after the next flush."""
+    """A sample can be queried after the next flush."""
     with started(tmp_path, "serve") as running:
         send(running, b"requests.get.index 0.25\nrequests.get.index 0.75")
         wait_for(lambda: get(running, "/aggregate/daily/sum/byname/") == {"requests.get.index": 1.0}, "the answer")
@@ -120,7 +120,7 @@ def test_it_collects_and_answers(tmp_path: Path) -> None:
 
 
 def test_both_protocols_have_addresses_of_their_own(tmp_path: Path) -> None:
-    """HTTP is answered, and samples are taken, where the options say; also on IPv6, where brackets tell the host."""
+    """HTTP and samples have separate addresses, which may be IPv6."""
     with started(tmp_path, "serve", "--host", "127.0.0.2", "--http-host", "::1") as running:
         running.said(r"collecting on UDP 127\.0\.0\.2 port \d+ ")
         assert re.fullmatch(r"http://\[::1\]:\d+", running.url)
@@ -128,7 +128,7 @@ def test_both_protocols_have_addresses_of_their_own(tmp_path: Path) -> None:
 
 
 def test_all_of_ipv6_is_all_of_ipv4_too(tmp_path: Path) -> None:
-    """On :: both are answered, as samples are taken from both."""
+    """On `::`, both IPv4 and IPv6 are answered, by HTTP and UDP."""
     with started(tmp_path, "serve", "--host", "::", "--http-host", "::") as running:
         port = running.url.rpartition(":")[2]
         for host in ("127.0.0.1", "[::1]"):
@@ -137,7 +137,7 @@ def test_all_of_ipv6_is_all_of_ipv4_too(tmp_path: Path) -> None:
 
 
 def test_a_name_is_served_at_each_of_its_addresses(tmp_path: Path) -> None:
-    """Samples are taken and HTTP is answered wherever a client may look for the name; the log tells each address."""
+    """A host name is listened on at all of its addresses, and the log names each."""
     path = path_with_resolver(tmp_path / "path", "127.0.0.1", "::1")
     hosts = ("--host", "many", "--http-host", "many", "--tcp-port", "0")
     with started(tmp_path / "data", "serve", *hosts, PYTHONPATH=path) as running:
@@ -158,7 +158,7 @@ def test_a_name_is_served_at_each_of_its_addresses(tmp_path: Path) -> None:
     "which", ["TALLY_PORT", "TALLY_TCP_PORT", "TALLY_HTTP_PORT", "TALLY_UNIX_STREAM", "TALLY_DATA_DIR"]
 )
 def test_where_one_address_cannot_be_had_nothing_is_left(tmp_path: Path, which: str) -> None:
-    """The start ends with one line, and paths and ports that were bound already are free again."""
+    """The start fails with one line, and releases the paths and ports that were already bound."""
     with socket.create_server(("127.0.0.1", 0)) as other, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         (tmp_path / "file").write_text("mine")
@@ -182,7 +182,7 @@ def can_connect(port: int) -> bool:
 
 
 def test_once_it_answers_samples_are_taken(tmp_path: Path) -> None:
-    """What is sent in the moment in which HTTP can be reached first is not refused."""
+    """Samples are accepted as soon as HTTP is answered."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         http_port, port = one.getsockname()[1], other.getsockname()[1]
@@ -198,7 +198,7 @@ def test_once_it_answers_samples_are_taken(tmp_path: Path) -> None:
 
 
 def test_a_udp_port_in_use_is_one_line(tmp_path: Path) -> None:
-    """A port that another process has ends the start before there is a directory, and names the settings."""
+    """If another process uses the port, the start fails with the settings named, and creates no directory."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
         other.bind(("127.0.0.1", 0))
         port = other.getsockname()[1]
@@ -209,7 +209,7 @@ def test_a_udp_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_tcp_port_in_use_is_one_line(tmp_path: Path) -> None:
-    """The same for HTTP."""
+    """If another process uses the HTTP port, the start fails as well."""
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         line = failed(tmp_path / "data", TALLY_HTTP_PORT=port)
@@ -231,7 +231,7 @@ def test_a_tcp_port_in_use_is_one_line(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_wrong_at_the_start_is_one_line(tmp_path: Path, arguments: list[str], told: str) -> None:
-    """What cannot be used ends the start with one line that names it, and exit status 2."""
+    """An unusable address or directory fails the start with one line that names it, and status 2."""
     assert failed(tmp_path, *arguments).startswith(told)
 
 
@@ -245,7 +245,7 @@ def test_what_is_wrong_at_the_start_is_one_line(tmp_path: Path, arguments: list[
     ],
 )
 def test_a_malformed_setting_is_one_line_that_names_it(tmp_path: Path, name: str, value: str, told: str) -> None:
-    """It tells the setting, its value unless it is secret, and what would be right; nothing is created."""
+    """The error names the setting, its value unless it is secret, and valid values. Nothing is created."""
     assert failed(tmp_path / "data", **{name: value}).startswith(f"tally: {told}")
     assert not (tmp_path / "data").exists()
 

@@ -91,7 +91,7 @@ def seconds_until_cut(sock: socket.socket) -> float:
 
 
 def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where all connections are in use, one more is told to come again, and one that ends makes room."""
+    """If all connections are in use, one more is answered by 503. A connection that ends can be replaced."""
     monkeypatch.setattr(module, "CONNECTIONS", 2)
     in_use: list[Scope] = []
 
@@ -121,7 +121,7 @@ def test_connections_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_idle_connection_makes_room(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more connection than there may be takes the place of the one that has been idle longest."""
+    """A connection beyond the limit replaces the one that has been idle longest."""
     monkeypatch.setattr(module, "CONNECTIONS", 2)
     with connected(port) as first, connected(port) as second, connected(port) as third:
         assert b"" == read_to_end(first)
@@ -134,7 +134,7 @@ def test_an_idle_connection_makes_room(port: int, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("begun", [b"", b"GET /he", GET[:-2], GET])
 def test_an_idle_connection_is_cut(begun: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who sends nothing, a part of a request, or no further one, does not keep a connection."""
+    """A connection without a complete request is closed after a while."""
     monkeypatch.setattr(module, "IDLE_S", IDLE_S)
     with serving(create_app(settings(tmp_path))) as port:
         began = time.monotonic()  # Before the server accepts the connection.
@@ -146,14 +146,14 @@ def test_an_idle_connection_is_cut(begun: bytes, tmp_path: Path, monkeypatch: py
 
 
 def test_a_head_that_drips_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A byte now and then does not keep a connection open."""
+    """Sending single bytes does not keep a connection open."""
     monkeypatch.setattr(module, "IDLE_S", IDLE_S)
     with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
         assert seconds_until_cut(sock) < 5
 
 
 def test_a_connection_in_use_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Requests that follow each other go over one connection, also where an answer takes long."""
+    """A connection is kept between requests, even after a slow answer."""
     idle_s = 5 * IDLE_S
     monkeypatch.setattr(module, "IDLE_S", idle_s)
 
@@ -168,7 +168,7 @@ def test_a_connection_in_use_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_answer_that_is_not_taken_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The end of an answer does not wait for ever in the server's memory for a client that does not read."""
+    """The end of an answer is discarded if the client does not read it."""
     monkeypatch.setattr(module, "IDLE_S", IDLE_S)
 
     async def large(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -184,7 +184,7 @@ def test_an_answer_that_is_not_taken_is_cut(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(("size", "expected"), [(HEAD_MAX_BYTES // 2, b"200"), (2 * HEAD_MAX_BYTES, b"431")])
 def test_the_head_of_a_request_is_bounded(port: int, size: int, expected: bytes) -> None:
-    """Headers without end are refused when they are too much, and not kept."""
+    """Endless headers are refused at the limit."""
     with connected(port) as sock:
         sock.sendall(GET[:-2] + b"X: " + b"x" * size + (b"\r\n\r\n" if expected == b"200" else b""))
         assert sock.recv(4096).startswith(b"HTTP/1.1 " + expected)
@@ -198,7 +198,7 @@ def test_the_head_of_a_request_is_bounded(port: int, size: int, expected: bytes)
     ],
 )
 def test_who_still_sends_sees_the_refusal(port: int, sent: bytes, status: int, text: str) -> None:
-    """What comes after what is refused is read and thrown away, so that the connection is not reset by it."""
+    """The rest of a refused body is read and discarded, so that the connection is not reset."""
     with connected(port) as sock:
         sock.sendall(sent)
         wait_for(lambda: sock.recv(1, socket.MSG_PEEK), "the answer")
@@ -230,7 +230,7 @@ def test_a_body_that_is_none_is_refused(
 
 
 def test_the_server_ends_while_it_refuses(tmp_path: Path) -> None:
-    """Whoever is still sending does not keep it, nor does that fail."""
+    """A client that is still sending does not delay the end of the server."""
     with serving(create_app(settings(tmp_path))) as port, connected(port) as sock:
         sock.sendall(b"no request\r\n\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 400 ")
@@ -239,7 +239,7 @@ def test_the_server_ends_while_it_refuses(tmp_path: Path) -> None:
 
 
 def test_a_refused_connection_is_closed(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who goes on sending after a refusal is cut off."""
+    """A client that continues to send after a refusal is disconnected."""
     monkeypatch.setattr(module, "LINGER_S", IDLE_S)
     with connected(port) as sock:
         sock.sendall(b"no request\r\n\r\n")

@@ -58,20 +58,20 @@ def cut(data: bytes, length: int) -> list[bytes]:
     ids=range(9),
 )
 def test_a_file_is_read_as_what_it_is(data: bytes, text: bytes, length: int) -> None:
-    """However it comes and whatever it is called, gzip is inflated and text is not; its own bytes are counted."""
+    """Gzip is decompressed, whatever the file's name, and text is not. Progress counts the bytes of the file."""
     source = Source("x", Parts(*cut(data, length)))  # type: ignore[arg-type]
     assert text == b"".join(read(source))
     assert len(data) == source.bytes_read
 
 
 def test_what_is_inflated_needs_no_memory() -> None:
-    """A little gzip that holds much comes in blocks."""
+    """A highly compressed file is read in blocks."""
     source = Source("x", Parts(gzip.compress(b"a 1\n" * 2**20, mtime=0)))  # type: ignore[arg-type]
     assert BLOCK_BYTES >= max(map(len, read(source)))
 
 
 def test_what_has_come_is_not_kept_waiting() -> None:
-    """A line that is there is given before more is read."""
+    """A complete line is yielded before more is read."""
     parts = Parts(b"a 1\n", b"b 2\n")
     assert b"a 1\n" == Source("x", parts).read1(BLOCK_BYTES)  # type: ignore[arg-type]
     assert [b"b 2\n"] == parts.parts
@@ -79,7 +79,7 @@ def test_what_has_come_is_not_kept_waiting() -> None:
 
 @pytest.mark.parametrize("data", [GZIPPED[:-1], GZIPPED[:30], GZIPPED[:-8] + bytes(8), GZIPPED + b"more"])
 def test_gzip_that_is_not_whole_is_told(data: bytes) -> None:
-    """What is cut short, damaged or followed by something else is an error, and names the file."""
+    """A truncated or damaged gzip file, or one with trailing data, is an error that names the file."""
     with pytest.raises(click.ClickException, match=r"x: cannot be decompressed"):
         list(read(Source("x", Parts(*cut(data, 100)))))  # type: ignore[arg-type]
 
@@ -101,7 +101,7 @@ def test_gzip_that_is_not_whole_is_told(data: bytes) -> None:
     ],
 )
 def test_what_is_no_text_is_refused_by_what_it_looks_like(tmp_path: Path, data: bytes, what: str) -> None:
-    """Plain or compressed, the sentence says it."""
+    """A file that is not text is an error, plain or compressed."""
     path = tmp_path / "lines"
     for content, inside in ((data, ""), (gzip.compress(data, mtime=0), "its content ")):
         path.write_bytes(content)
@@ -110,26 +110,26 @@ def test_what_is_no_text_is_refused_by_what_it_looks_like(tmp_path: Path, data: 
 
 
 def test_gzip_in_gzip_is_refused(tmp_path: Path) -> None:
-    """It is inflated once."""
+    """Gzip within gzip is decompressed once."""
     (tmp_path / "x").write_bytes(gzip.compress(GZIPPED))
     with pytest.raises(click.ClickException, match="compressed by gzip twice"):
         check([str(tmp_path / "x")])
 
 
 def test_an_archive_is_told_as_a_database(tmp_path: Path) -> None:
-    """Whoever gives an archive for lines learns what it is."""
+    """An archive instead of lines is an error that names it."""
     with pytest.raises(click.ClickException, match="SQLite database"):
         check([str(Catalog(tmp_path).create("daily").path)])
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])))
 def test_text_is_text(text: str) -> None:
-    """Nothing in UTF-8 without a NUL looks like something else."""
+    """UTF-8 without a NUL is always text."""
     assert detect_format(text.encode()) is None
 
 
 def test_a_pipe_is_not_looked_at_before_it_is_read(tmp_path: Path) -> None:
-    """What can be read once only is read once."""
+    """A pipe is read once."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     check([str(path), "-"])
@@ -141,7 +141,7 @@ def test_a_pipe_is_not_looked_at_before_it_is_read(tmp_path: Path) -> None:
 
 
 def test_the_size_is_known_of_regular_files_only(tmp_path: Path) -> None:
-    """Progress has a percentage only where the end can be known."""
+    """Progress has a percentage only if the size is known."""
     (tmp_path / "one").write_bytes(b"123")
     (tmp_path / "two").write_bytes(b"4567")
     assert 7 == size([str(tmp_path / "one"), str(tmp_path / "two")])

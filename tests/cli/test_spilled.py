@@ -24,7 +24,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_what_waits_is_told(data: Path) -> None:
-    """Samples that wait are told by their number, with lines that are broken; without a file nothing is."""
+    """The number of spilled samples is reported, with broken records."""
     archive = Catalog(data)["daily"]
     assert HOLDS == describe_spill(archive)
     with spill_path(archive.path).open("ab") as file:
@@ -37,7 +37,7 @@ def test_what_waits_is_told(data: Path) -> None:
 
 
 def test_a_spill_file_without_an_archive_is_an_orphan(data: Path) -> None:
-    """What waits for an archive that is gone is told with its path."""
+    """A spill file without an archive is reported with its path."""
     assert [] == list(find_orphans(Catalog(data)))
     (data / "daily.db").unlink()
     [told] = find_orphans(Catalog(data))
@@ -46,7 +46,7 @@ def test_a_spill_file_without_an_archive_is_an_orphan(data: Path) -> None:
 
 
 def test_check_notes_what_waits_and_finds_orphans_wrong(data: Path) -> None:
-    """Samples that wait are a note; for no archive they are wrong."""
+    """Spilled samples are a note, or a fault if there is no archive."""
     result = invoke(data, "check", "--json")
     assert HOLDS in json.loads(result.stdout)["notes"][0]
     (data / "gone.spill").write_bytes((data / "daily.spill").read_bytes())
@@ -57,19 +57,19 @@ def test_check_notes_what_waits_and_finds_orphans_wrong(data: Path) -> None:
 
 
 def test_a_backup_tells_what_it_does_not_have(data: Path, tmp_path: Path) -> None:
-    """Samples that wait are not in the copy, and stderr says so."""
+    """Spilled samples are not in the copy, and stderr says so."""
     result = invoke(data, "backup", str(tmp_path / "copies"))
     assert (0, f"tally: {HOLDS}, nor in the copy\n") == (result.exit_code, result.stderr)
 
 
 def test_a_restore_tells_what_will_be_added(data: Path, tmp_path: Path) -> None:
-    """The spill file of an archive that is replaced stays, and stderr says so."""
+    """The spill file of a replaced archive is kept, and stderr says so."""
     result = invoke(data, "restore", str(tmp_path / "daily.db"), "--replace")
     assert (0, f"tally: {HOLDS}: a collector adds them at its next flush\n") == (result.exit_code, result.stderr)
     assert (data / "daily.spill").exists()
 
 
 def test_a_deletion_takes_what_waits_with_it(data: Path) -> None:
-    """Nothing of the archive stays for the next one of its name."""
+    """A deleted archive leaves no spill file for the next one with its name."""
     assert 0 == invoke(data, "archives", "delete", "daily", "--yes").exit_code
     assert [] == list(data.glob("daily*"))

@@ -8,7 +8,7 @@ from tally.cli.table import MEASURED_ROWS, escape_invisible, format_number, form
 
 
 def test_columns_are_as_wide_as_what_stands_in_them() -> None:
-    """Text stands to the left and numbers to the right, and no line ends in blanks."""
+    """Text is aligned to the left, numbers to the right, and no line ends with spaces."""
     rows = [("requests.get.index", 2, 0.5), ("a", 1_000_000, None)]
     assert [
         "name                  count  avg",
@@ -19,12 +19,12 @@ def test_columns_are_as_wide_as_what_stands_in_them() -> None:
 
 
 def test_a_table_without_rows_has_its_header() -> None:
-    """An answer without data still says what it is about."""
+    """An empty table has its header."""
     assert ["time  avg"] == list(table_lines(("time", "avg"), []))
 
 
 def test_a_table_is_printed_as_its_rows_come() -> None:
-    """The first lines are there before the last rows are, and a late wide cell only moves what follows it."""
+    """The first lines are printed before the last rows are read. A late wide cell only moves its own row."""
     taken = 0
 
     def rows() -> Iterator[tuple[str, int]]:
@@ -47,7 +47,7 @@ def test_a_table_is_printed_as_its_rows_come() -> None:
     ],
 )  # fmt: skip
 def test_numbers_are_as_short_as_can_be(value: float, text: str) -> None:
-    """A number in a table reads back as what is stored, and has no point without anything behind it."""
+    """A number reads back as the stored value, and has no point without decimals."""
     assert text == format_number(value)
     assert value == float(text)
 
@@ -67,7 +67,7 @@ def test_numbers_are_as_short_as_can_be(value: float, text: str) -> None:
     ],
 )
 def test_what_cannot_be_seen_is_shown_with_escapes(text: str, expected: str) -> None:
-    """No two names look alike: directions, widths and controls are not let through to the terminal."""
+    """Characters that change direction, width or the terminal are escaped."""
     assert expected == escape_invisible(text)
     assert ["name", expected] == list(table_lines(("name",), [(text,)]))
 
@@ -78,5 +78,5 @@ def test_what_cannot_be_seen_is_shown_with_escapes(text: str, expected: str) -> 
      (253402300799, "9999-12-31T23:59:59Z"), (253402300800, "253402300800"), (2**60, str(2**60))],
 )  # fmt: skip
 def test_times_are_utc(seconds: int | None, text: str | None) -> None:
-    """A bucket's time is ISO 8601 in UTC, and a number where that has no name for it."""
+    """A time is ISO 8601 in UTC, or a number if it is out of range."""
     assert text == format_utc(seconds)

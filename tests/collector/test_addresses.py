@@ -28,7 +28,7 @@ bound_without_ipv6()
 
 @pytest.mark.parametrize("bind", [UDP, tcp.bind])
 def test_each_address_of_a_name_has_the_port(monkeypatch: pytest.MonkeyPatch, bind: module.Bind) -> None:
-    """A name stands for all of its addresses, each once, whichever family they are of."""
+    """A host name has all of its addresses once, of both families."""
     resolving(monkeypatch, "127.0.0.1", "::1", "127.0.0.1")
     first, second = bind_each("many", 0, bind)
     with first, second:
@@ -37,7 +37,7 @@ def test_each_address_of_a_name_has_the_port(monkeypatch: pytest.MonkeyPatch, bi
 
 
 def test_a_given_port_is_the_port_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a number for the port nothing else is tried, and where it is taken at one address none is bound."""
+    """A given port is the only one tried. If it is taken at one address, none is bound."""
     resolving(monkeypatch, "127.0.0.1", "::1")
     with UDP("::1", 0) as other:
         port = other.getsockname()[1]
@@ -51,7 +51,7 @@ def test_a_given_port_is_the_port_of_all(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize(("taken", "is_bound"), [(TRIES, True), (TRIES + 1, False)])
 def test_a_free_port_is_looked_for_again(monkeypatch: pytest.MonkeyPatch, taken: int, is_bound: bool) -> None:
-    """The port that the kernel chose at one address may be taken at another: then it is asked again, within a bound."""
+    """If the port that the kernel chose is taken at another address, it chooses another, a few times."""
     resolving(monkeypatch, "127.0.0.1", "::1")
     asked: list[str] = []
 
@@ -72,13 +72,13 @@ def test_a_free_port_is_looked_for_again(monkeypatch: pytest.MonkeyPatch, taken:
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", "a" * 300, "192.0.2.1"])
 def test_what_is_no_address_here_is_told_by_whoever_binds(host: str) -> None:
-    """The error is that of one address."""
+    """The error names one address."""
     with pytest.raises(AddressUnavailable, match=r"cannot listen on UDP .* TALLY_HOST"):
         bind_each(host, 0, UDP)
 
 
 def test_an_address_of_another_machine_is_not_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only a family that the machine does not have is; a wrong address is an error, and nothing stays bound."""
+    """Only an unsupported family is skipped. A wrong address is an error, and nothing remains bound."""
     resolving(monkeypatch, "127.0.0.1", "192.0.2.1")
     with pytest.raises(AddressUnavailable, match=r"cannot listen on UDP 192\.0\.2\.1"):
         bind_each("many", 0, UDP)
@@ -96,7 +96,7 @@ def bound_without_ipv6() -> None:
 
 
 def test_a_family_that_the_machine_does_not_have_is_left_out() -> None:
-    """Without IPv6 a name that has an address of either family is listened on at the other, and the log says so."""
+    """Without IPv6, only the IPv4 address of a name is used, and the log says so."""
     command = ["unshare", "--net", sys.executable, "-c", ONLY_IPV4]
     ended = subprocess.run(command, capture_output=True, text=True, check=False)
     if "Operation not permitted" in ended.stderr:

@@ -6,7 +6,7 @@ from tally.collector.admission import NameAdmission
 
 
 def test_names_that_archives_have_are_admitted() -> None:
-    """In any archive, even if it accepts no more names."""
+    """Names that any archive has are admitted, even if it accepts no more names."""
     admission = NameAdmission(2)
     admission.add("*", ["a", "b"])
     admission.add("x.*", ["x.a", "x.b"])
@@ -15,7 +15,7 @@ def test_names_that_archives_have_are_admitted() -> None:
 
 @pytest.mark.parametrize(("max_names", "admitted"), [(2, []), (3, ["new"]), (4, ["new", "newer"])])
 def test_new_names_are_admitted_while_there_are_places(max_names: int, admitted: list[str]) -> None:
-    """Until the archive is full; an admitted name stays admitted."""
+    """New names are admitted until the archive is full. An admitted name stays admitted."""
     admission = NameAdmission(max_names)
     admission.add("*", ["a", "b"])
     assert admitted == [name for name in ("new", "newer", "newest") if admission.admits(name)]
@@ -23,7 +23,7 @@ def test_new_names_are_admitted_while_there_are_places(max_names: int, admitted:
 
 
 def test_free_places_are_for_matching_names() -> None:
-    """A free place in an archive is not used by names that do not match its pattern."""
+    """Names that do not match an archive's pattern do not use its places."""
     admission = NameAdmission(2)
     admission.add("*", ["a", "b"])
     admission.add("x.*", ["x.a"])
@@ -31,5 +31,5 @@ def test_free_places_are_for_matching_names() -> None:
 
 
 def test_without_archives_no_name_is_admitted() -> None:
-    """No archive would store its samples."""
+    """A name that matches no archive is not admitted."""
     assert not NameAdmission(1).admits("a")

@@ -86,7 +86,7 @@ def account(collecting: Collecting, *keys: str) -> tuple[object, ...]:
 
 
 def test_a_locked_archive_spills_and_takes_up(collecting: Collecting, caplog: pytest.LogCaptureFixture) -> None:
-    """While another program holds the lock samples are spilled at each flush; then they are stored, once, and told."""
+    """While another program holds the lock, samples are spilled. Afterwards they are stored once, and logged."""
     caplog.set_level("INFO")
     archive = collecting.catalog["daily"]
     with locked(archive):
@@ -107,7 +107,7 @@ def test_a_locked_archive_spills_and_takes_up(collecting: Collecting, caplog: py
 
 
 def test_a_damaged_archive_is_not_written_and_spills(collecting: Collecting) -> None:
-    """What comes for an archive that is marked as damaged is spilled, and taken up once it is restored, just once."""
+    """Samples for a damaged archive are spilled, and stored once when it has been restored."""
     archive = collecting.catalog["daily"]
     collecting.flush("a 1")
     copy = collecting.catalog.directory / "copy"
@@ -126,7 +126,7 @@ def test_a_damaged_archive_is_not_written_and_spills(collecting: Collecting) -> 
 
 
 def test_an_archive_that_is_damaged_from_the_start_spills_all(tmp_path: Path) -> None:
-    """While its definition cannot be read all samples are spilled; its pattern and buckets hold once it is restored."""
+    """If the definition is unreadable, all samples are spilled. Pattern and buckets apply after the restore."""
     catalog = Catalog(tmp_path, clock=lambda: NOW)
     archive = catalog.create("daily", resolution=10, pattern="a*")
     catalog.create("coarse", resolution=60, pattern="b")
@@ -146,7 +146,7 @@ def test_an_archive_that_is_damaged_from_the_start_spills_all(tmp_path: Path) ->
 
 
 def test_what_came_for_an_archive_before_another_one_took_its_place_is_counted(collecting: Collecting) -> None:
-    """Samples of buckets that do not make up those of the new archive are dropped; later ones go into it."""
+    """Samples whose buckets do not fit the new archive are dropped, and later ones are stored."""
     other = Catalog(collecting.catalog.directory / "other").create("daily", resolution=7)
     batch = collecting.rollup
     batch.add([b"a 1\na 1"], NOW)
@@ -160,7 +160,7 @@ def test_what_came_for_an_archive_before_another_one_took_its_place_is_counted(c
 
 
 def test_what_can_be_neither_written_nor_spilled_is_kept_and_given_up_at_the_end(collecting: Collecting) -> None:
-    """It waits in memory; at the end it is counted as dropped, with both reasons."""
+    """Samples wait in memory, and are counted as dropped at the end, with both reasons."""
     archive = collecting.catalog["daily"]
     collecting.block("daily")
     with locked(archive):
@@ -219,7 +219,7 @@ def test_a_spill_that_does_not_fit_is_told_once_and_stays(
 
 
 def test_a_torn_record_is_counted_as_dropped(collecting: Collecting, caplog: pytest.LogCaptureFixture) -> None:
-    """What a killed collector had begun to spill is told with its number."""
+    """A record that a killed collector did not complete is logged with its number of samples."""
     archive = collecting.catalog["daily"]
     spill.append(archive.path, Batch({NOW: {"a": CELL, "b": CELL}}, 10))
     path = spill_path(archive.path)
@@ -240,7 +240,7 @@ def test_an_archive_that_was_deleted_a_moment_ago_gets_no_spill_file(
 
 
 def test_out_of_memory_spills_too(collecting: Collecting, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there is no memory for a commit there may be some for a record."""
+    """If a commit runs out of memory, the samples are spilled."""
 
     def fail(*_: object, **__: object) -> None:
         raise MemoryError
@@ -286,7 +286,7 @@ def test_a_batch_that_there_is_no_memory_to_take_is_taken_by_the_next_flush(
 
 
 def test_wait_is_bounded_each_time_and_at_the_end_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock is waited for so long; after the end has begun all locks together, of which one is shorter."""
+    """The wait for a lock is limited, and after the end has begun the wait for all locks together."""
     clock = Clock(monkeypatch)
     wait = LockWait(lambda: clock.now)
     for _ in range(2):
@@ -348,7 +348,7 @@ def test_another_directory_in_its_place_is_told_and_samples_are_kept(
 
 
 def test_a_directory_that_is_mounted_late_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Archives of the directory that comes are written from then on, and those of the one before are told."""
+    """The archives of a new directory are written from then on, and the deleted ones are logged."""
     directory = tmp_path / "data"
     collecting = Collecting(directory)
     collecting.catalog.create("under", resolution=10)

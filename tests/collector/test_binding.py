@@ -31,14 +31,14 @@ def bound(settings: Settings, inherited: Sequence[Inherited] = ()) -> Iterator[l
 
 
 def test_without_further_settings_there_is_one_socket() -> None:
-    """A collector listens by UDP alone, unless told otherwise."""
+    """By default, a collector listens on UDP only."""
     with bound(Settings.load({}, port=0)) as [sockets]:
         assert [1, 0, 0] == [len(sockets.datagrams), len(sockets.streams), len(sockets.paths)]
         assert not sockets.are_inherited
 
 
 def test_the_first_worker_has_all_that_is_not_udp(tmp_path: Path) -> None:
-    """TCP and unix sockets are those of one process, UDP of each; paths are gone when it ends."""
+    """Only one process listens on TCP and unix sockets, each on UDP. Paths are removed at the end."""
     paths = {"unix_datagram": tmp_path / "datagrams", "unix_stream": tmp_path / "stream"}
     with bound(Settings.load({}, port=0, tcp_port=0, workers=3, **paths)) as [first, *others]:
         kinds = [(sock.family, sock.type) for sock in (*first.datagrams, *first.streams)]
@@ -55,7 +55,7 @@ def test_the_first_worker_has_all_that_is_not_udp(tmp_path: Path) -> None:
 
 
 def test_what_is_handed_over_is_all_there_is(tmp_path: Path) -> None:
-    """Sockets are told apart by what they are; one named http is not the collector's, and no path is removed."""
+    """Inherited sockets are recognized by their type. One named http is not used, and no path is removed."""
     settings = Settings.load({}, tcp_port=0, receive_buffer=65_536)
     with listen("127.0.0.1", 0) as http, bound(Settings.load({}, port=0), [Inherited("http", http)]) as [own]:
         assert not own.are_inherited
@@ -68,14 +68,14 @@ def test_what_is_handed_over_is_all_there_is(tmp_path: Path) -> None:
 
 
 def test_several_workers_cannot_share_what_is_handed_over() -> None:
-    """They would each count what the kernel dropped."""
+    """Several workers with inherited sockets would each count the kernel's drops."""
     said = r"TALLY_WORKERS='2' is not valid with inherited sockets: use 1"
     with bind("127.0.0.1", 0, receive_buffer_bytes=4096) as udp, pytest.raises(InvalidSetting, match=said):
         bind_all(Settings.load({}, workers=2), [Inherited("udp", udp)])
 
 
 def test_a_path_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
-    """A collector that cannot begin removes what it has made, and says what was wrong."""
+    """A collector that cannot start removes its sockets, and reports the error."""
     (tmp_path / "stream").write_text("mine")
     settings = Settings.load({}, port=0, unix_stream=tmp_path / "stream", unix_datagram=tmp_path / "datagrams")
     with pytest.raises(AddressUnavailable, match="stream: Address already in use"):
@@ -84,7 +84,7 @@ def test_a_path_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_udp_port_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
-    """UDP is bound last; what was bound before is closed, and unix sockets are gone."""
+    """UDP is bound last. If it fails, the other sockets are closed, and paths removed."""
     paths = {"unix_datagram": tmp_path / "datagrams", "unix_stream": tmp_path / "stream"}
     with socket.create_server(("127.0.0.1", 0)) as probe:
         tcp_port = probe.getsockname()[1]
@@ -98,7 +98,7 @@ def test_a_udp_port_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_nothing_is_taken_until_all_is_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While the UDP port is not bound, nobody can connect by TCP, be it for lines or HTTP."""
+    """Until the UDP port is bound, TCP connections are refused, for lines and HTTP."""
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
         ports = [sock.getsockname()[1] for sock in (one, other)]
     settings = Settings.load({}, port=0, tcp_port=ports[0], http_port=ports[1])
@@ -118,7 +118,7 @@ def test_nothing_is_taken_until_all_is_bound(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_name_is_listened_on_at_each_of_its_addresses(monkeypatch: pytest.MonkeyPatch, workers: int) -> None:
-    """UDP, TCP and HTTP each have one port at all addresses of a name, and workers share those of UDP."""
+    """UDP, TCP and HTTP each use one port at all addresses of a name, and workers share the UDP port."""
     resolving(monkeypatch, "::1", "127.0.0.1", "127.0.0.2")
     settings = Settings.load({}, host="many", port=0, tcp_port=0, http_host="many", http_port=0, workers=workers)
     http = bind_http(settings)

@@ -61,7 +61,7 @@ class Bench:
 
 
 async def test_what_was_queued_before_the_stop_is_stored(tmp_path: Path) -> None:
-    """At the stop the kernel's queue is taken and committed, each sample in the bucket of its second of receipt."""
+    """At the end, the kernel's queue is committed, each sample in the bucket of its second of receipt."""
     bench = Bench(tmp_path)
     bench.send(b"a 1\na 2.5", b"b 4 1700000017", b"a nonsense\n\n")
     bench.stop.set()
@@ -76,7 +76,7 @@ async def test_what_was_queued_before_the_stop_is_stored(tmp_path: Path) -> None
 
 
 async def test_the_last_word_counts_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """What the end tells are lines, whatever the number of archives and of samples that a line stands for."""
+    """The counters at the end count lines, not samples."""
     bench = Bench(tmp_path)
     Catalog(tmp_path).create("second", resolution=60)
     bench.send(b"a 1\nb:1:2:3|ms\nc:1|ms|@0.1\nbad")
@@ -88,7 +88,7 @@ async def test_the_last_word_counts_lines(tmp_path: Path, caplog: pytest.LogCapt
 
 
 async def test_a_cancelled_collector_commits_too(tmp_path: Path) -> None:
-    """When what runs beside it fails, what the collector has is stored all the same."""
+    """If a task beside the collector fails, its samples are still stored."""
     bench = Bench(tmp_path)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.collector.run, bench.stop)
@@ -99,7 +99,7 @@ async def test_a_cancelled_collector_commits_too(tmp_path: Path) -> None:
 
 
 async def test_it_flushes_regularly_and_keeps_the_books(tmp_path: Path) -> None:
-    """Samples can be read while the collector runs, and its status file tells what it has done."""
+    """Samples can be read while the collector runs, and its status file has the counters."""
     bench = Bench(tmp_path, flush_time=0.05, allow="127.0.0.0/8")
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.collector.run, bench.stop)
@@ -133,7 +133,7 @@ async def test_it_flushes_regularly_and_keeps_the_books(tmp_path: Path) -> None:
 
 
 async def test_a_flush_that_has_begun_is_not_cancelled(tmp_path: Path) -> None:
-    """When the stop comes just as a flush begins, what it took is stored all the same."""
+    """A stop at the beginning of a flush loses no samples."""
     bench = Bench(tmp_path)
     bench.send(b"a 1")
     with bench.sock:
@@ -145,7 +145,7 @@ async def test_a_flush_that_has_begun_is_not_cancelled(tmp_path: Path) -> None:
 
 
 async def test_a_full_rollup_is_flushed_before_its_time(tmp_path: Path) -> None:
-    """Many names at once are committed without waiting for the flush time."""
+    """Many names at once are committed before the flush time."""
     bench = Bench(tmp_path, max_cells=FREE_PART * 1000)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.collector.run, bench.stop)
@@ -160,7 +160,7 @@ async def test_a_full_rollup_is_flushed_before_its_time(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("names", [1000, 1001])
 async def test_a_flood_of_names_is_bounded(tmp_path: Path, names: int) -> None:
-    """Names beyond what memory has room for are rejected and counted."""
+    """Names beyond the limit in memory are rejected and counted."""
     bench = Bench(tmp_path, max_cells=ROLLUP_PART * 1000)
     bench.send(b"\n".join(b"name%d 1" % number for number in range(names)))
     bench.stop.set()
@@ -171,7 +171,7 @@ async def test_a_flood_of_names_is_bounded(tmp_path: Path, names: int) -> None:
 
 
 async def test_what_is_in_flight_and_remembered_counts(tmp_path: Path) -> None:
-    """All together is bounded: what is being committed, what waits, gauges, and the rollup that is filled meanwhile."""
+    """The limit includes cells that are being committed, that wait, and that arrive meanwhile, and gauges."""
     bench = Bench(tmp_path, max_cells=6000)
     collector = bench.collector
     with bench.sock:
@@ -186,7 +186,7 @@ async def test_what_is_in_flight_and_remembered_counts(tmp_path: Path) -> None:
 
 
 async def test_known_names_go_on_in_a_flood(tmp_path: Path) -> None:
-    """While names without end come, those that the archives have are stored, and the others are refused at the door."""
+    """During a flood of new names, those in the archives are stored, and the others are rejected."""
     bench = Bench(tmp_path, max_cells=6000, max_names=1500)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.collector.run, bench.stop)
@@ -210,7 +210,7 @@ async def test_known_names_go_on_in_a_flood(tmp_path: Path) -> None:
 
 
 async def test_without_memory_for_a_thread_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A flush then keeps receiving waiting, and no sample is lost; any other error of that kind ends the collector."""
+    """If no thread can be started, the flush runs in the event loop. Any other RuntimeError ends the collector."""
 
     async def fail(*_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -229,7 +229,7 @@ async def test_without_memory_for_a_thread_it_goes_on(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize(("max_future", "accepted"), [(60, 1), (59, 0)])
 async def test_the_future_has_a_bound(tmp_path: Path, max_future: int, accepted: int) -> None:
-    """A timestamp may be TALLY_MAX_FUTURE seconds ahead of the clock, and no more."""
+    """A timestamp may be at most TALLY_MAX_FUTURE seconds ahead of the clock."""
     bench = Bench(tmp_path, max_future=max_future)
     bench.send(b"a 1 %d" % (int(NOW) + 60))
     bench.stop.set()
@@ -239,7 +239,7 @@ async def test_the_future_has_a_bound(tmp_path: Path, max_future: int, accepted:
 
 
 async def test_a_clock_that_steps_back_moves_no_sample(tmp_path: Path) -> None:
-    """Samples belong to the second that the clock showed when they came, whichever way it goes."""
+    """Samples belong to the second of the clock at their receipt, even if the clock steps."""
     bench = Bench(tmp_path)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(bench.collector.run, bench.stop)
@@ -252,7 +252,7 @@ async def test_a_clock_that_steps_back_moves_no_sample(tmp_path: Path) -> None:
 
 
 async def test_no_memory_for_the_last_flush_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When nothing of the last batch can be taken its lines are told as lost, and the end comes in good order."""
+    """If the last batch cannot be read, its lines are logged as lost, and the collector ends normally."""
 
     def fail(_rollup: Rollup) -> None:
         raise MemoryError

@@ -16,14 +16,14 @@ def put(*pieces: bytes) -> tuple[list[bytes], bytes, list[bytes]]:
 
 
 def test_lines_are_handed_on_when_they_are_whole() -> None:
-    """What comes in pieces is put together, and several lines are passed on at once."""
+    """Pieces of a line are joined, and several lines are returned at once."""
     assert ([b"a 1", b"b 2\r\nc 3"], b"d", []) == put(b"a", b" 1\n", b"b 2\r\nc 3\nd")
     assert ([], b"a 1", []) == put(b"a 1")
 
 
 @pytest.mark.parametrize("size", [1, 100, PIECE_MAX_BYTES])
 def test_a_line_has_a_bound(size: int) -> None:
-    """One byte more than the bound is too long, however it comes; the lines around it are taken."""
+    """A line with one byte more than the limit is too long, however it is split. The lines around it are accepted."""
     for length, expected in ((LINE_MAX_BYTES, 0), (LINE_MAX_BYTES + 1, 1), (3 * LINE_MAX_BYTES, 1)):
         data = b"a 1\n" + b"x" * length + b"\nb 2\n"
         whole, begun, too_long = put(*(data[start : start + size] for start in range(0, len(data), size)))
@@ -34,7 +34,7 @@ def test_a_line_has_a_bound(size: int) -> None:
 
 
 def test_memory_is_bounded() -> None:
-    """Of a line without end no more is kept than a line may have."""
+    """No more than the limit is kept of an endless line."""
     buffer = LineBuffer()
     for _ in range(100):
         assert b"" == buffer.put(b"x" * PIECE_MAX_BYTES)
@@ -44,7 +44,7 @@ def test_memory_is_bounded() -> None:
 
 @given(st.lists(st.text("ab", max_size=12), max_size=8), st.integers(1, 9))
 def test_any_pieces(texts: list[str], size: int) -> None:
-    """However a stream is cut, each line comes out as it went in, or as one that is too long."""
+    """However a stream is split, each line is returned unchanged, or as too long."""
     data = "".join(f"{text}\n" for text in texts).encode()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "LINE_MAX_BYTES", 9)

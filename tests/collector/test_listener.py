@@ -23,7 +23,7 @@ def receive_all(sock: socket.socket) -> list[bytes]:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_listens_on_addresses_and_names(host: str) -> None:
-    """A socket is bound to an IPv4 or IPv6 address, or to what a name stands for."""
+    """A socket is bound to an IPv4 or IPv6 address, or to that of a host name."""
     with bind(host, 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
         with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"a 1", sock.getsockname())
@@ -31,7 +31,7 @@ def test_listens_on_addresses_and_names(host: str) -> None:
 
 
 def test_every_ipv6_address_takes_ipv4_too() -> None:
-    """A socket on :: hears senders of both families."""
+    """A socket on `::` receives from IPv4 and IPv6 senders."""
     with bind("::", 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             sender.sendto(b"a 1", ("127.0.0.1", sock.getsockname()[1]))
@@ -40,14 +40,14 @@ def test_every_ipv6_address_takes_ipv4_too() -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "no-such-host.invalid", "a" * 300])
 def test_an_address_of_another_machine_is_one_line(host: str) -> None:
-    """An address that is not this machine's, or no address at all, names itself and the setting."""
+    """The error for a foreign or malformed address names the address and the setting."""
     with pytest.raises(AddressUnavailable, match=r"cannot listen on UDP .* TALLY_HOST") as caught:
         bind(host, 0, receive_buffer_bytes=BUFFER_BYTES)
     assert "\n" not in str(caught.value)
 
 
 def test_a_port_in_use_is_an_error_unless_shared() -> None:
-    """Only sockets that all share a port may have the same."""
+    """A port can be used twice only if all its sockets share it."""
     with bind("127.0.0.1", 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
         port = sock.getsockname()[1]
         for shared in (False, True):
@@ -61,14 +61,14 @@ def test_a_port_in_use_is_an_error_unless_shared() -> None:
 
 @pytest.mark.parametrize("size_bytes", [65_536, 131_072])
 def test_the_kernel_grants_what_it_can(size_bytes: int) -> None:
-    """The size is that of the buffer which was asked for, not twice of it."""
+    """The reported size is the requested one, not the doubled size of Linux."""
     with bind("127.0.0.1", 0, receive_buffer_bytes=size_bytes) as sock:
         assert size_bytes == granted_bytes(sock)
 
 
 @pytest.mark.parametrize(("only_by_force", "expected"), [(True, 131_072), (False, 65_536)])
 def test_a_buffer_need_not_become_smaller(monkeypatch: pytest.MonkeyPatch, only_by_force: bool, expected: int) -> None:
-    """Who may not force the kernel can leave a buffer as another has made it."""
+    """A process without privileges keeps a larger buffer that it inherited."""
     with bind("127.0.0.1", 0, receive_buffer_bytes=131_072) as sock:
         monkeypatch.setattr(module, "SO_RCVBUFFORCE", 32_767)  # No kernel knows this option.
         ask_for_buffer(sock, 65_536, only_by_force=only_by_force)
@@ -77,7 +77,7 @@ def test_a_buffer_need_not_become_smaller(monkeypatch: pytest.MonkeyPatch, only_
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_the_kernels_drops_are_told(host: str) -> None:
-    """What was sent is what arrived and what the kernel says it dropped."""
+    """The received datagrams and the kernel's drops add up to those sent."""
     sent = 2000
     with bind(host, 0, receive_buffer_bytes=4096) as sock:
         assert 0 == kernel_drops(sock)
@@ -91,7 +91,7 @@ def test_the_kernels_drops_are_told(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_what_waits_in_the_buffer_is_told(host: str) -> None:
-    """The buffer holds something until it is taken."""
+    """The queue is not empty until its datagrams are read."""
     with bind(host, 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
         assert 0 == queued_bytes(sock)
         with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:
@@ -103,7 +103,7 @@ def test_what_waits_in_the_buffer_is_told(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "::1", "::"])
 def test_refusing_keeps_what_is_queued(host: str) -> None:
-    """Once it refuses more a socket still gives what it held, and gets nothing new from anybody."""
+    """A socket that refuses datagrams still returns those that it holds, and receives no new ones."""
     with bind(host, 0, receive_buffer_bytes=BUFFER_BYTES) as sock:
         address = (host.replace("0.0.0.0", "127.0.0.1").replace("::", "::1").replace("::11", "::1"),)
         with socket.socket(sock.family, socket.SOCK_DGRAM) as sender:

@@ -51,13 +51,13 @@ def test_a_reason_is_a_plain_phrase(
 
 @pytest.mark.parametrize("reason", EXPLANATIONS)
 def test_every_reason_can_be_logged(reason: str, log: pytest.LogCaptureFixture) -> None:
-    """No reason is without an explanation."""
+    """Every reason has an explanation."""
     LossLog().update(0, {**NOTHING, "rejected": {reason: 2}}, {})
     assert EXPLANATIONS[reason] == log.messages[0].partition(": ")[2]
 
 
 def test_without_new_losses_nothing_is_logged(log: pytest.LogCaptureFixture) -> None:
-    """A minute without losses has no line, and neither has one without further losses."""
+    """A minute without new losses logs nothing."""
     losses = LossLog()
     losses.update(0, NOTHING, {})
     losses.update(1, STATUS, {})

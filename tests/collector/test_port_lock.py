@@ -16,7 +16,7 @@ with lock.PortLock(pathlib.Path(sys.argv[1]), 8900): print(); input()
 
 
 def test_it_is_held_while_somebody_holds_it(tmp_path: Path) -> None:
-    """A port is shared as long as one collector of the directory has it, by the others of that directory alone."""
+    """Only collectors of the same directory can share a port."""
     share = PortLock(tmp_path, PORT)
     assert not share.is_held()
     with PortLock(tmp_path, PORT):
@@ -31,7 +31,7 @@ def test_it_is_held_while_somebody_holds_it(tmp_path: Path) -> None:
 
 
 def test_the_kernel_releases_what_a_killed_process_held(tmp_path: Path) -> None:
-    """A file that is left over says nothing."""
+    """A leftover lock file has no effect."""
     command = [sys.executable, "-c", HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
@@ -46,7 +46,7 @@ def test_the_kernel_releases_what_a_killed_process_held(tmp_path: Path) -> None:
 
 
 def test_a_file_that_was_removed_is_not_held(tmp_path: Path) -> None:
-    """However many begin and end at once, each is seen by others for as long as it holds the port."""
+    """Each of many collectors that start and end at once is visible to others while it holds the port."""
 
     def hold() -> None:
         for _ in range(300):
@@ -63,7 +63,7 @@ def test_a_file_that_was_removed_is_not_held(tmp_path: Path) -> None:
 
 
 def test_where_no_file_can_be_made_nobody_else_may_join(tmp_path: Path) -> None:
-    """A file system without locks, or a link in the file's place, is no error."""
+    """A file system without locks, or a link instead of the lock file, is not an error."""
     (tmp_path / "port-8900.lock").symlink_to("/dev/null")
     with PortLock(tmp_path, PORT):
         assert not PortLock(tmp_path, PORT).is_held()

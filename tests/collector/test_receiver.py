@@ -53,7 +53,7 @@ def test_a_drain_takes_all_in_order_and_in_batches(sock: socket.socket, count: i
 
 
 def test_a_drain_is_bounded(sock: socket.socket) -> None:
-    """A drain takes no more batches than it may, and leaves the rest for the next."""
+    """A drain reads a limited number of batches, and leaves the rest for the next."""
     receiver = Receiver(sock, lambda _batch, _second: None)
     send(sock, BATCH_DATAGRAMS + 7)
     assert [BATCH_DATAGRAMS, 7, 0] == [receiver.drain(1) for _ in range(3)]
@@ -61,7 +61,7 @@ def test_a_drain_is_bounded(sock: socket.socket) -> None:
 
 @pytest.mark.anyio
 async def test_a_backlog_is_read_without_sleeping(sock: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While more datagrams are waiting the receiver does not sleep, so that it catches up."""
+    """While datagrams are waiting, the receiver does not sleep."""
     monkeypatch.setattr(receiver_module, "LONG_SLEEP_S", 3600)
     taken: list[bytes] = []
     receiver = Receiver(sock, lambda batch, _second: taken.extend(batch))
@@ -100,7 +100,7 @@ def test_those_from_elsewhere_are_refused_and_counted(sock: socket.socket) -> No
     ],
 )
 def test_networks_are_of_either_family(host: str, expected: bool) -> None:
-    """An address is allowed by its network, IPv4 also when it comes mapped into IPv6, and scopes do not matter."""
+    """An address is allowed by its network. IPv4 addresses may be mapped into IPv6, and scopes are ignored."""
     networks = tuple(map(ip_network, ("10.0.0.0/24", "fd00::/16", "fe80::1/128")))
     assert expected == is_allowed(host, networks)
 
@@ -150,7 +150,7 @@ def test_what_waited_belongs_to_the_second_in_which_it_came(
 @pytest.mark.parametrize(("step_s", "expected_s"), [(-3600, -3600), (0, 0), (3600, 0)])
 @pytest.mark.usefixtures("times")
 def test_a_clock_that_steps_moves_nothing_into_the_future(sock: socket.socket, step_s: int, expected_s: int) -> None:
-    """What waited while the clock stepped is in the second that it showed then, but in none to come."""
+    """Datagrams that waited while the clock stepped have their second of receipt, but none in the future."""
     offset = 0
     seconds: list[int] = []
     receiver = Receiver(sock, lambda _batch, second: seconds.append(second), clock=lambda: time.time() + offset)
@@ -164,7 +164,7 @@ def test_a_clock_that_steps_moves_nothing_into_the_future(sock: socket.socket, s
 
 
 def test_what_is_read_at_once_costs_no_look_at_its_time(sock: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Times are looked at first, after LATE_S, when the clock was set back, and in a backlog while it is as old."""
+    """Receive times are read at first, after LATE_S, after the clock was set back, and in an old backlog."""
     now, age_s, looks = 1000.0, 0.0, 0
     receiver = Receiver(sock, lambda _batch, _second: None, clock=lambda: now)
 
@@ -192,7 +192,7 @@ def test_what_is_read_at_once_costs_no_look_at_its_time(sock: socket.socket, mon
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells no times")
 def test_open_files_that_are_sent_along_are_not_taken(tmp_path: Path) -> None:
-    """Nobody can fill a collector with descriptors while it reads times."""
+    """Descriptors that a sender passes are not accepted while times are read."""
     with connected("unix", tmp_path) as (sock, sender):
         receiver = Receiver(sock, lambda _batch, _second: None)
         before = len(list(Path("/proc/self/fd").iterdir()))
@@ -202,7 +202,7 @@ def test_open_files_that_are_sent_along_are_not_taken(tmp_path: Path) -> None:
 
 
 def test_the_last_are_taken_until_there_are_none(sock: socket.socket) -> None:
-    """All that the kernel holds is taken, empty datagrams too, unless the time is over."""
+    """All datagrams in the kernel's queue are read, including empty ones, within the time limit."""
     batches: list[list[bytes]] = []
     receiver = Receiver(sock, taking(batches))
     send(sock, BATCH_DATAGRAMS + 7)
@@ -216,7 +216,7 @@ def test_the_last_are_taken_until_there_are_none(sock: socket.socket) -> None:
 
 @pytest.mark.parametrize("last", [b"a 2", b""])
 def test_a_unix_socket_comes_to_its_end(tmp_path: Path, last: bytes) -> None:
-    """Once it is told to refuse more, what it held is taken, and its senders are told."""
+    """A unix socket that refuses datagrams returns those that it holds, and its senders get an error."""
     batches: list[list[bytes]] = []
     with (
         bind_unix(tmp_path / "lines", socket.SOCK_DGRAM) as sock,

@@ -39,7 +39,7 @@ def test_without_losses_every_place_is_empty() -> None:
 
 @pytest.mark.parametrize(("later", "lines"), [(WINDOW_S - 1, {"value": 3}), (WINDOW_S, {})])
 def test_a_loss_is_forgotten_after_the_window(later: float, lines: dict[str, int]) -> None:
-    """What came within the window is told, what came before it is not."""
+    """Only losses within the window are listed."""
     recent = RecentLosses(-WINDOW_S)
     recent.update(0, STATUS)
     recent.update(later, STATUS)
@@ -47,7 +47,7 @@ def test_a_loss_is_forgotten_after_the_window(later: float, lines: dict[str, int
 
 
 def test_only_what_came_since_is_told() -> None:
-    """Of a counter that grows on, the growth within the window counts."""
+    """Only the growth of a counter within the window counts."""
     recent = RecentLosses(-WINDOW_S)
     recent.update(0, STATUS)
     recent.update(WINDOW_S, {**STATUS, "rejected": {"value": 10, "name": 1}})
@@ -55,7 +55,7 @@ def test_only_what_came_since_is_told() -> None:
 
 
 def test_a_counter_that_begins_anew_is_no_loss() -> None:
-    """An archive that went and came again has books that are less than before: nothing is told of it."""
+    """If an archive was recreated, its smaller counters cause no negative losses."""
     recent = RecentLosses(-WINDOW_S)
     recent.update(0, STATUS)
     recent.update(WINDOW_S, {**STATUS, "archives": {}})
@@ -63,7 +63,7 @@ def test_a_counter_that_begins_anew_is_no_loss() -> None:
 
 
 def test_what_is_kept_is_bounded() -> None:
-    """However often it is updated, the number of snapshots is bounded."""
+    """The number of snapshots is limited, however often they are taken."""
     recent = RecentLosses(0)
     for number in range(100 * WINDOW_S):
         recent.update(number / 10, STATUS)

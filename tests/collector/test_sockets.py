@@ -40,7 +40,7 @@ def has(directory: Path, samples: int) -> bool:
     [{}, {"LISTEN_FDS": "1"}, {"LISTEN_FDS": "1", "LISTEN_PID": "6"}, {"LISTEN_FDS": "", "LISTEN_PID": "7"}],
 )
 def test_what_was_handed_to_another_process_is_not_touched(variables: dict[str, str]) -> None:
-    """Only what was meant for this process is taken."""
+    """Only descriptors meant for this process are used."""
     assert [] == inherited_sockets(variables, 7)
 
 
@@ -58,7 +58,7 @@ def flood(port: int, sent: list[int], over: threading.Event) -> None:
 
 
 def test_a_restart_loses_no_datagram(tmp_path: Path) -> None:
-    """What is sent while one collector ends and the next begins waits in the socket, and is stored by the next."""
+    """Datagrams sent between two collectors wait in the socket, and the next one stores them."""
     Catalog(tmp_path).create("all", resolution=10)
     sent: list[int] = []
     over = threading.Event()
@@ -83,7 +83,7 @@ def test_a_restart_loses_no_datagram(tmp_path: Path) -> None:
 
 
 def test_serve_answers_on_a_socket_named_http(tmp_path: Path) -> None:
-    """All of its sockets can be inherited: datagrams, lines by TCP, and HTTP."""
+    """`tally serve` can inherit all its sockets: UDP, TCP and HTTP."""
     Catalog(tmp_path).create("all", resolution=10)
     udp, lines, http = bind("127.0.0.1", 0, receive_buffer_bytes=2**20), listen("127.0.0.1", 0), listen("127.0.0.1", 0)
     with udp, lines, http, activated(SERVE, environment(tmp_path), udp, lines, http, names="udp:lines:http") as running:
@@ -104,7 +104,7 @@ def test_serve_answers_on_a_socket_named_http(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_listened_on_is_one_line(tmp_path: Path, descriptor: str, reason: str) -> None:
-    """Something else than a socket, or one that is a connection already, ends the start."""
+    """A descriptor that is not a socket, or is a connection, fails the start."""
     with listen("127.0.0.1", 0) as listener:
         descriptors = descriptor.format(port=listener.getsockname()[1])
         command = handing_over([descriptors], COLLECT)
@@ -115,7 +115,7 @@ def test_what_cannot_be_listened_on_is_one_line(tmp_path: Path, descriptor: str,
 
 
 def test_a_collector_takes_all_of_them(tmp_path: Path) -> None:
-    """Datagrams and streams on unix sockets, TCP and UDP come into the same archive, also in the last moment."""
+    """Samples from unix sockets, TCP and UDP are stored in the same archive, including the last ones."""
     Catalog(tmp_path / "data").create("all", resolution=10)
     paths = (tmp_path / "datagrams", tmp_path / "stream")
     options = ["--tcp-port", "0", "--unix-datagram", str(paths[0]), "--unix-stream", str(paths[1])]

@@ -93,7 +93,7 @@ def test_samples_are_rolled_up_as_finely_as_all_archives_need(
 
 
 def test_archives_appear_change_and_go_at_the_next_flush(collecting: Collecting) -> None:
-    """A file made, edited or deleted by anybody counts from the next flush on, without a restart."""
+    """Archives that are created, edited or deleted take effect at the next flush."""
     collecting.flush("a 1")
     collecting.catalog.create("new", resolution=1)
     collecting.flush("b 1")
@@ -108,7 +108,7 @@ def test_archives_appear_change_and_go_at_the_next_flush(collecting: Collecting)
 
 
 def test_a_finer_archive_begins_with_the_next_rollup(collecting: Collecting) -> None:
-    """What was rolled up too coarsely before an archive came is not squeezed into its buckets."""
+    """Cells that are too coarse for a new archive are not stored in it."""
     collecting.catalog.create("coarse", resolution=10)
     collecting.begin()
     collecting.catalog.create("fine", resolution=4)
@@ -163,7 +163,7 @@ def test_a_file_that_is_no_archive_gets_nothing_until_it_is_one(
 
 @pytest.mark.parametrize(("room", "dropped"), [(3, 0), (2, 10)])
 def test_what_waits_is_bounded_and_what_is_dropped_is_counted(tmp_path: Path, room: int, dropped: int) -> None:
-    """When there is no room for more cells, whole buckets are dropped, the oldest first, and their samples counted."""
+    """If too many cells wait, the oldest buckets are dropped, and their samples counted."""
     collecting = Collecting(tmp_path, max_cells=WAITING_PART * room)
     collecting.catalog.create("bad", resolution=10)
     collecting.begin()
@@ -181,7 +181,7 @@ def test_what_waits_is_bounded_and_what_is_dropped_is_counted(tmp_path: Path, ro
 
 @pytest.mark.parametrize(("room", "dropped"), [(3, 0), (2, 2)])
 def test_one_bucket_alone_is_bounded(tmp_path: Path, room: int, dropped: int) -> None:
-    """Of a single bucket with too many names the newest are dropped and counted."""
+    """In a single bucket with too many names, the newest names are dropped and counted."""
     collecting = Collecting(tmp_path, max_cells=WAITING_PART * room)
     collecting.catalog.create("bad", resolution=10)
     collecting.begin()
@@ -199,7 +199,7 @@ def test_one_bucket_alone_is_bounded(tmp_path: Path, room: int, dropped: int) ->
 
 
 def test_archives_share_the_room_for_what_waits(tmp_path: Path) -> None:
-    """However many archives cannot be written, what waits for all of them together has a bound."""
+    """The cells that wait for all archives together are limited."""
     collecting = Collecting(tmp_path, max_cells=WAITING_PART * 6)
     for slug in ("one", "two", "three"):
         collecting.catalog.create(slug, resolution=10)
@@ -214,7 +214,7 @@ def test_archives_share_the_room_for_what_waits(tmp_path: Path) -> None:
 
 
 def test_archives_whose_directory_is_gone_share_the_room_too(tmp_path: Path) -> None:
-    """Other archives in its place bring no room of their own."""
+    """Archives that replace others do not raise the limit."""
     collecting = Collecting(tmp_path / "data", max_cells=WAITING_PART * 6)
     collecting.catalog.create("one", resolution=10)
     collecting.begin()
@@ -248,7 +248,7 @@ def test_after_a_flood_archives_tell_whom_there_is_room_for(
 
 
 def test_names_in_flight_have_their_places(tmp_path: Path) -> None:
-    """While the first flood is committed its names go on, and there are as many places for others as will be left."""
+    """While names are being committed, they are admitted, and new names only up to the remaining places."""
     collecting = Collecting(tmp_path, max_names=3)
     collecting.catalog.create("all", resolution=10)
     collecting.begin()
@@ -260,7 +260,7 @@ def test_names_in_flight_have_their_places(tmp_path: Path) -> None:
 
 
 def test_a_large_flush_is_no_failure(tmp_path: Path) -> None:
-    """The bound is of what waits from one flush to the next: what can be written is, however much it is."""
+    """The limit applies to cells that wait for the next flush. Any number can be written at once."""
     collecting = Collecting(tmp_path, max_cells=WAITING_PART * 2)
     collecting.catalog.create("good", resolution=10)
     collecting.begin()
@@ -297,7 +297,7 @@ def test_what_waits_for_an_archive_that_goes_is_counted(
 
 
 def test_a_directory_that_cannot_be_read_is_waited_for(caplog: pytest.LogCaptureFixture) -> None:
-    """While the data directory is closed to the collector it goes on, and stores what came meanwhile afterwards."""
+    """While the data directory is inaccessible, samples are kept, and stored afterwards."""
     with open_directory() as directory:
         collecting = Collecting(directory)
         collecting.catalog.create("daily", resolution=10)
@@ -313,7 +313,7 @@ def test_a_directory_that_cannot_be_read_is_waited_for(caplog: pytest.LogCapture
 
 
 def test_a_disabled_archive_takes_nothing(collecting: Collecting) -> None:
-    """An archive that is not enabled is left alone, and takes samples again once it is."""
+    """A disabled archive gets no samples until it is enabled again."""
     archive = collecting.catalog.create("off", resolution=10, enabled=False)
     collecting.begin()
     collecting.flush("a 1")
@@ -339,7 +339,7 @@ def test_what_waits_for_an_archive_that_is_disabled_is_dropped_and_counted(colle
 
 
 def test_expired_and_surplus_samples_are_counted_where_they_are_refused(tmp_path: Path) -> None:
-    """A sample past one archive's retention is stored in another, and the limit of names holds for each."""
+    """Retention and the limit of names apply to each archive separately."""
     collecting = Collecting(tmp_path, max_names=2)
     collecting.catalog.create("hour", resolution=10, retention=1)
     collecting.catalog.create("ever", resolution=10, retention=0)
@@ -352,7 +352,7 @@ def test_expired_and_surplus_samples_are_counted_where_they_are_refused(tmp_path
 
 @pytest.mark.parametrize(("pattern", "unmatched"), [("a", 3), ("[ab]", 2), ("*", 0)])
 def test_samples_that_match_no_archive_are_counted(collecting: Collecting, pattern: str, unmatched: int) -> None:
-    """A sample counts as unmatched when no enabled archive takes it, with its name as an example."""
+    """A sample that no enabled archive keeps is unmatched, with its name as an example."""
     collecting.catalog.create("some", resolution=10, pattern=pattern)
     collecting.catalog.create("off", resolution=10, enabled=False)
     collecting.begin()
@@ -363,14 +363,14 @@ def test_samples_that_match_no_archive_are_counted(collecting: Collecting, patte
 
 
 def test_without_an_archive_all_is_unmatched(collecting: Collecting) -> None:
-    """In an empty directory every sample is counted."""
+    """In an empty directory, every sample is unmatched."""
     batch = collecting.rollup
     collecting.flush("a 1", f"b 1 {NOW - 60}")
     assert {"unmatched": 2} == batch.rejected
 
 
 def test_what_a_finer_archive_could_not_take_is_counted(collecting: Collecting) -> None:
-    """Samples that were rolled up too coarsely for the one archive that would keep them are unmatched."""
+    """Samples in cells that are too coarse for the only matching archive are unmatched."""
     collecting.catalog.create("coarse", resolution=10, pattern="x")
     collecting.begin()
     batch = collecting.rollup
@@ -402,7 +402,7 @@ def test_the_clock_is_confirmed_for_all_archives(old_archive: Archive, caplog: p
 
 @pytest.mark.parametrize("command", ["serve", "collect"])
 def test_a_start_with_clock_is_right_expires_at_once(old_archive: Archive, command: str) -> None:
-    """Without --clock-is-right old buckets stay for a day, and the log names the option."""
+    """Without --clock-is-right, old buckets are kept for a day, and the log names the option."""
     directory = old_archive.path.parent
     with started(directory, command, TALLY_FLUSH_TIME=0.05) as running:
         running.said("archive daily: .* past the retention.*--clock-is-right")

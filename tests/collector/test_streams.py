@@ -64,7 +64,7 @@ async def running(**options: tuple[()]) -> AsyncIterator[Bench]:
 
 
 async def test_lines_of_several_connections_are_taken() -> None:
-    """Each connection's lines are put together by themselves, and it may stay as long as it sends."""
+    """The lines of each connection are assembled separately. A connection stays open as long as it sends."""
     async with running() as bench:
         with bench.connect() as one, bench.connect() as other:
             one.sendall(b"a")
@@ -78,7 +78,7 @@ async def test_lines_of_several_connections_are_taken() -> None:
 
 
 async def test_what_is_not_whole_is_rejected() -> None:
-    """A line that its connection's end cuts, and one that is too long, are counted, and the others are taken."""
+    """A line that is cut by the end of its connection, or too long, is counted. The others are accepted."""
     async with running() as bench:
         with bench.connect() as sender:
             sender.sendall(b"a 1\n" + b"x" * (LINE_MAX_BYTES + 1) + b"\nb 2\nc 12345")
@@ -88,7 +88,7 @@ async def test_what_is_not_whole_is_rejected() -> None:
 
 
 async def test_a_connection_that_is_reset_is_only_ended() -> None:
-    """Whatever becomes of the other side, what came before is taken."""
+    """Lines received before a connection breaks are accepted."""
     async with running() as bench:
         sender = bench.connect()
         sender.sendall(b"a 1\nb")
@@ -100,7 +100,7 @@ async def test_a_connection_that_is_reset_is_only_ended() -> None:
 
 
 async def test_who_sends_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection by which nothing comes for IDLE_S is ended, from our side."""
+    """A connection without data for IDLE_S is closed."""
     monkeypatch.setattr(module, "IDLE_S", 0.05)
     async with running() as bench:
         with bench.connect() as sender:
@@ -111,7 +111,7 @@ async def test_who_sends_nothing_is_cut(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 async def test_connections_have_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more than CONNECTIONS is refused and counted; when one has ended there is room again."""
+    """A connection beyond CONNECTIONS is refused and counted, until another one has ended."""
     monkeypatch.setattr(module, "CONNECTIONS", 2)
     async with running() as bench:
         with bench.connect() as first:
@@ -137,7 +137,7 @@ async def test_who_may_not_send_may_not_connect(network: str, expected: tuple[in
 
 
 async def test_the_last_lines_are_taken() -> None:
-    """At the end also those are heard that have connected and sent, but were not looked at yet."""
+    """At the end, the lines of connections that were not accepted yet are read."""
     bench = Bench()
     with bench.connect() as one, bench.connect() as other:
         one.sendall(b"a 1\nb")

@@ -13,7 +13,7 @@ KINDS = [socket.SOCK_DGRAM, socket.SOCK_STREAM]
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_can_be_connected_to(tmp_path: Path, kind: socket.SocketKind) -> None:
-    """A socket of either kind is where it was asked for, and does not wait."""
+    """A socket of either kind is bound to its path, and does not block."""
     path = tmp_path / "lines"
     with bind(path, kind) as sock, socket.socket(socket.AF_UNIX, kind) as client:
         assert not sock.getblocking()
@@ -36,7 +36,7 @@ def test_what_a_dead_collector_left_is_replaced(
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("there", KINDS)
 def test_a_socket_in_use_stays(tmp_path: Path, there: socket.SocketKind, kind: socket.SocketKind) -> None:
-    """Where somebody listens the path is taken, and goes on working."""
+    """A path on which another process listens is an error, and keeps working."""
     path = tmp_path / "lines"
     with bind(path, there), socket.socket(socket.AF_UNIX, there) as client:
         with pytest.raises(AddressUnavailable, match="Address already in use"):
@@ -45,7 +45,7 @@ def test_a_socket_in_use_stays(tmp_path: Path, there: socket.SocketKind, kind: s
 
 
 def test_a_file_stays(tmp_path: Path) -> None:
-    """Nothing is overwritten that is no socket."""
+    """A file that is not a socket is not overwritten."""
     path = tmp_path / "lines"
     path.write_text("mine")
     with pytest.raises(AddressUnavailable, match=r"lines: Address already in use; set TALLY_UNIX_DATAGRAM"):
@@ -55,7 +55,7 @@ def test_a_file_stays(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["nowhere/lines", "x" * 200])
 def test_a_path_that_cannot_be_one_is_one_line(tmp_path: Path, name: str) -> None:
-    """A directory that is missing and a path that is too long are told."""
+    """A missing directory and a path that is too long are errors."""
     with pytest.raises(AddressUnavailable, match="cannot listen on unix socket") as caught:
         bind(tmp_path / name, socket.SOCK_STREAM)
     assert "\n" not in str(caught.value)

@@ -54,7 +54,7 @@ def flood(port: int, sent: list[int], over: threading.Event) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_stop_in_a_flood_loses_nothing_that_was_delivered(tmp_path: Path, number: int) -> None:
-    """What was sent, less what the kernel says it dropped, is stored exactly, and each archive is one file."""
+    """All datagrams that the kernel did not drop are stored, and each archive is one file."""
     Catalog(tmp_path).create("daily", resolution=10)
     sent: list[int] = []
     over = threading.Event()
@@ -71,7 +71,7 @@ def test_a_stop_in_a_flood_loses_nothing_that_was_delivered(tmp_path: Path, numb
 
 
 def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) -> None:
-    """Under nohup SIGHUP ends nothing, and SIGUSR1 and SIGUSR2 never do; what was sent is stored at the end."""
+    """Under nohup, SIGHUP is ignored. SIGUSR1 and SIGUSR2 always are."""
     Catalog(tmp_path).create("daily", resolution=10)
     command = ["nohup", sys.executable, "-m", "tally", "collect"]
     with launched(command, environment(tmp_path, TALLY_FLUSH_TIME=3600)) as running:
@@ -86,7 +86,7 @@ def test_a_signal_that_was_ignored_at_the_start_stays_ignored(tmp_path: Path) ->
 
 @pytest.mark.parametrize("way", ["udp", "tcp", "unix"])
 def test_what_matches_no_archive_is_counted_however_it_comes(tmp_path: Path, way: str) -> None:
-    """Samples without an archive stand in the status file and in the log, with an example, by whichever socket."""
+    """Unmatched samples are in the status file and in the log, with an example, for every kind of socket."""
     Catalog(tmp_path).create("some", pattern="a")
     path = tmp_path / "lines.sock"
     with started(tmp_path, "collect", TALLY_TCP_PORT=0, TALLY_UNIX_DATAGRAM=path) as running:
@@ -149,7 +149,7 @@ def files(directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_samples_that_cannot_even_be_spilled_are_told_and_counted(tmp_path: Path, workers: int) -> None:
-    """The last lines say how many of which archive are lost and why, the status file stays, and the status is 1."""
+    """The last lines count the losses of each archive with the reason, the status file is kept, and the status is 1."""
     for slug in ("daily", "weekly"):
         Catalog(tmp_path).create(slug, resolution=10)
     (tmp_path / "daily.spill").mkdir()
@@ -173,7 +173,7 @@ def test_samples_that_cannot_even_be_spilled_are_told_and_counted(tmp_path: Path
 
 
 def test_a_running_collector_survives_a_kill_with_what_it_has_spilled(tmp_path: Path) -> None:
-    """Samples that were spilled at a flush are stored by the next start after kill -9."""
+    """After kill -9, the next start stores the spilled samples."""
     Catalog(tmp_path).create("daily", resolution=10, retention=0)
     with started(tmp_path, "collect") as running, locked(tmp_path / "daily.db"):
         send(running, 50)
@@ -193,7 +193,7 @@ def spilled(directory: Path) -> int:
 
 
 def test_a_copy_between_two_flushes_is_complete(tmp_path: Path) -> None:
-    """While the collector runs, the .db alone, copied, holds all that was flushed, and no -wal lies beside it."""
+    """While the collector runs, a copy of the .db file has all flushed samples, and there is no -wal."""
     Catalog(tmp_path).create("daily", resolution=10)
     with started(tmp_path, "collect") as running:
         send(running, 100)
@@ -204,7 +204,7 @@ def test_a_copy_between_two_flushes_is_complete(tmp_path: Path) -> None:
 
 
 def test_archives_that_another_process_makes_changes_and_deletes(tmp_path: Path) -> None:
-    """Files appear, change and go for a running collector at its next flush."""
+    """A running collector notices new, changed and deleted archives at its next flush."""
     catalog = Catalog(tmp_path)
     with started(tmp_path, "collect") as running:
         assert running.udp_port
@@ -221,7 +221,7 @@ def test_archives_that_another_process_makes_changes_and_deletes(tmp_path: Path)
 
 
 def test_workers_share_the_port_and_the_archives(tmp_path: Path) -> None:
-    """With several processes on one port every sample is stored once, whoever got it."""
+    """With several processes on one port, every sample is stored once."""
     Catalog(tmp_path).create("daily", resolution=10)
     with started(tmp_path, "collect", TALLY_WORKERS=3) as running:
         wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 3, "three collectors")
@@ -249,7 +249,7 @@ def children(pid: int) -> list[int]:
 
 
 def test_a_worker_that_dies_ends_all_with_one_line(tmp_path: Path) -> None:
-    """When a worker is killed the others commit what they have, and the exit status tells."""
+    """If a worker is killed, the others commit their samples, and the exit status is not 0."""
     Catalog(tmp_path).create("daily", resolution=10)
     with started(tmp_path, "collect", TALLY_WORKERS=2, TALLY_FLUSH_TIME=3600) as running:
         wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 2, "two collectors")
@@ -261,7 +261,7 @@ def test_a_worker_that_dies_ends_all_with_one_line(tmp_path: Path) -> None:
 
 
 def test_workers_do_not_outlive_their_parent(tmp_path: Path) -> None:
-    """When the first process is killed the workers commit what they have, and end."""
+    """If the first process is killed, the workers commit their samples and end."""
     Catalog(tmp_path).create("daily", resolution=10)
     with started(tmp_path, "collect", TALLY_WORKERS=2, TALLY_FLUSH_TIME=3600) as running:
         wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 2, "two collectors")
@@ -293,7 +293,7 @@ def send(running: Running, count: int, *, name: str = "a") -> None:
     ],
 )
 def test_what_is_wrong_at_the_start_is_one_line(tmp_path: Path, settings: dict[str, str], said: str) -> None:
-    """A setting that cannot be used ends the start with one line that names it, and exit status 2."""
+    """An unusable setting fails the start with one line that names it, and status 2."""
     with started(tmp_path, "collect", **settings) as running:
         assert 2 == running.process.wait(LIMIT_S)
         running.said(said)
@@ -301,7 +301,7 @@ def test_what_is_wrong_at_the_start_is_one_line(tmp_path: Path, settings: dict[s
 
 
 def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
-    """A second collector on the port of the first ends with one line that names the port."""
+    """A second collector on the same port fails with one line that names the port."""
     with started(tmp_path, "collect") as first:
         port = first.udp_port
         with started(tmp_path, "collect", TALLY_PORT=port) as second:
@@ -311,7 +311,7 @@ def test_a_port_in_use_is_one_line(tmp_path: Path) -> None:
 
 
 def test_a_second_collector_does_not_take_from_several_workers(tmp_path: Path) -> None:
-    """Though the workers share their port, nobody who collects into another directory gets a part of what comes."""
+    """A collector of another directory cannot share the port of the workers."""
     with started(tmp_path / "one", "collect", TALLY_WORKERS=2) as first:
         wait_for(lambda: len(list((tmp_path / "one").glob("collector-*.json"))) == 2, "two collectors")
         for workers in (1, 2):
@@ -323,7 +323,7 @@ def test_a_second_collector_does_not_take_from_several_workers(tmp_path: Path) -
 
 
 def test_one_service_takes_over_from_another(tmp_path: Path) -> None:
-    """Collectors of the same directory may share the port, so that nothing is lost while one follows another."""
+    """Collectors of the same directory can share the port, so that a takeover loses nothing."""
     Catalog(tmp_path).create("daily", resolution=10)
     with started(tmp_path, "collect", TALLY_WORKERS=2) as first:
         wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == 2, "two collectors")
@@ -342,7 +342,7 @@ def test_one_service_takes_over_from_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_killed_collector_keeps_nobody_from_its_port(tmp_path: Path, workers: int) -> None:
-    """After `kill -9` the next one begins at once, also while workers of the first are still about to end."""
+    """After `kill -9`, the next collector starts immediately, even while workers of the first are still ending."""
     Catalog(tmp_path).create("daily", resolution=10)
     with started(tmp_path, "collect", TALLY_WORKERS=workers) as first:
         wait_for(lambda: len(list(tmp_path.glob("collector-*.json"))) == workers, "all collectors")
@@ -353,7 +353,7 @@ def test_a_killed_collector_keeps_nobody_from_its_port(tmp_path: Path, workers: 
 
 
 def test_two_services_may_share_a_directory(tmp_path: Path) -> None:
-    """On ports of their own both store into the same archives, and leave nothing else behind."""
+    """Two collectors on different ports store into the same archives, and leave no other files."""
     Catalog(tmp_path).create("daily", resolution=10)
     with (
         started(tmp_path, "collect", TALLY_WORKERS=2) as first,
@@ -368,7 +368,7 @@ def test_two_services_may_share_a_directory(tmp_path: Path) -> None:
 
 
 def test_every_process_logs_as_it_is_told(tmp_path: Path) -> None:
-    """With --log-format json each line is an object, whichever process writes it, and a flood of bad lines is one."""
+    """With --log-format json, each line of every process is an object, and a flood of bad lines is one line."""
     Catalog(tmp_path).create("daily")
     with started(tmp_path, "collect", "--log-format", "json", TALLY_WORKERS=2) as running:
         port = int(json.loads(running.said(r".*collecting on UDP.*")[0])["message"].split()[5])
