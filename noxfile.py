@@ -23,8 +23,11 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 CODE = ("tally", "tests", "bench", "docsite", "examples", "noxfile.py")
 READING = ("tests/tidy", "tests/docs")
 BROWSER = "tests/browser"
-# Many tests wait for a process, a socket or the disk. So there is one process more than processors.
-PARALLEL = (f"--numprocesses={(os.cpu_count() or 1) + 1}", "--dist=worksteal")
+CPUS = os.cpu_count() or 1
+# Many tests wait for a process, a socket or the disk. So there is one process more than processors, and twice as many
+# for those that wait most of their time.
+PARALLEL = (f"--numprocesses={CPUS + 1}", "--dist=worksteal")
+WAITING = (f"--numprocesses={2 * CPUS}", "--dist=worksteal")
 SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 # What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
 SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")
@@ -101,7 +104,7 @@ def browser(session: nox.Session) -> None:
     """Test the dashboard in a real browser."""
     install_node_packages(session)
     install(session, "test", "browser")
-    session.run("pytest", *(session.posargs or [*PARALLEL, BROWSER]))
+    session.run("pytest", *(session.posargs or [*WAITING, BROWSER]))
 
 
 @nox.session
@@ -135,7 +138,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *PARALLEL, *SLOW)
         session.run("pytest", *PARALLEL, *TWINS, env={"TALLY_NATIVE": "0"})
     else:
-        session.run("pytest", *PARALLEL, *SENSITIVE)
+        session.run("pytest", *WAITING, *SENSITIVE)
 
 
 @nox.session(default=False)
