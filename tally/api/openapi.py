@@ -19,7 +19,7 @@ from tally.api.parameters import FORM, UNSPECIFIED
 from tally.api.route import Route, Subject
 from tally.api.samples import KEY, MAX_LINES, REASONS
 from tally.engine.asking.question import AGGREGATES, RELATIVE, WHOLE_MAX
-from tally.engine.definition import RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
+from tally.engine.definition import AUTO, RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
 
 Schema = dict[str, Any]
 
@@ -82,6 +82,7 @@ _MOMENT: Schema = {
 }
 _WHOLE: Schema = {"type": "integer", "minimum": 1, "maximum": WHOLE_MAX}
 _SLUG: Schema = {"type": "string", "pattern": f"^{SLUG.pattern}$"}
+_AUTO = f"`{AUTO}` is the archive that fits the query best; the header Content-Location names it"
 _PRINTABLE: Schema = {"type": "string", "maxLength": TEXT_MAX}
 
 PARAMETER_SCHEMAS: dict[str, Schema] = {
@@ -265,15 +266,22 @@ def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
     return {
         "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", route.template)]),
         "summary": route.summary,
-        "parameters": [*map(_placeholder, route.placeholders), *_parameters(route), *_headers(route)],
+        "parameters": [
+            *(_placeholder(route, name) for name in route.placeholders),
+            *_parameters(route),
+            *_headers(route),
+        ],
         **({"requestBody": _body(route)} if route.body else {}),
         "responses": _responses(route),
         "security": [{scheme: []} for scheme in _SECURITY] if needs_token else [],
     }
 
 
-def _placeholder(name: str) -> dict[str, Any]:
-    schema = _SLUG if name == "slug" else {"enum": list(AGGREGATES)}
+def _placeholder(route: Route, name: str) -> dict[str, Any]:
+    if name == "slug":
+        schema = {**_SLUG, "description": _AUTO} if route.is_for_auto else _SLUG
+    else:
+        schema = {"enum": list(AGGREGATES)}
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

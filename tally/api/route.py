@@ -78,6 +78,11 @@ class Route:
         return self.is_private or (self.method != "GET" and self.graphite is None)
 
     @property
+    def is_for_auto(self) -> bool:
+        """Whether the slug may be `auto`."""
+        return self.subject is not None or self.name in ("names", "patterns")
+
+    @property
     def placeholders(self) -> tuple[str, ...]:
         """The names of the path parameters."""
         return tuple(re.findall(r"\{(\w+)\}", self.template))

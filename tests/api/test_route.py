@@ -28,3 +28,9 @@ BY_TEMPLATE = {(route.method, route.template): route for route in ROUTES}
 def test_parameters_of_a_route(template: str, expected: set[str]) -> None:
     """A route accepts the parameters that apply to it."""
     assert expected == set(BY_TEMPLATE["GET", template].parameters)
+
+
+def test_routes_for_auto() -> None:
+    """The slug may be `auto` where a question is asked, and nowhere else."""
+    found = {template.split("/")[1] for (_, template), route in BY_TEMPLATE.items() if route.is_for_auto}
+    assert {"values", "aggregate", "timedata", "names", "patterns"} == found
