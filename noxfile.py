@@ -32,7 +32,13 @@ SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 # What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
 SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")
 # What the native core does runs in pure Python too.
-TWINS = ("tests/lines", "tests/native", "tests/engine/storing/test_rollup.py", "tests/engine/asking")
+TWINS = (
+    "tests/lines",
+    "tests/native",
+    "tests/engine/storing/test_rollup.py",
+    "tests/engine/asking",
+    "tests/collector/test_receiver.py",
+)
 MINORS = range(11, 20)
 # The supported versions of Django, each with the Pythons (3.MINOR) that it supports.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}

@@ -24,7 +24,7 @@ from bench.table import head, middle, row, shown
 from tally.collector.store import Store
 from tally.engine import Archive, Catalog
 from tally.engine.asking.question import Question
-from tally.engine.storing.rollup import Rollup
+from tally.engine.storing.native_rollup import new_rollup
 
 START = 1_700_000_000 // RESOLUTION_S * RESOLUTION_S
 SMALLEST = {"names": 100, "buckets": 12, "archives": 1}
@@ -70,7 +70,7 @@ def flushes(directory: Path, names: int, buckets: int) -> Iterator[float]:
     lines = [b"requests.get.page%d %d.25" % (number, number % 7) for number in range(names)]
     source = [b"\n".join(lines[first : first + 20]) for first in range(0, names, 20)]
     for now in range(START, START + buckets * RESOLUTION_S, RESOLUTION_S):
-        batch = Rollup(store.resolution())
+        batch = new_rollup(store.resolution())
         batch.add(source, now)
         yield cpu_s(partial(store.flush, batch, now))
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from bench.server import machine
 from bench.table import head, row
-from tally.engine.storing.rollup import Rollup
+from tally.engine.storing.native_rollup import new_rollup
 
 LINES = 30_000
 NAMES = 1000
@@ -101,7 +101,7 @@ def cost_us(datagrams: list[bytes], batch: int, runs: int) -> float:
 
 
 def _run_s(datagrams: list[bytes], batch: int) -> float:
-    rollup = Rollup(10, max_future_s=86_400)
+    rollup = new_rollup(10, max_future_s=86_400)
     began = time.process_time()
     for start in range(0, len(datagrams), batch):
         rollup.add(datagrams[start : start + batch], NOW)

@@ -32,7 +32,8 @@ from tally.engine.storing import spill
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.idempotency import KEY_MAX, Delivery, Receipt
 from tally.engine.storing.ledger import Decision
-from tally.engine.storing.rollup import Cells, Rollup, count
+from tally.engine.storing.native_rollup import new_rollup
+from tally.engine.storing.rollup import Cells, count
 from tally.engine.storing.spill import Batch
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
 from tally.lines.plain import Reason, bare
@@ -163,7 +164,7 @@ def parse_lines(lines: Iterable[bytes], now: int, *, max_future_s: int, resoluti
 
     StatsD gauges start at 0, and sets are empty: nothing is kept from one body to the next.
     """
-    rollup = Rollup(resolution, max_future_s=max_future_s)
+    rollup = new_rollup(resolution, max_future_s=max_future_s)
     rejected = []
     for number, line in enumerate(map(bare, lines), 1):
         reason = rollup.add_line(line, now) if line else None

@@ -20,6 +20,7 @@ from tally.cli.targets import Target, find_targets, store_each
 from tally.engine import glob
 from tally.engine.history.staging import Staging, staged
 from tally.engine.storing import commit
+from tally.engine.storing.native_rollup import new_rollup
 from tally.engine.storing.rollup import Cells, Rollup, count
 from tally.settings import Settings
 
@@ -130,7 +131,7 @@ def _import_lines(targets: Sequence[Target], settings: Settings, files: tuple[st
 def rollup_for(targets: Sequence[Target], settings: Settings) -> Rollup:
     """Return an empty rollup that is fine enough for every target."""
     resolution = math.gcd(*(target.definition.resolution for target in targets))
-    return Rollup(resolution, max_future_s=settings.max_future)
+    return new_rollup(resolution, max_future_s=settings.max_future)
 
 
 def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:

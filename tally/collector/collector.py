@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import anyio
@@ -29,6 +29,7 @@ from tally.collector.streams import Streams
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import StatusFile, process_identity, remove_stale
 from tally.engine.storing.capacity import Capacity
+from tally.engine.storing.native_rollup import new_rollup
 from tally.engine.storing.rollup import Rollup
 from tally.engine.storing.statsd import GAUGES_MAX, Gauges
 from tally.errors import OutOfMemory, SamplesLost, TallyError
@@ -102,7 +103,7 @@ class Collector:
         return Capacity(most, min(self._settings.max_cells // FREE_PART, most), self._store.admits)
 
     def _new_rollup(self, in_flight: int = 0) -> Rollup:
-        return Rollup(
+        return new_rollup(
             self._store.resolution(),
             max_future_s=self._settings.max_future,
             capacity=self._capacity(in_flight),
@@ -112,7 +113,7 @@ class Collector:
     def _take_lines(self, lines: list[bytes]) -> None:
         self._take(lines, int(self._clock()))
 
-    def _take(self, datagrams: list[bytes], second: int) -> None:
+    def _take(self, datagrams: Sequence[bytes], second: int) -> None:
         if self._first_sample_at is None:
             self._first_sample_at = time.monotonic()
         self._rollup.add(datagrams, second)

@@ -11,7 +11,7 @@ receive time. That takes twice as long, so it is not the rule.
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -20,6 +20,7 @@ from operator import itemgetter
 
 import anyio
 
+from tally import native
 from tally.collector.listener import find_time, granted_bytes, has_times, receiving_times
 from tally.lines.plain import DATAGRAM_MAX_BYTES
 
@@ -48,7 +49,7 @@ class Receiver:
     def __init__(
         self,
         sock: socket.socket,
-        take: Callable[[list[bytes], int], None],
+        take: Callable[[Sequence[bytes], int], None],
         *,
         allow: tuple[Network, ...] = (),
         clock: Callable[[], float] = time.time,
@@ -59,6 +60,8 @@ class Receiver:
         self._take = take
         self._allow = allow
         self._clock = clock
+        # The native core does not look at addresses.
+        self._reader = None if native.core is None or allow else native.core.Reader()
         self._read = self._read_allowed if allow else self._read_all
         self._is_allowed = lru_cache(maxsize=4096)(lambda host: is_allowed(host, allow))
         self._is_unix = sock.family == socket.AF_UNIX
@@ -124,8 +127,10 @@ class Receiver:
             self._take(list(map(_datagram, run)), second)
         return found
 
-    def _read_all(self) -> tuple[list[bytes], int]:
+    def _read_all(self) -> tuple[Sequence[bytes], int]:
         """Return a batch, and the number of datagrams read, including refused ones."""
+        if self._reader is not None:
+            return self._reader, self._reader.read(self._sock.fileno(), BATCH_DATAGRAMS, False)
         batch: list[bytes] = []
         receive, append = self._sock.recv, batch.append
         try:
@@ -135,7 +140,7 @@ class Receiver:
             pass
         return batch, len(batch)
 
-    def _read_allowed(self) -> tuple[list[bytes], int]:
+    def _read_allowed(self) -> tuple[Sequence[bytes], int]:
         batch: list[bytes] = []
         found = 0
         try:
@@ -153,7 +158,10 @@ class Receiver:
         batch: list[Timed] = []
         found = 0
         with suppress(BlockingIOError), receiving_times(self._sock) as room:
-            while found < BATCH_DATAGRAMS:
+            if self._reader is not None:
+                found = self._reader.read(self._sock.fileno(), BATCH_DATAGRAMS, True)
+                batch = self._reader.timed()
+            while self._reader is None and found < BATCH_DATAGRAMS:
                 datagram, ancillary, _, address = self._sock.recvmsg(DATAGRAM_MAX_BYTES, room)
                 found += 1
                 if not self._allow or self._is_allowed(address[0]):

@@ -1,22 +1,348 @@
 // The core as a Python module: `tally.native._core`, see _core.pyi.
-#define Py_LIMITED_API 0x030B0000
-#define PY_SSIZE_T_CLEAN
-#include <Python.h>
+#include <vector>
 
+#include "python.hpp"
+#include "receiver.hpp"
+#include "rollup.hpp"
+
+namespace tally {
 namespace {
+
+using namespace python;
 
 // A hash of the sources, by which the build recognizes a core that is not current.
 constexpr const char* SOURCES = TALLY_SOURCES;
 // Counts changes of what Python code calls here; see tally/native/__init__.py.
-constexpr int INTERFACE = 1;
+constexpr int INTERFACE = 2;
 
-int add_constants(PyObject* module) {
+// Which lines were rejected since Python asked last: how many for each reason, and the first of them.
+struct Rejections {
+    std::int64_t counts[REASON_COUNT] = {};
+    std::string examples[REASON_COUNT];
+    bool any = false;
+
+    void add(Reason reason, std::string_view line) {
+        const int number = static_cast<int>(reason);
+        if (counts[number] == 0) examples[number].assign(line);
+        ++counts[number];
+        any = true;
+    }
+};
+
+struct Collected {
+    Rollup rollup;
+    Rejections rejections;
+};
+
+Collected& collected(PyObject* self) {
+    return value_of<Collected>(self);
+}
+
+PyObject* new_rollup(PyTypeObject* type, PyObject* arguments, PyObject*) {
+    return guard([&] {
+        long long resolution = 1, max_future_s = 0;
+        int is_compensated = 0;
+        if (!PyArg_ParseTuple(arguments, "LLp", &resolution, &max_future_s, &is_compensated)) throw Error();
+        // Python's hash of a text is different in each process.
+        const Object text = checked(PyUnicode_FromString("tally"));
+        const auto seed = static_cast<std::uint64_t>(PyObject_Hash(text.get()));
+        return make<Collected>(type, Collected{{resolution, max_future_s, seed, is_compensated != 0}, {}});
+    });
+}
+
+// What a call of `add` needs for each line.
+struct Adding {
+    Collected& into;
+    std::int64_t now, free;
+    PyObject* parse;
+
+    // Lets Python add a line. It returns the name as stored, or None if no spelling of it is to be remembered.
+    void ask(std::string_view line, std::string_view spelling) {
+        const std::string kept(spelling);
+        const Object bytes = from_bytes(line);
+        const Object name = checked(PyObject_CallFunctionObjArgs(parse, bytes.get(), nullptr));
+        if (name.get() != Py_None && !kept.empty()) into.rollup.add_spelling(kept, Text(name.get()));
+    }
+
+    void add(std::string_view datagram) {
+        while (!datagram.empty()) {
+            const std::size_t end = datagram.find('\n');
+            const std::string_view line = bare(datagram.substr(0, end));
+            datagram.remove_prefix(end == datagram.npos ? datagram.size() : end + 1);
+            if (line.empty()) continue;
+            const Fate fate = into.rollup.add(line, now, free);
+            if (fate.kind == Fate::UNSURE) ask(line, fate.spelling);
+            if (fate.kind == Fate::REJECTED) into.rejections.add(fate.reason, line);
+        }
+    }
+};
+
+bool is_reader(PyObject* object) {
+    return PyType_GetSlot(Py_TYPE(object), Py_tp_dealloc) == reinterpret_cast<void*>(deallocate<Reader>);
+}
+
+// add(datagrams, now, free, fold_values, parse)
+PyObject* add(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    return guard([&] {
+        expect(count, 5);
+        Adding adding{collected(self), to_integer(arguments[1]), to_integer(arguments[2]), arguments[4]};
+        adding.into.rollup.open(adding.now, to_integer(arguments[3]));
+        if (is_reader(arguments[0])) {
+            const Reader& reader = value_of<Reader>(arguments[0]);
+            for (std::size_t at = 0; at < reader.size(); ++at) adding.add(reader[at]);
+            return none();
+        }
+        const Py_ssize_t most = PyList_Size(arguments[0]);
+        check(most < 0 ? -1 : 0);
+        for (Py_ssize_t at = 0; at < most; ++at) {
+            PyObject* item = PyList_GetItem(arguments[0], at);
+            if (item == nullptr) throw Error();
+            Py_INCREF(item);
+            const Object datagram(item);
+            adding.add(to_bytes(item));
+        }
+        return none();
+    });
+}
+
+// rejections() -> [(reason, count, first line), ...], which are forgotten then
+PyObject* rejections(PyObject* self, PyObject* const*, Py_ssize_t) {
+    return guard([&] {
+        Rejections& found = collected(self).rejections;
+        Object list = checked(PyList_New(0));
+        for (int reason = 0; found.any && reason < REASON_COUNT; ++reason) {
+            if (found.counts[reason] == 0) continue;
+            const std::string& line = found.examples[reason];
+            const Object item = checked(Py_BuildValue("(sLy#)", REASONS[reason], found.counts[reason], line.data(),
+                                                      static_cast<Py_ssize_t>(line.size())));
+            check(PyList_Append(list.get(), item.get()));
+        }
+        found = {};
+        return list;
+    });
+}
+
+// add_sample(name, value, timestamp, weight) -> bool
+PyObject* add_sample(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    return guard([&] {
+        expect(count, 4);
+        const bool is_added = collected(self).rollup.add_sample(Text(arguments[0]), to_float(arguments[1]),
+                                                                to_integer(arguments[2]), to_integer(arguments[3]));
+        return checked(PyBool_FromLong(is_added));
+    });
+}
+
+// has_cell(bucket, name) -> bool
+PyObject* has_cell(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    return guard([&] {
+        expect(count, 2);
+        return checked(PyBool_FromLong(collected(self).rollup.has(to_integer(arguments[0]), Text(arguments[1]))));
+    });
+}
+
+// A count is an integer wherever it is whole.
+Object to_tuple(const Cell& cell) {
+    const auto whole = static_cast<std::int64_t>(cell.count < 1e18 ? cell.count : 0);
+    const Object count =
+        checked(static_cast<double>(whole) == cell.count ? PyLong_FromLongLong(whole) : PyFloat_FromDouble(cell.count));
+    return checked(Py_BuildValue("(Oddd)", count.get(), cell.sum, cell.low, cell.high));
+}
+
+// cell(bucket, name) -> (count, sum, min, max) | None, without the values of the open bucket
+PyObject* cell(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    return guard([&] {
+        expect(count, 2);
+        const Cell* found = collected(self).rollup.find(to_integer(arguments[0]), Text(arguments[1]));
+        return found == nullptr ? none() : to_tuple(*found);
+    });
+}
+
+// set_cell(bucket, name, cell, weight)
+PyObject* set_cell(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    return guard([&] {
+        expect(count, 4);
+        Cell cell;
+        if (!PyArg_ParseTuple(arguments[2], "dddd", &cell.count, &cell.sum, &cell.low, &cell.high)) throw Error();
+        collected(self).rollup.set(to_integer(arguments[0]), Text(arguments[1]), cell, to_integer(arguments[3]));
+        return none();
+    });
+}
+
+PyObject* fold(PyObject* self, PyObject* const*, Py_ssize_t) {
+    return guard([&] {
+        collected(self).rollup.fold();
+        return none();
+    });
+}
+
+// The names of series as Python's texts, each made when it is needed first.
+struct Names {
+    const Rollup& rollup;
+    std::vector<Object> texts;
+
+    PyObject* operator[](std::uint32_t series) {
+        if (texts[series].get() == nullptr) {
+            const std::string_view name = rollup.name(series);
+            texts[series] = checked(PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "strict"));
+        }
+        return texts[series].get();
+    }
+};
+
+Object new_row(PyObject* cells, std::int64_t bucket) {
+    const Object key = checked(PyLong_FromLongLong(bucket));
+    PyObject* found = PyDict_GetItemWithError(cells, key.get());
+    if (found != nullptr) {
+        Py_INCREF(found);
+        return Object(found);
+    }
+    if (PyErr_Occurred()) throw Error();
+    Object row = checked(PyDict_New());
+    check(PyDict_SetItem(cells, key.get(), row.get()));
+    return row;
+}
+
+// take() -> {bucket: {name: (count, sum, min, max)}}, and removes all cells
+PyObject* take(PyObject* self, PyObject* const*, Py_ssize_t) {
+    return guard([&] {
+        Rollup& rollup = collected(self).rollup;
+        rollup.fold();
+        Object cells = checked(PyDict_New());
+        Names names{rollup, {}};
+        names.texts.resize(rollup.series_count());
+        Object row;
+        std::int64_t bucket = -1;
+        for (const Stored& stored : rollup.cells()) {
+            if (row.get() == nullptr || stored.bucket != bucket) row = new_row(cells.get(), bucket = stored.bucket);
+            check(PyDict_SetItem(row.get(), names[stored.series], to_tuple(stored.cell).get()));
+        }
+        rollup.clear();
+        return cells;
+    });
+}
+
+template <std::int64_t Rollup::* Member>
+PyObject* get(PyObject* self, void*) {
+    return PyLong_FromLongLong(collected(self).rollup.*Member);
+}
+
+template <std::int64_t Rollup::* Member>
+int set(PyObject* self, PyObject* value, void*) {
+    const long long number = value == nullptr ? 0 : PyLong_AsLongLong(value);
+    if (number == -1 && PyErr_Occurred()) return -1;
+    collected(self).rollup.*Member = number;
+    return 0;
+}
+
+PyObject* get_accepted(PyObject* self, void*) {
+    return PyLong_FromLongLong(collected(self).rollup.accepted());
+}
+
+PyMethodDef rollup_methods[] = {
+    method("add", add),
+    method("rejections", rejections),
+    method("add_sample", add_sample),
+    method("has_cell", has_cell),
+    method("cell", cell),
+    method("set_cell", set_cell),
+    method("fold", fold),
+    method("take", take),
+    {},
+};
+
+PyGetSetDef rollup_members[] = {
+    {"size", get<&Rollup::size>, set<&Rollup::size>, nullptr, nullptr},
+    {"counted", get<&Rollup::counted>, set<&Rollup::counted>, nullptr, nullptr},
+    {"accepted", get_accepted, nullptr, nullptr, nullptr},
+    {},
+};
+
+PyType_Slot rollup_slots[] = {
+    {Py_tp_new, reinterpret_cast<void*>(new_rollup)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<Collected>)},
+    {Py_tp_methods, rollup_methods},
+    {Py_tp_getset, rollup_members},
+    {0, nullptr},
+};
+
+PyType_Spec rollup_spec = {"tally.native._core.Rollup", sizeof(Holder<Collected>), 0, Py_TPFLAGS_DEFAULT, rollup_slots};
+
+PyObject* new_reader(PyTypeObject* type, PyObject*, PyObject*) {
+    return guard([&] { return make<Reader>(type); });
+}
+
+// read(descriptor, most, is_timed) -> the number of datagrams
+PyObject* read(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    return guard([&] {
+        expect(count, 3);
+        Reader& reader = value_of<Reader>(self);
+        const int error = reader.read(static_cast<int>(to_integer(arguments[0])),
+                                      static_cast<std::size_t>(to_integer(arguments[1])), arguments[2] == Py_True);
+        if (error != 0) {
+            errno = error;
+            PyErr_SetFromErrno(PyExc_OSError);
+            throw Error();
+        }
+        return checked(PyLong_FromSize_t(reader.size()));
+    });
+}
+
+// timed() -> [(datagram, unix seconds or None), ...]
+PyObject* timed(PyObject* self, PyObject* const*, Py_ssize_t) {
+    return guard([&] {
+        const Reader& reader = value_of<Reader>(self);
+        Object list = checked(PyList_New(0));
+        for (std::size_t at = 0; at < reader.size(); ++at) {
+            const std::int64_t time = reader.time(at);
+            const double seconds = static_cast<double>(time / 1'000'000) + static_cast<double>(time % 1'000'000) / 1e6;
+            const Object received = time < 0 ? none() : checked(PyFloat_FromDouble(seconds));
+            const Object datagram = from_bytes(reader[at]);
+            const Object item = checked(PyTuple_Pack(2, datagram.get(), received.get()));
+            check(PyList_Append(list.get(), item.get()));
+        }
+        return list;
+    });
+}
+
+Py_ssize_t length(PyObject* self) {
+    return static_cast<Py_ssize_t>(value_of<Reader>(self).size());
+}
+
+PyObject* item(PyObject* self, Py_ssize_t number) {
+    return guard([&] {
+        if (number < 0 || number >= length(self)) {
+            PyErr_SetString(PyExc_IndexError, "there is no such datagram");
+            throw Error();
+        }
+        return from_bytes(value_of<Reader>(self)[static_cast<std::size_t>(number)]);
+    });
+}
+
+PyMethodDef reader_methods[] = {method("read", read), method("timed", timed), {}};
+
+PyType_Slot reader_slots[] = {
+    {Py_tp_new, reinterpret_cast<void*>(new_reader)},
+    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<Reader>)},
+    {Py_tp_methods, reader_methods},
+    {Py_sq_length, reinterpret_cast<void*>(length)},
+    {Py_sq_item, reinterpret_cast<void*>(item)},
+    {0, nullptr},
+};
+
+PyType_Spec reader_spec = {"tally.native._core.Reader", sizeof(Holder<Reader>), 0, Py_TPFLAGS_DEFAULT, reader_slots};
+
+int fill_module(PyObject* module) {
     if (PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) return -1;
-    return PyModule_AddStringConstant(module, "SOURCES", SOURCES);
+    if (PyModule_AddStringConstant(module, "SOURCES", SOURCES) < 0) return -1;
+    for (auto [name, spec] : {std::pair{"Rollup", &rollup_spec}, std::pair{"Reader", &reader_spec}}) {
+        const Object type(PyType_FromSpec(spec));
+        if (type.get() == nullptr || PyModule_AddObjectRef(module, name, type.get()) < 0) return -1;
+    }
+    return 0;
 }
 
 PyModuleDef_Slot slots[] = {
-    {Py_mod_exec, reinterpret_cast<void*>(add_constants)},
+    {Py_mod_exec, reinterpret_cast<void*>(fill_module)},
     {0, nullptr},
 };
 
@@ -25,7 +351,8 @@ PyModuleDef definition = {
 };
 
 }  // namespace
+}  // namespace tally
 
 PyMODINIT_FUNC PyInit__core() {
-    return PyModuleDef_Init(&definition);
+    return PyModuleDef_Init(&tally::definition);
 }

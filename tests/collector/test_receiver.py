@@ -4,7 +4,7 @@ import math
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from ipaddress import ip_network
 from pathlib import Path
@@ -34,9 +34,9 @@ def send(sock: socket.socket, count: int) -> None:
             sender.sendto(b"a %d" % number, sock.getsockname())
 
 
-def taking(batches: list[list[bytes]]) -> Callable[[list[bytes], int], None]:
+def taking(batches: list[list[bytes]]) -> Callable[[Sequence[bytes], int], None]:
     """Return what puts each list of datagrams into `batches`."""
-    return lambda batch, _second: batches.append(batch)
+    return lambda batch, _second: batches.append(list(batch))
 
 
 @pytest.mark.parametrize("count", [0, 1, BATCH_DATAGRAMS, BATCH_DATAGRAMS + 1, 3 * BATCH_DATAGRAMS])

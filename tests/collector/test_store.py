@@ -7,7 +7,7 @@ import pytest
 from tally.collector.store import WAITING_PART, Store, confirm_clock
 from tally.engine import Archive, Catalog
 from tally.engine.storing.capacity import UNBOUNDED, Capacity
-from tally.engine.storing.rollup import Rollup
+from tally.engine.storing.native_rollup import new_rollup
 from tally.engine.storing.spill import spill_path
 from tally.lines.plain import Reason
 from tests.engine.rights import open_directory, unprivileged
@@ -26,7 +26,7 @@ class Collecting:
     def begin(self, *, resolution: int | None = None) -> None:
         """Look at the archives and begin a rollup."""
         self.store.refresh()
-        self.rollup = Rollup(resolution or self.store.resolution(), max_future_s=60)
+        self.rollup = new_rollup(resolution or self.store.resolution(), max_future_s=60)
 
     def flush(self, *lines: str) -> None:
         """Flush some lines, and begin the next rollup as a collector does."""
@@ -60,7 +60,7 @@ def test_a_start_by_a_wrong_clock_deletes_nothing_and_says_so(
     archive.commit({NOW: {"a": (1, 1, 1, 1)}}, now=NOW)
     store = Store(collecting.catalog)
     for now in (4_102_444_800, 4_102_444_805, NOW + 5, NOW + 10):
-        rollup = Rollup(10)
+        rollup = new_rollup(10)
         rollup.add([b"b 1"], now)
         store.flush(rollup, now)
     assert {"a": 1, "b": 4} == collecting.counts("daily")

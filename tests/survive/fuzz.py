@@ -17,6 +17,7 @@ from typing import Any
 from tally.collector.store import Store
 from tally.engine import Catalog
 from tally.engine.storing.capacity import Capacity
+from tally.engine.storing.native_rollup import new_rollup
 from tally.engine.storing.rollup import Cells, Rollup, count
 from tally.lines import grammar, plain, statsd
 
@@ -141,7 +142,7 @@ def count_lines(datagrams: Iterable[bytes]) -> int:
 
 def check_alone(datagrams: list[bytes]) -> None:
     """Fail unless lines come out the same together, as a collector takes them, and alone, as bodies and files do."""
-    together, alone = (Rollup(10, max_future_s=MAX_FUTURE_S) for _ in range(2))
+    together, alone = (new_rollup(10, max_future_s=MAX_FUTURE_S) for _ in range(2))
     together.add(datagrams, NOW)
     for line in (line for datagram in datagrams for line in plain.lines(datagram)):
         alone.add_line(line, NOW)
@@ -155,14 +156,14 @@ def check_alone(datagrams: list[bytes]) -> None:
     assert count(cells) == count(others)
 
 
-class Weighing(Rollup):
+class Weighing(new_rollup):  # type: ignore[misc,valid-type]
     """A rollup that tells how many samples its cells were of."""
 
     samples = 0
 
     def take(self) -> Cells:
         """Count what is taken."""
-        cells = super().take()
+        cells: Cells = super().take()
         self.samples += count(cells)
         return cells
 
@@ -222,7 +223,7 @@ def guided(seconds: int) -> None:
         books = Books(Path(directory))
 
         def one(data: bytes) -> None:
-            rollup = Rollup(10, max_future_s=MAX_FUTURE_S, capacity=Capacity(MAX_CELLS, MAX_CELLS))
+            rollup = new_rollup(10, max_future_s=MAX_FUTURE_S, capacity=Capacity(MAX_CELLS, MAX_CELLS))
             datagrams = data.split(b"\xff\xff\xff")
             rollup.add(datagrams, NOW)
             assert count_lines(datagrams) == rollup.accepted + rollup.rejected.total() + rollup.empty

@@ -10,7 +10,7 @@ from tally.api.message import Request
 from tally.api.service import Service
 from tally.collector.store import Store
 from tally.engine import Archive, Catalog
-from tally.engine.storing.rollup import Rollup
+from tally.engine.storing.native_rollup import new_rollup
 from tally.settings import Settings
 from tests.api.asking import answered
 from tests.cli.command import invoke
@@ -44,7 +44,7 @@ def test_no_archive_is_emptied_and_no_bucket_lost(tmp_path: Path, step: str) -> 
     store = Store(catalog, steady=lambda: clocks.steady)
 
     def flush(*samples: int) -> None:
-        rollup = Rollup(60, max_future_s=DAY_S)
+        rollup = new_rollup(60, max_future_s=DAY_S)
         rollup.add([b"a 1 %d" % each for each in samples] + [b"b 1"] * 20, int(clocks.now()))
         store.flush(rollup, clocks.now())
 
@@ -103,7 +103,7 @@ def test_no_archive_is_emptied_without_a_collector(tmp_path: Path, step: str, wa
 
 
 def _flush(directory: Path, now: int) -> None:
-    rollup = Rollup(60, max_future_s=DAY_S)
+    rollup = new_rollup(60, max_future_s=DAY_S)
     rollup.add([b"b 1"], now)
     Store(Catalog(directory, clock=lambda: now)).flush(rollup, now)
 

@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, SupportsFloat, SupportsIndex
 
-from tally.engine.storing.rollup import Cell, Cells, Rollup, merge
+from tally.engine.storing.native_rollup import new_rollup
+from tally.engine.storing.rollup import Cell, Cells, merge
 from tally.errors import InvalidSample
 from tally.lines.conversion import to_number
 from tally.lines.plain import VALUE_MAX, Sample, check_timestamp, check_value, stored_name
@@ -29,7 +30,7 @@ def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
 
     :raises InvalidSample: when one is not such a tuple, or a name, value or timestamp breaks a rule of the wire format.
     """
-    rollup = Rollup(1)
+    rollup = new_rollup(1)
     empty = 0
     for item in samples:
         try:

@@ -9,7 +9,7 @@ arrived. Samples for other buckets, and all StatsD samples, are merged into thei
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from tally.engine.storing.capacity import Capacity, weigh, weigh_all, weigh_heaviest
@@ -29,6 +29,8 @@ from tally.lines.plain import (
 from tally.lines.statsd import Line, Observed
 
 FOLD_VALUES = 100_000
+# Further spellings of names are parsed one at a time.
+ALIASES_MAX = 4096
 NO_LIMIT = Capacity()
 
 Cell = tuple[float, float, float, float]
@@ -39,8 +41,8 @@ class Rollup:
     """Aggregates samples into buckets of `resolution` seconds, up to `capacity`. Not thread-safe.
 
     `rejected` counts rejected lines by reason, and `examples` has the first line of each reason; `empty` counts lines
-    without a measurement. `size` is the weight of all cells, set members and name aliases. Pass the same `gauges` to
-    successive rollups. After a MemoryError the counters still agree with the cells.
+    without a measurement. `size` is the weight of all cells and set members. Pass the same `gauges` to successive
+    rollups. After a MemoryError the counters still agree with the cells.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class Rollup:
         aliases = set(self._aliases)
         return self._counted + sum(len(values) for name, values in self._values.items() if name not in aliases)
 
-    def add(self, datagrams: list[bytes], now: int) -> None:
+    def add(self, datagrams: Sequence[bytes], now: int) -> None:
         """Add the lines of datagrams received in the second `now`. Every line is counted."""
         self._open_bucket(now)
         if self._add_plain(datagrams, now):
@@ -113,7 +115,7 @@ class Rollup:
             self._fold()
             self._open = bucket
 
-    def _add_plain(self, datagrams: list[bytes], now: int) -> bool:
+    def _add_plain(self, datagrams: Sequence[bytes], now: int) -> bool:
         """Add all lines at once; if that is not possible, add none and return False."""
         columns = parse_columns(datagrams)
         if columns is None:
@@ -141,31 +143,27 @@ class Rollup:
         texts = decode_names(new)
         if texts is None:
             return False
+        stored = " ".join(texts).encode().split(b" ")
+        aliases = [] if stored == new else [pair for pair in zip(new, stored, strict=True) if pair[0] != pair[1]]
         known = self._cells.get(self._open, {})
         cells = [text for text in texts if text not in known]
+        if aliases:
+            own = dict(zip(texts, stored, strict=True))
+            cells = [text for text, name in own.items() if text not in known and name not in self._values]
         size = weigh_all(cells)
-        if not self._has_capacity(cells, size):
+        if len(self._aliases) + len(aliases) > ALIASES_MAX or not self._has_capacity(cells, size):
             return False
         self.size += size
+        self._aliases += [alias for alias, _ in aliases]
         self._values.update([(name, []) for name in new])
-        self._add_aliases(new, texts)
+        for alias, name in aliases:
+            self._values[alias] = self._values.setdefault(name, [])
         return True
 
     def _has_capacity(self, names: Iterable[str], cells: int) -> bool:
         """Return whether cells of these names fit, whose weight is `cells`."""
         size, capacity = self.size + cells, self.capacity
         return size <= capacity.free or (size <= capacity.most and all(map(capacity.admits, names)))
-
-    def _add_aliases(self, names: list[bytes], texts: list[str]) -> None:
-        """Map other spellings of names to the list of the stored name. Each alias takes capacity."""
-        stored = " ".join(texts).encode()
-        if stored == b" ".join(names):
-            return
-        for name, own in zip(names, stored.split(b" "), strict=True):
-            if name != own:
-                self.size += 1
-                self._aliases.append(name)
-                self._values[name] = self._values.setdefault(own, [])
 
     def _add_timed(self, columns: Columns, now: int) -> bool:
         if max(columns.timestamps) > now + self._max_future_s:
@@ -228,10 +226,15 @@ class Rollup:
 
     def _merge_observed(self, bucket: int, name: str, observed: list[Observed]) -> Cell:
         """Return the cell of a name merged with further samples."""
-        cells = {bucket: {name: self._cells[bucket][name]}} if name in self._cells.get(bucket, ()) else {}
+        present = self._find_cell(bucket, name)
+        cells = {} if present is None else {bucket: {name: present}}
         for value, weight in observed:
             merge(cells, {bucket: {name: (weight, value * weight, value, value)}}, self.resolution)
         return cells[bucket][name]
+
+    def _find_cell(self, bucket: int, name: str) -> Cell | None:
+        """Return a cell without the values of the open bucket."""
+        return self._cells.get(bucket, {}).get(name)
 
     def _set_cell(self, bucket: int, name: str, cell: Cell) -> None:
         row = self._cells.get(bucket)
@@ -310,8 +313,12 @@ class Rollup:
         for name, second, members in self._sets.counts():
             self._add_cells({second: {name: (1, members, members, members)}})
         self._sets = Sets()
-        cells, self._cells = self._cells, {}
+        cells = self._take_cells()
         self.size = 0
+        return cells
+
+    def _take_cells(self) -> Cells:
+        cells, self._cells = self._cells, {}
         return cells
 
 

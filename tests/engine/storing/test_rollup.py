@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tally.engine.storing import rollup as module
 from tally.engine.storing.capacity import Capacity
-from tally.engine.storing.rollup import Cell, Cells, Rollup, count, merge
+from tally.engine.storing.native_rollup import new_rollup
+from tally.engine.storing.rollup import Cell, Cells, count, merge
 from tally.engine.storing.statsd import Gauges
 from tally.lines.grammar import parse_line
 from tally.lines.plain import Reason, Sample, lines
@@ -26,7 +27,7 @@ Account = tuple[Cells, int, dict[Reason, int], int]
 
 def test_contract_example() -> None:
     """The samples of the documentation, in buckets of ten seconds."""
-    rollup = Rollup(10)
+    rollup = new_rollup(10)
     lines = b"requests.get.index 0.25 1700000001\nrequests.get.index 0.75 1700000008\n"
     rollup.add([lines, b"requests.get.about 1.5 1700000012\nrequests.get.index 0.5 1700000013"], 1_700_000_020)
     assert {
@@ -85,7 +86,7 @@ def batches(draw: st.DrawFn, names: st.SearchStrategy[bytes] = names) -> Batch:
 @given(st.lists(batches(), max_size=5), st.integers(1, 20), st.just(2**62) | st.integers(0, 6), st.integers(1, 12))
 def test_any_datagrams(parts: list[Batch], resolution: int, max_cells: int, fold_values: int) -> None:
     """However lines are grouped into datagrams, each counts as if it were alone."""
-    rollup = Rollup(resolution, max_future_s=FUTURE_S, capacity=Capacity(max_cells, max_cells))
+    rollup = new_rollup(resolution, max_future_s=FUTURE_S, capacity=Capacity(max_cells, max_cells))
     with patch.object(module, "FOLD_VALUES", fold_values):
         for datagrams, now in parts:
             rollup.add(datagrams, now)
@@ -102,7 +103,7 @@ tagged = st.sampled_from(
 @given(st.lists(batches(tagged), max_size=4), st.integers(1, 20))
 def test_any_datagrams_with_tags(parts: list[Batch], resolution: int) -> None:
     """The same holds for names that are written in several ways."""
-    rollup = Rollup(resolution, max_future_s=FUTURE_S)
+    rollup = new_rollup(resolution, max_future_s=FUTURE_S)
     for datagrams, now in parts:
         rollup.add(datagrams, now)
     expected = one_at_a_time(parts, resolution, 2**62)
@@ -113,7 +114,10 @@ def test_any_datagrams_with_tags(parts: list[Batch], resolution: int) -> None:
 @given(st.lists(batches(), max_size=4), st.integers(0, 4), st.integers(1, 20), st.integers(1, 4))
 def test_any_split(parts: list[Batch], cut: int, resolution: int, factor: int) -> None:
     """Cells that are taken earlier and merged equal those that are taken at the end."""
-    rollup, coarse = Rollup(resolution, max_future_s=FUTURE_S), Rollup(resolution * factor, max_future_s=FUTURE_S)
+    rollup, coarse = (
+        new_rollup(resolution, max_future_s=FUTURE_S),
+        new_rollup(resolution * factor, max_future_s=FUTURE_S),
+    )
     merged: Cells = {}
     for number, (datagrams, now) in enumerate(parts):
         if number == cut:
@@ -130,7 +134,7 @@ def test_any_split(parts: list[Batch], cut: int, resolution: int, factor: int) -
 @pytest.mark.parametrize("timestamp", [b"", b" 1699999999", b" 1700000003"])
 def test_capacity(room: int, taken: list[str], timestamp: bytes) -> None:
     """The first names fit, and lines of further names are counted as rejected."""
-    rollup = Rollup(10, capacity=Capacity(room, room))
+    rollup = new_rollup(10, capacity=Capacity(room, room))
     datagram = b"\n".join(name + b" 1" + timestamp for name in (b"a", b"b", b"c"))
     for _ in range(2):
         rollup.add([datagram], NOW)
@@ -145,7 +149,7 @@ def test_capacity(room: int, taken: list[str], timestamp: bytes) -> None:
 @pytest.mark.parametrize(("max_future_s", "accepted"), [(5, 4), (4, 0)])
 def test_future(max_future_s: int, accepted: int) -> None:
     """The limit for future timestamps also applies when all lines are parsed at once."""
-    rollup = Rollup(10, max_future_s=max_future_s)
+    rollup = new_rollup(10, max_future_s=max_future_s)
     rollup.add([b"\n".join([b"a 1 %d" % (NOW + 5)] * 4)], NOW)
     assert (accepted, 4 - accepted) == (rollup.accepted, rollup.rejected[Reason.FUTURE])
 
@@ -153,7 +157,7 @@ def test_future(max_future_s: int, accepted: int) -> None:
 @pytest.mark.parametrize("datagram", [b"", b" ", b"  ", b"\t", b"\n", b"\r\n", b"\n \n", b"\0", b"\xff" * 10])
 def test_datagrams_without_a_sample(datagram: bytes) -> None:
     """Invalid lines do not affect the others."""
-    rollup = Rollup(10)
+    rollup = new_rollup(10)
     rollup.add([datagram], NOW)
     rollup.add([datagram, datagram], NOW)
     rollup.add([datagram, b"a 1"], NOW)
@@ -163,7 +167,7 @@ def test_datagrams_without_a_sample(datagram: bytes) -> None:
 
 def test_samples() -> None:
     """Parsed samples are added as far as capacity allows."""
-    rollup = Rollup(10, capacity=Capacity(2, 2))
+    rollup = new_rollup(10, capacity=Capacity(2, 2))
     rollup.add_samples([Sample("a", 1.0, 5), Sample("a", 2.0, 15), Sample("b", 3.0, 5), Sample("a", 4.0, 9)])
     assert {0: {"a": (2, 5.0, 1.0, 4.0)}, 10: {"a": (1, 2.0, 2.0, 2.0)}} == rollup.take()
     assert 3 == rollup.accepted
@@ -171,7 +175,7 @@ def test_samples() -> None:
 
 def rolled(*sent: bytes, resolution: int = 10) -> tuple[dict[str, Cell], int, dict[Reason, int]]:
     """Return the cells of the bucket of NOW, and the numbers of accepted lines and of rejected ones by reason."""
-    rollup = Rollup(resolution, max_future_s=FUTURE_S)
+    rollup = new_rollup(resolution, max_future_s=FUTURE_S)
     rollup.add([b"\n".join(sent)], NOW)
     cells = rollup.take()
     return cells.get(NOW // resolution * resolution, {}), rollup.accepted, rollup.rejected
@@ -188,14 +192,14 @@ def test_a_gauge_is_a_sample_of_its_value() -> None:
     """Signed values change the stored value, across rollups."""
     gauges = Gauges()
     for line, value in ((b"a:3|g", 3), (b"a:-1|g", 2), (b"a:+5|g|@0.1", 7)):
-        rollup = Rollup(10, gauges=gauges)
+        rollup = new_rollup(10, gauges=gauges)
         rollup.add([line], NOW)
         assert {1_700_000_000: {"a": (1, value, value, value)}} == rollup.take()
 
 
 def test_a_set_is_one_sample_per_flush() -> None:
     """It is the number of distinct members, at the second of the last one."""
-    rollup = Rollup(1)
+    rollup = new_rollup(1)
     for second, datagram in ((NOW, b"a:x|s\na:y|s"), (NOW + 1, b"a:x|s\nb:x|s|@0.5")):
         rollup.add([datagram], second)
     assert {NOW + 1: {"a": (1, 2, 2, 2), "b": (1, 1, 1, 1)}} == rollup.take()
@@ -246,7 +250,7 @@ def test_a_plain_name_is_not_parsed_as_statsd(path: str, after: str) -> None:
 
 def test_a_line_without_a_measurement_is_empty() -> None:
     """It is neither accepted nor rejected, and has no example; other values of the line are added."""
-    rollup = Rollup(10)
+    rollup = new_rollup(10)
     sent = [b"a nan", b"a NaN 1700000001", b"a -nan", b"b:nan|g", b"c:nan:3:nan|ms", b"d 1", b"a x"]
     rollup.add([b"\n".join(sent)], NOW)
     assert Reason.EMPTY == rollup.add_line(b"e +NAN", NOW)
@@ -267,7 +271,7 @@ ORDERS = [b"m;b=1;a=2", b"m;a=2;b=1", b"m;b=1;a=2;b=1", b"m;;b=1;a=2;", b"\xef\x
 @pytest.mark.parametrize("others", [[], [b"x y"], [b"m:1|c|#b:1,a:2"]])
 def test_tags_in_any_order_are_one_series(timestamp: bytes, others: list[bytes]) -> None:
     """Tags in any order, parsed in any way, belong to the same cell."""
-    rollup = Rollup(10)
+    rollup = new_rollup(10)
     for _ in range(2):
         rollup.add([b"\n".join(name + b" 2" + timestamp for name in ORDERS), *others], NOW)
     cells = rollup.take()
@@ -276,20 +280,22 @@ def test_tags_in_any_order_are_one_series(timestamp: bytes, others: list[bytes])
     assert {} == rollup.take()
 
 
-def test_aliases_take_capacity() -> None:
-    """One name in many spellings cannot fill the memory."""
-    rollup = Rollup(10, capacity=Capacity(3, 3))
-    for order in permutations((b"a=1", b"b=2", b"c=3", b"d=4")):
-        rollup.add([b";".join((b"m", *order)) + b" 1"], NOW)
-    assert 24 == rollup.accepted
-    assert rollup.size <= 4
+@pytest.mark.parametrize("most", [0, 3, 4096])
+def test_aliases_take_no_capacity(most: int) -> None:
+    """One name in many spellings is one cell. Only so many are remembered, so that they do not fill memory."""
+    rollup = new_rollup(10, capacity=Capacity(1, 1))
+    with patch.object(module, "ALIASES_MAX", most):
+        for order in permutations((b"a=1", b"b=2", b"c=3", b"d=4")):
+            rollup.add([b";".join((b"m", *order)) + b" 1"], NOW)
+    assert len(rollup._aliases) <= most
+    assert (24, 1) == (rollup.accepted, rollup.size)
     assert {"m;a=1;b=2;c=3;d=4": (24, 24, 1, 1)} == rollup.take()[NOW // 10 * 10]
 
 
 @given(st.lists(batches(), max_size=4))
 def test_add_line_equals_add(parts: list[Batch]) -> None:
     """It returns the reason for which `add` rejects a line."""
-    together, alone = Rollup(10, max_future_s=FUTURE_S), Rollup(10, max_future_s=FUTURE_S)
+    together, alone = new_rollup(10, max_future_s=FUTURE_S), new_rollup(10, max_future_s=FUTURE_S)
     for datagrams, now in parts:
         together.add(datagrams, now)
         for line in (line for datagram in datagrams for line in lines(datagram)):
@@ -302,7 +308,7 @@ def test_add_line_equals_add(parts: list[Batch]) -> None:
 @pytest.mark.parametrize(("room", "accepted"), [(0, 0), (1, 3), (2, 4)])
 def test_capacity_for_statsd(room: int, accepted: int) -> None:
     """An existing cell needs no capacity, whatever its first sample."""
-    rollup = Rollup(10, capacity=Capacity(room, room))
+    rollup = new_rollup(10, capacity=Capacity(room, room))
     for line in (b"a 1", b"a:1|c", b"a 2", b"b:1|c"):
         rollup.add([line], NOW)
     assert (min(room, 2), accepted, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
@@ -316,7 +322,7 @@ statsd_parts = st.sampled_from(
 @given(st.lists(st.lists(statsd_parts, max_size=6).map(b"\n".join), max_size=8), st.integers(1, 8))
 def test_statsd_in_batches(datagrams: list[bytes], size: int) -> None:
     """Lines count the same in large batches and one at a time."""
-    together, alone = Rollup(10), Rollup(10)
+    together, alone = new_rollup(10), new_rollup(10)
     for start in range(0, len(datagrams), size):
         together.add(datagrams[start : start + size], NOW)
     for line in (line for datagram in datagrams for line in lines(datagram)):
@@ -373,7 +379,7 @@ def test_count() -> None:
 def test_a_rejected_line_changes_nothing() -> None:
     """If one part of a line does not fit, its gauge and its set are unchanged."""
     gauges = Gauges()
-    rollup = Rollup(10, capacity=Capacity(1, 1), gauges=gauges)
+    rollup = new_rollup(10, capacity=Capacity(1, 1), gauges=gauges)
     rollup.add([b"a 1\nb:1|g\nb:1|s\nb:x|s"], NOW)
     assert (1, {Reason.CARDINALITY: 3}, 0) == (rollup.accepted, rollup.rejected, gauges.size)
     assert {1_700_000_000: {"a": (1, 1, 1, 1)}} == rollup.take()
@@ -382,7 +388,7 @@ def test_a_rejected_line_changes_nothing() -> None:
 @pytest.mark.parametrize(("room", "accepted"), [(2, 2), (3, 3), (4, 4)])
 def test_set_members_take_capacity(room: int, accepted: int) -> None:
     """A member of a set counts as a cell."""
-    rollup = Rollup(10, capacity=Capacity(room, room))
+    rollup = new_rollup(10, capacity=Capacity(room, room))
     rollup.add([b"s:x|s\ns:y|s\ns:x|s\na 1\ns:z|s"], NOW)
     assert (min(room, 4), accepted + 1, 4 - accepted) == (rollup.size, rollup.accepted, rollup.rejected.total())
 
@@ -391,7 +397,7 @@ def test_set_members_take_capacity(room: int, accepted: int) -> None:
 @pytest.mark.parametrize(("room", "size", "accepted"), [(3, 0, 0), (4, 4, 1), (7, 4, 1), (8, 8, 3)])
 def test_wide_names_take_more_capacity(form: str, room: int, size: int, accepted: int) -> None:
     """A name that takes a kilobyte counts as four cells in every format."""
-    rollup = Rollup(10, capacity=Capacity(room, room))
+    rollup = new_rollup(10, capacity=Capacity(room, room))
     for letter in "abb":
         rollup.add([form.format(letter * 251 + "😀").encode()], NOW)
     assert (size, accepted) == (rollup.size, rollup.accepted)
@@ -400,13 +406,13 @@ def test_wide_names_take_more_capacity(form: str, room: int, size: int, accepted
 @pytest.mark.parametrize("form", [b"%b 1", b"%b 1 1699999999", b"%b:1|c", b"%b:x|s"])
 def test_the_reserve_is_for_admitted_names(form: bytes) -> None:
     """After the free part, only known names are accepted, up to the limit."""
-    rollup = Rollup(10, capacity=Capacity(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
+    rollup = new_rollup(10, capacity=Capacity(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
     for name in (b"k1", b"n1", b"n2", b"k2", b"n3", b"k3", b"k4"):
         rollup.add([form % name], NOW)
         rollup.add([form % name], NOW)
     assert {"k1", "n1", "k2", "k3"} == {name for row in rollup.take().values() for name in row}
     assert (8, {Reason.CARDINALITY: 6}) == (rollup.accepted, rollup.rejected)
-    rollup = Rollup(10, capacity=Capacity(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
+    rollup = new_rollup(10, capacity=Capacity(4, 2, {"k1", "k2", "k3", "k4"}.__contains__))
     rollup.add([b"\n".join(form % name for name in (b"k1", b"n1", b"n2", b"k2", b"n3", b"k3", b"k4"))], NOW)
     assert {"k1", "n1", "k2", "k3"} == {name for row in rollup.take().values() for name in row}
 
@@ -432,7 +438,7 @@ def test_counters_are_right_after_a_memory_error(kind: str, failures: int) -> No
     second = NOW + 10 if kind == "later" else NOW
     datagrams, first = [OUT_OF_MEMORY[kind]], [b"a 1\nb 1\nb:1|c\nh:1|c"]
     for fails in range(100_000):
-        rollup = Rollup(10, max_future_s=FUTURE_S)
+        rollup = new_rollup(10, max_future_s=FUTURE_S)
         rollup.add(first, NOW)
         has_failed = False
         tracer = sys.gettrace()  # Coverage's own allocations shall not fail.

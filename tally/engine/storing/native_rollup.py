@@ -1,0 +1,119 @@
+"""The rollup whose lines are parsed, and whose cells are kept, by the native core.
+
+The core adds plain lines and the usual StatsD lines of names that it knows, or that are simple and fit. Python adds all
+others, one at a time and in their order, so that both rollups have the same cells and counters.
+"""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from tally import native
+from tally.engine.storing import rollup
+from tally.engine.storing.capacity import Capacity, weigh
+from tally.engine.storing.rollup import NO_LIMIT, Cell, Cells, Rollup, merge
+from tally.engine.storing.statsd import Gauges
+from tally.lines import grammar
+from tally.lines.plain import Reason, Sample, split
+
+# Any longer time allows every timestamp too.
+FUTURE_MAX_S = 2**62
+# From this version on, `sum` compensates for rounding errors.
+COMPENSATED = (3, 12)
+
+
+class NativeRollup(Rollup):
+    """Aggregates samples as `Rollup`, several times as fast."""
+
+    def __init__(
+        self, resolution: int, *, max_future_s: int = 0, capacity: Capacity = NO_LIMIT, gauges: Gauges | None = None
+    ) -> None:
+        assert native.core is not None
+        future_s = min(max_future_s, FUTURE_MAX_S)
+        self._core = native.core.Rollup(resolution, future_s, sys.version_info >= COMPENSATED)
+        super().__init__(resolution, max_future_s=max_future_s, capacity=capacity, gauges=gauges)
+
+    @property
+    def accepted(self) -> int:
+        """The number of accepted samples and lines."""
+        return int(self._core.accepted)
+
+    @property
+    def size(self) -> int:
+        """The weight of all cells and set members."""
+        return int(self._core.size)
+
+    @size.setter
+    def size(self, size: int) -> None:
+        self._core.size = size
+
+    @property
+    def _counted(self) -> int:
+        return int(self._core.counted)
+
+    @_counted.setter
+    def _counted(self, counted: int) -> None:
+        self._core.counted = counted
+
+    def add(self, datagrams: Sequence[bytes], now: int) -> None:
+        """Add the lines of datagrams received in the second `now`. Every line is counted."""
+        add_unsure = partial(self._add_unsure, now)
+        try:
+            self._core.add(datagrams, now, self.capacity.free, rollup.FOLD_VALUES, add_unsure)
+        finally:
+            self._count_rejections()
+
+    def _add_unsure(self, now: int, line: bytes) -> str | None:
+        """Add a line that the core leaves to Python. Return the name as it is stored, or None."""
+        self._count_rejections()
+        found = grammar.parse_fields(line, split(line), now, self._max_future_s)
+        reason = self._add_parsed(found)
+        if reason is not None:
+            self.reject(line, reason)
+        return None if isinstance(found, Reason) else found.name
+
+    def _count_rejections(self) -> None:
+        for reason, number, line in self._core.rejections():
+            if reason == Reason.EMPTY:
+                self.empty += number
+            else:
+                self.examples.setdefault(reason, line)
+                self.rejected[Reason(reason)] += number
+
+    def add_sample(self, sample: Sample) -> bool:
+        """Add a sample. Return False if there is no capacity for its cell."""
+        if self._core.add_sample(*sample, 0):
+            return True
+        cells = weigh(sample.name)
+        return self._has_capacity((sample.name,), cells) and bool(self._core.add_sample(*sample, cells))
+
+    def _has_cell(self, bucket: int, name: str) -> bool:
+        return bool(self._core.has_cell(bucket, name))
+
+    def _find_cell(self, bucket: int, name: str) -> Cell | None:
+        found: Any = self._core.cell(bucket, name)
+        return None if found is None else (found[0], found[1], found[2], found[3])
+
+    def _set_cell(self, bucket: int, name: str, cell: Cell) -> None:
+        self._core.set_cell(bucket, name, cell, weigh(name))
+
+    def _fold(self) -> None:
+        self._core.fold()
+
+    def _add_cells(self, cells: Cells) -> None:
+        """Merge cells. There are no values of the open bucket."""
+        for second, row in cells.items():
+            bucket = second // self.resolution * self.resolution
+            for name, cell in row.items():
+                present = self._find_cell(bucket, name)
+                merged = {} if present is None else {bucket: {name: present}}
+                merge(merged, {bucket: {name: cell}}, self.resolution)
+                self._set_cell(bucket, name, merged[bucket][name])
+
+    def _take_cells(self) -> Cells:
+        cells: Cells = self._core.take()
+        return cells
+
+
+new_rollup: type[Rollup] = Rollup if native.core is None else NativeRollup

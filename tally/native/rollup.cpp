@@ -1,0 +1,317 @@
+// The twin of tally/engine/storing/rollup.py: adds the samples of lines to cells.
+//
+// A name is a series. Other spellings of a name, with its tags in another order or as StatsD clients write them, lead
+// to the same series once Python has parsed the first one. Values of the open bucket are kept beside their series, and
+// are merged into its cell when the bucket closes.
+//
+//     spellings   bytes -> series
+//     series      values of the open bucket
+//     cells       bucket, series -> count, sum, low, high
+//
+// What fails for lack of memory changes nothing that is counted: room is made before anything changes.
+#include "rollup.hpp"
+
+#include <cmath>
+#include <cstring>
+
+namespace tally {
+namespace {
+
+constexpr std::size_t OTHER_SPELLINGS_MAX = 4096;
+// Before and after the name in the spelling of a StatsD line. No plain name contains it.
+constexpr char STATSD = '\1';
+constexpr std::uint64_t FACTOR = 0x9E3779B97F4A7C15;
+
+std::uint64_t mix(std::uint64_t value) {
+    const auto product = static_cast<unsigned __int128>(value) * FACTOR;
+    return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+}
+
+// The seed is unknown to senders, so that they cannot choose names with equal hashes.
+std::uint32_t hash(std::string_view text, std::uint64_t seed) {
+    std::uint64_t found = seed ^ text.size();
+    for (; text.size() >= 8; text.remove_prefix(8)) {
+        std::uint64_t part;
+        std::memcpy(&part, text.data(), 8);
+        found = mix(found ^ part) + seed;
+    }
+    std::uint64_t part = 0;
+    std::memcpy(&part, text.data(), text.size());
+    return static_cast<std::uint32_t>(mix(mix(found ^ part) + seed));
+}
+
+std::uint32_t hash(std::int64_t bucket, std::uint32_t series) {
+    return static_cast<std::uint32_t>(mix(mix(static_cast<std::uint64_t>(bucket)) ^ series));
+}
+
+// Makes room for one more item.
+template <typename Items>
+void make_room(Items& items, std::size_t count = 1) {
+    if (items.size() + count > items.capacity()) items.reserve(2 * items.size() + count + 16);
+}
+
+void merge(Cell& cell, const Cell& other) {
+    cell.count += other.count;
+    cell.sum += other.sum;
+    if (other.low < cell.low) cell.low = other.low;
+    if (other.high > cell.high) cell.high = other.high;
+}
+
+}  // namespace
+
+void Values::add(double value, bool is_compensated) {
+    const double total = sum + value;
+    if (is_compensated) {
+        error += std::abs(sum) >= std::abs(value) ? (sum - total) + value : (value - total) + sum;
+    }
+    sum = total;
+    if (count == 0) low = high = value;
+    if (value < low) low = value;
+    if (value > high) high = value;
+    ++count;
+}
+
+Cell Values::cell() const {
+    const bool is_corrected = error != 0 && std::isfinite(error);
+    return {count, is_corrected ? sum + error : sum, low, high};
+}
+
+template <typename Same>
+std::uint32_t Index::find(std::uint32_t hash, Same is_same) const {
+    if (slots_.empty()) return NONE;
+    const std::size_t mask = slots_.size() - 1;
+    for (std::size_t at = hash & mask;; at = (at + 1) & mask) {
+        const Slot& slot = slots_[at];
+        if (slot.position == NONE) return NONE;
+        if (slot.hash == hash && is_same(slot.position)) return slot.position;
+    }
+}
+
+void Index::reserve() {
+    if ((used_ + 1) * 2 <= slots_.size()) return;
+    Index larger;
+    larger.slots_.resize(slots_.empty() ? 64 : slots_.size() * 2, Slot{0, NONE});
+    for (const Slot& slot : slots_) {
+        if (slot.position != NONE) larger.insert(slot.hash, slot.position);
+    }
+    *this = std::move(larger);
+}
+
+void Index::insert(std::uint32_t hash, std::uint32_t position) {
+    const std::size_t mask = slots_.size() - 1;
+    std::size_t at = hash & mask;
+    while (slots_[at].position != NONE) at = (at + 1) & mask;
+    slots_[at] = {hash, position};
+    ++used_;
+}
+
+Rollup::Rollup(std::int64_t resolution, std::int64_t max_future_s, std::uint64_t seed, bool is_compensated)
+    : resolution_(resolution), max_future_s_(max_future_s), seed_(seed), is_compensated_(is_compensated) {}
+
+std::int64_t Rollup::bucket_of(std::int64_t timestamp) const {
+    const std::int64_t rest = timestamp % resolution_;
+    return timestamp - rest - (rest < 0 ? resolution_ : 0);
+}
+
+std::string_view Rollup::text(const Spelling& spelling) const {
+    return {names_.data() + spelling.first, spelling.bytes};
+}
+
+std::string_view Rollup::name(std::uint32_t series) const {
+    return text(spellings_[series_[series].spelling]);
+}
+
+std::uint32_t Rollup::find_series(std::string_view spelling) const {
+    const auto is_same = [&](std::uint32_t position) { return text(spellings_[position]) == spelling; };
+    const std::uint32_t position = spelling_index_.find(hash(spelling, seed_), is_same);
+    return position == Index::NONE ? position : spellings_[position].series;
+}
+
+void Rollup::spell(std::string_view spelling, std::uint32_t series) {
+    spelling_index_.reserve();
+    make_room(spellings_);
+    make_room(names_, spelling.size());
+    spelling_index_.insert(hash(spelling, seed_), static_cast<std::uint32_t>(spellings_.size()));
+    spellings_.push_back({names_.size(), static_cast<std::uint32_t>(spelling.size()), series});
+    names_.append(spelling);
+}
+
+std::uint32_t Rollup::intern(std::string_view name, std::int64_t weight) {
+    const auto series = static_cast<std::uint32_t>(series_.size());
+    make_room(series_);
+    spell(name, series);
+    series_.push_back({static_cast<std::uint32_t>(spellings_.size() - 1), weight, {}});
+    return series;
+}
+
+void Rollup::add_spelling(std::string_view spelling, std::string_view name) {
+    const std::uint32_t series = find_series(name);
+    const std::size_t others = spellings_.size() - series_.size();
+    if (series == Index::NONE || others >= OTHER_SPELLINGS_MAX || find_series(spelling) != Index::NONE) return;
+    spell(spelling, series);
+}
+
+std::uint32_t Rollup::find_cell(std::int64_t bucket, std::uint32_t series) const {
+    const auto is_same = [&](std::uint32_t position) {
+        return cells_[position].series == series && cells_[position].bucket == bucket;
+    };
+    return cell_index_.find(hash(bucket, series), is_same);
+}
+
+void Rollup::merge_cell(std::int64_t bucket, std::uint32_t series, const Cell& cell) {
+    const std::uint32_t position = find_cell(bucket, series);
+    if (position != Index::NONE) return merge(cells_[position].cell, cell);
+    cell_index_.reserve();
+    make_room(cells_);
+    cell_index_.insert(hash(bucket, series), static_cast<std::uint32_t>(cells_.size()));
+    cells_.push_back({bucket, series, cell});
+}
+
+bool Rollup::has_cell(std::int64_t bucket, std::uint32_t series) const {
+    const bool is_open = bucket == open_ && series_[series].values.count > 0;
+    return is_open || find_cell(bucket, series) != Index::NONE;
+}
+
+bool Rollup::has(std::int64_t bucket, std::string_view name) const {
+    const std::uint32_t series = find_series(name);
+    return series != Index::NONE && has_cell(bucket, series);
+}
+
+const Cell* Rollup::find(std::int64_t bucket, std::string_view name) const {
+    const std::uint32_t series = find_series(name);
+    const std::uint32_t position = series == Index::NONE ? series : find_cell(bucket, series);
+    return position == Index::NONE ? nullptr : &cells_[position].cell;
+}
+
+void Rollup::set(std::int64_t bucket, std::string_view name, const Cell& cell, std::int64_t weight) {
+    std::uint32_t series = find_series(name);
+    if (series == Index::NONE) series = intern(name, weight);
+    const std::uint32_t position = find_cell(bucket, series);
+    if (position == Index::NONE) return merge_cell(bucket, series, cell);
+    cells_[position].cell = cell;
+}
+
+void Rollup::open(std::int64_t now, std::int64_t fold_values) {
+    const std::int64_t bucket = bucket_of(now);
+    if (bucket == open_ && pending_ < fold_values) return;
+    fold();
+    open_ = bucket;
+}
+
+void Rollup::fold() {
+    for (const std::uint32_t series : with_values_) {
+        Values& values = series_[series].values;
+        if (values.count == 0) continue;  // Memory ran out after it was merged.
+        merge_cell(open_, series, values.cell());
+        counted += static_cast<std::int64_t>(values.count);
+        pending_ -= static_cast<std::int64_t>(values.count);
+        values = {};
+    }
+    with_values_.clear();
+}
+
+void Rollup::clear() {
+    Rollup empty(resolution_, max_future_s_, seed_, is_compensated_);
+    empty.open_ = open_;
+    empty.counted = counted;
+    *this = std::move(empty);
+}
+
+void Rollup::add_value(std::uint32_t series, double value, std::int64_t bucket) {
+    if (bucket != open_) {
+        merge_cell(bucket, series, {1, value, value, value});
+        ++counted;
+        return;
+    }
+    Values& values = series_[series].values;
+    if (values.count == 0) with_values_.push_back(series);
+    values.add(value, is_compensated_);
+    ++pending_;
+}
+
+bool Rollup::add_sample(std::string_view name, double value, std::int64_t timestamp, std::int64_t weight) {
+    const std::int64_t bucket = bucket_of(timestamp);
+    std::uint32_t series = find_series(name);
+    if (series == Index::NONE || !has_cell(bucket, series)) {
+        if (weight == 0) return false;
+        if (series == Index::NONE) series = intern(name, weight);
+        size += weight;
+    }
+    add_value(series, value, bucket);
+    return true;
+}
+
+std::uint32_t Rollup::admit(std::string_view spelling, bool is_stored, std::int64_t bucket, std::int64_t free) {
+    const std::uint32_t series = find_series(spelling);
+    if (series == Index::NONE) {
+        if (!is_stored || size + 1 > free) return series;
+        const std::uint32_t added = intern(spelling, 1);
+        ++size;
+        return added;
+    }
+    if (has_cell(bucket, series)) return series;
+    if (size + series_[series].weight > free) return Index::NONE;
+    size += series_[series].weight;
+    return series;
+}
+
+Fate Rollup::add(std::string_view line, std::int64_t now, std::int64_t free) {
+    const Fields fields = split(line);
+    const Clock clock{now, max_future_s_};
+    if (fields.count == 2 || fields.count == 3) {
+        const auto [verdict, value] = parse_value(fields.each[1]);
+        Second second{Verdict::GOOD, now, {}};
+        if (fields.count == 3) second = parse_timestamp(fields.each[2], clock);
+        if (verdict == Verdict::GOOD && second.verdict == Verdict::GOOD) {
+            const std::string_view name = fields.each[0];
+            const std::int64_t bucket = bucket_of(second.value);
+            const bool is_stored = name.size() <= NAME_MAX_BYTES && is_simple_name(name);
+            const std::uint32_t series = admit(name, is_stored, bucket, free);
+            if (series != Index::NONE) {
+                add_value(series, value, bucket);
+                return {Fate::ADDED};
+            }
+        }
+    }
+    if (line.find('|') != line.npos) return fields.count == 1 ? add_statsd(line, now, free) : Fate{Fate::UNSURE};
+    return classify(line, fields, clock);
+}
+
+Fate Rollup::add_statsd(std::string_view line, std::int64_t now, std::int64_t free) {
+    StatsdLine found;
+    if (!parse_statsd(line, found)) return {Fate::UNSURE};
+    std::string_view spelling = found.name;
+    if (!found.has_simple_name) {
+        key_.assign(1, STATSD).append(found.name).append(1, STATSD).append(found.tags);
+        spelling = key_;
+    }
+    const std::int64_t bucket = bucket_of(now);
+    const std::uint32_t series = admit(spelling, found.has_simple_name, bucket, free);
+    if (series == Index::NONE) return {Fate::UNSURE, {}, spelling};
+    Cell cell{found.weight, found.values[0] * found.weight, found.values[0], found.values[0]};
+    merge_cell(bucket, series, cell);
+    for (int at = 1; at < found.count; ++at) {
+        const double value = found.values[at];
+        merge_cell(bucket, series, {found.weight, value * found.weight, value, value});
+    }
+    ++counted;
+    return {Fate::ADDED};
+}
+
+// Returns why a line was not added, in the order in which Python looks at it.
+Fate Rollup::classify(std::string_view line, const Fields& fields, const Clock& clock) const {
+    if (!is_ascii(line)) return {Fate::UNSURE, {}, fields.each[0]};
+    if (fields.count < 2 || fields.count > 3) return {Fate::REJECTED, Reason::FIELDS};
+    const std::string_view name = fields.each[0], value = fields.each[1];
+    if (!is_simple_name(name)) return {Fate::UNSURE, {}, name};
+    if (name.size() > NAME_MAX_BYTES) return {Fate::REJECTED, Reason::NAME};
+    const Verdict verdict = parse_value(value).verdict;
+    if (verdict == Verdict::BAD) return {Fate::REJECTED, is_missing(value) ? Reason::EMPTY : Reason::VALUE};
+    if (verdict == Verdict::GOOD && fields.count == 3) {
+        const Second second = parse_timestamp(fields.each[2], clock);
+        if (second.verdict == Verdict::BAD) return {Fate::REJECTED, second.reason};
+    }
+    return {Fate::UNSURE, {}, name};
+}
+
+}  // namespace tally

@@ -1,0 +1,125 @@
+// Samples, aggregated in memory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plain.hpp"
+#include "statsd.hpp"
+
+namespace tally {
+
+struct Cell {
+    double count, sum, low, high;
+};
+
+// Values of the open bucket since they were last merged into its cell. From Python 3.12 on, sum() also adds up the
+// rounding errors, and so does this, so that both give the same sum.
+struct Values {
+    double count = 0, sum = 0, error = 0, low = 0, high = 0;
+
+    void add(double value, bool is_compensated);
+    Cell cell() const;
+};
+
+struct Stored {
+    std::int64_t bucket;
+    std::uint32_t series;
+    Cell cell;
+};
+
+// A table of hashes, from which a position in a vector is found. It never shrinks.
+class Index {
+  public:
+    static constexpr std::uint32_t NONE = 0xFFFFFFFF;
+
+    // Returns the first position with this hash for which `is_same` holds, or NONE.
+    template <typename Same>
+    std::uint32_t find(std::uint32_t hash, Same is_same) const;
+    // Makes room for one more position. Only this can fail; then nothing has changed.
+    void reserve();
+    void insert(std::uint32_t hash, std::uint32_t position);
+
+  private:
+    struct Slot {
+        std::uint32_t hash, position;
+    };
+    std::vector<Slot> slots_;
+    std::size_t used_ = 0;
+};
+
+// What happens to a line: added, rejected for `reason`, or left to Python, which may remember the spelling of its name.
+struct Fate {
+    enum Kind { ADDED, REJECTED, UNSURE } kind;
+    Reason reason = Reason::EMPTY;
+    std::string_view spelling = {};
+};
+
+class Rollup {
+  public:
+    Rollup(std::int64_t resolution, std::int64_t max_future_s, std::uint64_t seed, bool is_compensated);
+
+    // Opens the bucket of `now`. Merges the values of the open bucket first if it is another one, or if there are many.
+    void open(std::int64_t now, std::int64_t fold_values);
+    // Adds a line that is not empty, if its cell exists or fits into `free`.
+    Fate add(std::string_view line, std::int64_t now, std::int64_t free);
+    // Adds a sample; for a new cell only if `weight` is not 0. Returns whether it was added.
+    bool add_sample(std::string_view name, double value, std::int64_t timestamp, std::int64_t weight);
+    // Remembers another spelling of a name, as far as there is room.
+    void add_spelling(std::string_view spelling, std::string_view name);
+    bool has(std::int64_t bucket, std::string_view name) const;
+    // Returns a cell without the values of the open bucket, or null.
+    const Cell* find(std::int64_t bucket, std::string_view name) const;
+    // Sets a cell. The weight is that of the name.
+    void set(std::int64_t bucket, std::string_view name, const Cell& cell, std::int64_t weight);
+    void fold();
+    void clear();
+
+    std::int64_t accepted() const { return counted + pending_; }
+    const std::vector<Stored>& cells() const { return cells_; }
+    std::string_view name(std::uint32_t series) const;
+    std::uint32_t series_count() const { return static_cast<std::uint32_t>(series_.size()); }
+
+    // The weight of all cells and of set members, and the number of lines whose samples are in cells.
+    std::int64_t size = 0, counted = 0;
+
+  private:
+    struct Series {
+        std::uint32_t spelling;
+        std::int64_t weight;
+        Values values;
+    };
+    struct Spelling {
+        std::size_t first;
+        std::uint32_t bytes, series;
+    };
+
+    std::int64_t bucket_of(std::int64_t timestamp) const;
+    std::string_view text(const Spelling& spelling) const;
+    std::uint32_t find_series(std::string_view spelling) const;
+    std::uint32_t intern(std::string_view name, std::int64_t weight);
+    void spell(std::string_view text, std::uint32_t series);
+    std::uint32_t find_cell(std::int64_t bucket, std::uint32_t series) const;
+    void merge_cell(std::int64_t bucket, std::uint32_t series, const Cell& cell);
+    bool has_cell(std::int64_t bucket, std::uint32_t series) const;
+    // Returns the series of a name if its cell in `bucket` exists or can be created, or NONE.
+    std::uint32_t admit(std::string_view spelling, bool is_stored, std::int64_t bucket, std::int64_t free);
+    void add_value(std::uint32_t series, double value, std::int64_t bucket);
+    Fate add_statsd(std::string_view line, std::int64_t now, std::int64_t free);
+    Fate classify(std::string_view line, const Fields& fields, const Clock& clock) const;
+
+    std::int64_t resolution_, max_future_s_, open_ = -1, pending_ = 0;
+    std::uint64_t seed_;
+    bool is_compensated_;
+    std::string names_;
+    std::vector<Spelling> spellings_;
+    std::vector<Series> series_;
+    std::vector<std::uint32_t> with_values_;
+    std::vector<Stored> cells_;
+    Index spelling_index_, cell_index_;
+    std::string key_;
+};
+
+}  // namespace tally
