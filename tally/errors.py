@@ -8,6 +8,7 @@ TallyError
 ├── UnknownAggregate    not one of avg, min, max, sum, count      (also a LookupError)
 ├── UnknownArchive      no such file                              (also a LookupError)
 ├── ArchiveExists       the slug is taken
+├── MergeRefused        a file of which cannot be told what it adds
 ├── KeyReused           an idempotency key that was used for other samples
 ├── NotAnArchive        another application's file, or a newer tally's
 │   └── ArchiveDamaged  an archive whose content is damaged
@@ -56,6 +57,10 @@ class UnknownArchive(TallyError, LookupError):
 
 class ArchiveExists(TallyError):
     """Raised when a new archive has a slug that is taken."""
+
+
+class MergeRefused(TallyError):
+    """Raised when an archive cannot be merged, such as when it is unknown which of its samples were merged before."""
 
 
 class KeyReused(TallyError):

@@ -15,7 +15,11 @@ from tally.engine.archive import Archive
 from tally.engine.asking.names import patterns as offered
 from tally.engine.asking.question import Question
 from tally.engine.definition import AUTO
-from tally.errors import InvalidDefinition, TallyError, UnknownArchive
+from tally.engine.history.derive import Derived
+from tally.errors import InvalidDefinition, InvalidQuestion, TallyError, UnknownArchive
+
+EXAMPLE = '{"retention": 48}'
+RENAMING = ("glob", "template")
 
 
 def ask(call: Call) -> Reply:
@@ -61,12 +65,28 @@ def archive(call: Call) -> Reply:
 
 def create(call: Call) -> Reply:
     """Create an archive."""
-    body = _read_properties(call, ("slug", *PROPERTIES))
+    body = _read_properties(call, ("slug", "from", *PROPERTIES))
     if "slug" not in body:
         raise InvalidDefinition("slug is missing: give the new archive's file name without .db")
-    created = call.catalog.create(body.pop("slug"), **body)
+    if "from" in body:
+        derived = _derive(call, body)
+        if any(call.parameters["dry_run"]):
+            return whole(asdict(derived), pretty=call.is_pretty)
+        created = call.catalog[body["slug"]]
+    elif any(call.parameters["dry_run"]):
+        raise InvalidQuestion("parameter 'dry_run' has no meaning here: it is for archives that are filled, by from")
+    else:
+        created = call.catalog.create(body.pop("slug"), **body)
     location = ("Location", _url(call, "archives", created))
     return whole(_describe(call, created), status=201, pretty=call.is_pretty, headers=(location,))
+
+
+def _derive(call: Call, properties: dict[str, Any]) -> Derived:
+    given = {name: value for name, value in properties.items() if name not in ("slug", "from")}
+    source = properties["from"]
+    if not isinstance(source, str) or source not in call.catalog:
+        raise InvalidDefinition(f"from {source!r:.100} is not an archive: see /archives/ for those that exist")
+    return call.catalog.derive(properties["slug"], source, dry_run=any(call.parameters["dry_run"]), **given)
 
 
 def edit(call: Call) -> Reply:
@@ -81,6 +101,25 @@ def delete(call: Call) -> Reply:
     """Delete an archive and its data."""
     call.catalog.delete(call.path["slug"])
     return empty(204)
+
+
+def remove_names(call: Call) -> Reply:
+    """Remove names that match a glob, or a range of their buckets, and answer what was removed."""
+    globs, dry_run = call.parameters["q"], any(call.parameters["dry_run"])
+    if len(globs) != 1:
+        raise InvalidQuestion(f"q is given {len(globs)} times: give it once, such as q=requests.get.test*")
+    bounds = {name: value for name in ("since", "until") for value in call.parameters[name]}
+    removed = _archive(call).remove(globs[0], dry_run=dry_run, **bounds)
+    return whole(removed._asdict(), pretty=call.is_pretty)
+
+
+def rename_names(call: Call) -> Reply:
+    """Rename names that match a glob by a template, and answer what changed."""
+    body = _read_properties(call, RENAMING, example='{"glob": "requests.get.*", "template": "web.*"}')
+    if body.keys() != set(RENAMING) or not all(isinstance(text, str) for text in body.values()):
+        raise InvalidQuestion("the body is not complete: send glob and template, both as text")
+    renamed = _archive(call).rename(body["glob"], body["template"], dry_run=any(call.parameters["dry_run"]))
+    return whole(renamed._asdict(), pretty=call.is_pretty)
 
 
 def backup(call: Call) -> Reply:
@@ -154,27 +193,27 @@ def _url(call: Call, what: str, archive: Archive) -> str:
     return quote(f"{call.request.root}/{what}/{archive.slug}/")
 
 
-def _read_properties(call: Call, allowed: Collection[str]) -> dict[str, Any]:
-    """Return the JSON object in the body.
+def _read_properties(call: Call, allowed: Collection[str], *, example: str = EXAMPLE) -> dict[str, Any]:
+    """Return the JSON object in the body. An error shows the `example`.
 
     :raises Problem: 413 if it is too long.
     :raises InvalidDefinition: if it is not an object with properties in `allowed`.
     """
     check_size(call.request.body, call.route.max_body_bytes, "send an archive's properties and nothing else")
-    body = _parse_json(call.request.body)
+    body = _parse_json(call.request.body, example)
     if not isinstance(body, dict):
-        raise InvalidDefinition('the body is not a JSON object: send for example {"retention": 48}')
+        raise InvalidDefinition(f"the body is not a JSON object: send for example {example}")
     for name in body:
         if name not in allowed:
             raise InvalidDefinition(f"{name!r:.100} cannot be set here: use {', '.join(allowed)}")
     return body
 
 
-def _parse_json(body: bytes) -> Any:
+def _parse_json(body: bytes, example: str) -> Any:
     try:
         value = json.loads(body.decode())
         json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # Refuses NaN and lone surrogates.
     except (ValueError, RecursionError) as error:
-        text = f'the body is not JSON in UTF-8 ({error}): send for example {{"retention": 48}}'
+        text = f"the body is not JSON in UTF-8 ({error}): send for example {example}"
         raise InvalidDefinition(text) from None
     return value

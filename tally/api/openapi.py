@@ -97,6 +97,7 @@ PARAMETER_SCHEMAS: dict[str, Schema] = {
     "fill": {"enum": ["null", "0", "previous"], "default": "null"},
     "format": {"enum": ["json", "rows", "csv"], "default": "json"},
     "pretty": {**_FLAG, "default": False},
+    "dry_run": {**_FLAG, "default": False},
 }
 PROPERTIES: dict[str, Schema] = {
     "name": {**_PRINTABLE, "description": "displayed name; default: the slug"},
@@ -158,6 +159,12 @@ _ARCHIVE: dict[str, Schema] = {
     "bytes": {"type": "integer", "minimum": 0, "description": "size of the file"},
     "damaged": {**_TEXT, "description": "damage that was found; absent if none was"},
 }
+_FROM: Schema = {
+    **_SLUG,
+    "description": "the archive to fill it from; pattern, resolution and retention are its by default",
+}
+_CHANGED: dict[str, Schema] = {"names": _COUNT, "cells": {**_COUNT, "description": "a cell is one name in one bucket"},
+                               "samples": _COUNT}  # fmt: skip
 _OUTCOME = _object({
     "stored": {**_COUNT, "description": "samples that were stored"},
     "expired": {**_COUNT, "description": "samples older than the retention"},
@@ -186,8 +193,15 @@ _SCHEMAS: dict[str, Schema] = {
     "Archive": _object(_ARCHIVE, required=[key for key in _ARCHIVE if key != "damaged"]),
     "Archives": _array({"anyOf": [_reference("schemas", "Archive"), _reference("schemas", "Unreadable")]}),
     "Unreadable": _object({"slug": _SLUG, "error": {**_TEXT, "description": "why it cannot be read"}}),
-    "NewArchive": _object({"slug": _ARCHIVE["slug"], **PROPERTIES}, required=["slug"]),
+    "NewArchive": _object({"slug": _ARCHIVE["slug"], "from": _FROM, **PROPERTIES}, required=["slug"]),
     "ArchiveChanges": _object(PROPERTIES, required=[]),
+    "Derived": _object(_CHANGED),
+    "Removed": _object(_CHANGED),
+    "Renamed": _object({**_CHANGED, "merged": {**_COUNT, "description": "how many names fewer there are"}}),
+    "Renaming": _object({
+        "glob": {**_TEXT, "minLength": 1, "description": "the names: each * and ? is captured"},
+        "template": {**_TEXT, "description": "the new names: each * is what was captured at its place"},
+    }),
     "Health": _object({"status": {"const": "ok"}}),
     "Readiness": _object({"status": {"enum": ["ready", "degraded", "not ready"]},
                           "checks": _map(_reference("schemas", "Check"))}),
@@ -305,7 +319,7 @@ def _parameters(route: Route) -> list[dict[str, Any]]:
 
 def _parameter(name: str, meaning: str, schema: Schema) -> dict[str, Any]:
     described = {"name": name, "in": "query", "description": meaning, "schema": schema}
-    return {**described, "allowEmptyValue": True} if name == "pretty" else described
+    return {**described, "allowEmptyValue": True} if name in ("pretty", "dry_run") else described
 
 
 def _responses(route: Route) -> dict[str, Any]:
@@ -322,7 +336,8 @@ def _responses(route: Route) -> dict[str, Any]:
         problems = [_reference("schemas", name) for name in ("Problem", "Refused")]
         failures["400"] = _failure(_WRONG._replace(meaning=f"{_WRONG.meaning}; or every line was rejected"))
         failures["400"]["content"] = {PROBLEM: {"schema": {"anyOf": problems}}}
-    return {str(route.status): own, **failures}
+    counted = {"200": {"description": "with dry_run: what the archive would have", "content": _json_of("Derived")}}
+    return {str(route.status): own, **(counted if route.body == "NewArchive" else {}), **failures}
 
 
 def _failure(failure: Failure) -> dict[str, Any]:

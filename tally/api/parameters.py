@@ -13,8 +13,8 @@ from typing import Any
 
 from tally.api.message import MAX_BODY_BYTES, Request
 from tally.api.problems import Problem
-from tally.api.route import Route
-from tally.engine.asking.question import PARAMETERS, Question
+from tally.api.route import KNOWN, Route
+from tally.engine.asking.question import Question
 from tally.errors import InvalidQuestion
 from tally.graphite.request import Fields, grouped
 
@@ -60,7 +60,7 @@ def _read_known(route: Route, request: Request, now: float) -> dict[str, tuple[A
             raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: {takes}")
         if values[name] and name != "q":
             raise InvalidQuestion(f"parameter {name!r} is given twice: give it once")
-        values[name] += (PARAMETERS[name].parse(name, text, now),)
+        values[name] += (KNOWN[name].parse(name, text, now),)
     return values
 
 

@@ -17,6 +17,7 @@ STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
     errors.UnknownAggregate: HTTPStatus.NOT_FOUND,
     errors.UnknownArchive: HTTPStatus.NOT_FOUND,
     errors.ArchiveExists: HTTPStatus.CONFLICT,
+    errors.MergeRefused: HTTPStatus.CONFLICT,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ArchiveUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.QueryTimeout: HTTPStatus.SERVICE_UNAVAILABLE,

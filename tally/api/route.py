@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 from tally.api.message import JSON, MAX_BODY_BYTES, Reply, Request
 from tally.api.metrics import Metrics
 from tally.api.problems import public
-from tally.engine.asking.question import AGGREGATES, PARAMETERS, Question
+from tally.engine.asking.question import AGGREGATES, CHANGES, PARAMETERS, Question
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import CollectorStatuses
 from tally.graphite.request import Meaning
 from tally.settings import Settings
+
+# All query parameters, except for Graphite's.
+KNOWN = {**PARAMETERS, **CHANGES}
 
 
 class Subject(NamedTuple):
@@ -101,7 +104,7 @@ class Route:
         """The descriptions of the query parameters."""
         if self.graphite is not None:
             return {name: self.graphite[name].text for name in self.parameters}
-        return {name: PARAMETERS[name].meaning for name in self.parameters}
+        return {name: KNOWN[name].meaning for name in self.parameters}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -9,11 +10,13 @@ import click
 from tally.cli.completion import slugs
 from tally.cli.group import FAILED, Group
 from tally.cli.options import Command, find_archive, with_settings
+from tally.cli.progress import Progress
 from tally.cli.spilled import describe_spill
 from tally.cli.table import Cell, echo_table, format_cell, format_utc
-from tally.engine import Archive, Catalog, Summary
+from tally.engine import Archive, Catalog, Derived, Summary
 from tally.engine.files import disk
 from tally.errors import TallyError, UnknownArchive
+from tally.log import pluralize
 from tally.settings import Settings
 
 HEADER = ("slug", "resolution", "retention", "pattern", "enabled", "first", "last", "bytes", "name")
@@ -112,14 +115,21 @@ def show(*, settings: Settings, slug: str, as_json: bool) -> None:
 
 @archives.command()
 @click.argument("slug")
+@click.option("--from", "source", metavar="OLD", shell_complete=slugs, help="the archive to fill it from")
 @with_properties
+@click.option("--dry-run", is_flag=True, help="with --from, report what it would have, and create nothing")
 @with_json
 @with_directory
-def create(*, settings: Settings, slug: str, as_json: bool, **properties: Any) -> None:
+def create(*, settings: Settings, slug: str, as_json: bool, dry_run: bool, **properties: Any) -> None:
     """Create an archive, and show it.
 
     The defaults are the slug as name, no description, the pattern *, a resolution of 5 s, a retention of 24 h, and
     enabled. If a file of this name exists, it is not changed, and the command fails.
+
+    With --from, the archive is filled with the data of another one, exactly: in coarser buckets if --resolution is a
+    multiple of its resolution, and with fewer names by --pattern. Pattern, resolution and retention are those of the
+    other archive, unless they are given. Buckets past the retention are not copied. A collector may run at the same
+    time.
 
     Arguments:
       SLUG  the file's name without .db: 1 to 64 of a-z, 0-9, _ and -, a letter or digit first
@@ -127,15 +137,28 @@ def create(*, settings: Settings, slug: str, as_json: bool, **properties: Any) -
     Examples:
       tally archives create daily --resolution 10 --retention 24
       tally archives create pages --pattern 'requests.*' --retention 0
+      tally archives create hourly --from daily --resolution 3600 --retention 0
 
     Output:
-      stdout  a table of its properties, or with --json an object
-      stderr  errors only
+      stdout  a table of its properties, or with --json an object; with --dry-run the number of names, cells and samples
+      stderr  errors only, and on a terminal the progress
 
     Files:
       SLUG.db  in --data-dir, which is created if missing
     """
-    _show(Catalog(settings.data_dir).create(slug, **_drop_unset(properties)), as_json=as_json)
+    given, catalog = _drop_unset(properties), Catalog(settings.data_dir)
+    if "source" not in given and dry_run:
+        raise click.UsageError("--dry-run has no meaning without --from")
+    if "source" not in given:
+        catalog.create(slug, **given)
+    else:
+        find_archive(settings, given["source"])
+        with Progress(1) as progress:
+            derived = catalog.derive(slug, dry_run=dry_run, progress=progress.parts(f"filling {slug}"), **given)
+        if dry_run:
+            _show_derived(slug, derived, as_json=as_json)
+            return
+    _show(catalog[slug], as_json=as_json)
 
 
 @archives.command()
@@ -247,6 +270,14 @@ def _show(archive: Archive, *, as_json: bool) -> None:
         _echo_json(described)
     else:
         echo_table(("property", "value"), [(name, format_cell(value)) for name, value in _format(described).items()])
+
+
+def _show_derived(slug: str, derived: Derived, *, as_json: bool) -> None:
+    cells, of_names = pluralize(derived.cells, "cell"), pluralize(derived.names, "name")
+    if as_json:
+        _echo_json(asdict(derived))
+    else:
+        click.echo(f"would create {slug} with {cells} of {of_names}, {pluralize(derived.samples, 'sample')}")
 
 
 def _echo_json(value: Any) -> None:

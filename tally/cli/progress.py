@@ -31,6 +31,10 @@ class Progress:
         self._write(f"{CLEAR_LINE}{share}{text}")
         self._next = self._clock() + REFRESH_S
 
+    def parts(self, text: str) -> Callable[[float, float], None]:
+        """Return a function that shows `text` with what is done of a total, for a task whose total is 1."""
+        return lambda done, total: self.show(text, done / total)
+
     def report(self, text: str) -> None:
         """Print a permanent line, also if stderr is no terminal."""
         self.clear()

@@ -14,7 +14,6 @@ from typing import Any
 
 import apsw
 
-from tally.engine.asking import sql
 from tally.engine.asking.answer import Answer
 from tally.engine.asking.names import Names, patterns
 from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, to_texts
@@ -22,16 +21,16 @@ from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, schema, statements
 from tally.engine.files.wal import held_bytes
 from tally.engine.history import loading
+from tally.engine.history.operations import Operations
 from tally.engine.recovery.backup import Download, Progress, backup
 from tally.engine.recovery.check import Checkup, check
 from tally.engine.recovery.salvage import Salvaged, salvage
 from tally.engine.storing import idempotency
 from tally.engine.storing.cells import Time, Value, roll_up, validate_cells
 from tally.engine.storing.clock import RetentionClock, confirm
-from tally.engine.storing.commit import Outcome, Rules, commit, edit, read_watermarks
+from tally.engine.storing.commit import Outcome, Rules, commit, edit
 from tally.engine.storing.idempotency import Delivery, Receipt
 from tally.engine.storing.ids import NameIds
-from tally.engine.storing.removal import Removed, count_removable, remove
 from tally.engine.storing.rollup import Cells
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion
 
@@ -46,7 +45,7 @@ class Summary:
     bytes: int
 
 
-class Archive:
+class Archive(Operations):
     """The archive in the file at `path`. `clock` returns unix seconds, and `steady` monotonic seconds. Thread-safe.
 
     The file is opened by each operation. So every method raises UnknownArchive if it is missing, NotAnArchive if it is
@@ -99,10 +98,10 @@ class Archive:
             raise
 
     @contextmanager
-    def _opened(self, *, write: bool = False) -> Iterator[apsw.Connection]:
+    def _opened(self, *, write: bool = False, is_long: bool = False) -> Iterator[apsw.Connection]:
         if write and (found := self.damage()):
             raise ArchiveDamaged(self.path, found)
-        with self._marking_damage(), schema.OpenArchive(self.path, write=write) as connection:
+        with self._marking_damage(), schema.OpenArchive(self.path, write=write, is_long=is_long) as connection:
             yield connection
 
     def definition(self) -> Definition:
@@ -152,9 +151,7 @@ class Archive:
         :raises ArchiveUnavailable: also when the archive is not enabled.
         """
         cells, empty = roll_up(samples)
-        return replace(
-            self.merge(cells, Rules(self._retention.now(self._clock(), self._steady()), take_expired=True)), empty=empty
-        )
+        return replace(self.merge(cells, Rules(self._now(), take_expired=True)), empty=empty)
 
     def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
         """Merge cells in one durable transaction, and expire old buckets. On an error nothing is stored.
@@ -237,25 +234,8 @@ class Archive:
             definition = schema.read_definition(connection, self.path)
             return loading.Loading(connection, definition, outcome=outcome, progress=progress).load(rules)
 
-    def remove(self, q: str, *, dry_run: bool = False, **bounds: Any) -> Removed:
-        """Remove the metric names that match the glob `q` in one transaction, and return what was removed.
-
-        With `since` or `until`, as in a question, only buckets in that range are removed. A name is removed with its
-        last bucket. With `dry_run` nothing is removed.
-
-        :raises InvalidQuestion: when `q`, `since` or `until` is not valid.
-        """
-        for name in bounds.keys() - {"since", "until"}:
-            raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: use since and until")
-        question = Question.parse("values", list(to_texts({"q": q, **bounds})), now=self._clock())
-        with self._opened(write=not dry_run) as connection:
-            if dry_run:
-                return count_removable(connection, q, self._span(connection, question))
-            with schema.Transaction(connection):
-                return remove(connection, q, self._span(connection, question), read_watermarks(connection))
-
-    def _span(self, connection: apsw.Connection, question: Question) -> sql.Span:
-        return sql.span(question, schema.read_definition(connection, self.path).resolution)
+    def _now(self) -> float:
+        return self._retention.now(self._clock(), self._steady())
 
     def backup(self, target: str | Path, *, replace: bool = False, progress: Progress | None = None) -> None:
         """Write a verified copy to `target` atomically, even while the archive is written.

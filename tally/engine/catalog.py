@@ -15,6 +15,8 @@ from tally.engine.definition import AUTO, Definition, is_slug
 from tally.engine.files import directory, schema
 from tally.engine.files.damage_marks import DamageMarks
 from tally.engine.files.directory import SUFFIX, Listing
+from tally.engine.history.derive import Derivation, Derived
+from tally.engine.history.source import Progress as Parts
 from tally.engine.recovery.backup import Progress, backup
 from tally.engine.recovery.restore import restore
 from tally.engine.storing import spill
@@ -83,6 +85,28 @@ class Catalog:
         archive = self._archive(slug)
         schema.create(archive.path, definition)
         return archive
+
+    def derive(
+        self, slug: str, source: str, *, dry_run: bool = False, progress: Parts | None = None, **fields: Any
+    ) -> Derived:
+        """Create an archive from the archive `source`, with coarser buckets or fewer names, and return its content.
+
+        Pattern, resolution and retention are those of the source, unless they are given. Buckets past the retention are
+        not copied. With `dry_run` the archive is not kept. `progress` is called with the seconds of history that are
+        done, and all of them. The source can be written meanwhile.
+
+        :raises InvalidDefinition: when the slug or a property is not valid, or the resolution is not a multiple of the
+            source's.
+        :raises UnknownArchive: when there is no archive `source`.
+        :raises ArchiveExists: when the slug is taken.
+        :raises ArchiveUnavailable: when the source cannot be used now, or the file cannot be written.
+        """
+        known = self[source].definition()
+        kept = {"pattern": known.pattern, "resolution": known.resolution, "retention": known.retention}
+        definition = Definition.create(slug, **{**kept, **fields})
+        self.prepare()
+        derivation = Derivation(self[source].path, definition, self.now())
+        return derivation.write(self._archive(slug).path, dry_run=dry_run, progress=progress)
 
     def prepare(self) -> None:
         """Create the directory if it is missing, and check that it is writable.

@@ -17,6 +17,22 @@ def matcher(pattern: str) -> Callable[[str], object]:
     return (lambda _name: False) if expression is None else re.compile(expression, re.DOTALL).fullmatch
 
 
+@lru_cache(maxsize=1024)
+def capturer(pattern: str) -> Callable[[str], tuple[str, ...] | None]:
+    """Return a function that returns what each `*` and `?` of `pattern` stands for in a name, or None if none matches.
+
+    A `*` stands for as little as possible, but for the last one.
+    """
+    expression = _expression(pattern, captures=True)
+    matches = re.compile("(?!)" if expression is None else expression, re.DOTALL).fullmatch
+    return lambda name: found.groups() if (found := matches(name)) else None
+
+
+def count_captures(pattern: str) -> int:
+    """Return the number of `*` and `?` in a pattern, outside of sets."""
+    return re.compile(_expression(pattern, captures=True) or "", re.DOTALL).groups
+
+
 def select(cells: Cells, pattern: str) -> Cells:
     """Return the cells whose names match. They may share rows with `cells`."""
     if pattern == "*":
@@ -41,12 +57,15 @@ def without(cells: Cells, others: Cells) -> Cells:
     return left
 
 
-def _expression(pattern: str) -> str | None:
+def _expression(pattern: str, *, captures: bool = False) -> str | None:
     """Return a regular expression, or None if a set is not closed, which matches nothing.
+
+    With `captures`, it has a group for each `*` and `?`.
 
     The part after each star is atomic, because its first match is as good as any later one. So matching takes at most
     the product of both lengths.
     """
+    some, last, one = ("(.*?)", "(.*)", "(.)") if captures else (".*?", ".*", ".")
     parts = [""]
     at = 0
     while at < len(pattern):
@@ -59,12 +78,12 @@ def _expression(pattern: str) -> str | None:
                 return None
             parts[-1] += _set(pattern[at + 1 : end])
         else:
-            parts[-1] += "." if pattern[at] == "?" else re.escape(pattern[at])
+            parts[-1] += one if pattern[at] == "?" else re.escape(pattern[at])
         at = end + 1
     if len(parts) == 1:
         return parts[0]
-    between = "".join(f"(?>.*?{part})" for part in parts[1:-1] if part)
-    return f"{parts[0]}{between}.*{parts[-1]}"
+    between = "".join(f"(?>{some}{part})" for part in parts[1:-1] if part or captures)
+    return f"{parts[0]}{between}{last}{parts[-1]}"
 
 
 def _set_end(pattern: str, start: int) -> int:

@@ -267,7 +267,7 @@ def test_a_change_of_nothing(filled: Path) -> None:
         ({"slug": "a", "enabled": 1}, "enabled 1"),
         ({"slug": "a", "pattern": ""}, "pattern"),
         ({"slug": "a", "name": None}, "name None"),
-        ({"slug": "a", "bytes": 1}, "'bytes' cannot be set here: use slug, name"),
+        ({"slug": "a", "bytes": 1}, "'bytes' cannot be set here: use slug, from, name"),
         ({"slug": "a", "self": 1}, "'self' cannot be set here"),
     ],
 )
@@ -306,3 +306,108 @@ def test_a_directory_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     got = send(writable(tmp_path / "file" / "data"), "POST", "/archives/", {"slug": "a"})
     assert (503, True) == (got.status, "cannot be created" in got.json["detail"])
+
+
+@pytest.fixture
+def daily(tmp_path: Path) -> Path:
+    """Return a directory of this test's own, with the archive of the examples."""
+    fill(tmp_path)
+    return tmp_path
+
+
+def test_an_archive_is_filled_from_another(daily: Path) -> None:
+    """With `from` it has that one's data; with `dry_run` only the numbers are told, and nothing is created."""
+    asked, body = writable(daily), {"slug": "minutes", "from": "daily", "resolution": 60}
+    told = send(asked, "POST", "/archives/?dry_run=1", body)
+    assert (200, {"names": 2, "cells": 2, "samples": 4}) == (told.status, told.json)
+    assert 404 == send(asked, "GET", "/archives/minutes/").status
+    created = send(asked, "POST", "/archives/?dry_run=0", body)
+    assert (201, "/archives/minutes/", 60, 0) == (
+        created.status,
+        created.headers["location"],
+        created.json["resolution"],
+        created.json["retention"],
+    )
+    assert b'{"1699999980":4}' == ask(asked, "/aggregate/minutes/count/").body
+    assert 409 == send(asked, "POST", "/archives/", body).status
+
+
+@pytest.mark.parametrize(
+    ("target", "body", "says"),
+    [
+        ("/archives/", {"slug": "a", "from": "none"}, "from 'none' is not an archive: see /archives/"),
+        ("/archives/", {"slug": "a", "from": ["daily"]}, "from ['daily'] is not an archive"),
+        ("/archives/", {"slug": "a", "from": "daily", "resolution": 15}, "resolution 15 is not a multiple of 10"),
+        ("/archives/", {"slug": "A", "from": "daily"}, "slug 'A' is not valid"),
+        ("/archives/?dry_run=1", {"slug": "a"}, "'dry_run' has no meaning here"),
+        ("/archives/?dry_run=2", {"slug": "a", "from": "daily"}, "dry_run '2' is not a flag"),
+        ("/names/daily/rename", {"glob": "a"}, "send glob and template"),
+        ("/names/daily/rename", {"glob": "a", "template": 1}, "send glob and template"),
+        ("/names/daily/rename", {"glob": "*", "template": "a"}, "it needs 1 *"),
+        ("/names/daily/rename", {"glob": "*", "template": "a *"}, "cannot be renamed"),
+        ("/names/daily/rename", {"glob": "", "template": "a"}, "glob '' is not a glob"),
+        ("/names/daily/rename", [], '{"glob": "requests.get.*", "template": "web.*"}'),
+        ("/names/daily/rename", {"name": "a"}, "'name' cannot be set here: use glob, template"),
+        ("/names/daily/rename?q=a", {"glob": "a", "template": "b"}, "'q' has no meaning here"),
+    ],
+)
+def test_changes_of_history_that_are_not_right(daily: Path, target: str, body: Any, says: str) -> None:
+    """They are refused by name, and nothing changes."""
+    before = ask(service(daily), "/values/daily/").body
+    got = send(writable(daily), "POST", target, body)
+    assert (400, "application/problem+json", True) == (
+        got.status,
+        got.headers["content-type"],
+        says in got.json["detail"],
+    ), got.json["detail"]
+    assert before == ask(service(daily), "/values/daily/").body
+    assert ["daily", "foreign"] == [each["slug"] for each in ask(service(daily), "/archives/").json]
+
+
+def test_names_are_renamed(daily: Path) -> None:
+    """The answer counts what changed, or what would with `dry_run`."""
+    asked, body = writable(daily), {"glob": "requests.get.*", "template": "web.*"}
+    expected = {"names": 2, "merged": 0, "cells": 3, "samples": 4}
+    assert expected == send(asked, "POST", "/names/daily/rename?dry_run", body).json
+    assert ["requests.get.about", "requests.get.index"] == ask(asked, "/names/daily/").json
+    assert expected == send(asked, "POST", "/names/daily/rename", body).json
+    assert ["web.about", "web.index"] == ask(asked, "/names/daily/").json
+    assert 404 == send(asked, "POST", "/names/none/rename", body).status
+
+
+def test_names_are_removed(daily: Path) -> None:
+    """The answer counts what was removed, or what would be with `dry_run`."""
+    asked = writable(daily)
+    expected = {"names": 1, "cells": 1, "samples": 2}
+    for target in ("?q=*&until=1700000000&dry_run=1", "?q=*&until=1700000000&dry_run=true", "?q=*&until=1700000000"):
+        assert expected == send(asked, "DELETE", f"/names/daily/{target}", None).json
+    assert b'{"1700000010":2}' == ask(asked, "/aggregate/daily/count/").body
+    assert {"names": 2, "cells": 2, "samples": 2} == send(asked, "DELETE", "/names/daily/?q=requests.*", None).json
+    assert [] == ask(asked, "/names/daily/").json
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ("", "q is given 0 times"),
+        ("?q=a&q=b", "q is given 2 times: give it once"),
+        ("?q=", "q '' is not a glob"),
+        ("?q=a&since=soon", "since 'soon' is not a time"),
+        ("?q=a&step=10", "'step' has no meaning here: /names/{slug}/ takes q and since"),
+    ],
+)
+def test_removals_that_are_not_right(daily: Path, query: str, says: str) -> None:
+    """Without exactly one glob nothing is removed."""
+    got = send(writable(daily), "DELETE", f"/names/daily/{query}", None)
+    assert (400, True) == (got.status, says in got.json["detail"]), got.json["detail"]
+    assert 2 == len(ask(service(daily), "/names/daily/").json)
+
+
+@pytest.mark.parametrize(("method", "target"), [("DELETE", "/names/daily/?q=*"), ("POST", "/names/daily/rename")])
+def test_changes_of_names_need_a_write_token(daily: Path, method: str, target: str) -> None:
+    """A read token is not enough, and where there is no write token nobody may."""
+    asked = service(daily, read_token="r", write_token="w")
+    body = {"glob": "*", "template": "*x"}
+    assert 403 == ask(asked, target, method=method, headers=bearer("r"), body=body).status
+    assert 403 == ask(service(daily), target, method=method, body=body).status
+    assert 200 == ask(asked, target, method=method, headers=bearer("w"), body=body).status

@@ -9,9 +9,9 @@ from openapi_spec_validator import validate
 
 from tally.api.message import Request
 from tally.api.openapi import FAILURES, PARAMETER_SCHEMAS, PROPERTIES, document
-from tally.api.route import Route
+from tally.api.route import KNOWN, Route
 from tally.api.routes import ROUTES as ALL_ROUTES
-from tally.engine.asking.question import AGGREGATES, PARAMETERS
+from tally.engine.asking.question import AGGREGATES
 from tally.engine.definition import Definition
 from tests.api.asking import NOW, Got, answered, ask, rows, service
 from tests.api.cases import CASES, Case, bearer, fill
@@ -22,8 +22,16 @@ DOCUMENT = document(ALL_ROUTES, root="", guarded=True)
 BODIES = {
     "NewArchive": {"slug": "new"},
     "ArchiveChanges": {"retention": 48},
+    "Renaming": {"glob": "requests.*", "template": "web.*"},
     "Lines": b"a 1",
     "Form": b"target=daily.*.*.*.avg",
+}
+
+
+# Queries and bodies that lead to a status of a route, where the usual ones do not.
+SPECIAL: dict[tuple[str, str, int], tuple[str, Any]] = {
+    **{("names", "DELETE", status): ("?q=*", b"") for status in (200, 404, 500)},
+    ("archives", "POST", 200): ("?dry_run=1", {"slug": "new", "from": "daily"}),
 }
 
 
@@ -86,18 +94,18 @@ def test_schemas_of_parameters_judge_as_the_engine_does(name: str, good: list[An
     for value in good:
         assert validator.is_valid(value)
         for text in value if isinstance(value, list) else [str(value).lower() if value is True else str(value)]:
-            PARAMETERS[name].parse(name, text, NOW)
+            KNOWN[name].parse(name, text, NOW)
     for value in bad:
         if name not in ("since", "until"):
             assert not validator.is_valid(value)
         for text in value if isinstance(value, list) else [str(value)]:
             with pytest.raises(ValueError, match=name):
-                PARAMETERS[name].parse(name, text, NOW)
+                KNOWN[name].parse(name, text, NOW)
 
 
 def test_schemas_are_complete() -> None:
     """Every parameter and property has a schema with the engine's default."""
-    assert PARAMETERS.keys() == PARAMETER_SCHEMAS.keys()
+    assert KNOWN.keys() == PARAMETER_SCHEMAS.keys()
     new = Definition.create("new")
     assert {field for field in Definition.__dataclass_fields__ if field != "slug"} == PROPERTIES.keys()
     defaults = {name: schema["default"] for name, schema in PROPERTIES.items() if "default" in schema}
@@ -146,7 +154,8 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
     """Return an answer of `status` from a route, with what leads to it."""
     slug = {404: "unknown", 500: "foreign"}.get(status, "daily")
     target = route.template.format(slug=slug, aggregate="avg")
-    method, body, headers = route.method, BODIES.get(route.body, b""), bearer("w")
+    query, body = SPECIAL.get((route.name, route.method, status), ("", BODIES.get(route.body, b"")))
+    target, method, headers = target + query, route.method, bearer("w")
     tokens: dict[str, Any] = {} if status == 403 else {"read_token": "r", "write_token": "w"}
     if route.graphite is not None:
         target += "?query=foreign.*&target=foreign.*.avg" if status == 500 else "?query=daily.*"

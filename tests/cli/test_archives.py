@@ -162,3 +162,32 @@ def test_a_missing_directory_is_told(tmp_path: Path) -> None:
     assert 0 == result.exit_code
     assert f"{tmp_path / 'nowhere'} does not exist" in result.stderr
     assert not (tmp_path / "nowhere").exists()
+
+
+def test_an_archive_is_filled_from_another(tmp_path: Path) -> None:
+    """With --from it has that one's data; with --dry-run it is only told how much that is."""
+    data = filled(tmp_path)
+    arguments = ("archives", "create", "minutes", "--from", "daily", "--resolution", "60")
+    dry = invoke(data, *arguments, "--dry-run")
+    assert (0, "would create minutes with 2 cells of 2 names, 4 samples\n") == (dry.exit_code, dry.stdout)
+    told = invoke(data, *arguments, "--dry-run", "--json").stdout
+    assert {"names": 2, "cells": 2, "samples": 4} == json.loads(told)
+    assert "minutes" not in Catalog(data)
+    made = _json(invoke(data, *arguments, "--json").stdout)
+    assert (60, 0, 1699999980) == (made["resolution"], made["retention"], made["first"])
+    assert {1699999980: 4} == Catalog(data)["minutes"].aggregate("count")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--dry-run",), "--dry-run has no meaning without --from"),
+        (("--from", "nope"), "there is no archive 'nope' in"),
+        (("--from", "daily", "--resolution", "15"), "resolution 15 is not a multiple of 10"),
+        (("--from", "daily", "--pattern", ""), "pattern '' matches nothing"),
+    ],
+)
+def test_an_archive_that_cannot_be_filled(tmp_path: Path, options: tuple[str, ...], says: str) -> None:
+    """What is wrong is told in one line, and the status is 2."""
+    result = invoke(filled(tmp_path), "archives", "create", "new", *options)
+    assert (2, True, 1) == (result.exit_code, says in result.stderr, len(result.stderr.splitlines()))

@@ -48,3 +48,34 @@ def test_what_is_wrong_is_told(data: Path, arguments: tuple[str, ...], says: str
     """An error is one line, with status 2."""
     result = invoke(data, "names", "delete", *arguments)
     assert (2, True, 1) == (result.exit_code, says in result.stderr, len(result.stderr.splitlines()))
+
+
+def test_rename(data: Path) -> None:
+    """Names that match are renamed, and it is told how much that was; with --dry-run nothing is."""
+    arguments = ("names", "rename", "daily", "requests.get.*", "web.*")
+    assert "would rename 2 names with 3 cells, 4 samples\n" == invoke(data, *arguments, "--dry-run").stdout
+    assert ["requests.get.about", "requests.get.index"] == Catalog(data)["daily"].names()
+    result = invoke(data, *arguments)
+    assert (0, "renamed 2 names with 3 cells, 4 samples\n", "") == (result.exit_code, result.stdout, result.stderr)
+    assert ["web.about", "web.index"] == Catalog(data)["daily"].names()
+
+
+def test_names_that_meet(data: Path) -> None:
+    """It is told how many names fewer there are."""
+    result = invoke(data, "names", "rename", "daily", "*.about", "*.index")
+    assert "renamed 1 name with 1 cell, 1 sample; 1 name fewer, because names meet\n" == result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("daily", "*", "all"), "template 'all' is not valid: it needs 1 *"),
+        (("daily", "*", "a *"), "cannot be renamed: name"),
+        (("nope", "*", "*"), "there is no archive 'nope' in"),
+        (("daily", "*"), "missing argument 'TEMPLATE'"),
+    ],
+)
+def test_a_wrong_renaming_is_told(data: Path, arguments: tuple[str, ...], says: str) -> None:
+    """In one line, and the status is 2."""
+    result = invoke(data, "names", "rename", *arguments)
+    assert (2, True, 1) == (result.exit_code, says in result.stderr, len(result.stderr.splitlines()))

@@ -120,6 +120,7 @@ BEFORE: dict[str, Callable[[Story], None]] = {
     "docs/cli.md: Keep and ask": have_samples,
     "docs/collecting.md": have_a_socket_directory,
     "docs/django.md": have_a_site,
+    "docs/history.md": have_samples,
     "docs/http.md": serve_nothing,
     "docs/machines.md": have_a_token,
     "docs/moving-from-graphite.md": have_whisper_files,

@@ -230,6 +230,11 @@ PARAMETERS: dict[str, Parameter] = {
     "pretty": Parameter(_flag, "indent the JSON", "everything"),
 }
 
+# Parameters of requests that change archives. They have no meaning for questions.
+CHANGES: dict[str, Parameter] = {
+    "dry_run": Parameter(_flag, "report what would change, and change nothing", "changes of names, and from"),
+}
+
 
 def to_texts(parameters: dict[str, Any]) -> Iterable[tuple[str, str]]:
     """Yield parameters with Python values as text, as in a URL, so that one parser validates both.

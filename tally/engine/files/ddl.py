@@ -52,6 +52,32 @@ DROP_INDEX = "DROP INDEX data_by_name"
 CREATE_INDEX = "".join(re.findall("CREATE INDEX data_by_name.*?(?=;)", ARCHIVE, re.DOTALL))
 OBJECTS = tuple(re.findall(r"CREATE (?:TABLE|INDEX|VIEW) (\w+)", ARCHIVE))
 
+# What an archive has from other archives: see `history.contents`. The first merge creates these tables. No row has the
+# shape of a row of another table, so that `recovery.trees` cannot confuse them.
+MERGES = """
+CREATE TABLE IF NOT EXISTS merges (
+    identity   TEXT PRIMARY KEY,
+    source     INTEGER NOT NULL,
+    holder     TEXT NOT NULL,
+    rewrites   INTEGER NOT NULL,
+    known_from INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS merged_names (
+    source INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    name   TEXT NOT NULL,
+    PRIMARY KEY (source, id)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS merged_cells (
+    source INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    count  NUMERIC NOT NULL,
+    sum    REAL NOT NULL,
+    PRIMARY KEY (source, bucket, id)
+) WITHOUT ROWID;
+"""
+
 LEDGER = """
 CREATE TABLE keys (
     id         INTEGER PRIMARY KEY,

@@ -45,6 +45,7 @@ from tally.engine.files.connection import (
 from tally.engine.files.failure import FULL, translate_errors
 from tally.engine.files.temporary import beside, publish, remove, sync_directory, temporary_file
 from tally.engine.storing import watermarks
+from tally.engine.storing.lineage import ensure_identity
 from tally.errors import (
     ArchiveDamaged,
     ArchiveExists,
@@ -116,6 +117,7 @@ def initialize(connection: apsw.Connection, definition: Definition) -> None:
     connection.execute(ddl.ARCHIVE).fetchall()
     write_definition(connection, definition)
     write_meta(connection, "slug", definition.slug)  # `directory` chooses among hard links by it.
+    ensure_identity(connection)
     for mark, first in watermarks.FIRST.items():
         write_meta(connection, mark, first)
 
@@ -312,7 +314,8 @@ def open_file(path: Path, *, write: bool, is_long: bool = False) -> Connection:
 
 def _open(path: Path, *, write: bool, is_long: bool) -> Connection:
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):
-        return Connection(str(path), apsw.SQLITE_OPEN_READWRITE, is_long=is_long)
+        # Other archives are attached by URIs: see `history.source`. An absolute path is none.
+        return Connection(str(path), apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI, is_long=is_long)
     if write:
         raise ArchiveUnavailable(f"{path}: cannot be written: the file or its directory is read-only")
     if file_size(beside(path, "-wal")):

@@ -36,6 +36,13 @@ MERGE = """ON CONFLICT DO UPDATE SET
 UPSERT = f"INSERT INTO data VALUES (?, ?, ?, ?, ?, ?, ?) {MERGE}"
 UPSERT_TOTAL = f"INSERT INTO totals VALUES (?, ?, ?, ?, ?) {MERGE}"
 UPSERT_BLOCK = f"INSERT INTO blocks VALUES (?, ?, ?, ?, ?, ?) {MERGE}"
+NEW_IDENTITY = "INSERT OR IGNORE INTO meta VALUES ('identity', lower(hex(randomblob(16))))"
+# Marks that cells before the newest bucket may have lost samples or names; see `storing.lineage`.
+REWRITTEN = """
+INSERT INTO meta VALUES ('rewrites', 1) ON CONFLICT DO UPDATE SET value = value + 1;
+INSERT INTO meta SELECT 'rewritten_before', coalesce(max(bucket) + :resolution, 0) FROM totals WHERE TRUE
+    ON CONFLICT DO UPDATE SET value = max(value, excluded.value);
+"""
 NEW_VERSION = "UPDATE meta SET value = random() WHERE key = 'version' RETURNING value"
 RECEIPT = "SELECT digest, second, stored, expired, cardinality FROM deliveries WHERE key = ?"
 NEW_RECEIPT = """

@@ -1,1 +1,1 @@
-"""History: archives filled from others, and cells brought in from files and written to files."""
+"""History: archives derived from others and merged, names renamed, and cells read from files and written to files."""

@@ -31,6 +31,7 @@ from tally.engine.recovery.trees import Trees
 from tally.engine.storing import watermarks
 from tally.engine.storing.batch import insert
 from tally.engine.storing.commit import add_blocks, read_watermarks
+from tally.engine.storing.lineage import mark_rewritten
 from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidDefinition, NotAnArchive
 
 # Space for the snapshot, the evidence and the new archive, as a multiple of the file's size.
@@ -116,6 +117,7 @@ def salvage(
                 with schema.Transaction(connection):
                     schema.initialize(connection, definition)
                     _Writer(connection, evidence, salvaged, unproven=unproven).write()
+                    _keep_lineage(connection, meta, definition.resolution)
                 verify(connection, target, by_rules=True)
             publish(built, target)
             damage_marks.clear(target)
@@ -151,6 +153,16 @@ def _unread_resolution(source: Path) -> NotAnArchive:
     return NotAnArchive(
         f"{source}: is not a tally archive, or its resolution is unreadable: give it (--resolution, resolution=…)"
     )
+
+
+def _keep_lineage(connection: apsw.Connection, meta: Mapping[str, Any], resolution: int) -> None:
+    """Store the identity of the damaged archive, so that its samples are recognized (see `history.merge`)."""
+    if isinstance(meta.get("identity"), str):
+        schema.write_meta(connection, "identity", meta["identity"])
+    for key in ("rewrites", "rewritten_before", "merges"):
+        if type(meta.get(key)) is int:
+            schema.write_meta(connection, key, meta[key])
+    mark_rewritten(connection, resolution)
 
 
 def _evidence(connection: apsw.Connection, trees: Trees, definition: Definition, block_buckets: Any) -> Evidence:

@@ -29,6 +29,7 @@ from tally.engine.files.schema import write_definition, write_meta
 from tally.engine.storing.batch import insert
 from tally.engine.storing.clock import ClockState
 from tally.engine.storing.ids import NameIds
+from tally.engine.storing.lineage import ensure_identity, mark_rewritten
 from tally.engine.storing.rollup import Cells, count, merge
 from tally.engine.storing.watermarks import Watermarks
 
@@ -104,6 +105,8 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     outcome.cardinality = count(due) - outcome.stored
     seal(connection, marks, now=rules.now)
     has_changed = connection.total_changes() != before
+    if has_changed and "identity" not in meta:
+        ensure_identity(connection)
     ids.set_version(connection.execute(statements.NEW_VERSION).get if has_changed else marks.version)
     if has_changed or clock[1:] != known[1:]:
         clock.write(connection, known)
@@ -216,6 +219,7 @@ def add_blocks(connection: apsw.Connection, marks: Watermarks, *, since: int, be
 def edit(connection: apsw.Connection, definition: Definition, changed: Definition) -> None:
     """Store a changed definition. A coarser resolution merges all rows into the new buckets."""
     write_definition(connection, changed)
+    ensure_identity(connection)
     connection.execute(statements.NEW_VERSION).fetchall()
     if changed.resolution == definition.resolution:
         return
@@ -226,6 +230,7 @@ def edit(connection: apsw.Connection, definition: Definition, changed: Definitio
     connection.execute(statements.COARSENED, (sealed_before,))
     connection.execute("DROP TABLE temp.merged")
     connection.execute(statements.TOTALS, (0, sql.FOREVER))
+    mark_rewritten(connection, changed.resolution)
     add_blocks(connection, marks, since=0, before=sealed_before)
     write_meta(connection, "sealed_before", sealed_before)
     write_meta(connection, "blocks_from", 0)

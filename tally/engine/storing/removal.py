@@ -9,6 +9,7 @@ import apsw
 
 from tally.engine.asking import sql
 from tally.engine.files import statements
+from tally.engine.storing.lineage import mark_rewritten
 from tally.engine.storing.watermarks import Watermarks
 
 
@@ -33,6 +34,7 @@ def remove(connection: apsw.Connection, glob: str, span: sql.Span, marks: Waterm
         return removed
     bindings = _bindings(glob, span)
     ids = connection.execute(statements.MATCHING_IDS, (glob,)).get
+    mark_rewritten(connection, marks.resolution)
     connection.execute(statements.REMOVE_CELLS, bindings)
     connection.execute("DELETE FROM totals WHERE bucket >= :first AND bucket < :end", bindings)
     connection.execute(statements.TOTALS, (span.first, span.end - 1))

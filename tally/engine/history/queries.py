@@ -1,0 +1,213 @@
+"""Constant SQL statements of history: archives that are derived, merged, and whose names change.
+
+`source` is the attached archive whose cells are read, and `temp` has the tables that a statement works with.
+"""
+
+from tally.engine.files.statements import MERGE
+
+# Renaming: temp.renamed has the names that change, temp.joined those that become part of another name.
+RENAMED = """
+CREATE TEMP TABLE renamed (id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TEMP TABLE joined (id INTEGER PRIMARY KEY, other INTEGER NOT NULL);
+"""
+RENAMED_GONE = "DROP TABLE temp.renamed; DROP TABLE temp.joined"
+MATCHING_NAMES = "SELECT id, name FROM names WHERE name GLOB ? ORDER BY id"
+NEW_NAME = "INSERT INTO temp.renamed VALUES (?, ?)"
+JOINED = """
+INSERT INTO temp.joined SELECT id, least FROM (
+    SELECT names.id, min(names.id) OVER (PARTITION BY coalesce(renamed.name, names.name)) AS least
+    FROM names LEFT JOIN temp.renamed USING (id))
+WHERE id <> least
+"""
+RENAMABLE = """
+SELECT (SELECT count(*) FROM temp.renamed), (SELECT count(*) FROM temp.joined), count(*), total(count)
+FROM data WHERE id IN (SELECT id FROM temp.renamed)
+"""
+MOVED = """
+CREATE TEMP TABLE moved AS
+    SELECT bucket, other AS id, count, sum, min, max FROM data CROSS JOIN temp.joined USING (id)
+"""
+MOVED_CELLS = "SELECT count(*) FROM temp.moved"
+_JOINED = "id IN (SELECT id FROM temp.joined)"
+MOVE = f"""
+DELETE FROM data WHERE {_JOINED};
+INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < :sealed_before FROM temp.moved WHERE TRUE {MERGE};
+DROP TABLE temp.moved;
+INSERT INTO blocks SELECT block, other, count, sum, min, max FROM blocks CROSS JOIN temp.joined USING (id)
+    WHERE TRUE {MERGE};
+DELETE FROM blocks WHERE {_JOINED};
+DELETE FROM names WHERE {_JOINED};
+"""
+# In two steps, because names may change places.
+RENAME = """
+UPDATE names SET name = char(0) || id WHERE id IN (SELECT id FROM temp.renamed);
+UPDATE names SET name = renamed.name FROM temp.renamed WHERE names.id = renamed.id;
+"""
+# History: `source` is the attached archive whose cells are read.
+CONTENT = "SELECT (SELECT count(*) FROM names), (SELECT count(*) FROM data), (SELECT total(count) FROM totals)"
+SOURCE_META = "SELECT key, value FROM source.meta"
+SOURCE_LAST = "SELECT max(bucket) FROM source.totals WHERE bucket < ?"
+# The first and last bucket, and the bucket after so many cells, of the cells in a table.
+SOURCE_CELLS = (
+    "SELECT min(bucket), max(bucket) FROM source.totals WHERE bucket >= :since",
+    "SELECT bucket FROM source.data WHERE bucket >= :since ORDER BY bucket, id LIMIT 1 OFFSET :cells",
+)
+GAINED_CELLS = (
+    "SELECT min(bucket), max(bucket) FROM temp.gained WHERE source = :source AND bucket >= :since",
+    "SELECT bucket FROM temp.gained WHERE source = :source AND bucket >= :since ORDER BY bucket LIMIT 1 OFFSET :cells",
+)
+# Derivation.
+DERIVE_NAMES = "INSERT OR IGNORE INTO names SELECT id, name FROM source.names WHERE name GLOB ?"
+DERIVE_CLOCK = "INSERT INTO meta SELECT * FROM source.meta WHERE key IN ('clock', 'doubted', 'confirmed')"
+_DERIVED = "FROM source.data WHERE bucket >= :since AND bucket < :before AND id IN (SELECT id FROM main.names)"
+DERIVE_SAME = f"INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < :sealed_before {_DERIVED}"
+DERIVE_COARSER = f"""
+INSERT INTO data SELECT bucket / :resolution * :resolution AS coarse, id, sum(count), sum(sum), min(min), max(max),
+    bucket / :resolution * :resolution < :sealed_before
+{_DERIVED} GROUP BY coarse, id
+"""
+EMPTY_DERIVED = """
+DELETE FROM names; DELETE FROM meta WHERE key IN ('clock', 'doubted', 'confirmed')
+"""
+EMPTY_BUCKET = "DELETE FROM data WHERE bucket = :bucket; DELETE FROM totals WHERE bucket = :bucket"
+ALL_IDS = "SELECT json_group_array(id) FROM names"
+SEEN = "CREATE TEMP TABLE seen AS SELECT bucket, count FROM source.totals"
+# Whether an id or a name means another one in the source than in the copy.
+HAS_OTHER_NAMES = """
+SELECT EXISTS (SELECT 1 FROM source.names AS own JOIN main.names AS copied USING (id) WHERE own.name <> copied.name)
+    OR EXISTS (SELECT 1 FROM source.names AS own JOIN main.names AS copied USING (name) WHERE own.id <> copied.id)
+"""
+GROWN = """
+SELECT DISTINCT bucket / :resolution * :resolution FROM source.totals AS own LEFT JOIN temp.seen USING (bucket)
+WHERE bucket >= :cutoff AND own.count > coalesce(seen.count, 0)
+"""
+# A salvaged archive only knows that it has merged others.
+SOURCE_LOST_MERGES = """
+SELECT EXISTS (SELECT 1 FROM source.meta WHERE key = 'merges')
+    AND NOT EXISTS (SELECT 1 FROM source.sqlite_schema WHERE name = 'merges')
+"""
+DERIVE_MERGES = "INSERT OR REPLACE INTO meta SELECT * FROM source.meta WHERE key = 'merges'"
+SOURCE_HAS_MERGES = "SELECT EXISTS (SELECT 1 FROM source.sqlite_schema WHERE name = 'merges')"
+# Merging: the names and cells of files are staged in temporary tables. `known` is what was merged before.
+STAGING = """
+CREATE TEMP TABLE gained (
+    source INTEGER NOT NULL, bucket INTEGER NOT NULL, id INTEGER NOT NULL, count NUMERIC NOT NULL,
+    sum REAL NOT NULL, min REAL NOT NULL, max REAL NOT NULL, known_count NUMERIC, known_sum REAL,
+    CHECK (typeof(bucket) = 'integer' AND typeof(count) IN ('integer', 'real') AND typeof(sum) = 'real'
+        AND typeof(min) = 'real' AND typeof(max) = 'real' AND count >= 1 AND min <= max),
+    PRIMARY KEY (source, bucket, id)
+) WITHOUT ROWID;
+CREATE TEMP TABLE gained_names (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TEMP TABLE own (id INTEGER PRIMARY KEY, staged INTEGER NOT NULL UNIQUE, matches INTEGER NOT NULL);
+CREATE TEMP TABLE gaining (source INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (source, id)) WITHOUT ROWID;
+CREATE TEMP TABLE removed (source, bucket, id, PRIMARY KEY (source, bucket, id)) WITHOUT ROWID;
+CREATE TEMP TABLE placed (id INTEGER PRIMARY KEY, own INTEGER NOT NULL);
+CREATE TEMP VIEW gains AS
+    SELECT source, bucket, own AS id, count - coalesce(known_count, 0) AS count, sum - coalesce(known_sum, 0.0) AS sum,
+        min, max
+    FROM gained CROSS JOIN placed USING (id);
+CREATE TEMP TABLE coarser_gains (source, bucket, id, count, sum, min, max, PRIMARY KEY (source, bucket, id))
+    WITHOUT ROWID;
+"""
+HAS_MERGES = "SELECT EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = 'merges')"
+CONTAINED = "SELECT identity, source, holder, rewrites, known_from FROM main.merges"
+SOURCE_CONTAINED = "SELECT identity FROM source.merges"
+STAGE_KNOWN_NAMES = "INSERT INTO temp.gained_names SELECT DISTINCT id, name FROM main.merged_names"
+STAGE_NAMES = """
+INSERT OR IGNORE INTO temp.gained_names (name) SELECT name FROM source.names;
+DELETE FROM temp.own;
+INSERT INTO temp.own SELECT names.id, gained_names.id, name GLOB :pattern
+    FROM source.names JOIN temp.gained_names USING (name);
+"""
+_OWN_CELLS = "FROM source.data CROSS JOIN temp.own ON own.id = data.id AND matches"
+STAGE_CELLS = f"""
+INSERT INTO temp.gained SELECT :source, bucket, staged, count, sum, min, max, NULL, NULL
+{_OWN_CELLS} WHERE data.bucket >= :since AND data.bucket < :before
+"""
+STAGE_CHANGED = f"""
+INSERT INTO temp.gained SELECT :source, data.bucket, staged, data.count, data.sum, min, max, known.count, known.sum
+{_OWN_CELLS} LEFT JOIN main.merged_cells AS known
+    ON known.source = :known AND known.bucket = data.bucket AND known.id = staged
+WHERE data.bucket >= :since AND data.bucket < :before
+    AND (known.count IS NULL OR known.count <> data.count OR known.sum <> data.sum)
+"""
+# A cell that cannot be a later state of the one that was merged.
+SHRUNKEN = """
+SELECT bucket, name FROM temp.gained JOIN temp.gained_names USING (id)
+WHERE source = :source AND count <= known_count LIMIT 1
+"""
+FORGOTTEN = """
+SELECT bucket, name FROM temp.gained JOIN temp.gained_names USING (id)
+WHERE source = :source AND known_count IS NULL AND bucket < :known_from LIMIT 1
+"""
+REWRITTEN_CELL = """
+SELECT bucket, name FROM temp.gained JOIN temp.gained_names USING (id)
+WHERE source = :source AND bucket < :rewritten_before LIMIT 1
+"""
+_IS_LOST = """
+NOT EXISTS (SELECT 1 FROM temp.own CROSS JOIN source.data ON data.bucket = known.bucket AND data.id = own.id
+    WHERE staged = known.id)
+"""
+# Expiry deletes the oldest cells first, so cells after the first bucket are missing for another reason.
+LOST_CELL = f"""
+SELECT known.bucket, name FROM main.merged_cells AS known JOIN temp.gained_names USING (id)
+WHERE known.source = :known AND known.bucket > :first AND known.bucket >= :rewritten_before AND {_IS_LOST} LIMIT 1
+"""
+# Cells that were removed from the file: samples that it gets for them later are new.
+STAGE_REMOVED = f"""
+INSERT INTO temp.removed SELECT :source, known.bucket, known.id FROM main.merged_cells AS known
+WHERE known.source = :known AND known.bucket < :rewritten_before AND {_IS_LOST}
+"""
+LEFT_OUT = """
+SELECT total(count) FILTER (WHERE NOT matches), total(count) FILTER (WHERE matches AND bucket < :cutoff)
+FROM source.data JOIN temp.own USING (id)
+"""
+SOURCE_FIRST = "SELECT min(bucket) FROM source.totals"
+HAS_UNMATCHED = "SELECT EXISTS (SELECT 1 FROM temp.own WHERE NOT matches)"
+STAGED = "INSERT INTO temp.gaining SELECT DISTINCT source, id FROM temp.gained"
+GAINED = """
+SELECT (SELECT count(DISTINCT id) FROM temp.gaining), count(*), total(count - coalesce(known_count, 0))
+FROM temp.gained
+"""
+_GAINING = "temp.gained_names WHERE id IN (SELECT id FROM temp.gaining)"
+NEW_NAMES = f"SELECT count(*) FROM {_GAINING} AND name NOT IN (SELECT name FROM names)"
+KEEP_NAMES = f"""
+INSERT OR IGNORE INTO names (name) SELECT name FROM {_GAINING};
+INSERT INTO temp.placed SELECT gained_names.id, names.id FROM temp.gained_names JOIN names USING (name);
+"""
+NEW_SOURCE = """
+INSERT INTO merges SELECT :identity, coalesce(max(source), 0) + 1, :holder, 0, 0 FROM merges WHERE TRUE
+    ON CONFLICT DO NOTHING
+"""
+SOURCE_NUMBER = "SELECT source FROM merges WHERE identity = ?"
+KEEP_SOURCE_NAMES = """
+INSERT OR IGNORE INTO merged_names
+    SELECT :known, id, name FROM temp.gaining JOIN temp.gained_names USING (id) WHERE source = :source
+"""
+_RANGE = "source = :source AND bucket >= :since AND bucket < :before"
+COARSEN_GAINS = f"""
+DELETE FROM temp.coarser_gains;
+INSERT INTO temp.coarser_gains
+    SELECT source, bucket / :resolution * :resolution AS coarse, id, sum(count), sum(sum), min(min), max(max)
+    FROM temp.gains WHERE {_RANGE} GROUP BY coarse, id;
+"""
+MERGE_GAINS = f"""
+INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < :sealed_before FROM temp.gains
+    WHERE {_RANGE} {MERGE};
+INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max) FROM temp.gains
+    WHERE {_RANGE} GROUP BY bucket {MERGE};
+INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
+    FROM temp.gains
+    WHERE {_RANGE} AND bucket < :sealed_before AND bucket / :block_s * :block_s >= :blocks_from
+    GROUP BY block, id {MERGE};
+"""
+MERGE_COARSER_GAINS = MERGE_GAINS.replace("temp.gains", "temp.coarser_gains")
+KEEP_CELLS = f"""
+INSERT OR REPLACE INTO merged_cells SELECT :known, bucket, id, count, sum FROM temp.gained WHERE {_RANGE}
+"""
+FORGET_REMOVED = """
+DELETE FROM merged_cells
+WHERE source = :known AND (bucket, id) IN (SELECT bucket, id FROM temp.removed WHERE source = :source)
+"""
+FORGET_CELLS = "DELETE FROM merged_cells WHERE source = ? AND bucket < ?"
+MERGED = "UPDATE merges SET rewrites = :rewrites, known_from = max(known_from, :known_from) WHERE source = :known"
