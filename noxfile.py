@@ -98,6 +98,21 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
+@nox.session(python=FOUND[OLDEST])
+def sanitize(session: nox.Session) -> None:
+    """Test the native core with sanitizers for addresses and undefined behaviour; this needs GCC."""
+    install(session, "test")
+    session.install("hatchling>=1.26")
+    session.run("python", "-m", "tests.native.sanitized", *session.posargs)
+
+
+@nox.session(default=False)
+def twins(session: nox.Session) -> None:
+    """Compare the native core with pure Python for ten million datagrams, or for the given number."""
+    install(session, "test")
+    session.run("python", "-m", "tests.native.twins", *(session.posargs or ["10000000"]))
+
+
 @nox.session
 def dashboard(session: nox.Session) -> None:
     """Check the types and the style of the dashboard's modules."""
