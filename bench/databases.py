@@ -17,7 +17,7 @@ from typing import NamedTuple
 from bench.filling import RESOLUTION_S, made
 from bench.peers import PLACE, debian, pypi
 from bench.server import Server, free_port, started
-from tally.engine.storing.rollup import Cell
+from tally.engine.sketch import Cell
 
 GRAPHITE = PLACE / "graphite/bin"
 SETTINGS = """

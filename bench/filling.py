@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tally.engine import Archive, Catalog
-from tally.engine.storing.rollup import Cell, Cells
+from tally.engine.sketch import Cell
+from tally.engine.storing.merging import Cells
 
 RESOLUTION_S = 60
 
@@ -35,4 +36,4 @@ def _cell(chance: random.Random) -> Cell:
     """Return a cell of 1 to 20 samples between 0 and 2."""
     low, high = chance.random(), 1 + chance.random()
     count = 1 + int(20 * chance.random())
-    return (count, count * (low + high) / 2, low, high)
+    return (count, count * (low + high) / 2, low, high, None)

@@ -18,8 +18,9 @@ from tally.api.message import (
 from tally.api.parameters import FORM, UNSPECIFIED
 from tally.api.route import Route, Subject
 from tally.api.samples import KEY, MAX_LINES, REASONS
-from tally.engine.asking.question import AGGREGATES, RELATIVE, WHOLE_MAX
+from tally.engine.asking.question import AGGREGATES, BINS, BINS_MAX, BINS_MIN, RELATIVE, WHOLE_MAX
 from tally.engine.definition import AUTO, RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
+from tally.engine.sketch import LEVELS
 
 Schema = dict[str, Any]
 
@@ -94,6 +95,8 @@ PARAMETER_SCHEMAS: dict[str, Schema] = {
     "step": _WHOLE,
     "moving": _WHOLE,
     "limit": _WHOLE,
+    "percentiles": {**_TEXT, "pattern": r"^[0-9.]+(,[0-9.]+)*$"},
+    "bins": {"type": "integer", "minimum": BINS_MIN, "maximum": BINS_MAX, "default": BINS},
     "fill": {"enum": ["null", "0", "previous"], "default": "null"},
     "format": {"enum": ["json", "rows", "csv"], "default": "json"},
     "pretty": {**_FLAG, "default": False},
@@ -108,6 +111,8 @@ PROPERTIES: dict[str, Schema] = {
     "retention": {"type": "integer", "minimum": 0, "maximum": RETENTION_MAX_H, "default": 24,
                   "description": "hours that buckets are kept; 0 keeps them for ever"},
     "enabled": {**_FLAG, "description": "whether new samples are stored", "default": True},
+    "percentiles": {"enum": [0, *LEVELS], "default": 0,
+                    "description": "accuracy of percentiles in percent; 0: none"},
 }  # fmt: skip
 
 
@@ -149,6 +154,10 @@ _STATUS: dict[str, Schema] = {
     "faults": {**_array(_reference("schemas", "Fault")), "description": "current problems"},
 }
 _AGGREGATES: dict[str, Schema] = dict.fromkeys(AGGREGATES, _NUMBER)
+# A name such as p95, and the pattern of such keys.
+_PERCENTILE = r"^p(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)$"
+_AGGREGATE: Schema = {"anyOf": [{"enum": list(AGGREGATES)}, {**_TEXT, "pattern": _PERCENTILE}]}
+_PERCENTILES: Schema = {"patternProperties": {_PERCENTILE: {"type": ["number", "null"]}}}
 _ARCHIVE: dict[str, Schema] = {
     "slug": {**_SLUG, "description": "name of the file without .db"},
     **PROPERTIES,
@@ -188,7 +197,7 @@ _STORED: dict[str, Schema] = {
 _PROBLEM: dict[str, Schema] = {"type": _TEXT, "title": _TEXT, "status": {"type": "integer"}, "detail": _TEXT}
 _MESSAGE: Schema = {**_TEXT, "description": "copy of the detail for Grafana, on Graphite's routes only"}
 _SCHEMAS: dict[str, Schema] = {
-    "Aggregates": _object(_AGGREGATES),
+    "Aggregates": {**_object(_AGGREGATES), **_PERCENTILES},
     "Texts": _array(_TEXT),
     "Archive": _object(_ARCHIVE, required=[key for key in _ARCHIVE if key != "damaged"]),
     "Archives": _array({"anyOf": [_reference("schemas", "Archive"), _reference("schemas", "Unreadable")]}),
@@ -292,10 +301,8 @@ def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
 
 
 def _placeholder(route: Route, name: str) -> dict[str, Any]:
-    if name == "slug":
-        schema = {**_SLUG, "description": _AUTO} if route.is_for_auto else _SLUG
-    else:
-        schema = {"enum": list(AGGREGATES)}
+    slug = {**_SLUG, "description": _AUTO} if route.is_for_auto else _SLUG
+    schema = slug if name == "slug" else _AGGREGATE
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
@@ -361,6 +368,9 @@ def _json_of(schema: str) -> dict[str, Any]:
 
 def _data(route: Route, subject: Subject) -> dict[str, Any]:
     """Return the content of a data answer: JSON in the route's own shape or in rows, and CSV."""
+    if subject.kind == "histogram":
+        edges = {"type": "array", "prefixItems": [_NUMBER] * 3, "minItems": 3, "maxItems": 3}
+        return {JSON: {"schema": _map(_array(edges), keys="time")}}
     one = "aggregate" in route.placeholders
     cell = _NUMBER if one else _reference("schemas", "Aggregates")
     return {
@@ -386,5 +396,5 @@ def _row(subject: Subject, *, one: bool) -> Schema:
         del keys["time" if subject.by == "name" else "name"]
     value = {**_NUMBER, "type": ["number", "null"]} if subject.kind == "timedata" else _NUMBER
     values = dict.fromkeys(AGGREGATES, value)
-    schema = _object({**keys, **values}, required=keys if one else None)
+    schema = {**_object({**keys, **values}, required=keys if one else None), **_PERCENTILES}
     return {**schema, "minProperties": len(keys) + 1} if one else schema

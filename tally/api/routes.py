@@ -51,6 +51,8 @@ ROUTES = (
           "time and all aggregates or null, for every bucket of the range"),
     _data("/timedata/{slug}/{aggregate}/", "timedata", "time",
           "time and that aggregate or null, for every bucket of the range"),
+    _data("/histogram/{slug}/", "histogram", "time",
+          "time → lower and upper end and count of the bins that have samples"),
     Route("GET", "/names/{slug}/", "names", endpoints.names, "the metric names", takes=("q", "pretty"),
           schema="Texts"),
     Route("GET", "/patterns/{slug}/", "patterns", endpoints.patterns, "globs worth offering", schema="Texts"),

@@ -32,8 +32,8 @@ from tally.engine.storing import spill
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.idempotency import KEY_MAX, Delivery, Receipt
 from tally.engine.storing.ledger import Decision
+from tally.engine.storing.merging import Cells, count
 from tally.engine.storing.native_rollup import new_rollup
-from tally.engine.storing.rollup import Cells, count
 from tally.engine.storing.spill import Batch
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
 from tally.lines.plain import Reason, bare
@@ -71,6 +71,11 @@ class Targets(NamedTuple):
     def resolution(self) -> int:
         """The longest bucket, in seconds, that divides the buckets of every archive."""
         return 1 if self.damaged else math.gcd(*(target.definition.resolution for target in self.found))
+
+    @property
+    def keep_sketches(self) -> bool:
+        """Whether an archive keeps percentiles, or a damaged one may."""
+        return bool(self.damaged) or any(target.definition.percentiles for target in self.found)
 
     def of(self, slugs: Collection[str]) -> "Targets":
         """Return the targets among `slugs`, or all if none of these still receives samples."""
@@ -120,7 +125,13 @@ def post(call: Call) -> Reply:
     targets = find_targets(call.catalog, delivery)
     decision = _decide(call, targets, delivery)
     targets = targets.of(decision.archives)
-    lines = parse_lines(body, decision.second, resolution=targets.resolution, max_future_s=decision.max_future_s)
+    lines = parse_lines(
+        body,
+        decision.second,
+        max_future_s=decision.max_future_s,
+        resolution=targets.resolution,
+        sketched=targets.keep_sketches,
+    )
     result = _commit(call, targets, lines, delivery and delivery._replace(second=decision.second))
     if not result.outcomes and not result.errors:
         raise ArchiveUnavailable(NONE_TAKES)
@@ -159,12 +170,14 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
     return targets
 
 
-def parse_lines(lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: int = 1) -> Lines:
+def parse_lines(
+    lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: int = 1, sketched: bool = False
+) -> Lines:
     """Parse lines received in the second `now`. Blank lines only count for line numbers.
 
     StatsD gauges start at 0, and sets are empty: nothing is kept from one body to the next.
     """
-    rollup = new_rollup(resolution, max_future_s=max_future_s)
+    rollup = new_rollup(resolution, max_future_s=max_future_s, sketched=sketched)
     rejected = []
     for number, line in enumerate(map(bare, lines), 1):
         reason = rollup.add_line(line, now) if line else None

@@ -34,6 +34,9 @@ def with_properties(command: Command) -> Command:
         click.option("--pattern", metavar="GLOB", help="which metric names it stores"),
         click.option("--resolution", type=int, metavar="SECONDS", help="seconds per bucket"),
         click.option("--retention", type=int, metavar="HOURS", help="hours that buckets are kept; 0: for ever"),
+        click.option(
+            "--percentiles", type=int, metavar="PERCENT", help="accuracy of percentiles: 1, 2, 4 or 8; 0: none"
+        ),
         click.option("--enabled/--disabled", default=None, help="whether it accepts new samples"),
     )
     for option in reversed(options):
@@ -123,8 +126,8 @@ def show(*, settings: Settings, slug: str, as_json: bool) -> None:
 def create(*, settings: Settings, slug: str, as_json: bool, dry_run: bool, **properties: Any) -> None:
     """Create an archive, and show it.
 
-    The defaults are the slug as name, no description, the pattern *, a resolution of 5 s, a retention of 24 h, and
-    enabled. If a file of this name exists, it is not changed, and the command fails.
+    The defaults are the slug as name, no description, the pattern *, a resolution of 5 s, a retention of 24 h, no
+    percentiles, and enabled. If a file of this name exists, it is not changed, and the command fails.
 
     With --from, the archive is filled with the data of another one, exactly: in coarser buckets if --resolution is a
     multiple of its resolution, and with fewer names by --pattern. Pattern, resolution and retention are those of the
@@ -171,8 +174,9 @@ def edit(context: click.Context, /, *, settings: Settings, slug: str, as_json: b
     """Change properties of an archive, and show it.
 
     A new resolution must be a multiple of the present one: stored buckets are merged into coarser ones, and cannot be
-    split again. With a shorter retention, the next flush deletes older buckets. A new pattern applies to new samples
-    only. The slug cannot be changed.
+    split again. With a shorter retention, the next flush deletes older buckets. Percentiles are kept for samples that
+    arrive after they are turned on; later they can become coarser or be turned off. A new pattern applies to new
+    samples only. The slug cannot be changed.
 
     Arguments:
       SLUG  the archive: its file's name without .db
@@ -259,6 +263,7 @@ def _format(described: dict[str, Any]) -> dict[str, Cell]:
         "resolution": f"{described['resolution']} s",
         "retention": f"{described['retention']} h" if described["retention"] else "for ever",
         "enabled": "yes" if described["enabled"] else "no",
+        "percentiles": f"within {described['percentiles']} %" if described["percentiles"] else "no",
         "first": format_utc(described["first"]),
         "last": format_utc(described["last"]),
     }

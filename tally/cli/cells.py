@@ -16,7 +16,7 @@ from tally.engine.history.rows_file import read_rows
 from tally.engine.history.staging import Staging
 from tally.engine.history.tally1_file import read_tally1
 from tally.engine.history.whisper_file import read_whisper
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.log import pluralize
 
 TEXTS = {"csv": read_csv, "rows": read_rows}

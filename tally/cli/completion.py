@@ -9,6 +9,8 @@ from tally.engine.definition import AUTO
 from tally.errors import TallyError
 from tally.settings import Settings
 
+OFFERED = (*AGGREGATES, "p50", "p90", "p95", "p99")
+
 
 def slugs(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the slugs in the data directory that begin with `incomplete`, or none if it cannot be read."""
@@ -31,5 +33,5 @@ def slugs_or_files(context: click.Context, parameter: click.Parameter, incomplet
 
 
 def aggregates(_context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the aggregates that begin with `incomplete`."""
-    return [CompletionItem(aggregate) for aggregate in AGGREGATES if aggregate.startswith(incomplete)]
+    """Return the aggregates and usual percentiles that begin with `incomplete`."""
+    return [CompletionItem(aggregate) for aggregate in OFFERED if aggregate.startswith(incomplete)]

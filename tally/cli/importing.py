@@ -20,8 +20,9 @@ from tally.cli.targets import Target, find_targets, store_each
 from tally.engine import glob
 from tally.engine.history.staging import Staging, staged
 from tally.engine.storing import commit
+from tally.engine.storing.merging import Cells, count
 from tally.engine.storing.native_rollup import new_rollup
-from tally.engine.storing.rollup import Cells, Rollup, count
+from tally.engine.storing.rollup import Rollup
 from tally.settings import Settings
 
 FORMATS = ("lines", "csv", "rows", "whisper", "tally1")
@@ -131,7 +132,8 @@ def _import_lines(targets: Sequence[Target], settings: Settings, files: tuple[st
 def rollup_for(targets: Sequence[Target], settings: Settings) -> Rollup:
     """Return an empty rollup that is fine enough for every target."""
     resolution = math.gcd(*(target.definition.resolution for target in targets))
-    return new_rollup(resolution, max_future_s=settings.max_future)
+    sketched = any(target.definition.percentiles for target in targets)
+    return new_rollup(resolution, max_future_s=settings.max_future, sketched=sketched)
 
 
 def store(targets: Sequence[Target], cells: Cells, settings: Settings) -> bool:

@@ -1,5 +1,6 @@
 """`tally query`: queries an archive in the data directory, or any archive file, like the HTTP API."""
 
+import json
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from tally.cli.options import Command, find_source, with_settings
 from tally.cli.table import echo_table, escape_invisible, format_utc
 from tally.engine import Archive, Auto
 from tally.engine.asking.answer import Answer
-from tally.engine.asking.question import AGGREGATES, KINDS, PARAMETERS, Parameter, Question
+from tally.engine.asking.question import KINDS, PARAMETERS, Parameter, Question
 from tally.errors import InvalidQuestion
 from tally.settings import Settings
 
@@ -24,7 +25,7 @@ FORMATS = ("table", "json", "rows", "csv")
 
 _METAVARS = {
     "q": "GLOB", "since": "TIME", "until": "TIME", "low": "NUMBER", "high": "NUMBER", "step": "SECONDS",
-    "moving": "SECONDS", "limit": "N", "fill": "[null|0|previous]",
+    "moving": "SECONDS", "limit": "N", "percentiles": "P,…", "bins": "N", "fill": "[null|0|previous]",
 }  # fmt: skip
 _SPECIAL: dict[str, dict[str, Any]] = {
     "format": {"type": click.Choice(FORMATS), "default": "table", "show_default": True, "help": "output format"},
@@ -66,12 +67,13 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
     Arguments:
       ARCHIVE    a slug in --data-dir, or the path of a file, which ends in .db or contains a /. auto is the archive
                  with the finest resolution that still keeps --since and has matching names
-      AGGREGATE  avg, min, max, sum or count; default all
+      AGGREGATE  avg, min, max, sum, count, or a percentile such as p95; default all but percentiles
 
     Kinds:
       aggregate  over all names, by time; with --by name over all times, by name
       values     by name and time; with --by name by time and name
       timedata   over all names, by time, including buckets without data
+      histogram  over all names, by time: how many samples each bin of a logarithmic scale has
       names      the metric names
       patterns   useful globs
 
@@ -121,7 +123,7 @@ def _ask(source: Archive | Auto, kind: str, options: dict[str, Any], limits: dic
     :raises InvalidQuestion, UnknownAggregate: when the query is not valid.
     :raises QueryTimeout: when it takes too long; part of the result may have been printed.
     """
-    if kind == "timedata" and options["by"]:
+    if kind in ("timedata", "histogram") and options["by"]:
         raise InvalidQuestion(f"by {options['by']!r} has no meaning here: it is for values and aggregate")
     aggregate, by = options["aggregate"], options["by"] or "time"
     question = Question.parse(kind, _list_parameters(options), aggregate=aggregate, by=by, now=time.time())
@@ -151,13 +153,16 @@ def _write(answer: Answer, *, end: bytes) -> None:
 
 def _header(question: Question) -> tuple[str, ...]:
     keys = ("name", "time") if question.by == "time" else ("time", "name")
-    shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
+    shown = ("lower", "upper", "count") if question.kind == "histogram" else question.shown
     return (*(keys if question.kind == "values" else (question.by,)), *shown)
 
 
 def _rows(question: Question, answer: Answer) -> Iterator[tuple[Any, ...]]:
     """Yield the rows of a table, in the columns of `_header`."""
     for row in answer.rows():
+        if question.kind == "histogram":
+            yield from ((format_utc(row[0]), *each) for each in json.loads(str(row[1])))
+            continue
         if question.kind != "values":
             key, *values = row
             yield (format_utc(key) if question.by == "time" else key, *values)

@@ -15,10 +15,10 @@ from tally.engine import glob
 from tally.engine.archive import Archive
 from tally.engine.asking.names import each_name
 from tally.engine.definition import Definition
-from tally.engine.storing import clock, rollup, spill
-from tally.engine.storing.capacity import UNBOUNDED, weigh, weigh_all
+from tally.engine.storing import clock, merging, spill
+from tally.engine.storing.capacity import UNBOUNDED
 from tally.engine.storing.commit import Outcome, Rules
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.engine.storing.spill import Batch
 from tally.errors import ArchiveDamaged, SpillUnusable, TallyError, UnknownArchive
 from tally.log import pluralize
@@ -125,7 +125,7 @@ class ArchiveWriter:
         except TallyError as error:
             self.account.error = str(error)
             if self.definition is None and isinstance(error, ArchiveDamaged):
-                self.definition = Definition.create(self._archive.slug, resolution=1, retention=0)
+                self.definition = Definition.create(self._archive.slug, resolution=1, retention=0, percentiles=1)
                 self.has_placeholder = True
             elif self.definition is None:
                 self._log_once("it gets no samples until it can be read")
@@ -134,7 +134,7 @@ class ArchiveWriter:
             logger.info("%s", _describe(definition))
         elif self.has_placeholder:
             pending, self._pending = self._pending, {}
-            rollup.merge(self._pending, glob.select(pending, definition.pattern), definition.resolution)
+            _merge(self._pending, glob.select(pending, definition.pattern), definition)
         elif definition.resolution % self.definition.resolution:
             self._drop(list(self._pending))
             self._replaced = self.definition
@@ -169,7 +169,7 @@ class ArchiveWriter:
         replaced, self._replaced = self._replaced, None
         if self.definition.resolution % resolution:
             lost = glob.select(cells, replaced.pattern) if replaced else {}
-            self.account.dropped += rollup.count(lost)
+            self.account.dropped += merging.count(lost)
             return lost
         matching: Cells = {}
         if self.definition.enabled:
@@ -185,14 +185,14 @@ class ArchiveWriter:
 
         If memory runs out, count the others as dropped, and return all cells.
         """
-        before = rollup.count(self._pending)
+        before = merging.count(self._pending)
         try:
             matching = glob.select(cells, definition.pattern)
-            rollup.merge(self._pending, matching, definition.resolution)
+            _merge(self._pending, matching, definition)
         except MemoryError:
             matches = glob.matcher(definition.pattern)
             came = sum(cell[0] for row in cells.values() for name, cell in row.items() if matches(name))
-            lost = before + round(came) - rollup.count(self._pending)
+            lost = before + round(came) - merging.count(self._pending)
             self.account.dropped += lost
             logger.error("out of memory: dropped %s of %s", pluralize(lost, "sample"), self._archive.slug)
             return cells
@@ -245,15 +245,15 @@ class ArchiveWriter:
         self._count_pending()
 
     def _spill_some(self, resolution: int) -> None:
-        cells = rollup.split_off(self._pending, spill.RECORD_CELLS)
+        cells = merging.split_off(self._pending, spill.RECORD_CELLS)
         try:
             spill.append(
                 self._archive.path, Batch(cells, resolution, is_selected=not self.has_placeholder), wait=self._wait
             )
         except BaseException:
-            rollup.merge(self._pending, cells, resolution)
+            merging.merge(self._pending, cells, resolution)  # No cell is in both.
             raise
-        self.account.spilled += rollup.count(cells)
+        self.account.spilled += merging.count(cells)
 
     def _replay_spill(self, now: float) -> None:
         """Commit spilled samples for up to REPLAY_S. An unusable file stays as it is; other errors are retried."""
@@ -299,7 +299,7 @@ class ArchiveWriter:
     def drop_deleted(self) -> None:
         """Drop the pending cells of an archive that was deleted."""
         if self.definition is not None:
-            count = rollup.count(self._pending)
+            count = merging.count(self._pending)
             dropped = f": dropped {pluralize(count, 'uncommitted sample')}" if count else ""
             logger.warning("archive %s was deleted%s", self._archive.slug, dropped)
             if self.has_spill():
@@ -314,7 +314,7 @@ class ArchiveWriter:
         """Spill pending cells, and drop those that cannot be. Return how many samples are lost and why, or None."""
         if self._pending:
             self.spill_pending()
-        lost = rollup.count(self._pending)
+        lost = merging.count(self._pending)
         if not self._pending:
             return None
         self._drop(list(self._pending))
@@ -324,7 +324,7 @@ class ArchiveWriter:
     @property
     def waiting_cells(self) -> int:
         """The weight of the cells that wait for the next flush."""
-        return sum(map(weigh_all, self._pending.values()))
+        return sum(map(merging.weigh_row, self._pending.values()))
 
     def names(self) -> Iterator[str]:
         """Yield the names in the archive.
@@ -339,20 +339,20 @@ class ArchiveWriter:
         *older, last = sorted(self._pending) or [0]
         for bucket in older:
             if surplus > 0:
-                surplus -= weigh_all(self._pending[bucket])
+                surplus -= merging.weigh_row(self._pending[bucket])
                 self._drop([bucket])
         while surplus > 0:
             name, cell = self._pending[last].popitem()
-            surplus -= weigh(name)
-            self.account.dropped += rollup.count({last: {name: cell}})
+            surplus -= merging.weigh_row({name: cell})
+            self.account.dropped += merging.count({last: {name: cell}})
         self._count_pending()
 
     def _drop(self, buckets: list[int]) -> None:
         for bucket in buckets:
-            self.account.dropped += rollup.count({bucket: self._pending.pop(bucket)})
+            self.account.dropped += merging.count({bucket: self._pending.pop(bucket)})
 
     def _count_pending(self) -> None:
-        self.account.pending = rollup.count(self._pending)
+        self.account.pending = merging.count(self._pending)
         if not self._pending:
             self._waits_since = None
 
@@ -371,11 +371,16 @@ class ArchiveWriter:
         self._logged = consequence
 
 
+def _merge(target: Cells, cells: Cells, definition: Definition) -> None:
+    merging.merge(target, cells, definition.resolution, sketched=definition.percentiles > 0)
+
+
 def _describe(definition: Definition) -> str:
     kept = f"kept {definition.retention} h" if definition.retention else "kept for ever"
+    percentiles = f", percentiles within {definition.percentiles} %" if definition.percentiles else ""
     metrics = "all metrics" if definition.pattern == "*" else f"metrics matching {definition.pattern}"
     disabled = "" if definition.enabled else ", disabled"
-    return f"{definition.slug}: {definition.resolution} s buckets, {kept}, {metrics}{disabled}"
+    return f"{definition.slug}: {definition.resolution} s buckets, {kept}, {metrics}{percentiles}{disabled}"
 
 
 def _age(since: float | None, now: float) -> float | None:

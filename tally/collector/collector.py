@@ -108,6 +108,7 @@ class Collector:
             max_future_s=self._settings.max_future,
             capacity=self._capacity(in_flight),
             gauges=self._gauges,
+            sketched=self._store.keeps_sketches(),
         )
 
     def _take_lines(self, lines: list[bytes]) -> None:

@@ -18,7 +18,8 @@ from tally.engine import glob
 from tally.engine.catalog import Catalog
 from tally.engine.storing.capacity import UNBOUNDED
 from tally.engine.storing.clock import RetentionClock
-from tally.engine.storing.rollup import Cells, Rollup
+from tally.engine.storing.merging import Cells
+from tally.engine.storing.rollup import Rollup
 from tally.errors import TallyError
 
 logger = logging.getLogger("tally.collector")
@@ -61,6 +62,10 @@ class Store:
         """Return the greatest common divisor of all resolutions in seconds, or 1 if there are no archives."""
         known = [writer.definition.resolution for writer in self._writers.values() if writer.definition]
         return math.gcd(*known) or 1
+
+    def keeps_sketches(self) -> bool:
+        """Return whether any archive keeps percentiles."""
+        return any(writer.definition.percentiles for writer in self._writers.values() if writer.definition)
 
     def refresh(self) -> None:
         """List the archives and read their definitions.

@@ -4,6 +4,7 @@ An `Archive` keeps no file open between operations. Any number of them, in any t
 file.
 """
 
+import json
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,12 +27,12 @@ from tally.engine.recovery.backup import Download, Progress, backup
 from tally.engine.recovery.check import Checkup, check
 from tally.engine.recovery.salvage import Salvaged, salvage
 from tally.engine.storing import idempotency
-from tally.engine.storing.cells import Time, Value, roll_up, validate_cells
+from tally.engine.storing.cells import GivenCells, Time, Value, roll_up, validate_cells
 from tally.engine.storing.clock import RetentionClock, confirm
 from tally.engine.storing.commit import Outcome, Rules, commit, edit
 from tally.engine.storing.idempotency import Delivery, Receipt
 from tally.engine.storing.ids import NameIds
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion
 
 
@@ -153,7 +154,7 @@ class Archive(Operations):
         cells, empty = roll_up(samples)
         return replace(self.merge(cells, Rules(self._now(), take_expired=True)), empty=empty)
 
-    def commit(self, cells: Cells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
+    def commit(self, cells: GivenCells, *, now: float, max_names: int = 0, delivery: Delivery | None = None) -> Outcome:
         """Merge cells in one durable transaction, and expire old buckets. On an error nothing is stored.
 
         `cells` are `{bucket: {name: (count, sum, min, max)}}`, in numbers of any type. Their resolution must divide
@@ -321,9 +322,10 @@ class Archive(Operations):
         :raises InvalidQuestion, UnknownAggregate: when the question is not one.
         """
         answer: dict[Any, dict[Any, Any]] = {}
-        for name, bucket, *values in self._rows("values", aggregate, by, parameters):
+        question = self._question("values", aggregate, by, parameters)
+        for name, bucket, *values in self.ask(question).rows():
             outer, inner = (name, bucket) if by == "time" else (bucket, name)
-            answer.setdefault(outer, {})[inner] = _shown(aggregate, values)
+            answer.setdefault(outer, {})[inner] = _to_python(question, values)
         return answer
 
     def aggregate(self, aggregate: str | None = None, *, by: str = "time", **parameters: Any) -> dict[Any, Any]:
@@ -331,26 +333,39 @@ class Archive(Operations):
 
         :raises InvalidQuestion, UnknownAggregate: when the question is not one.
         """
-        rows = self._rows("aggregate", aggregate, by, parameters)
-        return {key: _shown(aggregate, values) for key, *values in rows}
+        question = self._question("aggregate", aggregate, by, parameters)
+        return {key: _to_python(question, values) for key, *values in self.ask(question).rows()}
 
     def timedata(self, aggregate: str | None = None, **parameters: Any) -> list[list[Any]]:
         """Return `[time, aggregates or None]` of every bucket of the range.
 
         :raises InvalidQuestion, UnknownAggregate: when the question is not one.
         """
-        rows = self._rows("timedata", aggregate, "time", parameters)
-        return [[bucket, None if values[0] is None else _shown(aggregate, values)] for bucket, *values in rows]
+        question = self._question("timedata", aggregate, "time", parameters)
+        rows = self.ask(question).rows()
+        return [[bucket, None if values[0] is None else _to_python(question, values)] for bucket, *values in rows]
 
-    def _rows(self, kind: str, aggregate: str | None, by: str, parameters: dict[str, Any]) -> Iterable[Any]:
+    def histogram(self, **parameters: Any) -> dict[int, list[list[float]]]:
+        """Return time -> `[lower, upper, count]` of each bin of the logarithmic scale that has samples, ascending.
+
+        A bin includes its end that is farther from zero. `bins` is the most bins of each histogram: they join in pairs
+        until they fit.
+
+        :raises InvalidQuestion: when the question is not one, or the archive keeps no percentiles.
+        """
+        question = self._question("histogram", None, "time", parameters)
+        return {int(str(bucket)): json.loads(str(text)) for bucket, text in self.ask(question).rows()}
+
+    def _question(self, kind: str, aggregate: str | None, by: str, parameters: dict[str, Any]) -> Question:
         for name in {"format", "pretty"} & parameters.keys():
             raise InvalidQuestion(f"parameter {name!r} has no meaning here: it is for text")
         given = list(to_texts(parameters))
-        question = Question.parse(kind, given, aggregate=aggregate, by=by, now=self._clock())
-        return self.ask(question).rows()
+        return Question.parse(kind, given, aggregate=aggregate, by=by, now=self._clock())
 
 
-def _shown(aggregate: str | None, values: list[Any]) -> Any:
-    if aggregate is not None:
+def _to_python(question: Question, values: list[Any]) -> Any:
+    """Return the value of an aggregate, or a dict of all. An unknown percentile is absent, but in a series None."""
+    if question.aggregate is not None:
         return values[0]
-    return dict(zip(("count", "sum", "avg", "min", "max"), values, strict=True))
+    shown = zip(question.shown, values, strict=True)
+    return {name: value for name, value in shown if value is not None or question.kind == "timedata"}

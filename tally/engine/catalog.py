@@ -24,7 +24,7 @@ from tally.engine.storing.cells import Time, Value, roll_up
 from tally.engine.storing.clock import RetentionClock
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.ledger import Ledger
-from tally.engine.storing.rollup import Cells, count
+from tally.engine.storing.merging import Cells, count
 from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
+from tally.engine.sketch import LEVELS
 from tally.errors import InvalidDefinition
 
 # Stands for the archive that fits a question best: see `tally.engine.auto`.
@@ -26,7 +27,11 @@ def is_slug(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """An archive's properties: `resolution` in seconds, `retention` in hours (0 keeps buckets forever)."""
+    """An archive's properties.
+
+    `resolution` is in seconds, `retention` in hours (0 keeps buckets forever), and `percentiles` is the accuracy of
+    percentiles in percent (0: it has none).
+    """
 
     slug: str
     name: str
@@ -35,6 +40,7 @@ class Definition:
     resolution: int = 5
     retention: int = 24
     enabled: bool = True
+    percentiles: int = 0
 
     @classmethod
     def create(cls, slug: object, **fields: Any) -> Self:
@@ -63,12 +69,17 @@ class Definition:
     def edited(self, **changes: Any) -> Self:
         """Return this definition with `changes`.
 
-        :raises InvalidDefinition: as `create`, and when the resolution is not a multiple of the current one.
+        :raises InvalidDefinition: as `create`, and when the resolution is not a multiple of the current one, or the
+            accuracy of percentiles is finer.
         """
         edited = replace(self, **_checked(changes))
         if edited.resolution % self.resolution:
             raise InvalidDefinition(
                 f"resolution {edited.resolution} is not a multiple of {self.resolution}: buckets can only be merged"
+            )
+        if 0 < edited.percentiles < self.percentiles:
+            raise InvalidDefinition(
+                f"percentiles {edited.percentiles} is finer than {self.percentiles}: bins can only be merged"
             )
         return edited
 
@@ -116,6 +127,11 @@ def _check_whole(least: int, most: int) -> Callable[[str, object], None]:
     return check
 
 
+def _check_percentiles(field: str, value: object) -> None:
+    if isinstance(value, bool) or value not in (0, *LEVELS):
+        raise InvalidDefinition(f"{field} {value!r:.100} is not valid: use 1, 2, 4 or 8 (percent), or 0 for none")
+
+
 _CHECKS: dict[str, Callable[[str, object], None]] = {
     "name": _check_text,
     "description": _check_text,
@@ -123,5 +139,6 @@ _CHECKS: dict[str, Callable[[str, object], None]] = {
     "resolution": _check_whole(1, RESOLUTION_MAX_S),
     "retention": _check_whole(0, RETENTION_MAX_H),
     "enabled": _check_flag,
+    "percentiles": _check_percentiles,
 }
 PROPERTIES = tuple(_CHECKS)

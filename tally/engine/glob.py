@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache, reduce
 
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 
 # A range in a set, or a single member of it.
 _MEMBER = re.compile("(.)-(.)|(.)", re.DOTALL)

@@ -145,7 +145,7 @@ Object to_tuple(const Cell& cell) {
     const auto whole = static_cast<std::int64_t>(cell.count < 1e18 ? cell.count : 0);
     const Object count =
         checked(static_cast<double>(whole) == cell.count ? PyLong_FromLongLong(whole) : PyFloat_FromDouble(cell.count));
-    return checked(Py_BuildValue("(Oddd)", count.get(), cell.sum, cell.low, cell.high));
+    return checked(Py_BuildValue("(OdddO)", count.get(), cell.sum, cell.low, cell.high, Py_None));
 }
 
 // cell(bucket, name) -> (count, sum, min, max) | None, without the values of the open bucket

@@ -19,7 +19,7 @@ def data(tmp_path: Path) -> Path:
     filled(tmp_path / "data")
     archive = Catalog(tmp_path / "data")["daily"]
     archive.backup(tmp_path / "daily.db")
-    append(archive.path, Batch({1700000000: {"a": (2, 3.0, 1.0, 2.0)}}, 10))
+    append(archive.path, Batch({1700000000: {"a": (2, 3.0, 1.0, 2.0, None)}}, 10))
     return tmp_path / "data"
 
 

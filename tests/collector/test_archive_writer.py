@@ -13,13 +13,14 @@ from tally.collector import archive_writer as module
 from tally.collector.archive_writer import BUSY_WAIT_S, END_WAIT_S, ArchiveWriter, LockWait
 from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks
-from tally.engine.storing import rollup, spill
-from tally.engine.storing.rollup import Cells, Rollup
+from tally.engine.storing import merging, spill
+from tally.engine.storing.merging import Cells
+from tally.engine.storing.rollup import Rollup
 from tally.engine.storing.spill import Batch, WaitingCounts, count_waiting, spill_path
 from tests.collector.test_store import Collecting
 
 NOW = 1_700_000_000
-CELL = (1.0, 1.0, 1.0, 1.0)
+CELL = (1.0, 1.0, 1.0, 1.0, None)
 
 
 @contextmanager
@@ -256,12 +257,12 @@ def test_a_merge_that_runs_out_of_memory_counts_what_is_lost(
 ) -> None:
     """What was not merged when memory ended is dropped and counted; what was, is stored."""
 
-    def merge_some(target: Cells, cells: Cells, resolution: int) -> None:
-        rollup.merge(target, {bucket: {"a": row["a"]} for bucket, row in cells.items()}, resolution)
+    def merge_some(target: Cells, cells: Cells, resolution: int, **_: object) -> None:
+        merging.merge(target, {bucket: {"a": row["a"]} for bucket, row in cells.items()}, resolution)
         raise MemoryError
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, "rollup", SimpleNamespace(merge=merge_some, count=rollup.count))
+        patched.setattr(module, "merging", SimpleNamespace(merge=merge_some, count=merging.count))
         collecting.flush("a 1", "b 1", "c 1")
     assert (2, 1) == account(collecting, "dropped", "stored")
 

@@ -57,7 +57,7 @@ def test_a_start_by_a_wrong_clock_deletes_nothing_and_says_so(
     """The log says once that the clock is doubted, and once that it is trusted again."""
     caplog.set_level("INFO")
     archive = collecting.catalog.create("daily", resolution=10, retention=1)
-    archive.commit({NOW: {"a": (1, 1, 1, 1)}}, now=NOW)
+    archive.commit({NOW: {"a": (1, 1, 1, 1, None)}}, now=NOW)
     store = Store(collecting.catalog)
     for now in (4_102_444_800, 4_102_444_805, NOW + 5, NOW + 10):
         rollup = new_rollup(10)
@@ -253,7 +253,7 @@ def test_names_in_flight_have_their_places(tmp_path: Path) -> None:
     collecting.catalog.create("all", resolution=10)
     collecting.begin()
     admission = collecting.store._new_admission(
-        {NOW: {"a": (1, 1, 1, 1)}, NOW + 10: {"a": (1, 1, 1, 1), "b": (1, 1, 1, 1)}}
+        {NOW: {"a": (1, 1, 1, 1, None)}, NOW + 10: {"a": (1, 1, 1, 1, None), "b": (1, 1, 1, 1, None)}}
     )
     assert admission
     assert ["a", "b", "new"] == [name for name in ("a", "b", "new", "newer") if admission.admits(name)]

@@ -9,7 +9,7 @@ import pytest
 
 from tally.engine import Catalog
 from tally.engine.files.ddl import APPLICATION_ID
-from tally.engine.files.schema import USER_VERSION, OpenArchive
+from tally.engine.files.schema import USER_VERSIONS, OpenArchive
 from tally.engine.storing.commit import EXPIRE_ROWS, SEAL_ROWS
 from tests.engine.model import beside
 
@@ -54,4 +54,4 @@ def test_numbers() -> None:
     """The page's marks and bounds are those of the code."""
     for number in (str(APPLICATION_ID), f"0x{APPLICATION_ID:X}", f"{SEAL_ROWS:,}", f"{EXPIRE_ROWS:,}"):
         assert number in PAGE
-    assert f"| `PRAGMA user_version` | {USER_VERSION}," in PAGE
+    assert f"| `PRAGMA user_version` | {USER_VERSIONS[False]}," in PAGE

@@ -10,7 +10,7 @@ import pytest
 from tally.engine import Archive
 from tally.engine.files import schema
 from tally.engine.storing.cells import Time, Value, roll_up
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 
 Aggregates = dict[str, float]
 Values = dict[str, dict[int, Aggregates]]

@@ -8,7 +8,7 @@ import pytest
 
 from tally.engine import Archive, Catalog, Outcome
 from tally.engine.catalog import distribute
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.errors import (
     ArchiveExists,
     ArchiveUnavailable,
@@ -21,7 +21,7 @@ from tests.engine.model import check_file
 from tests.engine.rights import open_directory, unprivileged
 
 NOW = 1_700_000_000
-CELL = (2.0, 3.0, 1.0, 2.0)
+CELL = (2.0, 3.0, 1.0, 2.0, None)
 CELLS: Cells = {NOW: {"a": CELL, "b": CELL, "c": CELL}}
 SAMPLES = [("a.x", 1.0, NOW), ("a.y", 2.0, NOW), ("b.x", 4.0, NOW), ("b.x", 8.0, NOW - 2 * 3600)]
 

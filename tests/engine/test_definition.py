@@ -35,6 +35,7 @@ def test_defaults() -> None:
         "resolution": 5,
         "retention": 24,
         "enabled": True,
+        "percentiles": 0,
     } == Definition.create("daily").fields()
 
 

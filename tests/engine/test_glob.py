@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tally.engine.glob import matcher, select, unmatched
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_many_stars_are_fast() -> None:
 
 def test_select() -> None:
     """Cells of other names are left out, and so are buckets without matches."""
-    cell = (1.0, 2.0, 2.0, 2.0)
+    cell = (1.0, 2.0, 2.0, 2.0, None)
     cells: Cells = {0: {"a.b": cell, "b": cell}, 10: {"b": cell}}
     assert {0: {"a.b": cell}} == select(cells, "a.*")
     assert {0: {"b": cell}, 10: {"b": cell}} == select(cells, "b")
@@ -99,7 +99,7 @@ def test_select() -> None:
 
 def test_unmatched() -> None:
     """Cells in no selection are returned in their buckets; `*` leaves none."""
-    cell = (1.0, 1.0, 1.0, 1.0)
+    cell = (1.0, 1.0, 1.0, 1.0, None)
     cells: Cells = {0: {"a": cell, "b": cell}, 10: {"b": cell, "c": cell}}
     assert cells == unmatched(cells, [])
     assert {10: {"c": cell}} == unmatched(cells, [select(cells, "a"), select(cells, "b")])

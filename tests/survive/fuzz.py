@@ -17,8 +17,9 @@ from typing import Any
 from tally.collector.store import Store
 from tally.engine import Catalog
 from tally.engine.storing.capacity import Capacity
-from tally.engine.storing.native_rollup import new_rollup
-from tally.engine.storing.rollup import Cells, Rollup, count
+from tally.engine.storing.merging import Cells, count
+from tally.engine.storing.native_rollup import BestRollup, new_rollup
+from tally.engine.storing.rollup import Rollup
 from tally.lines import grammar, plain, statsd
 
 NOW = 1_700_000_000
@@ -150,13 +151,13 @@ def check_alone(datagrams: list[bytes]) -> None:
     cells, others = together.take(), alone.take()
     assert cells.keys() == others.keys()
     for bucket, row in cells.items():
-        assert {name: (low, high) for name, (_, _, low, high) in row.items()} == {
-            name: (low, high) for name, (_, _, low, high) in others[bucket].items()
+        assert {name: (low, high) for name, (_, _, low, high, _) in row.items()} == {
+            name: (low, high) for name, (_, _, low, high, _) in others[bucket].items()
         }
     assert count(cells) == count(others)
 
 
-class Weighing(new_rollup):  # type: ignore[misc,valid-type]
+class Weighing(BestRollup):  # type: ignore[misc,valid-type]
     """A rollup that tells how many samples its cells were of."""
 
     samples = 0

@@ -166,9 +166,9 @@ def packages(modules: list[Module]) -> Iterator[str]:
 
 
 def one_place_for_select(modules: list[Module]) -> Iterator[str]:
-    """SELECTs are only in asking/sql.py and, if they are constant, in files/statements.py and history/queries.py."""
-    constant = ("tally/engine/files/statements.py", "tally/engine/history/queries.py")
-    return _strings(modules, SELECT, "tally/engine/asking/sql.py", *constant)
+    """SELECTs are only in sql.py and columns.py of asking and, if constant, in statements.py and history/queries.py."""
+    asking = ("tally/engine/asking/sql.py", "tally/engine/asking/columns.py")
+    return _strings(modules, SELECT, *asking, "tally/engine/files/statements.py", "tally/engine/history/queries.py")
 
 
 def one_place_for_ddl(modules: list[Module]) -> Iterator[str]:

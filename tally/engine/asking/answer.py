@@ -39,6 +39,10 @@ STALL_S = 10.0
 # The most buckets in an answer that shows every bucket of a range.
 BUCKETS_MAX = 10_000_000
 NO_CONTEXT = nullcontext()
+NO_PERCENTILES = (
+    "the archive keeps no percentiles: turn them on, as with `tally archives edit SLUG --percentiles 1`, and they are "
+    "kept from then on"
+)
 
 
 class Reader:
@@ -199,6 +203,8 @@ class Query:
 
     def _plan(self, question: Question) -> sql.Plan:
         marks = Watermarks.read(dict(self._connection.execute(statements.META)))
+        if question.needs_sketches and not marks.percentiles:
+            raise InvalidQuestion(NO_PERCENTILES)
         planning = sql.planning(question, marks)
         few, packed = self._connection.execute(planning.text, planning.bindings).get
         return sql.Plan(marks, bool(few), bool(packed))

@@ -13,7 +13,13 @@ from typing import Any, NamedTuple
 from tally.errors import InvalidQuestion, UnknownAggregate
 
 AGGREGATES = ("count", "sum", "avg", "min", "max")
-KINDS = ("values", "aggregate", "timedata")
+# A percentile such as p95 or p99.9 may stand wherever an aggregate may.
+PERCENTILE = re.compile(r"p(\d{1,3}(\.\d{1,6})?)", re.ASCII)
+PERCENTILES_MAX = 20
+KINDS = ("values", "aggregate", "timedata", "histogram")
+BINS = 60
+BINS_MIN = 3
+BINS_MAX = 10_000
 UNIT_S = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 RELATIVE = re.compile(r"-(\d{1,12})(s|min|h|d|w)", re.ASCII)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -41,6 +47,8 @@ class Question:
     step: int | None = None
     moving: int | None = None
     limit: int | None = None
+    percentiles: tuple[str, ...] = ()
+    bins: int = BINS
     fill: str = "null"
     format: str = "json"
     pretty: bool = False
@@ -78,18 +86,40 @@ class Question:
     @classmethod
     def create(cls, kind: str, *, aggregate: str | None, by: str, given: dict[str, Any]) -> "Question":
         """Return the question with parsed parameters; raises as `parse`."""
-        if aggregate is not None and aggregate not in AGGREGATES:
-            raise UnknownAggregate(f"aggregate {aggregate!r:.100} is unknown: use one of {', '.join(AGGREGATES)}")
-        if kind not in KINDS or by not in ("time", "name") or (kind == "timedata" and by != "time"):
+        if aggregate is not None and not is_aggregate(aggregate):
+            raise UnknownAggregate(
+                f"aggregate {aggregate!r:.100} is unknown: use one of {', '.join(AGGREGATES)}, or a percentile such as "
+                "p95"
+            )
+        if kind == "histogram" and aggregate is not None:
+            raise InvalidQuestion(f"aggregate {aggregate!r} has no meaning here: a histogram shows all samples")
+        if kind not in KINDS or by not in ("time", "name") or (kind in ("timedata", "histogram") and by != "time"):
             raise InvalidQuestion(
                 f"there is no question {kind!r:.100} by {by!r:.100}: "
-                "use values or aggregate by time or name, or timedata"
+                "use values or aggregate by time or name, timedata, or histogram"
             )
         question = cls(kind, aggregate, by, **given)
         for name in given:
             if not PARAMETERS[name].applies(question):
                 raise InvalidQuestion(f"parameter {name!r} has no meaning here: it is for {PARAMETERS[name].where}")
         return question
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The names of the values in the answer, in order."""
+        if self.kind == "histogram":
+            return ()
+        return (*AGGREGATES, *self.percentiles) if self.aggregate is None else (self.aggregate,)
+
+    @property
+    def ranks(self) -> tuple[str, ...]:
+        """The percentiles among the values."""
+        return tuple(name for name in self.shown if name not in AGGREGATES)
+
+    @property
+    def needs_sketches(self) -> bool:
+        """Whether only an archive with percentiles can answer."""
+        return self.kind == "histogram" or bool(self.ranks)
 
     def resolution(self, stored: int) -> int:
         """Return the resolution of the answer in seconds, for an archive with resolution `stored`.
@@ -111,6 +141,12 @@ class Parameter(NamedTuple):
     meaning: str
     where: str = "data"
     applies: Callable[[Question], bool] = lambda _question: True
+
+
+def is_aggregate(text: str) -> bool:
+    """Return whether `text` names an aggregate: one of AGGREGATES, or a percentile from p0 to p100."""
+    percentile = PERCENTILE.fullmatch(text)
+    return text in AGGREGATES or (percentile is not None and float(percentile[1]) <= 100)
 
 
 def parse_time(text: str, now: float, name: str) -> float:
@@ -159,10 +195,13 @@ def _number(name: str, text: str, _now: float) -> float:
     return float(text)
 
 
-def _whole(name: str, text: str, _now: float) -> int:
-    if not re.fullmatch(r"\d{1,16}", text, re.ASCII) or not 1 <= int(text) <= WHOLE_MAX:
-        raise InvalidQuestion(f"{name} {text!r:.100} is not valid: use a whole number from 1 to {WHOLE_MAX}")
-    return int(text)
+def _whole(least: int, most: int) -> Callable[[str, str, float], int]:
+    def parse(name: str, text: str, _now: float) -> int:
+        if not re.fullmatch(r"\d{1,16}", text, re.ASCII) or not least <= int(text) <= most:
+            raise InvalidQuestion(f"{name} {text!r:.100} is not valid: use a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
 
 
 def parse_glob(name: str, text: str) -> str:
@@ -181,6 +220,16 @@ def _glob(name: str, text: str, _now: float) -> str:
     return parse_glob(name, text)
 
 
+def _percentiles(name: str, text: str, _now: float) -> tuple[str, ...]:
+    numbers = tuple(f"p{number}" for number in text.split(","))
+    if not all(map(is_aggregate, numbers)) or len(set(numbers)) < len(numbers) or len(numbers) > PERCENTILES_MAX:
+        raise InvalidQuestion(
+            f"{name} {text!r:.100} is not valid: use up to {PERCENTILES_MAX} different numbers from 0 to 100, "
+            "separated by commas"
+        )
+    return numbers
+
+
 def _choice(*choices: str) -> Callable[[str, str, float], str]:
     def parse(name: str, text: str, _now: float) -> str:
         if text not in choices:
@@ -194,8 +243,20 @@ def _by_aggregate(question: Question) -> bool:
     return question.aggregate is not None
 
 
+def _of_all(question: Question) -> bool:
+    return question.aggregate is None and question.kind != "histogram"
+
+
+def _of_values(question: Question) -> bool:
+    return question.kind != "histogram"
+
+
+def _histogram(question: Question) -> bool:
+    return question.kind == "histogram"
+
+
 def _over_time(question: Question) -> bool:
-    return question.kind != "aggregate" or question.by == "time"
+    return question.kind in ("values", "timedata") or (question.kind == "aggregate" and question.by == "time")
 
 
 def _over_names(question: Question) -> bool:
@@ -212,21 +273,32 @@ PARAMETERS: dict[str, Parameter] = {
     "until": Parameter(_time, "latest bucket, included: as since"),
     "low": Parameter(_number, "keep only answers of at least this", "data with an aggregate", _by_aggregate),
     "high": Parameter(_number, "keep only answers of at most this", "data with an aggregate", _by_aggregate),
-    "step": Parameter(_whole, "answer in coarser buckets of so many seconds, a multiple of the resolution"),
+    "step": Parameter(
+        _whole(1, WHOLE_MAX), "answer in coarser buckets of so many seconds, a multiple of the resolution"
+    ),
     "moving": Parameter(
-        _whole,
+        _whole(1, WHOLE_MAX),
         "each bucket's aggregates over the so many seconds that end with it",
         "values, timedata and aggregate by time",
         _over_time,
     ),
     "limit": Parameter(
-        _whole,
+        _whole(1, WHOLE_MAX),
         "only the N names with the highest aggregate (default sum) over the range",
         "values and aggregate by name",
         _over_names,
     ),
+    "percentiles": Parameter(
+        _percentiles, "percentiles beside all aggregates: numbers such as 50,95", "data without an aggregate", _of_all
+    ),
+    "bins": Parameter(
+        _whole(BINS_MIN, BINS_MAX),
+        f"the most bins of each histogram; they join in pairs until they fit (default {BINS})",
+        "histogram",
+        _histogram,
+    ),
     "fill": Parameter(_choice("null", "0", "previous"), "what buckets without data get", "timedata", _timedata),
-    "format": Parameter(_choice("json", "rows", "csv"), "the shape of the answer"),
+    "format": Parameter(_choice("json", "rows", "csv"), "the shape of the answer", "data", _of_values),
     "pretty": Parameter(_flag, "indent the JSON", "everything"),
 }
 

@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from tally.engine.asking.columns import Cell
 from tally.engine.asking.digits import FLOAT
 from tally.engine.asking.question import AGGREGATES, Question
-from tally.engine.asking.sql import CSV_NAME, FOREVER, JSON_NAME, Cell, Span, Value
+from tally.engine.asking.sql import CSV_NAME, FOREVER, JSON_NAME, Span, Value
 
 Row = tuple[Value, ...]
 Batches = Iterable[list[Row]]
 
 # The placeholders of fields in a template for SQLite's `format`.
 PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, FLOAT), "time": "%d", "name": "%s", "count": "%s"}
-ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "time": "%d", "count": 0}
-NOTHING: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES), "time": "%d"}
+ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "count": 0}
 _QUOTED_PLACE = re.compile(r'"(%[^"]*)"')
 
 
@@ -50,32 +50,77 @@ class _Brackets(NamedTuple):
 
 def make_shape(question: Question, span: Span) -> Shape:
     """Return the shape of the answer to `question` over the buckets of `span`."""
+    if question.kind == "histogram":
+        return _histograms(question)
     if question.kind == "timedata":
         return _series(question, span)
     if question.kind == "values" and question.format == "json":
         return _nested(question)
     name = CSV_NAME if question.format == "csv" else JSON_NAME
-    arguments = [{"time": "bucket", "name": name}.get(field, field) for field in _fields(question)]
+    arguments = {**_arguments(question), "time": "bucket", "name": name}
     brackets = _brackets(question)
+    template = _with_optional(question, _item(question, _places(question)))
     return Shape(
-        Cell(_item(question, PLACES), tuple(arguments), brackets.separator),
+        Cell(template, tuple(arguments[field] for field in _fields(question)), brackets.separator),
         lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
     )
 
 
 def fill_gaps(question: Question, rows: Iterable[Row], span: Span) -> Iterator[Row]:
     """Yield a row for every bucket in the range of a `timedata` question."""
-    fill = ZEROS if question.fill == "0" else NOTHING
-    return _fill_gaps(question, rows, span, tuple(fill[name] for name in _shown(question)))
+    return _fill_gaps(question, rows, span, tuple(_blank(question).values()))
 
 
-def _shown(question: Question) -> tuple[str, ...]:
-    return AGGREGATES if question.aggregate is None else (question.aggregate,)
+def _blank(question: Question) -> dict[str, Any]:
+    """Return the values of a bucket without data by `fill`."""
+    return {name: ZEROS.get(name, 0.0) if question.fill == "0" else None for name in question.shown}
+
+
+def _places(question: Question) -> dict[str, Any]:
+    """Return the placeholders of all fields. Percentiles beside other aggregates are texts, as they may be missing."""
+    rank = FLOAT if question.aggregate else "%s"
+    return {**PLACES, **dict.fromkeys(question.ranks, rank)}
+
+
+def _arguments(question: Question) -> dict[str, str]:
+    """Return the arguments of the values."""
+    return {name: name if question.aggregate else _optional(question, name) for name in question.shown}
+
+
+def _optional(question: Question, name: str) -> str:
+    """Return the expression of a percentile beside other aggregates; an aggregate is returned unchanged.
+
+    A percentile that is unknown is null in a series, empty in CSV, and otherwise absent with its key.
+    """
+    if name in AGGREGATES:
+        return name
+    text = f'shortest("{name}")'
+    if question.format == "csv":
+        return f"""iif("{name}" IS NULL, '', {text})"""
+    if question.kind == "timedata":
+        return f"""iif("{name}" IS NULL, 'null', {text})"""
+    key = _key(question, name)
+    return f"""iif("{name}" IS NULL, '', '{key}' || {text})"""
+
+
+def _key(question: Question, name: str) -> str:
+    """Return the text before a percentile's value in an object of JSON."""
+    level = 2 if question.kind == "values" and question.format == "json" else 1
+    before = _line(level + 1) if question.pretty else ""
+    return f',{before}"{name}":{" " if question.pretty else ""}'
+
+
+def _with_optional(question: Question, template: str) -> str:
+    """Return the template of JSON with the keys of percentiles moved to their arguments."""
+    if question.aggregate is None and question.kind != "timedata" and question.format != "csv":
+        for name in question.ranks:
+            template = template.replace(f"{_key(question, name)}%s", "%s")
+    return template
 
 
 def _fields(question: Question) -> tuple[str, ...]:
     keys = ("time", "name") if question.kind == "values" else (question.by,)
-    return (*keys, *_shown(question))
+    return (*keys, *question.shown)
 
 
 def _brackets(question: Question, *, depth: int = 0) -> _Brackets:
@@ -116,7 +161,8 @@ def _item(question: Question, values: Mapping[str, Any]) -> str:
 def _value(question: Question, values: Mapping[str, Any]) -> Any:
     if question.aggregate is not None:
         return values[question.aggregate]
-    return None if values is NOTHING else {name: values[name] for name in AGGREGATES}
+    found = {name: values[name] for name in question.shown}
+    return None if all(value is None for value in found.values()) else found
 
 
 def _member(question: Question, key: str, value: str) -> str:
@@ -127,7 +173,7 @@ def _member(question: Question, key: str, value: str) -> str:
 def _nested(question: Question) -> Shape:
     """Return the shape of JSON with two levels. Rows with the same outer key are adjacent."""
     inner_key, column = ("time", 0) if question.by == "time" else ("name", 1)
-    template = _member(question, inner_key, _json(question, _value(question, PLACES), 2))
+    template = _member(question, inner_key, _json(question, _value(question, _places(question)), 2))
     inner_column = "bucket" if inner_key == "time" else JSON_NAME
     outer, inner = _brackets(question), _brackets(question, depth=1)
     colon = ": " if question.pretty else ":"
@@ -145,20 +191,31 @@ def _nested(question: Question) -> Shape:
                 last = key
         yield outer.empty if last is None else inner.closing + outer.closing
 
-    return Shape(Cell(template, (inner_column, *_shown(question)), inner.separator), parts)
+    return Shape(
+        Cell(_with_optional(question, template), (inner_column, *_arguments(question).values()), inner.separator), parts
+    )
 
 
 def _series(question: Question, span: Span) -> Shape:
     """Return the shape of a series. SQLite formats the text after the time, or NULL if `fill` provides the text."""
-    before, template = _item(question, PLACES).split(PLACES["time"], 1)
-    _, blank = _item(question, ZEROS if question.fill == "0" else NOTHING).split(PLACES["time"], 1)
+    before, template = _item(question, _places(question)).split(PLACES["time"], 1)
+    _, blank = _item(question, {**_blank(question), "time": PLACES["time"]}).split(PLACES["time"], 1)
     brackets = _brackets(question)
 
     def parts(batches: Batches) -> Iterator[str]:
         rows = (row for batch in batches for row in batch)
         return brackets.join([f"{before}{time}{text}"] for time, text in _fill_gaps(question, rows, span, (blank,)))
 
-    return Shape(Cell(template, _shown(question), brackets.separator), parts)
+    return Shape(Cell(template, tuple(_arguments(question).values()), brackets.separator), parts)
+
+
+def _histograms(question: Question) -> Shape:
+    """Return the shape of histograms by time. SQLite has formatted the bins as JSON."""
+    brackets = _brackets(question)
+    return Shape(
+        Cell(_member(question, "time", "%s"), ("bucket", "histogram"), brackets.separator),
+        lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
+    )
 
 
 def _fill_gaps(question: Question, rows: Iterable[Row], span: Span, blank: Row) -> Iterator[Row]:

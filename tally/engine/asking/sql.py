@@ -18,10 +18,13 @@ Four sources hold the same cells. The cheapest one is read:
     data       by time, for everything else
 """
 
+from dataclasses import replace
 from typing import NamedTuple
 
-from tally.engine.asking import digits
-from tally.engine.asking.question import AGGREGATES, Question
+from tally.engine.asking import columns, digits
+from tally.engine.asking.columns import Cell
+from tally.engine.asking.question import Question
+from tally.engine.sketch import LEVELS
 from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion
 
@@ -31,7 +34,6 @@ BLOCK_ENDS = ("blocks_first", "blocks_end")
 # less time, and eight threads answer 2.8 times as many questions.
 PACKED_ROWS = 20_000
 GLOBS_MAX = 100
-MERGES = {"count": "sum", "sum": "sum", "min": "min", "max": "max"}
 # Expressions of a name in JSON and CSV. In CSV a quote or comma needs quotes, and a name that a spreadsheet would take
 # for a formula gets a leading apostrophe.
 JSON_NAME = "json_quote(name)"
@@ -41,17 +43,6 @@ CSV_NAME = f"""iif(name GLOB '*[",]*', '"' || replace({_CSV_TEXT}, '"', '""') ||
 
 Value = int | float | str | None
 Bindings = dict[str, Value]
-
-
-class Cell(NamedTuple):
-    """The text of a row: a template for SQLite's `format`, and its arguments, which are aggregates or expressions.
-
-    `separator` is the text between two cells of a name or of a bucket.
-    """
-
-    template: str
-    arguments: tuple[str, ...]
-    separator: str
 
 
 class Plan(NamedTuple):
@@ -119,6 +110,7 @@ def planning(question: Question, marks: Watermarks) -> Statement:
     few = f"(SELECT count(*) FROM names WHERE {condition}) * 4 < (SELECT count(*) FROM names)" if condition else "0"
     packed = "0"
     are_cells = question.kind == "values" and question.moving is None and reach.resolution == marks.resolution
+    are_cells = are_cells and not question.ranks
     if are_cells or question.kind == "aggregate":
         keys = "names" if question.by == "name" else "totals WHERE bucket >= :read_from AND bucket < :end"
         packed = f"(SELECT count(*) FROM (SELECT 1 FROM {keys} LIMIT {PACKED_ROWS + 1})) <= {PACKED_ROWS}"
@@ -148,6 +140,9 @@ def _bindings(question: Question, marks: Watermarks, reach: Span, cell: Cell | N
         "limit": question.limit,
         "moving": question.moving,
         "back": (question.moving or 0) - reach.resolution,
+        "level": LEVELS.get(marks.percentiles),
+        "bins": question.bins,
+        **{f"rank{i}": name.removeprefix("p") for i, name in enumerate(question.ranks)},
         "low": question.low,
         "high": question.high,
         "template": cell and cell.template,
@@ -204,24 +199,14 @@ def _one_name(since: str) -> tuple[str, str]:
 
 
 def _source(question: Question, plan: Plan) -> _Source:
-    source = _Source(matching(question.q)[0], _needed(question.aggregate), plan.few)
+    source = _Source(matching(question.q)[0], columns.find_needed(question), plan.few)
     if question.limit is None:
         return source
-    rank = question.aggregate or "sum"
-    ranked = _by_name(source._replace(columns=_needed(rank)))
-    highest = f"SELECT name FROM ({ranked}) ORDER BY {_value(rank)} DESC, name LIMIT :limit"
+    rank = replace(question, aggregate=question.aggregate or "sum", percentiles=())
+    ranked = columns.add_percentiles(rank, _by_name(source._replace(columns=columns.find_needed(rank))), "name")
+    value = columns.express(str(rank.aggregate))
+    highest = f"SELECT name FROM ({ranked}) WHERE {value} NOT NULL ORDER BY {value} DESC, name LIMIT :limit"
     return source._replace(condition="name IN highest", few=True, limit=f"WITH highest AS MATERIALIZED ({highest}) ")
-
-
-def _needed(aggregate: str | None) -> tuple[str, ...]:
-    """Return the stored columns that an aggregate needs."""
-    if aggregate == "avg":
-        return ("count", "sum")
-    return tuple(MERGES) if aggregate is None else (aggregate,)
-
-
-def _merges(columns: tuple[str, ...], over: str = "") -> str:
-    return ", ".join(f"{MERGES[column]}({column}){over} AS {column}" for column in columns)
 
 
 def _merged(question: Question, source: _Source) -> tuple[str, str]:
@@ -230,7 +215,7 @@ def _merged(question: Question, source: _Source) -> tuple[str, str]:
         return _by_name(source), "name"
     if question.kind != "values":
         return _by_time(source), "bucket"
-    keys = f"name, bucket, {', '.join(source.columns)}"
+    keys = f"name, bucket, {columns.read(source.columns, 'data')}"
     if question.by == "time" or source.few:
         return " UNION ALL ".join(f"SELECT {keys} {part}" for part in source.by_name()), "name, bucket"
     return f"SELECT {keys} {source.by_time()}", "name, bucket"
@@ -239,7 +224,8 @@ def _merged(question: Question, source: _Source) -> tuple[str, str]:
 def _by_time(source: _Source) -> str:
     """Return the SELECT of each bucket's merged cells."""
     if not source.condition:
-        return f"SELECT bucket, {', '.join(source.columns)} FROM totals WHERE bucket >= :read_from AND bucket < :end"
+        read = columns.read(source.columns, "totals")
+        return f"SELECT bucket, {read} FROM totals WHERE bucket >= :read_from AND bucket < :end"
     sealed, tail = _one_name(":read_from")
     parts = [f"data WHERE bucket >= :read_from AND bucket < :end{source.members}"]
     if source.few:
@@ -247,7 +233,7 @@ def _by_time(source: _Source) -> str:
             f"data INDEXED BY data_by_name WHERE {sealed}{source.members}",
             f"{tail} CROSS JOIN data ON bucket = late{source.members}",
         ]
-    merges = _merges(source.columns)
+    merges = columns.merge(source.columns, table="data")
     return " UNION ALL ".join(f"SELECT bucket, {merges} FROM {part} GROUP BY bucket" for part in parts)
 
 
@@ -256,19 +242,23 @@ def _by_name(source: _Source) -> str:
 
     Each part is merged before they are combined, so that only one row per name and part is sorted.
     """
-    merges = _merges(source.columns)
-    parts = [f"name, {merges} {part} GROUP BY name" for part in source.by_name()]
+    cells = columns.merge(source.columns, table="data")
+    parts = [f"name, {cells} {part} GROUP BY name" for part in source.by_name()]
     if not source.few:
         by_name = "names CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE sealed AND"
-        ranges = (
-            "blocks WHERE block >= :blocks_first AND block < :blocks_end",
-            f"{by_name} bucket >= :first AND bucket < :blocks_first",
-            f"{by_name} bucket >= :blocks_end AND bucket < min(:end, :sealed_before)",
-            "data WHERE bucket >= max(:first, :sealed_before) AND bucket < :end",
-        )
-        parts = [f"id, {merges} FROM {part}{source.members} GROUP BY id" for part in ranges]
+        ranges = {
+            "blocks WHERE block >= :blocks_first AND block < :blocks_end": "blocks",
+            f"{by_name} bucket >= :first AND bucket < :blocks_first": "data",
+            f"{by_name} bucket >= :blocks_end AND bucket < min(:end, :sealed_before)": "data",
+            "data WHERE bucket >= max(:first, :sealed_before) AND bucket < :end": "data",
+        }
+        parts = [
+            f"id, {columns.merge(source.columns, table=table)} FROM {part}{source.members} GROUP BY id"
+            for part, table in ranges.items()
+        ]
     key = "name" if source.few else "id"
-    merged = f"SELECT {key}, {merges} FROM ({' UNION ALL '.join(f'SELECT {part}' for part in parts)}) GROUP BY {key}"
+    union = " UNION ALL ".join(f"SELECT {part}" for part in parts)
+    merged = f"SELECT {key}, {columns.merge(source.columns)} FROM ({union}) GROUP BY {key}"
     return merged if source.few else f"SELECT name, {', '.join(source.columns)} FROM ({merged}) JOIN names USING (id)"
 
 
@@ -276,12 +266,13 @@ def _packed(question: Question, source: _Source, plan: Plan, cell: Cell) -> str:
     """Return the SELECT of packed rows for each name, each bucket, or all cells; string_agg keeps their order."""
     if question.kind == "aggregate":
         return f"SELECT NULL, string_agg(text, :separator) FROM ({_rows(question, source, plan, cell)})"
-    kept = _bounds(question)
+    kept = columns.list_bounds(question)
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
     if question.by == "time":
-        cells = f"(SELECT {digits.texts(_arguments(cell))} FROM ({_cells_of_name(source)}){where})"
+        cells = f"(SELECT {digits.texts(columns.list_arguments(cell))} FROM ({_cells_of_name(source)}){where})"
         return f"SELECT name, NULL, {cells} FROM names WHERE TRUE{source.where} ORDER BY name"
-    cells = f"(SELECT {digits.texts(_arguments(cell), ' ORDER BY name')} FROM ({_cells_of_bucket(source)}){where})"
+    texts = digits.texts(columns.list_arguments(cell), " ORDER BY name")
+    cells = f"(SELECT {texts} FROM ({_cells_of_bucket(source)}){where})"
     return f"SELECT NULL, bucket, {cells} FROM totals WHERE bucket >= :first AND bucket < :end ORDER BY bucket"
 
 
@@ -306,22 +297,22 @@ def _rows(question: Question, source: _Source, plan: Plan, cell: Cell | None) ->
         text = _coarser(text, keys, source.columns)
     if question.moving is not None:
         text = _moving(text, keys, source.columns, gaps=question.kind == "timedata")
-    return _shown(question, text, keys, cell)
+    return _shown(question, columns.add_percentiles(question, text, keys), keys, cell)
 
 
-def _coarser(text: str, keys: str, columns: tuple[str, ...]) -> str:
+def _coarser(text: str, keys: str, stored: tuple[str, ...]) -> str:
     coarse = keys.replace("bucket", "bucket / :resolution * :resolution AS bucket")
-    return f"SELECT {coarse}, {_merges(columns)} FROM ({text}) GROUP BY {'1, 2' if 'name' in keys else '1'}"
+    return f"SELECT {coarse}, {columns.merge(stored)} FROM ({text}) GROUP BY {'1, 2' if 'name' in keys else '1'}"
 
 
-def _moving(text: str, keys: str, columns: tuple[str, ...], *, gaps: bool) -> str:
+def _moving(text: str, keys: str, stored: tuple[str, ...], *, gaps: bool) -> str:
     """Return the rows, each merged with those of its window.
 
     `gaps` adds a bucket wherever a window loses a row, so that each missing bucket has the window of the previous one.
     """
     partition = "PARTITION BY name " if "name" in keys else ""
     if gaps:
-        nothing = ", ".join("NULL" for _ in columns)
+        nothing = ", ".join("''" if column == "bins" else "NULL" for column in stored)
         text = (
             f"WITH own AS MATERIALIZED ({text}) SELECT * FROM own "
             f"UNION ALL SELECT bucket + :moving, {nothing} FROM own "
@@ -329,22 +320,23 @@ def _moving(text: str, keys: str, columns: tuple[str, ...], *, gaps: bool) -> st
             f"AND bucket + :moving < iif(:end < {FOREVER}, :end, (SELECT max(bucket) FROM own))"
         )
     return (
-        f"SELECT {keys}, {_merges(columns, ' OVER near')} FROM ({text}) "
+        f"SELECT {keys}, {columns.merge(stored, ' OVER near')} FROM ({text}) "
         f"WINDOW near AS ({partition}ORDER BY bucket RANGE BETWEEN :back PRECEDING AND CURRENT ROW)"
     )
 
 
 def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
     """Return the SELECT of the rows within `low` and `high`, in order. In a series, other rows get NULL instead."""
-    shown = AGGREGATES if question.aggregate is None else (question.aggregate,)
+    shown = question.shown or ("histogram",)
     values = (
-        [digits.text(_arguments(cell))]
+        [digits.text(columns.list_arguments(cell))]
         if cell
-        else [digits.whole(name) if name == "count" else _value(name) for name in shown]
+        else [digits.whole(name) if name == "count" else columns.express(name) for name in shown]
     )
-    kept = _bounds(question)
+    kept = columns.list_bounds(question)
+    if question.needs_sketches or question.kind == "timedata":
+        kept.append(f"{columns.express(shown[0])} IS NOT NULL")
     if question.kind == "timedata":
-        kept.append(f"{_value(shown[0])} IS NOT NULL")
         values = [f"CASE WHEN {' AND '.join(kept)} THEN {value} END" for value in values]
         kept = []
     elif question.moving is not None:
@@ -354,29 +346,9 @@ def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
     return f"SELECT {keys}, {', '.join(values)}{named} FROM ({text}){where} ORDER BY {_order(question)}"
 
 
-def _bounds(question: Question) -> list[str]:
-    """Return the conditions of `low` and `high`, which need an aggregate."""
-    value = _value(question.aggregate or "count")
-    bounds = ((question.low, f"{value} >= :low"), (question.high, f"{value} <= :high"))
-    return [condition for bound, condition in bounds if bound is not None]
-
-
-def _arguments(cell: Cell) -> list[digits.Argument]:
-    floats = AGGREGATES[1:]
-    return [
-        digits.Argument(digits.count(argument) if argument == "count" else _value(argument), argument in floats)
-        for argument in cell.arguments
-    ]
-
-
-def _value(aggregate: str) -> str:
-    """Return the expression of an aggregate over a merged row; other expressions are returned unchanged."""
-    return "sum / count" if aggregate == "avg" else aggregate
-
-
 def _order(question: Question) -> str:
     if question.kind == "values":
         return "name, bucket" if question.by == "time" else "bucket, name"
     if question.kind == "aggregate" and question.by == "name":
-        return "name" if question.aggregate is None else f"{_value(question.aggregate)} DESC, name"
+        return "name" if question.aggregate is None else f"{columns.express(question.aggregate)} DESC, name"
     return "bucket"

@@ -50,7 +50,35 @@ CREATE VIEW cells AS
 # Large changes are faster without the index: creating it takes a tenth of the time of maintaining it row by row.
 DROP_INDEX = "DROP INDEX data_by_name"
 CREATE_INDEX = "".join(re.findall("CREATE INDEX data_by_name.*?(?=;)", ARCHIVE, re.DOTALL))
-OBJECTS = tuple(re.findall(r"CREATE (?:TABLE|INDEX|VIEW) (\w+)", ARCHIVE))
+# The tables of an archive with percentiles, which make it one of format 2. Sketches of blocks are long, so their table
+# has a rowid: without one, a row above 1,002 bytes takes an overflow page.
+SKETCHES = """
+CREATE TABLE data_sketches (
+    bucket INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    bins   TEXT NOT NULL,
+    PRIMARY KEY (bucket, id)
+) WITHOUT ROWID;
+CREATE TABLE totals_sketches (bucket INTEGER PRIMARY KEY, bins TEXT);
+CREATE TABLE blocks_sketches (
+    block INTEGER NOT NULL,
+    id    INTEGER NOT NULL,
+    bins  TEXT,
+    PRIMARY KEY (block, id)
+);
+CREATE VIEW bins AS
+    SELECT bucket, name, bin, count
+    FROM (
+        SELECT bucket, data_sketches.id, key,
+            sum(iif(key % 2, 0, value)) OVER cell AS bin, lead(value) OVER cell AS count
+        FROM data_sketches, json_each(bins) WINDOW cell AS (PARTITION BY bucket, data_sketches.id ORDER BY key)
+    ) JOIN names USING (id)
+    WHERE key % 2 = 0;
+"""
+_OBJECT = re.compile(r"CREATE (?:TABLE|INDEX|VIEW) (\w+)")
+OBJECTS = tuple(_OBJECT.findall(ARCHIVE))
+SKETCH_OBJECTS = tuple(_OBJECT.findall(SKETCHES))
+DROP_SKETCHES = "DROP VIEW bins; DROP TABLE data_sketches; DROP TABLE totals_sketches; DROP TABLE blocks_sketches"
 
 # What an archive has from other archives: see `history.contents`. The first merge creates these tables. No row has the
 # shape of a row of another table, so that `recovery.trees` cannot confuse them.

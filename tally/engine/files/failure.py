@@ -6,13 +6,13 @@ error that may come from those, or from a bug, is reported as damage only if a c
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import apsw
 
-from tally.engine.files import damage_marks, ddl, statements
+from tally.engine.files import damage_marks, ddl, functions, statements
 from tally.engine.files.connection import Connection
 from tally.engine.files.disk import format_size
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, QueryTimeout
@@ -85,8 +85,18 @@ def find_damage(connection: apsw.Connection) -> list[str]:
         return found
     if missing := _missing(connection):
         return missing
-    counts = connection.execute(statements.BROKEN_RULES, dict(connection.execute(statements.META))).get
-    return [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
+    meta = dict(connection.execute(statements.META))
+    counts = connection.execute(statements.BROKEN_RULES, meta).get
+    found = [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
+    return found or (_find_damaged_sketches(connection) if meta.get("percentiles") else [])
+
+
+def _find_damaged_sketches(connection: apsw.Connection) -> list[str]:
+    functions.register(connection)
+    if missing := _missing(connection, ddl.SKETCH_OBJECTS):
+        return missing
+    counts = connection.execute(statements.BROKEN_SKETCH_RULES).get
+    return [f"{count} {what}" for what, count in zip(statements.SKETCH_RULES, counts, strict=True) if count]
 
 
 def check_integrity(connection: apsw.Connection) -> list[str]:
@@ -98,9 +108,9 @@ def check_integrity(connection: apsw.Connection) -> list[str]:
     return [line for line in lines if not line.startswith("*** in database")] or lines
 
 
-def _missing(connection: apsw.Connection) -> list[str]:
+def _missing(connection: apsw.Connection, names: Iterable[str] = ddl.OBJECTS) -> list[str]:
     there = {name for (name,) in connection.execute(statements.OBJECTS)}
-    return [f"there is no {name}" for name in ddl.OBJECTS if name not in there]
+    return [f"there is no {name}" for name in names if name not in there]
 
 
 def _has_application_id(path: Path) -> bool:

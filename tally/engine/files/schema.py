@@ -10,12 +10,16 @@
     | bucket | count | sum | min | max | | block | id | count | sum | min | max |
     +--------+-------+-----+-----+-----+ +-------+----+-------+-----+-----+-----+
 
+    data_sketches   (bucket, id, bins)       totals_sketches (bucket, bins)       blocks_sketches (block, id, bins)
+
     meta         the definition and the watermarks (see `watermarks`). Rows before `sealed_before` have sealed = 1 and
                  are in the covering index `data_by_name`; all others have sealed = 0 and are not
     names        exactly the names that have rows, so the size of a row does not depend on the length of its name
     totals       aggregates of each bucket over all names
     blocks       aggregates of each name's sealed rows over several buckets, to read long ranges quickly (see `commit`)
     deliveries   receipts of idempotency keys (see `idempotency`)
+    *_sketches   the sketches of the rows of `data`, `totals` and `blocks`, if the archive keeps percentiles
+    bins         a view of `data_sketches` with names, bins and counts
     cells        a view of `data` with names and averages, for users of SQLite tools
 
 `application_id` identifies the file as an archive, and `user_version` is the version of the format. The file is in WAL
@@ -33,7 +37,7 @@ import apsw
 
 from tally.engine.asking import sql
 from tally.engine.definition import PROPERTIES, Definition
-from tally.engine.files import damage_marks, ddl, statements
+from tally.engine.files import damage_marks, ddl, functions, statements
 from tally.engine.files.connection import (
     Connection,
     ImmutableConnection,
@@ -56,7 +60,8 @@ from tally.errors import (
     UnknownArchive,
 )
 
-USER_VERSION = 1
+# Format 2 has sketches; an archive without percentiles keeps format 1, which every version of tally reads.
+USER_VERSIONS = {False: 1, True: 2}
 BUSY_TIMEOUT_MS = 10_000
 # Sealing and expiry visit each index page many times. A smaller cache would write it as often.
 WRITE_CACHE_KIB = 65_536
@@ -113,8 +118,11 @@ def _build(path: Path, definition: Definition) -> None:
 def initialize(connection: apsw.Connection, definition: Definition) -> None:
     """Create the tables of an archive in an empty file, within the caller's transaction."""
     connection.pragma("application_id", ddl.APPLICATION_ID)
-    connection.pragma("user_version", USER_VERSION)
+    connection.pragma("user_version", USER_VERSIONS[definition.percentiles > 0])
     connection.execute(ddl.ARCHIVE).fetchall()
+    if definition.percentiles:
+        connection.execute(ddl.SKETCHES).fetchall()
+        functions.register(connection)
     write_definition(connection, definition)
     write_meta(connection, "slug", definition.slug)  # `directory` chooses among hard links by it.
     ensure_identity(connection)
@@ -157,7 +165,8 @@ def read_definition(connection: apsw.Connection, path: Path) -> Definition:
     if not all(isinstance(meta.get(mark), int) for mark in watermarks.FIRST) or meta["block_buckets"] < 1:
         raise ArchiveDamaged(path, "its watermarks are missing or not valid")
     try:
-        fields = {key: meta[key] for key in PROPERTIES}
+        fields = {key: meta[key] for key in PROPERTIES if key != "percentiles"}
+        fields["percentiles"] = meta.get("percentiles", 0)  # Archives of earlier versions have none.
         fields["enabled"] = bool(fields["enabled"])
         return Definition.load(path.name.removesuffix(".db"), fields)
     except KeyError as error:
@@ -327,11 +336,12 @@ def _check_format(connection: apsw.Connection, path: Path) -> None:
     if connection.pragma("application_id") != ddl.APPLICATION_ID:
         raise NotAnArchive(f"{path}: is not a tally archive")
     version = connection.pragma("user_version")
-    if version != USER_VERSION:
+    if version not in USER_VERSIONS.values():
         raise NotAnArchive(
-            f"{path}: has format {version}; this version of tally reads format {USER_VERSION}: use the one that made it"
+            f"{path}: has format {version}; this version of tally reads formats 1 and 2: use the one that made it"
         )
     wal = beside(Path(os.path.realpath(path)), "-wal")
     if not file_size(wal) and (file_size(path) or 0) % connection.pragma("page_size"):
         raise ArchiveDamaged(path, "its last page is cut short")
-    read_definition(connection, path)
+    if read_definition(connection, path).percentiles:
+        functions.register(connection)

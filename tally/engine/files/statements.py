@@ -43,6 +43,41 @@ INSERT INTO meta VALUES ('rewrites', 1) ON CONFLICT DO UPDATE SET value = value 
 INSERT INTO meta SELECT 'rewritten_before', coalesce(max(bucket) + :resolution, 0) FROM totals WHERE TRUE
     ON CONFLICT DO UPDATE SET value = max(value, excluded.value);
 """
+HAS_BUCKET = "SELECT EXISTS (SELECT 1 FROM totals WHERE bucket = ?)"
+# Sketches (see `storing.sketches`); `files.functions` defines merge_bins and join_bins.
+STORED_SKETCHES = """
+SELECT data.id, bins FROM json_each(:ids) AS given CROSS JOIN data ON data.bucket = :bucket AND data.id = given.value
+LEFT JOIN data_sketches AS kept ON kept.bucket = data.bucket AND kept.id = data.id
+"""
+REPLACE_SKETCH = "REPLACE INTO data_sketches VALUES (?, ?, ?)"
+DROP_SKETCH = "DELETE FROM data_sketches WHERE bucket = ? AND id = ?"
+_JOIN = "ON CONFLICT DO UPDATE SET bins = join_bins(bins, excluded.bins)"
+JOIN_TOTAL_SKETCH = f"INSERT INTO totals_sketches VALUES (?, ?) {_JOIN}"
+JOIN_BLOCK_SKETCH = f"INSERT INTO blocks_sketches VALUES (?, ?, ?) {_JOIN}"
+_SKETCHED = "data LEFT JOIN data_sketches USING (bucket, id)"
+TOTALS_SKETCHES = f"""
+INSERT INTO totals_sketches SELECT bucket, merge_bins(bins)
+FROM {_SKETCHED} WHERE bucket BETWEEN ? AND ? GROUP BY bucket
+"""
+BLOCKS_SKETCHES = f"""
+INSERT INTO blocks_sketches SELECT bucket / :block_s * :block_s AS block, id, merge_bins(bins)
+FROM {_SKETCHED} WHERE bucket >= :since AND bucket < :before GROUP BY block, id {_JOIN}
+"""
+UNKNOWN_SKETCHES = """
+INSERT INTO totals_sketches SELECT bucket, NULL FROM totals;
+INSERT INTO blocks_sketches SELECT block, id, NULL FROM blocks;
+"""
+COARSEN_SKETCHES = f"""
+CREATE TEMP TABLE merged_sketches AS
+    SELECT bucket / :resolution * :resolution AS bucket, id, merge_bins(bins) AS bins FROM {_SKETCHED} GROUP BY 1, 2;
+"""
+COARSENED_SKETCHES = "INSERT INTO data_sketches SELECT * FROM merged_sketches WHERE bins NOT NULL ORDER BY bucket, id"
+COARSEN_BINS = """
+UPDATE data_sketches SET bins = coarsen_bins(bins, :levels);
+UPDATE totals_sketches SET bins = coarsen_bins(bins, :levels);
+UPDATE blocks_sketches SET bins = coarsen_bins(bins, :levels);
+"""
+EMPTY_SKETCHES = "DELETE FROM data_sketches; DELETE FROM totals_sketches; DELETE FROM blocks_sketches"
 NEW_VERSION = "UPDATE meta SET value = random() WHERE key = 'version' RETURNING value"
 RECEIPT = "SELECT digest, second, stored, expired, cardinality FROM deliveries WHERE key = ?"
 NEW_RECEIPT = """
@@ -81,6 +116,12 @@ REMOVE_BLOCKS = f"DELETE FROM blocks WHERE block >= :first AND block < :end AND 
 BLOCKS_OF = f"""
 INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
 FROM data WHERE bucket >= :since AND bucket < :before AND {_MATCHES} GROUP BY block, id
+"""
+REMOVE_SKETCHES = f"DELETE FROM data_sketches WHERE bucket >= :first AND bucket < :end AND {_MATCHES}"
+REMOVE_BLOCKS_SKETCHES = f"DELETE FROM blocks_sketches WHERE block >= :first AND block < :end AND {_MATCHES}"
+BLOCKS_SKETCHES_OF = f"""
+INSERT INTO blocks_sketches SELECT bucket / :block_s * :block_s AS block, id, merge_bins(bins)
+FROM {_SKETCHED} WHERE bucket >= :since AND bucket < :before AND {_MATCHES} GROUP BY block, id
 """
 # Loading cells from the attached database `source`, which has the tables `names` and `data` (see `history.loading`).
 ATTACH = "ATTACH ? AS source"
@@ -123,6 +164,31 @@ INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, total(count
 FROM loaded WHERE bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block, id {MERGE}
 """
 TALLY1_CELLS = "SELECT timestamp, name, agg_count, agg_sum, agg_min, agg_max FROM data"
+# Sketches of loaded cells. A source without sketches has those of cells with equal samples.
+SOURCE_ACCURACY = "SELECT value FROM source.meta WHERE key = 'percentiles'"
+HAS_SOURCE_META = "SELECT count(*) FROM source.sqlite_schema WHERE name = 'meta'"
+_LOADED_SKETCHES = f"""
+CREATE TEMP TABLE loaded_sketches (bucket INTEGER, id INTEGER, bins TEXT, PRIMARY KEY (bucket, id)) WITHOUT ROWID;
+INSERT INTO loaded_sketches SELECT {_BUCKET} AS bucket, ids.id, merge_bins(coarsen_bins({{bins}}, :levels))
+    FROM source.data CROSS JOIN ids ON source_id = source.data.id WHERE {_BUCKET} >= :cutoff GROUP BY 1, 2;
+"""
+_SOURCE_BINS = """
+(SELECT bins FROM source.data_sketches AS kept WHERE kept.bucket = source.data.bucket AND kept.id = source.data.id)
+"""
+LOADED_SKETCHES = {
+    True: _LOADED_SKETCHES.format(bins=_SOURCE_BINS),
+    False: _LOADED_SKETCHES.format(bins="cell_bins(count, min, max)"),
+}
+LOAD_SKETCHES = f"""
+DELETE FROM data_sketches WHERE (bucket, id) IN (SELECT bucket, id FROM loaded_sketches WHERE bins IS NULL);
+INSERT INTO data_sketches SELECT bucket, id, bins FROM loaded_sketches AS new
+    WHERE bins NOT NULL AND (
+        NOT EXISTS (SELECT 1 FROM main.data WHERE main.data.bucket = new.bucket AND main.data.id = new.id)
+        OR EXISTS (SELECT 1 FROM data_sketches AS kept WHERE kept.bucket = new.bucket AND kept.id = new.id)) {_JOIN};
+INSERT INTO totals_sketches SELECT bucket, merge_bins(bins) FROM loaded_sketches GROUP BY bucket {_JOIN};
+INSERT INTO blocks_sketches SELECT bucket / :block_s * :block_s AS block, id, merge_bins(bins)
+    FROM loaded_sketches WHERE bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block, id {_JOIN};
+"""
 # Sums may differ in their last digits, because the order of additions does.
 _SAME = """
     own.min = kept.min AND own.max = kept.max AND abs(own.count - kept.count) <= 1e-9 * own.count
@@ -155,6 +221,23 @@ SELECT
             WHERE bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block, id) AS own
         FULL JOIN blocks AS kept USING (block, id) WHERE ({_SAME}) IS NOT TRUE)
 FROM data NOT INDEXED
+"""
+# The rules for sketches, likewise. Fractions of counts are rounded.
+SKETCH_RULES = (
+    "sketches have no cell",
+    "sketches do not match the counts of their cells",
+    "sketches of totals do not match their rows",
+    "sketches of blocks do not match their rows",
+)
+_MATCHES_COUNT = "abs(count_bins(bins) - count) <= 1e-4 * count"
+BROKEN_SKETCH_RULES = f"""
+SELECT
+    (SELECT count(*) FROM data_sketches LEFT JOIN data USING (bucket, id) WHERE sealed IS NULL),
+    (SELECT count(*) FROM data_sketches JOIN data USING (bucket, id) WHERE NOT {_MATCHES_COUNT}),
+    (SELECT count(*) FROM totals FULL JOIN (SELECT *, 1 AS kept FROM totals_sketches) USING (bucket)
+        WHERE count IS NULL OR kept IS NULL OR NOT {_MATCHES_COUNT}),
+    (SELECT count(*) FROM blocks FULL JOIN (SELECT *, 1 AS kept FROM blocks_sketches) USING (block, id)
+        WHERE count IS NULL OR kept IS NULL OR NOT {_MATCHES_COUNT})
 """
 
 # What `evidence` collects from a damaged file. The columns have no affinity, so that values are not converted.

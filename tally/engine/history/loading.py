@@ -22,7 +22,7 @@ import apsw
 
 from tally.engine.definition import Definition
 from tally.engine.files import ddl, statements
-from tally.engine.storing import commit
+from tally.engine.storing import commit, sketches
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.watermarks import Watermarks
 
@@ -95,6 +95,10 @@ class Loading:
         free = max(0, max_names - self._connection.execute(statements.NAME_COUNT).get) if max_names else -1
         self._connection.execute(statements.NEW_NAMES, {"free": free})
         self._connection.execute(statements.CHOSEN_CELLS, bindings).fetchall()
+        if self._definition.percentiles:
+            sketches.prepare_loading(
+                self._connection, self._definition.percentiles, cutoff, self._definition.resolution
+            )
 
     def _count(self, cutoff: int) -> Loaded:
         definition, execute = self._definition, self._connection.execute
@@ -118,6 +122,8 @@ class Loading:
             marks = self._raise_seal(marks, now)
         self._begin("writing cells")
         bounds = {"sealed_before": marks.sealed_before, "blocks_from": marks.blocks_from, "block_s": marks.block_s}
+        if marks.percentiles:
+            sketches.load(self._connection, marks)
         self._connection.execute(statements.LOAD_DATA, bounds)
         if is_rebuilt:
             self._begin("indexing")

@@ -215,7 +215,11 @@ class _Writer:
             connection, "INSERT INTO names VALUES (?, ?)", sorted((each, self._names[each].text) for each in self._used)
         )
         connection.execute(statements.TOTALS, (0, FOREVER))
-        add_blocks(connection, read_watermarks(connection), since=0, before=self._sealed_before)
+        # The sketches are not salvaged: the percentiles of these cells are unknown.
+        marks = read_watermarks(connection)
+        add_blocks(connection, marks._replace(percentiles=0), since=0, before=self._sealed_before)
+        if marks.percentiles:
+            connection.execute(statements.UNKNOWN_SKETCHES).fetchall()
         schema.write_meta(connection, "sealed_before", self._sealed_before)
         connection.executemany("INSERT INTO deliveries VALUES (?, ?, ?, ?, ?, ?, ?)", self._evidence.receipts())
         connection.execute(statements.NEW_VERSION).fetchall()

@@ -2,7 +2,8 @@
 
     (count, sum, min, max)    count >= 1, min <= max, count * min <= sum <= count * max
 
-No set of samples produces a cell that breaks these rules, and `check` reports one in an archive as damage.
+No set of samples produces a cell that breaks these rules, and `check` reports one in an archive as damage. A fifth
+element may be the sketch of the samples (see `sketch`), or None.
 """
 
 import math
@@ -10,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, SupportsFloat, SupportsIndex
 
+from tally.engine.sketch import FRACTIONS, Cell, Sketch, find_bin, to_weight
+from tally.engine.storing.merging import Cells, merge
 from tally.engine.storing.native_rollup import new_rollup
-from tally.engine.storing.rollup import Cell, Cells, merge
 from tally.errors import InvalidSample
 from tally.lines.conversion import to_number
 from tally.lines.plain import VALUE_MAX, Sample, check_timestamp, check_value, stored_name
@@ -24,13 +26,15 @@ Time = SupportsFloat | SupportsIndex | datetime
 ROUNDING = 1e-9
 _OWN = (int, float)
 
+GivenCells = Mapping[Any, Mapping[Any, Any]]
+
 
 def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
     """Return the cells of `(name, value, time)` samples in buckets of one second, and the number of empty samples.
 
     :raises InvalidSample: when one is not such a tuple, or a name, value or timestamp breaks a rule of the wire format.
     """
-    rollup = new_rollup(1)
+    rollup = new_rollup(1, sketched=True)
     empty = 0
     for item in samples:
         try:
@@ -45,7 +49,7 @@ def roll_up(samples: Iterable[tuple[str, Value, Time]]) -> tuple[Cells, int]:
     return rollup.take(), empty
 
 
-def validate_cells(cells: Mapping[Any, Mapping[Any, Any]]) -> Cells:
+def validate_cells(cells: GivenCells) -> Cells:
     """Return the cells with built-in numbers and whole buckets.
 
     :raises InvalidSample: when a bucket, a name or a cell is not valid.
@@ -56,7 +60,7 @@ def validate_cells(cells: Mapping[Any, Mapping[Any, Any]]) -> Cells:
             second = check_timestamp(bucket)
             result.setdefault(second, {})
             for name, cell in row.items():  # One at a time: two spellings may be the same stored name.
-                merge(result, {second: {stored_name(name): validate(name, cell)}}, 1)
+                merge(result, {second: {stored_name(name): validate(name, cell)}}, 1, sketched=True)
     except (AttributeError, TypeError):
         text = f"cells {cells!r:.100} are not valid: use {{bucket: {{name: (count, sum, min, max)}}}}"
         raise InvalidSample(text) from None
@@ -69,17 +73,34 @@ def validate(name: str, cell: Any) -> Cell:
     :raises InvalidSample: when it is not valid.
     """
     try:
-        count, total, low, high = (each if type(each) in _OWN else _number(each) for each in cell)
+        *four, sketch = cell if len(cell) == 5 else (*cell, None)
+        count, total, low, high = (each if type(each) in _OWN else _number(each) for each in four)
         if 1 <= count <= VALUE_MAX and -VALUE_MAX <= low <= high <= VALUE_MAX:
             rounding = ROUNDING * count * max(-low, high)
             if count * low - rounding <= total <= count * high + rounding:
-                return count, float(total), float(low), float(high)
-    except (TypeError, ValueError):
-        pass  # Not four numbers.
+                bins = sketch and _validate_sketch(sketch, count, low, high)
+                return count, float(total), float(low), float(high), bins
+    except (AttributeError, TypeError, ValueError):
+        pass  # Not four numbers, or not their sketch.
     raise InvalidSample(
         f"cell {cell!r:.100} of {name!r:.100} is not valid: use (count, sum, min, max) with a count of at least 1, min "
-        f"<= max, both at most {VALUE_MAX:g} in magnitude, and a sum from count * min to count * max"
+        f"<= max, both at most {VALUE_MAX:g} in magnitude, and a sum from count * min to count * max; or these and "
+        "their sketch"
     )
+
+
+def _validate_sketch(sketch: Mapping[Any, Any], count: float, low: float, high: float) -> Sketch:
+    """Return a sketch whose counts add up to `count`, with bins from that of `low` to that of `high`.
+
+    :raises ValueError: when it is something else.
+    """
+    found = {int(each): to_weight(samples) for each, samples in sketch.items() if samples > 0}
+    ends = (find_bin(low), find_bin(high))
+    if len(found) < len(sketch) or (min(found), max(found)) != ends:
+        raise ValueError
+    if abs(sum(found.values()) - count) > len(found) / FRACTIONS:
+        raise ValueError
+    return found
 
 
 def _number(value: Any) -> float:

@@ -26,11 +26,12 @@ from tally.engine.asking import sql
 from tally.engine.definition import Definition
 from tally.engine.files import statements
 from tally.engine.files.schema import write_definition, write_meta
+from tally.engine.storing import sketches
 from tally.engine.storing.batch import insert
 from tally.engine.storing.clock import ClockState
 from tally.engine.storing.ids import NameIds
 from tally.engine.storing.lineage import ensure_identity, mark_rewritten
-from tally.engine.storing.rollup import Cells, count, merge
+from tally.engine.storing.merging import Cells, count, merge
 from tally.engine.storing.watermarks import Watermarks
 
 Row = tuple[int, int, float, float, float, float, bool]
@@ -94,7 +95,7 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
         marks = unseal(connection, marks, now=rules.now)
     ids.validate(marks.version)
     due: Cells = {}
-    merge(due, cells, definition.resolution)
+    merge(due, cells, definition.resolution, sketched=definition.percentiles > 0)
     outcome = Outcome(is_doubted=clock.doubted is not None)
     cutoff = 0 if outcome.is_doubted else definition.cutoff(rules.now)
     marks = expire(connection, cutoff, marks, ids=ids, max_rows=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
@@ -125,12 +126,11 @@ def _merge_due(connection: apsw.Connection, due: Cells, marks: Watermarks, known
     merged = 0.0
     for bucket, row in due.items():
         is_sealed = bucket < marks.sealed_before
-        rows = [
-            (bucket, known[name], samples, total, low, high, is_sealed)
-            for name, (samples, total, low, high) in row.items()
-            if name in known
-        ]
+        rows = [(bucket, known[name], *cell[:4], is_sealed) for name, cell in row.items() if name in known]
         rows.sort(key=_id)  # Inserting in key order takes a third of the time.
+        if marks.percentiles and rows:
+            own = {known[name]: cell for name, cell in row.items() if name in known}
+            sketches.merge_bucket(connection, bucket, dict(sorted(own.items())), marks)
         merged += merge_rows(connection, rows, marks) if rows else 0
     return merged
 
@@ -168,6 +168,8 @@ def expire(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: 
     last_deleted = bucket if first_id else bucket - 1
     blocks_from = max(marks.blocks_from, marks.block(last_deleted) + marks.block_s)
     connection.execute("DELETE FROM blocks WHERE block < ?", (blocks_from,))
+    if marks.percentiles:
+        sketches.expire(connection, edge, blocks_from)
     write_meta(connection, "blocks_from", blocks_from)
     return marks._replace(blocks_from=blocks_from)
 
@@ -206,6 +208,8 @@ def unseal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Wat
     block = marks.block(bucket)
     connection.execute("UPDATE data SET sealed = 0 WHERE bucket >= ? AND sealed", (bucket,))
     connection.execute("DELETE FROM blocks WHERE block >= ?", (block,))
+    if marks.percentiles:
+        connection.execute("DELETE FROM blocks_sketches WHERE block >= ?", (block,))
     add_blocks(connection, marks, since=max(block, marks.blocks_from), before=bucket)
     write_meta(connection, "sealed_before", bucket)
     return marks._replace(sealed_before=bucket)
@@ -213,7 +217,10 @@ def unseal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Wat
 
 def add_blocks(connection: apsw.Connection, marks: Watermarks, *, since: int, before: int) -> None:
     """Merge the rows with `since` <= bucket < `before` into their blocks."""
-    connection.execute(statements.BLOCKS, {"since": since, "before": before, "block_s": marks.block_s})
+    bounds = {"since": since, "before": before, "block_s": marks.block_s}
+    connection.execute(statements.BLOCKS, bounds)
+    if marks.percentiles:
+        connection.execute(statements.BLOCKS_SKETCHES, bounds)
 
 
 def edit(connection: apsw.Connection, definition: Definition, changed: Definition) -> None:
@@ -221,15 +228,20 @@ def edit(connection: apsw.Connection, definition: Definition, changed: Definitio
     write_definition(connection, changed)
     ensure_identity(connection)
     connection.execute(statements.NEW_VERSION).fetchall()
+    sketches.edit(connection, definition.percentiles, changed.percentiles)
     if changed.resolution == definition.resolution:
         return
     marks = read_watermarks(connection)
     sealed_before = marks.sealed_before // changed.resolution * changed.resolution
+    if marks.percentiles:
+        sketches.take_coarsened(connection, changed.resolution)
     connection.execute(statements.COARSEN, {"resolution": changed.resolution})
     connection.execute(statements.EMPTY).fetchall()
     connection.execute(statements.COARSENED, (sealed_before,))
     connection.execute("DROP TABLE temp.merged")
     connection.execute(statements.TOTALS, (0, sql.FOREVER))
+    if marks.percentiles:
+        sketches.put_coarsened(connection)
     mark_rewritten(connection, changed.resolution)
     add_blocks(connection, marks, since=0, before=sealed_before)
     write_meta(connection, "sealed_before", sealed_before)

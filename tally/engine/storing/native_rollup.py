@@ -10,9 +10,11 @@ from functools import partial
 from typing import Any
 
 from tally import native
+from tally.engine.sketch import Cell
 from tally.engine.storing import rollup
 from tally.engine.storing.capacity import Capacity, weigh
-from tally.engine.storing.rollup import NO_LIMIT, Cell, Cells, Rollup, merge
+from tally.engine.storing.merging import Cells, merge
+from tally.engine.storing.rollup import NO_LIMIT, Rollup
 from tally.engine.storing.statsd import Gauges
 from tally.lines import grammar
 from tally.lines.plain import Reason, Sample, split
@@ -92,11 +94,11 @@ class NativeRollup(Rollup):
         return bool(self._core.has_cell(bucket, name))
 
     def _find_cell(self, bucket: int, name: str) -> Cell | None:
-        found: Any = self._core.cell(bucket, name)
-        return None if found is None else (found[0], found[1], found[2], found[3])
+        found: Cell | None = self._core.cell(bucket, name)
+        return found
 
     def _set_cell(self, bucket: int, name: str, cell: Cell) -> None:
-        self._core.set_cell(bucket, name, cell, weigh(name))
+        self._core.set_cell(bucket, name, cell[:4], weigh(name))
 
     def _fold(self) -> None:
         self._core.fold()
@@ -116,4 +118,9 @@ class NativeRollup(Rollup):
         return cells
 
 
-new_rollup: type[Rollup] = Rollup if native.core is None else NativeRollup
+BestRollup: type[Rollup] = Rollup if native.core is None else NativeRollup
+
+
+def new_rollup(resolution: int, *, sketched: bool = False, **options: Any) -> Rollup:
+    """Return the fastest rollup. Only the one in Python makes sketches."""
+    return Rollup(resolution, sketched=True, **options) if sketched else BestRollup(resolution, **options)

@@ -41,11 +41,24 @@ def remove(connection: apsw.Connection, glob: str, span: sql.Span, marks: Waterm
     first, end = marks.block(span.first), marks.block(span.end - 1) + marks.block_s
     connection.execute(statements.REMOVE_BLOCKS, {"glob": glob, "first": first, "end": end})
     since, before = max(first, marks.blocks_from), min(end, marks.sealed_before)
-    bounds = {"glob": glob, "since": since, "before": before, "block_s": marks.block_s}
+    bounds: sql.Bindings = {"glob": glob, "since": since, "before": before, "block_s": marks.block_s}
     connection.execute(statements.BLOCKS_OF, bounds)
+    if marks.percentiles:
+        _remove_sketches(connection, bindings, bounds, (first, end))
     connection.execute(statements.FORGET_NAMES, {"ids": ids, "sealed_before": marks.sealed_before})
     connection.execute(statements.NEW_VERSION).fetchall()
     return removed
+
+
+def _remove_sketches(
+    connection: apsw.Connection, cells: sql.Bindings, rebuilt: sql.Bindings, blocks: tuple[int, int]
+) -> None:
+    """Remove the sketches of removed cells, and rebuild those of the totals and blocks that had them."""
+    connection.execute(statements.REMOVE_SKETCHES, cells)
+    connection.execute("DELETE FROM totals_sketches WHERE bucket >= :first AND bucket < :end", cells)
+    connection.execute(statements.TOTALS_SKETCHES, (cells["first"], int(cells["end"] or 0) - 1))
+    connection.execute(statements.REMOVE_BLOCKS_SKETCHES, {**cells, "first": blocks[0], "end": blocks[1]})
+    connection.execute(statements.BLOCKS_SKETCHES_OF, rebuilt)
 
 
 def _bindings(glob: str, span: sql.Span) -> sql.Bindings:

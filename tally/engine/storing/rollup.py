@@ -5,14 +5,18 @@ collected in one list per name and folded with `sum`, `min` and `max` when the b
 arrived. Samples for other buckets, and all StatsD samples, are merged into their cells immediately.
 
     values   {name: [value, ...]}            open bucket only
-    cells    {bucket: {name: (count, sum, min, max)}}
+    cells    {bucket: {name: (count, sum, min, max, sketch)}}
+
+Cells have a sketch if an archive keeps percentiles (see `sketch`); otherwise it is None. Bins take capacity too. Beyond
+the capacity new sketches are not made: the cells are stored without percentiles.
 """
 
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from itertools import islice
 
+from tally.engine.sketch import Cell, join, make_sketch
 from tally.engine.storing.capacity import Capacity, weigh, weigh_all, weigh_heaviest
+from tally.engine.storing.merging import CELL_BINS, Cells, count, count_bins, merge
 from tally.engine.storing.statsd import Gauges, Sets
 from tally.lines import grammar
 from tally.lines.plain import (
@@ -33,20 +37,23 @@ FOLD_VALUES = 100_000
 ALIASES_MAX = 4096
 NO_LIMIT = Capacity()
 
-Cell = tuple[float, float, float, float]
-Cells = dict[int, dict[str, Cell]]
-
 
 class Rollup:
     """Aggregates samples into buckets of `resolution` seconds, up to `capacity`. Not thread-safe.
 
     `rejected` counts rejected lines by reason, and `examples` has the first line of each reason; `empty` counts lines
-    without a measurement. `size` is the weight of all cells and set members. Pass the same `gauges` to successive
-    rollups. After a MemoryError the counters still agree with the cells.
+    without a measurement. `size` is the weight of all cells, bins and set members. `sketched` adds sketches to the
+    cells. Pass the same `gauges` to successive rollups. After a MemoryError the counters still agree with the cells.
     """
 
     def __init__(
-        self, resolution: int, *, max_future_s: int = 0, capacity: Capacity = NO_LIMIT, gauges: Gauges | None = None
+        self,
+        resolution: int,
+        *,
+        max_future_s: int = 0,
+        capacity: Capacity = NO_LIMIT,
+        gauges: Gauges | None = None,
+        sketched: bool = False,
     ) -> None:
         self.resolution = resolution
         self.capacity = capacity
@@ -54,6 +61,8 @@ class Rollup:
         self.rejected: Counter[Reason] = Counter()
         self.examples: dict[str, bytes] = {}
         self.size = 0
+        self.sketched = sketched
+        self._bins = 0
         self._max_future_s = max_future_s
         self._counted = 0
         self._cells: Cells = {}
@@ -213,12 +222,14 @@ class Rollup:
         if cells and not self._has_capacity([name], cells):
             return Reason.CARDINALITY
         cell = self._merge_observed(bucket, name, observed) if observed else None
+        present = self._cells.get(bucket, {}).get(name)
         size, counted = self.size + cells, self._counted + 1
         self._sets.add(name, measures.members, found.timestamp)
         self._gauges.store(name, values)
         if cell is not None:
             self._set_cell(bucket, name, cell)
         self.size, self._counted = size, counted
+        self._weigh_bins(present, cell)
         return None
 
     def _has_cell(self, bucket: int, name: str) -> bool:
@@ -229,7 +240,7 @@ class Rollup:
         present = self._find_cell(bucket, name)
         cells = {} if present is None else {bucket: {name: present}}
         for value, weight in observed:
-            merge(cells, {bucket: {name: (weight, value * weight, value, value)}}, self.resolution)
+            self._merge(cells, {bucket: {name: (weight, value * weight, value, value, None)}})
         return cells[bucket][name]
 
     def _find_cell(self, bucket: int, name: str) -> Cell | None:
@@ -273,11 +284,20 @@ class Rollup:
         row = self._cells.get(bucket)
         cell = None if row is None else row.get(name)
         if row is not None and cell is not None:
-            count, total, low, high = cell
-            row[name] = (count + 1, total + value, value if value < low else low, value if value > high else high)
+            count, total, low, high, _ = cell
+            sketch = join(cell, (1, value, value, value, None)) if self._makes_sketches() else None
+            merged = (
+                count + 1,
+                total + value,
+                value if value < low else low,
+                value if value > high else high,
+                sketch,
+            )
+            row[name] = merged
+            self._weigh_bins(cell, merged)
         elif self._has_capacity((name,), cells := weigh(name)):
             size = self.size + cells
-            self._set_cell(bucket, name, (1, value, value, value))
+            self._set_cell(bucket, name, (1, value, value, value, None))
             self.size = size
         else:
             return False
@@ -289,72 +309,60 @@ class Rollup:
         for alias in self._aliases:
             self._values.pop(alias, None)
         self._aliases.clear()
+        sketched = self._makes_sketches()
         folded: dict[str, Cell] = {
-            name.decode(): (len(values), sum(values, 0.0), min(values), max(values))
+            name.decode(): (
+                len(values),
+                sum(values, 0.0),
+                min(values),
+                max(values),
+                make_sketch(values) if sketched and len(values) > 1 else None,
+            )
             for name, values in self._values.items()
             if values
         }
         present = self._cells.get(self._open)
         if present and folded:
             cells = {self._open: present.copy()}
-            merge(cells, {self._open: folded}, self.resolution)
+            self._merge(cells, {self._open: folded})
             folded = cells[self._open]
         counted, values = self.accepted, dict[bytes, list[float]]()
         if folded:
             self._cells[self._open] = folded
         self._counted, self._values, self._pending = counted, values, 0
+        if self.sketched:
+            self._add_bins(count_bins(folded.values()) - count_bins((present or {}).values()))
 
     def _add_cells(self, cells: Cells) -> None:
-        merge(self._cells, cells, self.resolution)
+        self._merge(self._cells, cells)
+
+    def _merge(self, target: Cells, cells: Cells) -> None:
+        merge(target, cells, self.resolution, sketched=self._makes_sketches())
+
+    def _makes_sketches(self) -> bool:
+        return self.sketched and self.size < self.capacity.most
+
+    def _weigh_bins(self, *cells: Cell | None) -> None:
+        """Add the weight of the bins that the second of two cells has more than the first."""
+        if self.sketched:
+            before, after = (count_bins(() if cell is None else (cell,)) for cell in cells)
+            self._add_bins(after - before)
+
+    def _add_bins(self, gained: int) -> None:
+        bins = self._bins + gained
+        self.size += bins // CELL_BINS - self._bins // CELL_BINS
+        self._bins = bins
 
     def take(self) -> Cells:
         """Remove and return all cells. The counters keep their values."""
         self._fold()
         for name, second, members in self._sets.counts():
-            self._add_cells({second: {name: (1, members, members, members)}})
+            self._add_cells({second: {name: (1, members, members, members, None)}})
         self._sets = Sets()
         cells = self._take_cells()
-        self.size = 0
+        self.size = self._bins = 0
         return cells
 
     def _take_cells(self) -> Cells:
         cells, self._cells = self._cells, {}
         return cells
-
-
-def merge(target: Cells, cells: Cells, resolution: int) -> None:
-    """Merge `cells` into `target`, whose `resolution` in seconds is a multiple of theirs."""
-    for bucket, row in cells.items():
-        bucket = bucket // resolution * resolution
-        if bucket not in target:
-            target[bucket] = row.copy()
-            continue
-        merged = target[bucket]
-        for name, (count, total, low, high) in row.items():
-            present = merged.get(name)
-            if present is None:
-                merged[name] = (count, total, low, high)
-            else:
-                merged[name] = (
-                    present[0] + count,
-                    present[1] + total,
-                    low if low < present[2] else present[2],
-                    high if high > present[3] else present[3],
-                )
-
-
-def count(cells: Cells) -> int:
-    """Return the number of samples in `cells`, rounded because sample rates make fractional counts."""
-    return round(sum(cell[0] for row in cells.values() for cell in row.values()))
-
-
-def split_off(cells: Cells, most: int) -> Cells:
-    """Remove up to `most` cells from `cells` and return them."""
-    taken: Cells = {}
-    while cells and most > 0:
-        bucket, row = next(iter(cells.items()))
-        taken[bucket] = {name: row.pop(name) for name in list(islice(row, most))}
-        most -= len(taken[bucket])
-        if not row:
-            del cells[bucket]
-    return taken

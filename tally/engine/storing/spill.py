@@ -9,7 +9,8 @@
     id            32 hex digits, random
     resolution    seconds in a bucket
     samples       number of samples in the cells
-    batch         JSON: {"cells": {bucket: {name: [count, sum, min, max]}}}; with "delivery": [key, digest, second] if
+    batch         JSON: {"cells": {bucket: {name: [count, sum, min, max]}}}; with a fifth element {bin: count} if
+                  the cell has a sketch; with "delivery": [key, digest, second] if
                   it had an idempotency key, and "selected": false if the archive's pattern is still to be applied
 
 `append` adds a record at the end and syncs it to disk. If the process is killed before that, the last line has a wrong
@@ -32,14 +33,15 @@ from contextlib import contextmanager, suppress
 from io import BufferedReader, FileIO
 from pathlib import Path
 from stat import S_ISREG
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tally.engine import glob
 from tally.engine.archive import Archive
 from tally.engine.files.temporary import sync_directory
+from tally.engine.sketch import Cell
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.idempotency import SPILLED, Delivery
-from tally.engine.storing.rollup import Cells, count
+from tally.engine.storing.merging import Cells, count
 from tally.errors import ArchiveUnavailable, SpillUnusable, TallyError
 
 SUFFIX = ".spill"
@@ -79,11 +81,16 @@ class Record(NamedTuple):
         """Parse the text of a record whose checksum is right."""
         content = json.loads(self.text or b"")
         cells = {
-            int(bucket): {name: tuple(cell) for name, cell in row.items()} for bucket, row in content["cells"].items()
+            int(bucket): {name: _cell(cell) for name, cell in row.items()} for bucket, row in content["cells"].items()
         }
         key, digest, second = content.get("delivery") or ("", "", 0)
         delivery = Delivery(key, bytes.fromhex(digest), second) if key else None
         return Batch(cells, self.resolution, delivery, content.get("selected", True))
+
+
+def _cell(fields: list[Any]) -> Cell:
+    count, total, low, high, *sketches = fields
+    return count, total, low, high, {int(each): samples for each, samples in sketches[0].items()} if sketches else None
 
 
 class WaitingCounts(NamedTuple):
@@ -233,7 +240,12 @@ def _append(file: FileIO, path: Path, line: bytes) -> None:
 
 
 def _line(batch: Batch) -> bytes:
-    content: dict[str, object] = {"cells": batch.cells}
+    content: dict[str, object] = {
+        "cells": {
+            bucket: {name: cell[:4] if cell[4] is None else cell for name, cell in row.items()}
+            for bucket, row in batch.cells.items()
+        }
+    }
     if batch.delivery:
         content["delivery"] = [batch.delivery.key, batch.delivery.digest.hex(), batch.delivery.second]
     if not batch.is_selected:

@@ -14,19 +14,23 @@ from typing import Any, NamedTuple
 FIRST = {"sealed_before": 0, "blocks_from": 0, "block_buckets": 64, "version": 0}
 
 
+FIELDS = ("resolution", *FIRST)
+
+
 class Watermarks(NamedTuple):
-    """The watermarks of an archive with buckets of `resolution` seconds."""
+    """The watermarks of an archive with buckets of `resolution` seconds and `percentiles` of this accuracy, or 0."""
 
     resolution: int
     sealed_before: int
     blocks_from: int
     block_buckets: int
     version: int = 0
+    percentiles: int = 0
 
     @classmethod
     def read(cls, meta: dict[str, Any]) -> "Watermarks":
         """Return the watermarks in `meta`."""
-        return cls(*(meta[field] for field in cls._fields))
+        return cls(**{field: meta[field] for field in FIELDS}, percentiles=meta.get("percentiles", 0))
 
     @property
     def block_s(self) -> int:

@@ -22,7 +22,8 @@ from tally.errors import InvalidQuestion, UnknownAggregate
 
 NOW = 1_700_000_000.5
 # Where each parameter has a meaning.
-PLACES = {"fill": "timedata"}
+PLACES = {"fill": "timedata", "bins": "histogram"}
+OF_ALL = ("percentiles", "bins")
 
 
 def parse(kind: str, *parameters: tuple[str, str], aggregate: str | None = None, by: str = "time") -> Question:
@@ -32,7 +33,8 @@ def parse(kind: str, *parameters: tuple[str, str], aggregate: str | None = None,
 
 def one(name: str, text: str) -> Any:
     """Return the parsed value of a parameter."""
-    question = parse(PLACES.get(name, "values"), (name, text), aggregate="sum")
+    aggregate = None if name in OF_ALL else "sum"
+    question = parse(PLACES.get(name, "values"), (name, text), aggregate=aggregate)
     return getattr(question, name)
 
 
@@ -71,6 +73,8 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
     ],
     "low": [("0", 0), ("-1.5", -1.5), ("+1e3", 1000), (".5", 0.5), ("5.", 5), ("1e308", 1e308), ("1e-400", 0)],
     "step": [("1", 1), ("0060", 60), (str(WHOLE_MAX), WHOLE_MAX)],
+    "percentiles": [("50", ("p50",)), ("0,99.9,100", ("p0", "p99.9", "p100")), ("099.123456", ("p099.123456",))],
+    "bins": [("3", 3), ("10000", 10000)],
     "fill": [("null", "null"), ("0", "0"), ("previous", "previous")],
     "format": [("json", "json"), ("rows", "rows"), ("csv", "csv")],
     "pretty": [("", True), ("1", True), ("true", True), ("TRUE", True), ("0", False), ("false", False)],
@@ -123,6 +127,11 @@ BAD: dict[str, tuple[str, list[str]]] = {
         NOT_WHOLE,
         ["", "0", "00", "-1", "1.5", "1e3", "+1", " 1", "x", "٣", str(WHOLE_MAX + 1), "9" * 17, "9" * 5000],
     ),
+    "percentiles": (
+        "is not valid: use up to 20 different numbers from 0 to 100, separated by commas",
+        ["", "p50", "-1", "100.1", "101", "50,", "50,50", "50;95", "1.1234567", "1e1", ",".join(map(str, range(21)))],
+    ),
+    "bins": ("is not valid: use a whole number from 3 to 10000", ["", "2", "10001", "x"]),
     "fill": ("is not known: use null, 0 or previous", ["", "1", "Null", "none", "previous "]),
     "format": ("is not known: use json, rows or csv", ["", "JSON", "xml"]),
     "pretty": ("is not a flag: use 1 or 0", ["2", "yes", " ", "on"]),
@@ -158,7 +167,7 @@ def test_several_globs() -> None:
     for name in set(PARAMETERS) - {"q"}:
         text = GOOD[name][0][0]
         with pytest.raises(InvalidQuestion, match=f"^parameter '{name}' is given twice: give it once$"):
-            parse(PLACES.get(name, "values"), (name, text), (name, text), aggregate="sum")
+            parse(PLACES.get(name, "values"), (name, text), (name, text), aggregate=None if name in OF_ALL else "sum")
 
 
 @pytest.mark.parametrize("name", ["Since", "since ", "", "limits", "x" * 500, "é", "kind", "aggregate", "by"])
@@ -174,18 +183,20 @@ def test_underscore_names_are_ignored() -> None:
     assert parse("values") == parse("values", ("_", "1"), ("_", "2"), ("_since", "x"))
 
 
-EVERYWHERE = {"q", "since", "until", "step", "format", "pretty"}
+EVERYWHERE = {"q", "since", "until", "step", "pretty"}
 MEANINGS: list[tuple[str, str, str | None, set[str]]] = [
-    ("values", "time", None, {"moving", "limit"}),
-    ("values", "name", None, {"moving", "limit"}),
-    ("values", "time", "avg", {"moving", "limit", "low", "high"}),
-    ("values", "name", "avg", {"moving", "limit", "low", "high"}),
-    ("aggregate", "time", None, {"moving"}),
-    ("aggregate", "time", "sum", {"moving", "low", "high"}),
-    ("aggregate", "name", None, {"limit"}),
-    ("aggregate", "name", "max", {"limit", "low", "high"}),
-    ("timedata", "time", None, {"moving", "fill"}),
-    ("timedata", "time", "count", {"moving", "fill", "low", "high"}),
+    ("values", "time", None, {"moving", "limit", "percentiles", "format"}),
+    ("values", "name", None, {"moving", "limit", "percentiles", "format"}),
+    ("values", "time", "avg", {"moving", "limit", "low", "high", "format"}),
+    ("values", "name", "avg", {"moving", "limit", "low", "high", "format"}),
+    ("aggregate", "time", None, {"moving", "percentiles", "format"}),
+    ("aggregate", "time", "sum", {"moving", "low", "high", "format"}),
+    ("aggregate", "name", None, {"limit", "percentiles", "format"}),
+    ("aggregate", "name", "max", {"limit", "low", "high", "format"}),
+    ("timedata", "time", None, {"moving", "fill", "percentiles", "format"}),
+    ("timedata", "time", "count", {"moving", "fill", "low", "high", "format"}),
+    ("timedata", "time", "p95", {"moving", "fill", "low", "high", "format"}),
+    ("histogram", "time", None, {"bins"}),
 ]
 
 
@@ -203,23 +214,37 @@ def test_where_parameters_apply(kind: str, by: str, aggregate: str | None, more:
 
 
 def test_kinds() -> None:
-    """There are three kinds of questions, and a series is by time only."""
-    asked = [(kind, by) for kind in KINDS for by in ("time", "name") if (kind, by) != ("timedata", "name")]
+    """There are four kinds of questions; series and histograms are by time only."""
+    by_time = [("timedata", "name"), ("histogram", "name")]
+    asked = [(kind, by) for kind in KINDS for by in ("time", "name") if (kind, by) not in by_time]
     assert asked == [(question.kind, question.by) for question in (parse(kind, by=by) for kind, by in asked)]
-    for kind, by in (("timedata", "name"), ("value", "time"), ("values", "value"), ("", "time")):
+    for kind, by in (*by_time, ("value", "time"), ("values", "value"), ("", "time")):
         with pytest.raises(
             InvalidQuestion, match=f"no question '{kind}' by '{by}': use values or aggregate by time or"
         ):
             parse(kind, by=by)
 
 
-@pytest.mark.parametrize("aggregate", ["", "AVG", "median", "sum ", "bytime"])
+@pytest.mark.parametrize("aggregate", ["p0", "p50", "p99.9", "p100", "p100.000000", "p0.000001", "p007"])
+def test_percentiles(aggregate: str) -> None:
+    """A percentile from 0 to 100 is an aggregate."""
+    question = parse("values", aggregate=aggregate)
+    assert (aggregate, (aggregate,), True) == (question.aggregate, question.ranks, question.needs_sketches)
+
+
+BAD_RANKS = ["p", "p-1", "p101", "p100.1", "p1e1", "p95.", "P95", "p95.1234567", "p1000", "pp95", "p٣"]
+
+
+@pytest.mark.parametrize("aggregate", ["", "AVG", "median", "sum ", "bytime", *BAD_RANKS])
 def test_aggregates(aggregate: str) -> None:
     """An unknown aggregate is an error of its own type that lists the aggregates."""
     assert all(name == parse("values", aggregate=name).aggregate for name in AGGREGATES)
     with pytest.raises(UnknownAggregate) as caught:
         parse("values", aggregate=aggregate)
-    assert f"aggregate {aggregate!r} is unknown: use one of count, sum, avg, min, max" == str(caught.value)
+    assert (
+        f"aggregate {aggregate!r} is unknown: use one of count, sum, avg, min, max, or a percentile such as p95"
+        == str(caught.value)
+    )
 
 
 @pytest.mark.parametrize(

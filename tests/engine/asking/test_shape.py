@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from tally.engine.asking.columns import Cell
 from tally.engine.asking.question import Question
 from tally.engine.asking.shape import Row, fill_gaps, make_shape
-from tally.engine.asking.sql import FOREVER, Cell, Span
+from tally.engine.asking.sql import FOREVER, Span
 
 ALWAYS = Span(10, 0, FOREVER, 0)
 

@@ -11,8 +11,9 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.asking import digits, sql
+from tally.engine.asking.columns import Cell
 from tally.engine.asking.question import WHOLE_MAX, Question
-from tally.engine.asking.sql import FOREVER, GLOBS_MAX, Cell, Plan, Span, Statement
+from tally.engine.asking.sql import FOREVER, GLOBS_MAX, Plan, Span, Statement
 from tally.engine.files import schema
 from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion, QueryTimeout

@@ -9,10 +9,10 @@ from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks, failure
 from tally.engine.files.failure import translate_errors
 from tally.engine.storing import watermarks
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, QueryTimeout, TallyError
 
-CELLS: Cells = {1000: {f"name{i}": (1, 0.5, 0.5, 0.5) for i in range(1000)}}
+CELLS: Cells = {1000: {f"name{i}": (1, 0.5, 0.5, 0.5, None) for i in range(1000)}}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from tally.engine import Archive, Catalog, Definition
 from tally.engine.files import schema
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.errors import (
     ArchiveDamaged,
     ArchiveExists,
@@ -25,7 +25,7 @@ from tally.errors import (
 from tests.engine.model import beside, check_file
 from tests.engine.rights import open_directory, unprivileged
 
-CELLS: Cells = {1000: {f"name{i}": (1, 0.5, 0.5, 0.5) for i in range(1000)}}
+CELLS: Cells = {1000: {f"name{i}": (1, 0.5, 0.5, 0.5, None) for i in range(1000)}}
 
 
 @pytest.fixture
@@ -400,7 +400,7 @@ def test_delete(path: Path) -> None:
         next(rows)
         schema.delete(path)
         assert [] == list(path.parent.iterdir())
-        Catalog(path.parent).create("daily").commit({1000: {"new": (1, 1.0, 1.0, 1.0)}}, now=1000)
+        Catalog(path.parent).create("daily").commit({1000: {"new": (1, 1.0, 1.0, 1.0, None)}}, now=1000)
         assert 999 == len(list(rows))
     assert ["new"] == Archive(path).names()
     check_file(Archive(path))

@@ -15,7 +15,7 @@ from tally.engine.history.loading import STEPS, Loaded
 from tally.engine.history.staging import staged
 from tally.engine.storing import commit
 from tally.engine.storing.commit import Rules
-from tally.engine.storing.rollup import Cells, merge
+from tally.engine.storing.merging import Cells, merge
 from tally.errors import ArchiveUnavailable
 from tests.engine.model import check_file
 
@@ -42,7 +42,7 @@ def as_cells(rows: Iterable[Row]) -> Cells:
     """Return rows as cells in buckets of one second."""
     cells: Cells = {}
     for time, name, *cell in rows:
-        merge(cells, {time: {name: tuple(cell)}}, 1)  # type: ignore[dict-item]
+        merge(cells, {time: {name: (*cell, None)}}, 1, sketched=True)  # type: ignore[dict-item]
     return cells
 
 
@@ -63,6 +63,7 @@ def load(archive: Archive, rows: list[Row], rules: Rules, *, dry_run: bool = Fal
             "resolution": st.integers(1, 12),
             "retention": st.sampled_from([0, 1]),
             "pattern": st.sampled_from(["*", "a*", "nothing"]),
+            "percentiles": st.sampled_from([0, 4]),
         }
     ),
     max_names=st.sampled_from([0, 2, 3]),
@@ -84,14 +85,19 @@ def test_loading_is_committing(
         assert outcome == loaded.outcome
         assert sum(row[2] for row in rows) - sum(row[2] for row in matching) == loaded.unmatched
         assert one.values() == other.values()
+        if properties["percentiles"]:
+            assert one.values("p50") == other.values("p50")
+            assert one.aggregate("p50", by="name") == other.aggregate("p50", by="name")
+            assert one.timedata("p50") == other.timedata("p50")
         assert one.names() == other.names()
         check_file(other)
+        assert () == other.check().damage
 
 
 def test_a_dry_run_counts_the_same_and_changes_nothing(tmp_path: Path) -> None:
     """The file stays as it is, byte for byte; then the same is stored for real."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=1, pattern="a*")
-    archive.merge({T: {"a": (1, 1.0, 1.0, 1.0)}}, Rules(T))
+    archive.merge({T: {"a": (1, 1.0, 1.0, 1.0, None)}}, Rules(T))
     content = archive.path.read_bytes()
     rows: list[Row] = [(T, "a", 2, 3.0, 1.0, 2.0), (T, "b", 1, 1.0, 1.0, 1.0), (T - HOUR_S - 10, "a", 4, 4.0, 1.0, 1.0)]
     counted = load(archive, rows, Rules(T), dry_run=True)
@@ -105,7 +111,7 @@ def test_a_dry_run_counts_the_same_and_changes_nothing(tmp_path: Path) -> None:
 def test_many_cells_are_sealed_at_once(tmp_path: Path, present: int) -> None:
     """Only an archive with fewer rows gets a new index. Of the loaded rows only the open bucket is unsealed."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
-    archive.merge({T + 10 * n: {"z": (1, 1.0, 1.0, 1.0)} for n in range(present)}, Rules(T))
+    archive.merge({T + 10 * n: {"z": (1, 1.0, 1.0, 1.0, None)} for n in range(present)}, Rules(T))
     with patch.object(commit, "SEAL_ROWS", 10):
         load(archive, [(T + 10 * n, "a", 1, 1.0, 1.0, 1.0) for n in range(10)], Rules(T + 95))
     contents = archive.check().contents
@@ -117,7 +123,7 @@ def test_many_cells_are_sealed_at_once(tmp_path: Path, present: int) -> None:
 def test_an_error_rolls_back(tmp_path: Path) -> None:
     """Progress is told step by step; what it raises stops the import, and the archive is as before."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
-    archive.merge({T: {"a": (1, 1.0, 1.0, 1.0)}}, Rules(T))
+    archive.merge({T: {"a": (1, 1.0, 1.0, 1.0, None)}}, Rules(T))
     before = archive.values()
     told: list[str] = []
 

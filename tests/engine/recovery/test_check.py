@@ -10,7 +10,7 @@ from tally.engine import Archive, Catalog, Checkup, Contents
 from tally.engine.files import schema
 from tally.engine.recovery.backup import backup
 from tally.engine.storing import commit as commit_module
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.errors import UnknownArchive
 
 NOW = 1_700_000_000
@@ -22,7 +22,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     monkeypatch.setattr(commit_module, "SEAL_ROWS", 100)
     made = Catalog(tmp_path, clock=lambda: NOW).create("daily", resolution=10, retention=1)
     for bucket in (NOW - 3610, NOW - 3600, NOW - 10):
-        cells: Cells = {bucket: {f"name{i}": (1, 0.5, 0.5, 0.5) for i in range(50)}}
+        cells: Cells = {bucket: {f"name{i}": (1, 0.5, 0.5, 0.5, None) for i in range(50)}}
         made.commit(cells, now=NOW - 10)
     return made
 

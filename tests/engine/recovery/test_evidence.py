@@ -14,7 +14,7 @@ from tally.engine.recovery.pages import Pages
 from tally.engine.recovery.proof import Candidate, Total
 from tally.engine.recovery.trees import Trees
 from tally.engine.storing import commit
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 
 T = 1_700_000_000
 
@@ -24,7 +24,8 @@ def archive(tmp_path: Path) -> Archive:
     """An archive with two names in each of 600 buckets, so that totals need several pages."""
     made = Catalog(tmp_path).create("x", resolution=10, retention=0)
     found: Cells = {
-        bucket: {"name.a": (1, 1.5, 1.5, 1.5), "name.b": (2, 3.0, 1.0, 2.0)} for bucket in range(T, T + 6000, 10)
+        bucket: {"name.a": (1, 1.5, 1.5, 1.5, None), "name.b": (2, 3.0, 1.0, 2.0, None)}
+        for bucket in range(T, T + 6000, 10)
     }
     with patch.object(commit, "SEAL_ROWS", 1):
         made.commit(found, now=T + 5990)

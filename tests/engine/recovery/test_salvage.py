@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
 from tally.engine.recovery.salvage import Salvaged, salvage
+from tally.engine.sketch import Cell
 from tally.engine.storing import commit
 from tally.engine.storing.idempotency import Delivery
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.errors import ArchiveExists, InvalidDefinition, NotAnArchive, UnknownArchive
 from tests.engine.model import check_file
 from tests.engine.salvaging import Damage, account, cells, cut, header, noise, random_bytes, zeros
@@ -37,9 +38,9 @@ def archive(tmp_path: Path) -> Archive:
     return filled(tmp_path, {bucket: cells_of(bucket) for bucket in range(T, T + 2000, 10)}, now=T + 1000)
 
 
-def cells_of(bucket: int) -> dict[str, tuple[float, float, float, float]]:
+def cells_of(bucket: int) -> dict[str, Cell]:
     """Return the cells of a bucket, all different."""
-    return {name: (3, bucket / 7 + at, bucket / 70 + at, bucket / 7 - at) for at, name in enumerate(NAMES)}
+    return {name: (3, bucket / 7 + at, bucket / 70 + at, bucket / 7 - at, None) for at, name in enumerate(NAMES)}
 
 
 def filled(directory: Path, found: Cells, *, now: float) -> Archive:
@@ -151,7 +152,7 @@ def test_a_root_of_zeros(archive: Archive, tree: str, unproven: bool) -> None:
 def test_cells_with_one_value_prove_themselves(tmp_path: Path) -> None:
     """They are salvaged even if the other tree is lost."""
     found: Cells = {
-        bucket: dict.fromkeys(NAMES, (2, bucket / 2, bucket / 4, bucket / 4)) for bucket in range(T, T + 640, 10)
+        bucket: dict.fromkeys(NAMES, (2, bucket / 2, bucket / 4, bucket / 4, None)) for bucket in range(T, T + 640, 10)
     }
     archive = filled(tmp_path, found, now=T + 10_000)
     had = cells(archive.path)
@@ -244,7 +245,7 @@ def test_expired_cells_do_not_come_back(tmp_path: Path) -> None:
 def test_deliveries_are_kept(archive: Archive) -> None:
     """A delivery from before the damage is not stored again."""
     delivery = Delivery("key", bytes(32), T)
-    archive.commit({T: {"requests.a": (1, 1.0, 1.0, 1.0)}}, now=T, delivery=delivery)
+    archive.commit({T: {"requests.a": (1, 1.0, 1.0, 1.0, None)}}, now=T, delivery=delivery)
     _, saved = tried(archive)
     assert archive.receipt(delivery) == saved.receipt(delivery) is not None
 

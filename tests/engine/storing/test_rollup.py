@@ -4,17 +4,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable
 from itertools import permutations
-from random import Random
 from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tally.engine.sketch import Cell, find_sketch, make_sketch
 from tally.engine.storing import rollup as module
 from tally.engine.storing.capacity import Capacity
+from tally.engine.storing.merging import CELL_BINS, Cells, count, merge
 from tally.engine.storing.native_rollup import new_rollup
-from tally.engine.storing.rollup import Cell, Cells, count, merge
 from tally.engine.storing.statsd import Gauges
 from tally.lines.grammar import parse_line
 from tally.lines.plain import Reason, Sample, lines
@@ -31,8 +31,8 @@ def test_contract_example() -> None:
     lines = b"requests.get.index 0.25 1700000001\nrequests.get.index 0.75 1700000008\n"
     rollup.add([lines, b"requests.get.about 1.5 1700000012\nrequests.get.index 0.5 1700000013"], 1_700_000_020)
     assert {
-        1_700_000_000: {"requests.get.index": (2, 1.0, 0.25, 0.75)},
-        1_700_000_010: {"requests.get.about": (1, 1.5, 1.5, 1.5), "requests.get.index": (1, 0.5, 0.5, 0.5)},
+        1_700_000_000: {"requests.get.index": (2, 1.0, 0.25, 0.75, None)},
+        1_700_000_010: {"requests.get.about": (1, 1.5, 1.5, 1.5, None), "requests.get.index": (1, 0.5, 0.5, 0.5, None)},
     } == rollup.take()
     assert (4, {}) == (rollup.accepted, rollup.rejected)
 
@@ -60,6 +60,7 @@ def one_at_a_time(batches: Iterable[Batch], resolution: int, max_cells: int) -> 
             sum(found_values),
             min(found_values),
             max(found_values),
+            None,
         )
     return cells, sum(map(len, values.values())), dict(rejected), len(values)
 
@@ -161,7 +162,7 @@ def test_datagrams_without_a_sample(datagram: bytes) -> None:
     rollup.add([datagram], NOW)
     rollup.add([datagram, datagram], NOW)
     rollup.add([datagram, b"a 1"], NOW)
-    assert {1_700_000_000: {"a": (1, 1.0, 1.0, 1.0)}} == rollup.take()
+    assert {1_700_000_000: {"a": (1, 1.0, 1.0, 1.0, None)}} == rollup.take()
     assert 4 * len(lines(datagram)) == rollup.rejected.total()
 
 
@@ -169,7 +170,7 @@ def test_samples() -> None:
     """Parsed samples are added as far as capacity allows."""
     rollup = new_rollup(10, capacity=Capacity(2, 2))
     rollup.add_samples([Sample("a", 1.0, 5), Sample("a", 2.0, 15), Sample("b", 3.0, 5), Sample("a", 4.0, 9)])
-    assert {0: {"a": (2, 5.0, 1.0, 4.0)}, 10: {"a": (1, 2.0, 2.0, 2.0)}} == rollup.take()
+    assert {0: {"a": (2, 5.0, 1.0, 4.0, None)}, 10: {"a": (1, 2.0, 2.0, 2.0, None)}} == rollup.take()
     assert 3 == rollup.accepted
 
 
@@ -184,7 +185,12 @@ def rolled(*sent: bytes, resolution: int = 10) -> tuple[dict[str, Cell], int, di
 def test_a_sample_rate_scales_count_and_sum() -> None:
     """Minimum and maximum are not scaled; plain lines merge into the same cells."""
     found = rolled(b"a 5", b"a:2|c|@0.5", b"a:1:3|ms|@0.1", b"b:1|c|@0.3", b"c 1", b"d 1")
-    expected = {"a": (23, 49, 1, 5), "b": (1 / 0.3, 1 / 0.3, 1, 1), "c": (1, 1, 1, 1), "d": (1, 1, 1, 1)}
+    expected = {
+        "a": (23, 49, 1, 5, None),
+        "b": (1 / 0.3, 1 / 0.3, 1, 1, None),
+        "c": (1, 1, 1, 1, None),
+        "d": (1, 1, 1, 1, None),
+    }
     assert (expected, 6, {}) == found
 
 
@@ -194,7 +200,7 @@ def test_a_gauge_is_a_sample_of_its_value() -> None:
     for line, value in ((b"a:3|g", 3), (b"a:-1|g", 2), (b"a:+5|g|@0.1", 7)):
         rollup = new_rollup(10, gauges=gauges)
         rollup.add([line], NOW)
-        assert {1_700_000_000: {"a": (1, value, value, value)}} == rollup.take()
+        assert {1_700_000_000: {"a": (1, value, value, value, None)}} == rollup.take()
 
 
 def test_a_set_is_one_sample_per_flush() -> None:
@@ -202,7 +208,7 @@ def test_a_set_is_one_sample_per_flush() -> None:
     rollup = new_rollup(1)
     for second, datagram in ((NOW, b"a:x|s\na:y|s"), (NOW + 1, b"a:x|s\nb:x|s|@0.5")):
         rollup.add([datagram], second)
-    assert {NOW + 1: {"a": (1, 2, 2, 2), "b": (1, 1, 1, 1)}} == rollup.take()
+    assert {NOW + 1: {"a": (1, 2, 2, 2, None), "b": (1, 1, 1, 1, None)}} == rollup.take()
     assert {} == rollup.take()
     assert 4 == rollup.accepted
 
@@ -226,7 +232,7 @@ def test_rejected_statsd_lines_are_counted() -> None:
 
 def test_a_bar_alone_does_not_make_it_statsd() -> None:
     """A plain line may have a bar in its name, and a colon after it."""
-    expected = {"a|b": (1, 1, 1, 1), "a|b:c": (1, 2, 2, 2), "_sc|a": (1, 3, 3, 3)}
+    expected = {"a|b": (1, 1, 1, 1, None), "a|b:c": (1, 2, 2, 2, None), "_sc|a": (1, 3, 3, 3, None)}
     assert (expected, 3, {}) == rolled(b"a|b 1", b"a|b:c 2", b"_sc|a 3")
 
 
@@ -256,12 +262,12 @@ def test_a_line_without_a_measurement_is_empty() -> None:
     assert Reason.EMPTY == rollup.add_line(b"e +NAN", NOW)
     assert (2, 5, {Reason.VALUE: 1}) == (rollup.accepted, rollup.empty, rollup.rejected)
     assert {Reason.VALUE: b"a x"} == rollup.examples
-    assert {"c": (1, 3, 3, 3), "d": (1, 1, 1, 1)} == rollup.take()[NOW // 10 * 10]
+    assert {"c": (1, 3, 3, 3, None), "d": (1, 1, 1, 1, None)} == rollup.take()[NOW // 10 * 10]
 
 
 def test_nan_does_not_change_a_gauge() -> None:
     """The gauge is neither set nor changed."""
-    assert ({"a": (2, 7, 3, 4)}, 2, {}) == rolled(b"a:3|g", b"a:nan|g", b"a:+nan|g", b"a:+1|g")
+    assert ({"a": (2, 7, 3, 4, None)}, 2, {}) == rolled(b"a:3|g", b"a:nan|g", b"a:+nan|g", b"a:+1|g")
 
 
 ORDERS = [b"m;b=1;a=2", b"m;a=2;b=1", b"m;b=1;a=2;b=1", b"m;;b=1;a=2;", b"\xef\xbb\xbfm;a=2;b=1"]
@@ -289,7 +295,7 @@ def test_aliases_take_no_capacity(most: int) -> None:
             rollup.add([b";".join((b"m", *order)) + b" 1"], NOW)
     assert len(rollup._aliases) <= most
     assert (24, 1) == (rollup.accepted, rollup.size)
-    assert {"m;a=1;b=2;c=3;d=4": (24, 24, 1, 1)} == rollup.take()[NOW // 10 * 10]
+    assert {"m;a=1;b=2;c=3;d=4": (24, 24, 1, 1, None)} == rollup.take()[NOW // 10 * 10]
 
 
 @given(st.lists(batches(), max_size=4))
@@ -332,57 +338,13 @@ def test_statsd_in_batches(datagrams: list[bytes], size: int) -> None:
     assert (alone.accepted, alone.rejected) == (together.accepted, together.rejected)
 
 
-cell_values = st.lists(st.integers(-80, 80).map(lambda eighths: eighths / 8), min_size=1, max_size=5)
-
-
-def cell(values: list[float]) -> Cell:
-    """Return the cell of some values."""
-    return (len(values), sum(values), min(values), max(values))
-
-
-@given(
-    st.lists(st.dictionaries(st.integers(0, 12), st.dictionaries(st.sampled_from("abc"), cell_values)), max_size=4),
-    st.randoms(),
-)
-def test_merge_in_any_order(parts: list[dict[int, dict[str, list[float]]]], chance: Random) -> None:
-    """The order of merges does not matter, and the sources do not change."""
-    made: list[Cells] = [
-        {bucket: {name: cell(values) for name, values in row.items()} for bucket, row in part.items()} for part in parts
-    ]
-    kept = [{bucket: row.copy() for bucket, row in part.items()} for part in made]
-    one: Cells = {}
-    other: Cells = {}
-    for part in made:
-        merge(one, part, 4)
-    chance.shuffle(made)
-    for part in made:
-        merge(other, part, 4)
-    assert one == other
-    assert sorted(map(repr, kept)) == sorted(map(repr, made))
-    everything: dict[tuple[int, str], list[float]] = {}
-    for given_part in parts:
-        for bucket, row in given_part.items():
-            for name, values in row.items():
-                everything.setdefault((bucket // 4 * 4, name), []).extend(values)
-    assert {key: cell(values) for key, values in everything.items()} == {
-        (bucket, name): found for bucket, row in one.items() for name, found in row.items()
-    }
-
-
-def test_count() -> None:
-    """The number of samples is the sum over all cells."""
-    assert 0 == count({})
-    assert 3 == count({0: {"a": (10 / 3, 0, 0, 0)}})
-    assert 6 == count({0: {"a": (1, 0, 0, 0), "b": (2, 0, 0, 0)}, 10: {"a": (3, 0, 0, 0)}})
-
-
 def test_a_rejected_line_changes_nothing() -> None:
     """If one part of a line does not fit, its gauge and its set are unchanged."""
     gauges = Gauges()
     rollup = new_rollup(10, capacity=Capacity(1, 1), gauges=gauges)
     rollup.add([b"a 1\nb:1|g\nb:1|s\nb:x|s"], NOW)
     assert (1, {Reason.CARDINALITY: 3}, 0) == (rollup.accepted, rollup.rejected, gauges.size)
-    assert {1_700_000_000: {"a": (1, 1, 1, 1)}} == rollup.take()
+    assert {1_700_000_000: {"a": (1, 1, 1, 1, None)}} == rollup.take()
 
 
 @pytest.mark.parametrize(("room", "accepted"), [(2, 2), (3, 3), (4, 4)])
@@ -459,3 +421,53 @@ def test_counters_are_right_after_a_memory_error(kind: str, failures: int) -> No
             assert len(lines(datagrams[0])) + 4 == accepted + rollup.rejected.total()
             return
     raise AssertionError("no end of allocations")
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([b"a", b"b"]), st.sampled_from([-2, 0, 0.25, 0.5, 3]), st.integers(NOW - 15, NOW)),
+        max_size=30,
+    ),
+    st.integers(1, 6),
+)
+def test_sketches_are_those_of_the_values(samples: list[tuple[bytes, float, int]], size: int) -> None:
+    """They are the same for lines in the open bucket, lines with a timestamp, and StatsD lines, in any mix."""
+    rollup, values = new_rollup(10, sketched=True), dict[tuple[int, str], list[float]]()
+    for start in range(0, len(samples), size):
+        forms = (b"%s %g %d", b"%s:%g|ms", b"%s %g")
+        for form, (name, value, second) in zip(forms * size, samples[start : start + size], strict=False):
+            at = second if form == forms[0] else NOW
+            rollup.add([form % ((name, value, second) if form == forms[0] else (name, value))], NOW)
+            values.setdefault((at // 10 * 10, name.decode()), []).append(value)
+    bins = rollup.size - len(values)
+    found = {(bucket, name): cell for bucket, row in rollup.take().items() for name, cell in row.items()}
+    assert values.keys() == found.keys()
+    for key, cell in found.items():
+        assert make_sketch(values[key]) == find_sketch(cell)
+    assert 0 <= bins <= sum(len(cell[4] or ()) for cell in found.values()) // CELL_BINS
+
+
+def test_without_sketches_there_are_none() -> None:
+    """They are made only where an archive keeps percentiles."""
+    rollup = new_rollup(10)
+    rollup.add([b"a 1", b"a 2", b"a:3|ms", b"a 4 1699999990", b"a 5 1699999990"], NOW)
+    assert [None, None] == [row["a"][4] for row in rollup.take().values()]
+
+
+def test_weights_by_sample_rate() -> None:
+    """A sample with a rate counts as many times in the sketch as in the count."""
+    rollup = new_rollup(10, sketched=True)
+    rollup.add([b"a:1|ms|@0.1", b"a:2|ms|@0.5", b"a:3|h|@0.3"], NOW)
+    count, *_, sketch = rollup.take()[1_700_000_000]["a"]
+    assert sketch is not None
+    assert [10, 2, pytest.approx(1 / 0.3, abs=1e-5)] == [sketch[each] for each in sorted(sketch)]
+    assert count == pytest.approx(sum(sketch.values()), abs=1e-5)
+
+
+@pytest.mark.parametrize(("room", "is_kept"), [(1, False), (2, True)])
+def test_bins_take_capacity(room: int, is_kept: bool) -> None:
+    """Without capacity a cell is stored without its sketch, and no sample is lost."""
+    rollup = new_rollup(10, sketched=True, capacity=Capacity(room, room))
+    rollup.add([b"a 1\na 2"], NOW)
+    cell = rollup.take()[1_700_000_000]["a"]
+    assert (2, is_kept) == (cell[0], cell[4] is not None)

@@ -11,7 +11,7 @@ import pytest
 from tally.engine import Archive, Catalog
 from tally.engine.storing import spill
 from tally.engine.storing.idempotency import Delivery
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.engine.storing.spill import (
     HEADER,
     SPILL_MAX_BYTES,
@@ -27,7 +27,7 @@ from tally.engine.storing.spill import (
 from tally.errors import ArchiveUnavailable, SpillUnusable
 
 NOW = 1_700_000_000
-CELL = (1.0, 2.5, 2.5, 2.5)
+CELL = (1.0, 2.5, 2.5, 2.5, None)
 NO_WAIT = retry_for(0.0)
 
 
@@ -54,7 +54,10 @@ def replay_all(archive: Archive, *, max_names: int = 0) -> list[spill.Replayed]:
 
 def test_spilled_samples_are_replayed_once(archive: Archive) -> None:
     """Cells are unchanged, with any names and floats, and the file is removed."""
-    exact: Cells = {NOW: {"é\u2028;tag=x": (3, 0.1 + 0.2, -1e100, 1e100)}, NOW - 20: {"b": (2, 1.0, 0.5, 0.5)}}
+    exact: Cells = {
+        NOW: {"é\u2028;tag=x": (3, 0.1 + 0.2, -1e100, 1e100, None)},
+        NOW - 20: {"b": (2, 1.0, 0.5, 0.5, None)},
+    }
     append(archive.path, Batch(exact, 10))
     append(archive.path, Batch(cells("a"), 5))
     assert WaitingCounts(6, 0) == count_waiting(archive.path)

@@ -1,0 +1,91 @@
+"""The columns of a question's rows: as stored, as merged, and the values that the answer shows."""
+
+from typing import NamedTuple
+
+from tally.engine.asking import digits
+from tally.engine.asking.question import PERCENTILE, Question, is_aggregate
+
+MERGES = {"count": "sum", "sum": "sum", "min": "min", "max": "max", "bins": "merge_bins"}
+STORED = ("count", "sum", "min", "max")
+
+
+class Cell(NamedTuple):
+    """The text of a row: a template for SQLite's `format`, and its arguments, which are aggregates or expressions.
+
+    `separator` is the text between two cells of a name or of a bucket.
+    """
+
+    template: str
+    arguments: tuple[str, ...]
+    separator: str
+
+
+def find_needed(question: Question) -> tuple[str, ...]:
+    """Return the stored columns that the values of the answer need."""
+    if question.kind == "histogram":
+        return ("bins",)
+    if question.aggregate is None:
+        return (*STORED, "bins") if question.ranks else STORED
+    if question.ranks:
+        return ("min", "max", "bins")
+    return ("count", "sum") if question.aggregate == "avg" else (question.aggregate,)
+
+
+def merge(columns: tuple[str, ...], over: str = "", *, table: str = "") -> str:
+    """Return the merged columns of rows, or of the rows of a table in the file."""
+    return ", ".join(f"{MERGES[column]}({_expression(column, table)}){over} AS {column}" for column in columns)
+
+
+def read(columns: tuple[str, ...], table: str) -> str:
+    """Return the columns of the rows of a table in the file."""
+    return ", ".join(f"{_expression(column, table)} AS {column}" for column in columns)
+
+
+def _expression(column: str, table: str) -> str:
+    """Return the expression of a column of a table in the file. Its sketches are in a table with the same key."""
+    if column != "bins" or not table:
+        return column
+    key = {"data": ("bucket", "id"), "totals": ("bucket",), "blocks": ("block", "id")}[table]
+    same = " AND ".join(f"kept.{part} = {table}.{part}" for part in key)
+    return f"(SELECT bins FROM {table}_sketches AS kept WHERE {same})"
+
+
+def add_percentiles(question: Question, text: str, keys: str) -> str:
+    """Return the rows with the percentiles that are asked for, or with their histogram.
+
+    OFFSET keeps SQLite from computing them again wherever a later stage uses them.
+    """
+    if not question.needs_sketches:
+        return text
+    shown = [f'percentile(bins, :rank{i}, :level, min, max) AS "{name}"' for i, name in enumerate(question.ranks)]
+    if question.kind == "histogram":
+        shown = ["histogram(bins, :level, :bins) AS histogram"]
+    elif question.aggregate is None:
+        shown = [*STORED, *shown]
+    return f"SELECT {keys}, {', '.join(shown)} FROM ({text}) LIMIT -1 OFFSET 0"
+
+
+def list_bounds(question: Question) -> list[str]:
+    """Return the conditions of `low` and `high`, which need an aggregate."""
+    value = express(question.aggregate or "count")
+    bounds = ((question.low, f"{value} >= :low"), (question.high, f"{value} <= :high"))
+    return [condition for bound, condition in bounds if bound is not None]
+
+
+def list_arguments(cell: Cell) -> list[digits.Argument]:
+    """Return the arguments of a cell's template."""
+    return [
+        digits.Argument(digits.count(argument) if argument == "count" else express(argument), _is_float(argument))
+        for argument in cell.arguments
+    ]
+
+
+def express(aggregate: str) -> str:
+    """Return the expression of an aggregate over a merged row; other expressions are returned unchanged."""
+    if aggregate == "avg":
+        return "sum / count"
+    return f'"{aggregate}"' if PERCENTILE.fullmatch(aggregate) else aggregate
+
+
+def _is_float(argument: str) -> bool:
+    return argument != "count" and is_aggregate(argument)
