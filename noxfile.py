@@ -108,9 +108,10 @@ def sanitize(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def twins(session: nox.Session) -> None:
-    """Compare the native core with pure Python for ten million datagrams, or for the given number."""
+    """Compare the native core with pure Python for ten million datagrams and 100,000 questions."""
     install(session, "test")
-    session.run("python", "-m", "tests.native.twins", *(session.posargs or ["10000000"]))
+    session.run("python", "-m", "tests.native.twins", "10000000")
+    session.run("python", "-m", "tests.native.answers", "100000")
 
 
 @nox.session

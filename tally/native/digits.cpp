@@ -47,6 +47,17 @@ char* write_zeros(char* target, int count) {
     return target + count;
 }
 
+// Of two shortest decimals that are equally near, std::to_chars may take either one, and Python takes the even one.
+// There are two only where doubles are a quarter apart: 2000000004000018.25 is as near to .2 as to .3.
+bool is_tie(double value) {
+    const double quarters = std::abs(value) * 4;
+    return quarters >= 0x1p52 && quarters < 0x1p53 && std::fmod(quarters, 2) == 1;
+}
+
+char even_digit(double value) {
+    return std::fmod(std::abs(value) * 4, 4) == 1 ? '2' : '8';
+}
+
 // Writes digits whose first one stands for `exponent` powers of ten, without an exponent.
 char* write_fixed(char* target, std::string_view digits, int exponent) {
     const int count = static_cast<int>(digits.size());
@@ -80,6 +91,7 @@ char* write_float(char* target, double value) {
     char* last = digits;
     *last++ = *first;
     if (first[1] == '.') last = copy(last, {first + 2, static_cast<std::size_t>(mark - first - 2)});
+    if (is_tie(value)) last[-1] = even_digit(value);
     return write_fixed(target, {digits, static_cast<std::size_t>(last - digits)}, exponent);
 }
 

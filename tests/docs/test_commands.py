@@ -33,6 +33,8 @@ NOT_RUN = {
     ".venv/bin/python -m pytest tests/lines": "a run of all tests includes these",
     ".venv/bin/ruff format && .venv/bin/ruff check && .venv/bin/mypy": "nox runs the same",
     ".venv/bin/python -m pytest tests/tidy tests/docs/test_docs.py": "as above",
+    "nox -s twins": "it takes half an hour; tests/engine/storing/test_native_rollup.py and test_digits compare less",
+    "pip install cibuildwheel && cibuildwheel --platform linux": "there is no Docker; see tests/browser/test_build.py",
 }
 # Blocks that a test of the page runs by itself.
 ELSEWHERE = {

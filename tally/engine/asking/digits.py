@@ -40,6 +40,7 @@ def register(connection: apsw.Connection) -> None:
     """Register the functions that the expressions call with a connection."""
     if IS_NATIVE:
         native.register(connection)
+        return
     connection.create_scalar_function("shortest", _shortest, 1, deterministic=True)
 
 
@@ -81,7 +82,8 @@ def count(sql: str) -> str:
     """Return an expression of a count's text. Counts are whole, except for samples with a rate."""
     if IS_NATIVE:
         return sql
-    return f"iif({sql} = CAST({sql} AS INTEGER), CAST({sql} AS INTEGER), format('{FLOAT}', {_digits(sql)}, {sql}))"
+    fraction = f"iif({_is_usual(sql)}, format('{FLOAT}', {_digits(sql)}, {sql}), shortest({sql}))"
+    return f"iif({sql} = CAST({sql} AS INTEGER), CAST({sql} AS INTEGER), {fraction})"
 
 
 def _is_usual(sql: str) -> str:

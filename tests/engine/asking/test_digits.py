@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import re
 import struct
 from collections.abc import Iterator
@@ -16,9 +17,11 @@ from tally.engine import Archive, Catalog
 from tally.engine.asking import digits
 from tests.engine.forms import text
 from tests.engine.recompute import Asked
+from tests.native.answers import compare
 
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:e[+-][0-9]+)?")
 T = 1_700_000_000
+QUESTIONS = 500
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +84,9 @@ def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: 
         (2.0**-24, "5.960464477539063e-08"),
         (999_999_999_999_999.0, "999999999999999.0"),
         (1e15, "1000000000000000.0"),
+        (2.0**50 + 0.25, "1125899906842624.2"),
+        (2.0**51 - 0.25, "2251799813685247.8"),
+        (-2000000004000018.25, "-2000000004000018.2"),
         (1e22, "1e+22"),
         (2.0**89, "6.189700196426902e+26"),
         (-1e100, "-1e+100"),
@@ -90,6 +96,16 @@ def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: 
 def test_numbers_on_either_side_of_each_bound(connection: apsw.Connection, value: float, expected: str) -> None:
     """SQLite and Python format each number with the same digits."""
     assert expected == written(connection, value)
+
+
+@pytest.mark.skipif(not digits.IS_NATIVE, reason="there is no native core")
+def test_any_answer_is_the_same_with_and_without_the_native_core() -> None:
+    """Answers to generated questions are equal; `python -m tests.native.answers` compares more."""
+    seed = str(random.SystemRandom().randrange(2**32))
+    try:
+        compare(QUESTIONS, seed)
+    except AssertionError as error:
+        raise AssertionError(f"seed {seed}") from error
 
 
 @pytest.fixture
