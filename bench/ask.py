@@ -32,6 +32,7 @@ LONG_ENOUGH_S, LONGEST_S = 1.5, 60
 CLIENTS, CLIENTS_S = 8, 4.0
 CROWDED = (1, 2, 3)
 LOAD_RATE = 20_000
+PURE = "tally, pure Python"
 
 SHARES = "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC"
 
@@ -104,9 +105,9 @@ def bare(path: Path, sql: str) -> Ask:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[Running]:
-    """Start tally on archives that are there."""
-    with tally(directory, "serve", TALLY_QUERY_TIMEOUT=LONGEST_S) as server:
+def serving(directory: Path, *, native: str = "1") -> Iterator[Running]:
+    """Start tally, with or without its native core, on archives that are there."""
+    with tally(directory, "serve", TALLY_QUERY_TIMEOUT=LONGEST_S, TALLY_NATIVE=native) as server:
         address = server.said(r"(?:answering|dashboard and API) on http://(\S+)/")
         server.said("(collecting)")
         server.rest()
@@ -123,7 +124,12 @@ class Bench(NamedTuple):
 
     def path_of(self, name: str, asked: Asked) -> str:
         """Return where a database answers a question."""
-        paths = {"tally": asked.tally, "graphite-web": asked.graphite, "VictoriaMetrics": asked.victoriametrics}
+        paths = {
+            "tally": asked.tally,
+            PURE: asked.tally,
+            "graphite-web": asked.graphite,
+            "VictoriaMetrics": asked.victoriametrics,
+        }
         first, last = self.buckets[0], self.buckets[-1]
         values = {
             "first": first,
@@ -257,6 +263,8 @@ def lines(names: int, buckets: int, only: list[str] | None) -> Iterator[str]:
         archive = empty(places[0])
         fill(archive, names=names, buckets=buckets, until=end)
         running = {"tally": stack.enter_context(serving(places[0]))}
+        if PURE in (only or [PURE]):
+            running[PURE] = stack.enter_context(serving(places[0], native="0"))
         for database, place in zip(chosen, places[1:], strict=True):
             if database.is_here:
                 running[database.name] = stack.enter_context(database.started(place, names, span))

@@ -33,7 +33,8 @@ while True: s.recv(65507)
 LATE = 1.02
 FLUSH_TIME_S = 5.0
 MOST_LATE_S = 120
-PLAIN, MALFORMED = "%s %.6f", "%s %.6fx"
+PLAIN, MALFORMED, STATSD = "%s %.6f", "%s %.6fx", "%s:%.6f|ms"
+KINDS = {PLAIN: "line", MALFORMED: "malformed line", STATSD: "StatsD line"}
 
 
 class Load(NamedTuple):
@@ -45,8 +46,7 @@ class Load(NamedTuple):
     is_for_peers: bool = True
 
     def __str__(self) -> str:
-        kind = "malformed line" if self.form == MALFORMED else "line"
-        return f"{self.rate:,} datagrams/s of {self.lines} {kind}{'s' * (self.lines > 1)}"
+        return f"{self.rate:,} datagrams/s of {self.lines} {KINDS[self.form]}{'s' * (self.lines > 1)}"
 
 
 LOADS = (
@@ -56,6 +56,7 @@ LOADS = (
     Load(50_000, 15, is_for_peers=False),
     Load(50_000, 1, MALFORMED, is_for_peers=False),
     Load(10_000, 15, MALFORMED, is_for_peers=False),
+    Load(10_000, 15, STATSD, is_for_peers=False),
 )
 
 
@@ -77,11 +78,11 @@ class Measured(NamedTuple):
 Contestant = Callable[[Load, float], Measured]
 
 
-def collected_by_tally(load: Load, seconds: float) -> Measured:
+def collected_by_tally(load: Load, seconds: float, *, native: str = "1") -> Measured:
     """Measure tally, and see to it that every line is either stored, rejected, or counted as dropped."""
     with tempfile.TemporaryDirectory() as place:
         archives = Path(place) / "archives"
-        with tally(archives, "serve", TALLY_FLUSH_TIME=FLUSH_TIME_S) as server:
+        with tally(archives, "serve", TALLY_FLUSH_TIME=FLUSH_TIME_S, TALLY_NATIVE=native) as server:
             port = int(server.said(r"collecting on UDP \S+ port (\d+)"))
             found = measured(server, port, load, seconds, lambda: _wait_for_flush(archives))
             server.end()
@@ -141,10 +142,11 @@ def send(port: int, load: Load, seconds: float) -> tuple[int, float]:
 
 CONTESTANTS: dict[str, tuple[str, Contestant]] = {
     "tally": ("three archives", collected_by_tally),
+    "pure Python": ("three archives", partial(collected_by_tally, native="0")),
     **{peer.name: (peer.keeps, partial(collected_by_peer, peer)) for peer in PEERS},
     "bare loop": ("no", collected_by_nobody),
 }
-WITH_ALL_LOADS = ("tally",)
+WITH_ALL_LOADS = ("tally", "pure Python")
 
 
 def table(load: Load, seconds: float, names: list[str]) -> Iterator[str]:

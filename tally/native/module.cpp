@@ -13,7 +13,7 @@ using namespace python;
 // A hash of the sources, by which the build recognizes a core that is not current.
 constexpr const char* SOURCES = TALLY_SOURCES;
 // Counts changes of what Python code calls here; see tally/native/__init__.py.
-constexpr int INTERFACE = 2;
+constexpr int INTERFACE = 3;
 
 // Which lines were rejected since Python asked last: how many for each reason, and the first of them.
 struct Rejections {
@@ -148,7 +148,7 @@ Object to_tuple(const Cell& cell) {
     return checked(Py_BuildValue("(OdddO)", count.get(), cell.sum, cell.low, cell.high, Py_None));
 }
 
-// cell(bucket, name) -> (count, sum, min, max) | None, without the values of the open bucket
+// cell(bucket, name) -> (count, sum, min, max, None) | None, without the values of the open bucket
 PyObject* cell(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
     return guard([&] {
         expect(count, 2);
@@ -202,7 +202,7 @@ Object new_row(PyObject* cells, std::int64_t bucket) {
     return row;
 }
 
-// take() -> {bucket: {name: (count, sum, min, max)}}, and removes all cells
+// take() -> {bucket: {name: (count, sum, min, max, None)}}, and removes all cells
 PyObject* take(PyObject* self, PyObject* const*, Py_ssize_t) {
     return guard([&] {
         Rollup& rollup = collected(self).rollup;

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from tally.engine import Archive, Catalog
 from tally.engine.asking import digits
 from tally.engine.asking.question import AGGREGATES, Question
-from tally.engine.storing.rollup import Cells
+from tally.engine.storing.merging import Cells
 from tally.errors import InvalidQuestion
 from tests.native.twins import number
 
@@ -35,7 +35,7 @@ def fill(archive: Archive, chance: random.Random) -> None:
         for name in chance.sample(NAMES, chance.randrange(1, len(NAMES))):
             low, high = sorted(max(-1e80, min(1e80, number(chance))) for _ in range(2))
             count = chance.choice((1, 2, 3, 1 / 0.3, 2.5, 1e6, 10**15))
-            row[bucket][name] = (count, count * (low + high) / 2, low, high)
+            row[bucket][name] = (count, count * (low + high) / 2, low, high, None)
         archive.commit(row, now=bucket)
 
 
