@@ -77,32 +77,48 @@ class Auto:
 
     def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
         """Return the metric names that match any of the globs `q`, or all names, in byte order."""
-        archive, question = self._fit("values", None, "time", {"q": q})
-        return archive.names(question.q, timeout_s=timeout_s)
+        archive, given = self._fit("values", {"q": q})
+        return archive.names(given.get("q", ()), timeout_s=timeout_s)
 
     def patterns(self) -> list[str]:
         """Return the globs worth offering."""
-        return self._fit("values", None, "time", {})[0].patterns()
+        return self._fit("values", {})[0].patterns()
 
     def values(self, aggregate: str | None = None, *, by: str = "time", **parameters: Any) -> dict[Any, dict[Any, Any]]:
         """Return name -> time -> aggregates, or by="name" time -> name -> aggregates."""
-        archive, fitted = self._fit("values", aggregate, by, parameters)
-        return archive.values(aggregate, by=by, **_select(fitted, parameters))
+        archive, given = self._fit("values", parameters, aggregate=aggregate, by=by)
+        return archive.values(aggregate, by=by, **given)
 
     def aggregate(self, aggregate: str | None = None, *, by: str = "time", **parameters: Any) -> dict[Any, Any]:
         """Return time -> aggregates over the names, or by="name" name -> aggregates over the range."""
-        archive, fitted = self._fit("aggregate", aggregate, by, parameters)
-        return archive.aggregate(aggregate, by=by, **_select(fitted, parameters))
+        archive, given = self._fit("aggregate", parameters, aggregate=aggregate, by=by)
+        return archive.aggregate(aggregate, by=by, **given)
 
     def timedata(self, aggregate: str | None = None, **parameters: Any) -> list[list[Any]]:
         """Return `[time, aggregates or None]` of every bucket of the range."""
-        archive, fitted = self._fit("timedata", aggregate, "time", parameters)
-        return archive.timedata(aggregate, **_select(fitted, parameters))
+        archive, given = self._fit("timedata", parameters, aggregate=aggregate)
+        return archive.timedata(aggregate, **given)
 
-    def _fit(self, kind: str, aggregate: str | None, by: str, parameters: dict[str, Any]) -> tuple[Archive, Question]:
+    def histogram(self, **parameters: Any) -> dict[int, list[list[float]]]:
+        """Return time -> `[lower, upper, count]` of each bin of the logarithmic scale that has samples, ascending."""
+        archive, given = self._fit("histogram", parameters)
+        return archive.histogram(**given)
+
+    def _fit(
+        self, kind: str, parameters: dict[str, Any], *, aggregate: str | None = None, by: str = "time"
+    ) -> tuple[Archive, dict[str, list[str]]]:
+        """Return the archive that answers, and the parameters to ask it with, as texts."""
         now = self._clock()
-        question = Question.parse(kind, list(to_texts(parameters)), aggregate=aggregate, by=by, now=now)
-        return self.fit(question, now=now)
+        texts = list(to_texts(parameters))
+        question = Question.parse(kind, texts, aggregate=aggregate, by=by, now=now)
+        archive, fitted = self.fit(question, now=now)
+        given: dict[str, list[str]] = {}
+        for name, text in texts:
+            given.setdefault(name, []).append(text)
+        return archive, {
+            **given,
+            **{name: [str(getattr(fitted, name))] for name in ("step", "moving") if name in given},
+        }
 
 
 def fit_steps(question: Question, resolution: int) -> Question:
@@ -122,8 +138,3 @@ def _has_names(archive: Archive, q: tuple[str, ...], timeout_s: float | None) ->
             return next(names.batches(most=1), None) is not None
     except (UnknownArchive, NotAnArchive, ArchiveUnavailable):
         return False
-
-
-def _select(fitted: Question, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters that were given, as parsed."""
-    return {name: getattr(fitted, name, value) for name, value in parameters.items()}

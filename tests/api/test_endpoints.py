@@ -122,7 +122,7 @@ def test_an_archive_as_it_is_described(filled: Path) -> None:
     size = (filled / "daily.db").stat().st_size
     expected = {
         "slug": "daily", "name": "daily", "description": "", "pattern": "*", "resolution": 10, "retention": 0,
-        "enabled": True, "values_url": "/values/daily/", "aggregate_url": "/aggregate/daily/",
+        "enabled": True, "percentiles": 0, "values_url": "/values/daily/", "aggregate_url": "/aggregate/daily/",
         "first": 1700000000, "last": 1700000010, "bytes": size,
     }  # fmt: skip
     got = ask(service(filled), "/archives/daily/").json

@@ -11,14 +11,14 @@ BY_TEMPLATE = {(route.method, route.template): route for route in ROUTES}
 @pytest.mark.parametrize(
     ("template", "expected"),
     [
-        ("/values/{slug}/", DATA | {"moving", "limit"}),
-        ("/values/{slug}/byname/", DATA | {"moving", "limit"}),
+        ("/values/{slug}/", DATA | {"moving", "limit", "percentiles"}),
+        ("/values/{slug}/byname/", DATA | {"moving", "limit", "percentiles"}),
         ("/values/{slug}/{aggregate}/byname/", DATA | {"moving", "limit", "low", "high"}),
-        ("/aggregate/{slug}/", DATA | {"moving"}),
-        ("/aggregate/{slug}/byname/", DATA | {"limit"}),
+        ("/aggregate/{slug}/", DATA | {"moving", "percentiles"}),
+        ("/aggregate/{slug}/byname/", DATA | {"limit", "percentiles"}),
         ("/aggregate/{slug}/{aggregate}/", DATA | {"moving", "low", "high"}),
         ("/aggregate/{slug}/{aggregate}/byname/", DATA | {"limit", "low", "high"}),
-        ("/timedata/{slug}/", DATA | {"moving", "fill"}),
+        ("/timedata/{slug}/", DATA | {"moving", "fill", "percentiles"}),
         ("/timedata/{slug}/{aggregate}/", DATA | {"moving", "fill", "low", "high"}),
         ("/names/{slug}/", {"q", "pretty"}),
         ("/patterns/{slug}/", {"pretty"}),
@@ -33,4 +33,4 @@ def test_parameters_of_a_route(template: str, expected: set[str]) -> None:
 def test_routes_for_auto() -> None:
     """The slug may be `auto` where a question is asked, and nowhere else."""
     found = {template.split("/")[1] for (_, template), route in BY_TEMPLATE.items() if route.is_for_auto}
-    assert {"values", "aggregate", "timedata", "names", "patterns"} == found
+    assert {"values", "aggregate", "timedata", "histogram", "names", "patterns"} == found

@@ -12,12 +12,12 @@ DAY_S = 86_400
 
 @pytest.fixture
 def year(site: Site) -> Site:
-    """Return a site whose archives have a sample an hour of a year, and of the last hour one in ten seconds."""
+    """Return a site whose archives have a sample in each hour of a year, and around now one every ten seconds."""
     now = int(time.time())
     for slug, resolution, retention in (("yearly", 3600, 8760), ("weekly", 300, 168), ("daily", 10, 24)):
         site.archives.create(slug, resolution=resolution, retention=retention)
     hours = [("requests.get.index", 1.0, now - seconds) for seconds in range(0, 365 * DAY_S, 3600)]
-    site.archives.record([*hours, *(("requests.get.index", 2.0, now - seconds) for seconds in range(0, 3600, 10))])
+    site.archives.record([*hours, *(("requests.get.index", 2.0, now - seconds) for seconds in range(-3600, 3600, 10))])
     return site
 
 

@@ -188,9 +188,23 @@ def test_each_method_answers_as_the_chosen_archive(usual: Catalog) -> None:
     assert daily.aggregate("sum", by="name", limit=1) == auto.aggregate("sum", by="name", limit=1, since=NOW - 100)
     assert daily.aggregate(moving=20, since=NOW - 100) == auto.aggregate(moving=11, since=NOW - 100)
     assert daily.timedata(q="b", fill="0") == auto.timedata(q=iter(["b"]), since=NOW - 30, until=NOW - 20, fill="0")
-    assert (["b"], ["*"]) == (auto.names("b"), auto.patterns())
+    assert (["b"], ["a"], ["*"]) == (auto.names(["b", "c"]), auto.names(), auto.patterns())
     with auto.ask(Question("aggregate", since=NOW - 100)) as answer:
         assert b"".join(daily.ask(Question("aggregate"))) == b"".join(answer)
+
+
+def test_percentiles_are_those_of_the_chosen_archive(make: Make) -> None:
+    """An archive without them answers that it has none, even if a coarser one has some."""
+    catalog = make()
+    catalog.create("sketched", resolution=10, percentiles=1).record([("a", 1.0, NOW), ("a", 4.0, NOW)])
+    catalog.create("bare", resolution=60, retention=0).record([("a", 1.0, NOW)])
+    auto, sketched = catalog.auto, catalog["sketched"]
+
+    assert sketched.values(percentiles="50,95") == auto.values(percentiles="50,95", since="-1h")
+    assert sketched.aggregate("p95") == auto.aggregate("p95", since="-1h") != {}
+    assert sketched.histogram(step=20) == auto.histogram(step=11, since="-1h") != {}
+    with pytest.raises(InvalidQuestion, match="keeps no percentiles"):
+        auto.aggregate("p95")
 
 
 def test_wrong_questions_raise_as_for_an_archive(usual: Catalog) -> None:
