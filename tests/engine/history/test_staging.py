@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tally.engine.history import staging as module
 from tally.engine.history.staging import BATCH_ROWS, FIELDS, InvalidRow, Layout, staged
-from tally.errors import ArchiveUnavailable, InvalidSample
+from tally.errors import ArchiveUnavailable
 
 GOOD = [1_000_000, "a", 2, 3.0, 1.0, 2.0]
 LATEST = 2_000_000
@@ -120,7 +120,7 @@ def test_names_are_stored_as_they_would_be_from_a_line(tmp_path: Path, monkeypat
 
 def test_the_file_is_removed(tmp_path: Path) -> None:
     """Whatever happens meanwhile; a directory that cannot be written is told."""
-    with pytest.raises(InvalidSample), staged(tmp_path, latest=LATEST) as staging:
+    with pytest.raises(InvalidRow), staged(tmp_path, latest=LATEST) as staging:
         staging.add(["x"] * 6)
     assert [] == list(tmp_path.iterdir())
     with pytest.raises(ArchiveUnavailable, match="cannot be written"), staged(tmp_path / "none", latest=LATEST):
