@@ -18,6 +18,7 @@ from tally.api.message import (
 from tally.api.parameters import FORM, UNSPECIFIED
 from tally.api.route import Route, Subject
 from tally.api.samples import KEY, MAX_LINES, REASONS
+from tally.engine.asking.parquet import MEDIA_TYPE
 from tally.engine.asking.question import AGGREGATES, BINS, BINS_MAX, BINS_MIN, RELATIVE, WHOLE_MAX
 from tally.engine.definition import AUTO, RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
 from tally.engine.sketch import LEVELS
@@ -66,6 +67,7 @@ FAILURES = (
     Failure(431, f"the address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
     Failure(500, "the file is damaged, or is not an archive",
             lambda route: bool(route.placeholders) or route.is_question),
+    Failure(501, "the server lacks the package that writes the format", lambda route: bool(route.subject)),
     _UNAVAILABLE,
 )  # fmt: skip
 
@@ -98,7 +100,7 @@ PARAMETER_SCHEMAS: dict[str, Schema] = {
     "percentiles": {**_TEXT, "pattern": r"^[0-9.]+(,[0-9.]+)*$"},
     "bins": {"type": "integer", "minimum": BINS_MIN, "maximum": BINS_MAX, "default": BINS},
     "fill": {"enum": ["null", "0", "previous"], "default": "null"},
-    "format": {"enum": ["json", "rows", "csv"], "default": "json"},
+    "format": {"enum": ["json", "rows", "csv", "parquet"], "default": "json"},
     "pretty": {**_FLAG, "default": False},
     "dry_run": {**_FLAG, "default": False},
 }
@@ -367,7 +369,7 @@ def _json_of(schema: str) -> dict[str, Any]:
 
 
 def _data(route: Route, subject: Subject) -> dict[str, Any]:
-    """Return the content of a data answer: JSON in the route's own shape or in rows, and CSV."""
+    """Return the content of a data answer: JSON in the route's own shape or in rows, CSV, and Parquet."""
     if subject.kind == "histogram":
         edges = {"type": "array", "prefixItems": [_NUMBER] * 3, "minItems": 3, "maxItems": 3}
         return {JSON: {"schema": _map(_array(edges), keys="time")}}
@@ -376,6 +378,7 @@ def _data(route: Route, subject: Subject) -> dict[str, Any]:
     return {
         JSON: {"schema": {"anyOf": [_nested(subject, cell), _array(_row(subject, one=one))]}},
         "text/csv": {"schema": _TEXT},
+        MEDIA_TYPE: {"schema": {"description": "a Parquet file"}},
     }
 
 

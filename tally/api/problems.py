@@ -21,6 +21,7 @@ STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ArchiveUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.QueryTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.PackageMissing: HTTPStatus.NOT_IMPLEMENTED,
 }
 
 # Matches where a path can begin: not within another path or a word.

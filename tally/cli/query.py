@@ -3,9 +3,9 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, BinaryIO
 
 import click
 
@@ -21,7 +21,7 @@ from tally.errors import InvalidQuestion
 from tally.settings import Settings
 
 LISTS = ("names", "patterns")
-FORMATS = ("table", "json", "rows", "csv")
+FORMATS = ("table", "json", "rows", "csv", "parquet")
 
 _METAVARS = {
     "q": "GLOB", "since": "TIME", "until": "TIME", "low": "NUMBER", "high": "NUMBER", "step": "SECONDS",
@@ -33,11 +33,15 @@ _SPECIAL: dict[str, dict[str, Any]] = {
 }
 
 
-def with_parameters(command: Command) -> Command:
-    """Add an option for each parameter of a query to a command."""
-    for name, parameter in reversed(PARAMETERS.items()):
-        command = click.option(f"--{name}", **_SPECIAL.get(name) or _plain(name, parameter))(command)
-    return command
+def with_parameters(*names: str) -> Callable[[Command], Command]:
+    """Add options for these parameters of a query to a command, in the order of PARAMETERS."""
+
+    def decorate(command: Command) -> Command:
+        for name in (each for each in reversed(PARAMETERS) if each in names):
+            command = click.option(f"--{name}", **_SPECIAL.get(name) or _plain(name, PARAMETERS[name]))(command)
+        return command
+
+    return decorate
 
 
 def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
     "--kind", type=click.Choice((*KINDS, *LISTS)), default="aggregate", show_default=True, help="kind of query"
 )
 @click.option("--by", type=click.Choice(("time", "name")), help="group the result by time or name  [default: time]")
-@with_parameters
+@with_parameters(*PARAMETERS)
 @with_settings("TALLY_DATA_DIR", "TALLY_QUERY_TIMEOUT")
 def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> None:
     """Query an archive, and print the result as a table, JSON or CSV.
@@ -126,29 +130,30 @@ def _ask(source: Archive | Auto, kind: str, options: dict[str, Any], limits: dic
     if kind in ("timedata", "histogram") and options["by"]:
         raise InvalidQuestion(f"by {options['by']!r} has no meaning here: it is for values and aggregate")
     aggregate, by = options["aggregate"], options["by"] or "time"
-    question = Question.parse(kind, _list_parameters(options), aggregate=aggregate, by=by, now=time.time())
+    question = Question.parse(kind, list_parameters(options), aggregate=aggregate, by=by, now=time.time())
     with source.ask(question, **limits) as answer:
         if options["format"] == "table":
             echo_table(_header(question), _rows(question, answer))
         else:
-            _write(answer, end=b"" if question.format == "csv" else b"\n")
+            write(answer, sys.stdout.buffer, end=b"\n" if question.format in ("json", "rows") else b"")
 
 
-def _list_parameters(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
+def list_parameters(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield the given parameters as in a URL. A table is formatted here, from rows."""
     table = {"format": None} if options["format"] == "table" else {}
-    given: dict[str, Any] = {**options, **table, "pretty": "1" if options["pretty"] else None}
-    for name in PARAMETERS:
+    given: dict[str, Any] = {**options, **table, "pretty": "1" if options.get("pretty") else None}
+    for name in (each for each in PARAMETERS if each in given):
         for each in given[name] if name == "q" else (given[name],):
             if each is not None:
                 yield name, each
 
 
-def _write(answer: Answer, *, end: bytes) -> None:
-    for chunk in chain(answer, (end,)):
+def write(chunks: Iterable[bytes], file: BinaryIO, *, end: bytes = b"") -> None:
+    """Write chunks and then `end` to a file."""
+    for chunk in chain(chunks, (end,)):
         left = memoryview(chunk)
         while left:  # With PYTHONUNBUFFERED a write may be partial.
-            left = left[sys.stdout.buffer.write(left) :]
+            left = left[file.write(left) :]
 
 
 def _header(question: Question) -> tuple[str, ...]:

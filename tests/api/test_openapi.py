@@ -85,7 +85,7 @@ def test_every_parameter_is_described(route: Route) -> None:
         ("moving", [1, 2**53], [0, 2**53 + 1]),
         ("limit", [1, 2**53], [0, 2**53 + 1]),
         ("fill", ["null", "0", "previous"], ["1"]),
-        ("format", ["json", "rows", "csv"], ["xml"]),
+        ("format", ["json", "rows", "csv", "parquet"], ["xml"]),
         ("pretty", [True, False], []),
     ],
 )

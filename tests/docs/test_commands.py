@@ -78,6 +78,13 @@ def have_a_socket_directory(told: Story) -> None:
     (told.directory / "run").mkdir()
 
 
+def serve_samples(told: Story) -> None:
+    """Serve an archive that has some."""
+    have_samples(told)
+    serve_an_archive(told)
+    told.succeed("tally import samples.lines")
+
+
 def have_whisper_files(told: Story) -> None:
     """Put a tree there that carbon has written."""
     values = {1_700_000_000 + 60 * n: value for n, value in enumerate((0.25, 0.75, 0.5, 1.0))}
@@ -127,6 +134,7 @@ BEFORE: dict[str, Callable[[Story], None]] = {
     "docs/machines.md": have_a_token,
     "docs/moving-from-graphite.md": have_whisper_files,
     "docs/moving-from-tally-1.md": have_an_old_archive,
+    "docs/notebooks.md": serve_samples,
     "docs/statsd.md": serve_an_archive,
     "examples/django_site/README.md": have_the_shop,
 }

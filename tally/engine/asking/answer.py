@@ -20,8 +20,9 @@ import apsw
 
 from tally import forks
 from tally.engine.asking import digits, sql
+from tally.engine.asking.parquet import MEDIA_TYPE, ParquetWriter
 from tally.engine.asking.question import Question
-from tally.engine.asking.shape import Row, fill_gaps, make_shape
+from tally.engine.asking.shape import Row, fields, fill_gaps, make_shape
 from tally.engine.files import failure, schema, statements
 from tally.engine.files.connection import Connection, ImmutableConnection, check_not_forked, ensure_unchanged, is_forked
 from tally.engine.files.damage_marks import MarkDamage
@@ -39,6 +40,7 @@ STALL_S = 10.0
 # The most buckets in an answer that shows every bucket of a range.
 BUCKETS_MAX = 10_000_000
 NO_CONTEXT = nullcontext()
+MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": MEDIA_TYPE}
 NO_PERCENTILES = (
     "the archive keeps no percentiles: turn them on, as with `tally archives edit SLUG --percentiles 1`, and they are "
     "kept from then on"
@@ -86,9 +88,10 @@ class Answer(Reader):
         :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.connect`.
         :raises InvalidQuestion: when the archive's resolution does not divide `step` or `moving`, or a series would
             have more than BUCKETS_MAX buckets.
+        :raises PackageMissing: when the format needs a package that is not installed.
         :raises QueryTimeout: when the timeout is over.
         """
-        self.media_type = "text/csv; charset=utf-8" if question.format == "csv" else "application/json"
+        self.media_type = MEDIA_TYPES.get(question.format, "application/json")
         self._path = path
         self._question = question
         self._mark_damage = mark_damage
@@ -102,11 +105,23 @@ class Answer(Reader):
                     self._query.check_bucket_count(read, reach)
             self.tag = _tag(question, reach, plan.marks.version)
             self._select = partial(sql.select, read, plan)
-            shape = make_shape(question, self._span)
-            self._chunks = _join(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
+            self._chunks = self._make_parquet() if question.format == "parquet" else self._make_text()
         except BaseException:
             self.close()
             raise
+
+    def _make_text(self) -> Iterator[bytes]:
+        shape = make_shape(self._question, self._span)
+        return _join(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
+
+    def _make_parquet(self) -> Iterator[bytes]:
+        columns = fields(self._question)
+        writer = ParquetWriter(columns)
+        rows = self._rows()
+        if columns[:2] == ("time", "name"):
+            # The rows of values begin with the name.
+            rows = ((bucket, name, *values) for name, bucket, *values in rows)
+        return writer.chunks(rows)
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -137,10 +152,13 @@ class Answer(Reader):
     def rows(self) -> Iterator[Row]:
         """Yield rows instead of chunks, with keys (name before bucket) and values, then close. Raises as `__next__`."""
         with self._mark_damage(), self, failure.translate_errors(self._path):
-            rows: Iterable[Row] = chain.from_iterable(self._query.batches(self._select()))
-            for row in fill_gaps(self._question, rows, self._span) if self._question.kind == "timedata" else rows:
-                self._limit.check()
-                yield row
+            yield from self._rows()
+
+    def _rows(self) -> Iterator[Row]:
+        rows: Iterable[Row] = chain.from_iterable(self._query.batches(self._select()))
+        for row in fill_gaps(self._question, rows, self._span) if self._question.kind == "timedata" else rows:
+            self._limit.check()
+            yield row
 
 
 class Limit:

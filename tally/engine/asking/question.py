@@ -298,7 +298,7 @@ PARAMETERS: dict[str, Parameter] = {
         _histogram,
     ),
     "fill": Parameter(_choice("null", "0", "previous"), "what buckets without data get", "timedata", _timedata),
-    "format": Parameter(_choice("json", "rows", "csv"), "the shape of the answer", "data", _of_values),
+    "format": Parameter(_choice("json", "rows", "csv", "parquet"), "the shape of the answer", "data", _of_values),
     "pretty": Parameter(_flag, "indent the JSON", "everything"),
 }
 

@@ -61,7 +61,7 @@ def make_shape(question: Question, span: Span) -> Shape:
     brackets = _brackets(question)
     template = _with_optional(question, _item(question, _places(question)))
     return Shape(
-        Cell(template, tuple(arguments[field] for field in _fields(question)), brackets.separator),
+        Cell(template, tuple(arguments[field] for field in fields(question)), brackets.separator),
         lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
     )
 
@@ -118,7 +118,8 @@ def _with_optional(question: Question, template: str) -> str:
     return template
 
 
-def _fields(question: Question) -> tuple[str, ...]:
+def fields(question: Question) -> tuple[str, ...]:
+    """Return the columns of the answer in rows or CSV."""
     keys = ("time", "name") if question.kind == "values" else (question.by,)
     return (*keys, *question.shown)
 
@@ -126,7 +127,7 @@ def _fields(question: Question) -> tuple[str, ...]:
 def _brackets(question: Question, *, depth: int = 0) -> _Brackets:
     """Return the brackets of an answer at `depth` levels of nesting."""
     if question.format == "csv":
-        header = ",".join(_fields(question)) + "\r\n"
+        header = ",".join(fields(question)) + "\r\n"
         return _Brackets(header, "", "", header)
     is_object = question.format == "json" and question.kind != "timedata"
     opening, closing = "{}" if is_object else "[]"
@@ -147,11 +148,11 @@ def _json(question: Question, value: Any, depth: int) -> str:
 
 def _item(question: Question, values: Mapping[str, Any]) -> str:
     """Return the text of an item: a CSV record, a row, a bucket of a series, or a member of an object."""
-    fields = {field: values[field] for field in _fields(question)}
+    row = {field: values[field] for field in fields(question)}
     if question.format == "csv":
-        return ",".join("" if value is None else str(value) for value in fields.values()) + "\r\n"
+        return ",".join("" if value is None else str(value) for value in row.values()) + "\r\n"
     if question.format == "rows":
-        return _json(question, fields, 1)
+        return _json(question, row, 1)
     value = _value(question, values)
     if question.kind == "timedata":
         return _json(question, [PLACES["time"], value], 1)

@@ -133,7 +133,7 @@ BAD: dict[str, tuple[str, list[str]]] = {
     ),
     "bins": ("is not valid: use a whole number from 3 to 10000", ["", "2", "10001", "x"]),
     "fill": ("is not known: use null, 0 or previous", ["", "1", "Null", "none", "previous "]),
-    "format": ("is not known: use json, rows or csv", ["", "JSON", "xml"]),
+    "format": ("is not known: use json, rows, csv or parquet", ["", "JSON", "xml"]),
     "pretty": ("is not a flag: use 1 or 0", ["2", "yes", " ", "on"]),
 }
 BAD |= {"until": BAD["since"], "high": BAD["low"], "moving": BAD["step"], "limit": BAD["step"]}
