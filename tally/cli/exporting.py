@@ -26,7 +26,12 @@ FORMATS = ("csv", "rows", "lines", "parquet")
 @click.command(cls=Documented)
 @click.argument("archive", shell_complete=slugs_or_files)
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="csv", show_default=True, help="file format")
-@click.option("--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="file to write or replace; default stdout")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="file to write or replace; default stdout",
+)
 @with_parameters("q", "where", "since", "until", "step")
 @with_settings("TALLY_DATA_DIR")
 def export(*, settings: Settings, archive: str, format_: str, output: str, **options: Any) -> None:

@@ -411,3 +411,13 @@ def test_changes_of_names_need_a_write_token(daily: Path, method: str, target: s
     assert 403 == ask(asked, target, method=method, headers=bearer("r"), body=body).status
     assert 403 == ask(service(daily), target, method=method, body=body).status
     assert 200 == ask(asked, target, method=method, headers=bearer("w"), body=body).status
+
+
+@pytest.mark.parametrize("path", ["/values/daily/", "/aggregate/daily/avg/byname/", "/timedata/daily/count/"])
+def test_parquet_is_an_answer_like_others(filled: Path, path: str) -> None:
+    """With its media type and an ETag, and never compressed again."""
+    got = ask(service(filled), f"{path}?format=parquet", headers={"Accept-Encoding": "gzip"})
+    assert (200, "application/vnd.apache.parquet") == (got.status, got.headers["content-type"])
+    assert "content-encoding" not in got.headers
+    assert got.body[:4] == got.body[-4:] == b"PAR1"
+    assert 304 == ask(service(filled), f"{path}?format=parquet", headers={"If-None-Match": got.headers["etag"]}).status
