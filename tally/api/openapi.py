@@ -67,7 +67,8 @@ FAILURES = (
     Failure(431, f"the address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
     Failure(500, "the file is damaged, or is not an archive",
             lambda route: bool(route.placeholders) or route.is_question),
-    Failure(501, "the server lacks the package that writes the format", lambda route: bool(route.subject)),
+    Failure(501, "the server lacks the package that writes the format",
+            lambda route: route.subject is not None and route.subject.kind != "histogram"),
     _UNAVAILABLE,
 )  # fmt: skip
 
@@ -75,14 +76,9 @@ _TEXT: Schema = {"type": "string"}
 _NUMBER: Schema = {"type": "number"}
 _FLAG: Schema = {"type": "boolean"}
 _TIME: Schema = {"type": "integer", "minimum": 0}
-_MOMENT: Schema = {
-    "anyOf": [
-        {"type": "number", "minimum": 0, "maximum": WHOLE_MAX},
-        {"const": "now"},
-        {"type": "string", "pattern": f"^{RELATIVE.pattern}$"},
-        {"type": "string", "format": "date-time"},
-    ]
-}
+_MOMENT: Schema = {"anyOf": [{"type": "number", "minimum": 0, "maximum": WHOLE_MAX}, {"const": "now"},
+                             {"type": "string", "pattern": f"^{RELATIVE.pattern}$"},
+                             {"type": "string", "format": "date-time"}]}  # fmt: skip
 _WHOLE: Schema = {"type": "integer", "minimum": 1, "maximum": WHOLE_MAX}
 _SLUG: Schema = {"type": "string", "pattern": f"^{SLUG.pattern}$"}
 _AUTO = f"`{AUTO}` is the archive that fits the query best; the header Content-Location names it"

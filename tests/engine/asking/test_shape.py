@@ -26,7 +26,7 @@ def text(asked: Question, *batches: list[Row], span: Span = ALWAYS) -> str:
 ALL = '"count":%s,"sum":%!.*g,"avg":%!.*g,"min":%!.*g,"max":%!.*g'
 FIELDS = ("count", "sum", "avg", "min", "max")
 JSON = "json_quote(name)"
-TEXT = "iif(name GLOB '[=+@-]*', '''' || name, name)"
+TEXT = "iif(name GLOB '[''=+@-]*' AND ltrim(name, '''') GLOB '[=+@-]*', '''' || name, name)"
 CSV = f"""iif(name GLOB '*[",]*', '"' || replace({TEXT}, '"', '""') || '"', {TEXT})"""
 
 
