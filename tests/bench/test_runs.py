@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import ask, collect, flush, grow, salvage, server, start
+from bench import ask, collect, flush, grow, history, salvage, server, start
 from bench.collect import MALFORMED, Load
 from bench.load import datagrams
 from bench.questions import QUESTIONS
@@ -69,6 +69,13 @@ def test_salvage(tmp_path: Path) -> None:
     rows = [line.split(" | ") for line in salvage.lines(file, 1) if "%" not in line and line.startswith("| ")]
     rows = [row for row in rows if row[0] != "| ---"]
     assert [["0", "0"]] * 2 * len(salvage.DAMAGES) == [row[3:5] for row in rows]
+
+
+def test_history() -> None:
+    """Each tool runs in a process of its own, in the order of the table."""
+    printed = [line.split(" | ") for line in history.lines(4, 10) if line.startswith("| ")]
+    assert [f"| {tool}" for tool in history.TOOLS] == [cells[0] for cells in printed[2:]]
+    assert {"40"} == {cells[1] for cells in printed[2:]}
 
 
 def test_start() -> None:

@@ -64,3 +64,10 @@ def test_without_a_terminal_only_reports_are_written() -> None:
         progress.show("one", 5)
         progress.report("bad line")
     assert "bad line\n" == stream.getvalue()
+
+
+def test_parts_of_a_whole() -> None:
+    """A function for the engine shows a text with the share of what there is to do."""
+    stream = _Terminal()
+    Progress(1, stream=stream, clock=_Clock()).parts("merging")(1, 4)
+    assert f"{CLEAR_LINE} 25%  merging" == stream.getvalue()

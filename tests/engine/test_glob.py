@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tally.engine.glob import matcher, select, unmatched
+from tally.engine.glob import capturer, count_captures, matcher, select, unmatched
 from tally.engine.storing.merging import Cells
 
 
@@ -104,3 +104,49 @@ def test_unmatched() -> None:
     assert cells == unmatched(cells, [])
     assert {10: {"c": cell}} == unmatched(cells, [select(cells, "a"), select(cells, "b")])
     assert {} == unmatched(cells, [select(cells, "a"), select(cells, "*")])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "captured"),
+    [
+        ("a.*", "a.b.c", ("b.c",)),
+        ("*.*", "a.b.c", ("a", "b.c")),
+        ("*.*.*", "a.b.c.d", ("a", "b", "c.d")),
+        ("**", "ab", ("", "ab")),
+        ("a?b?", "axby", ("x", "y")),
+        ("*?", "abc", ("ab", "c")),
+        ("?*", "abc", ("a", "bc")),
+        ("[ab]*[*?]", "axyz?", ("xyz",)),
+        ("*a?b*", "aaxab", None),
+        ("*a?b*", "aaxb.c", ("a", "x", ".c")),
+        ("abc", "abc", ()),
+        ("abc", "abd", None),
+        ("[a", "[a", None),
+    ],
+)
+def test_captures(pattern: str, name: str, captured: tuple[str, ...] | None) -> None:
+    """A `*` is as little as possible, but for the last one, and sets are not captured."""
+    assert captured == capturer(pattern)(name)
+    if captured is not None:
+        assert len(captured) == count_captures(pattern)
+
+
+@given(patterns, texts)
+@settings(max_examples=500)
+def test_captures_are_parts_of_the_name(pattern: str, text: str) -> None:
+    """Exactly the names that match have captures: one for each `*` and `?`, in their order in the name."""
+    captured = capturer(pattern)(text)
+    assert bool(matcher(pattern)(text)) == (captured is not None)
+    at = 0
+    for each in captured or ():
+        at = text.index(each, at) + len(each)
+    if captured is not None and not set("[]") & set(pattern):
+        parts = iter(captured)
+        assert text == "".join(next(parts) if each in "*?" else each for each in pattern)
+
+
+def test_captures_take_no_exponential_time() -> None:
+    """A pattern with many stars is answered at once, also where it does not match."""
+    began = time.process_time()
+    assert capturer("*a" * 40 + "b")("a" * 255) is None
+    assert time.process_time() - began < 1
