@@ -20,6 +20,7 @@ from tally.engine.asking.names import Names, patterns
 from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, to_texts
 from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, schema, statements
+from tally.engine.files.connection import Connection
 from tally.engine.files.wal import held_bytes
 from tally.engine.history import loading
 from tally.engine.history.operations import Operations
@@ -99,7 +100,7 @@ class Archive(Operations):
             raise
 
     @contextmanager
-    def _opened(self, *, write: bool = False, is_long: bool = False) -> Iterator[apsw.Connection]:
+    def _opened(self, *, write: bool = False, is_long: bool = False) -> Iterator[Connection]:
         if write and (found := self.damage()):
             raise ArchiveDamaged(self.path, found)
         with self._marking_damage(), schema.OpenArchive(self.path, write=write, is_long=is_long) as connection:

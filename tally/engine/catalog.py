@@ -15,7 +15,7 @@ from tally.engine.definition import AUTO, Definition, is_slug
 from tally.engine.files import directory, schema
 from tally.engine.files.damage_marks import DamageMarks
 from tally.engine.files.directory import SUFFIX, Listing
-from tally.engine.history.derive import Derivation, Derived
+from tally.engine.history.derive import Derived
 from tally.engine.history.source import Progress as Parts
 from tally.engine.recovery.backup import Progress, backup
 from tally.engine.recovery.restore import restore
@@ -101,12 +101,12 @@ class Catalog:
         :raises ArchiveExists: when the slug is taken.
         :raises ArchiveUnavailable: when the source cannot be used now, or the file cannot be written.
         """
-        known = self[source].definition()
+        origin = self[source]
+        known = origin.definition()
         kept = {"pattern": known.pattern, "resolution": known.resolution, "retention": known.retention}
         definition = Definition.create(slug, **{**kept, **fields})
         self.prepare()
-        derivation = Derivation(self[source].path, definition, self.now())
-        return derivation.write(self._archive(slug).path, dry_run=dry_run, progress=progress)
+        return origin.derive(self._archive(slug).path, definition, dry_run=dry_run, progress=progress)
 
     def prepare(self) -> None:
         """Create the directory if it is missing, and check that it is writable.

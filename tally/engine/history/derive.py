@@ -16,6 +16,7 @@ import apsw
 from tally.engine.asking import sql
 from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, ddl, schema, statements
+from tally.engine.files.connection import Connection
 from tally.engine.files.temporary import publish, temporary_file
 from tally.engine.history import queries
 from tally.engine.history.contents import inherit
@@ -38,8 +39,12 @@ class Derived:
 
 @dataclass(frozen=True)
 class Derivation:
-    """A new archive with `definition` from the one at `source`. Buckets expire by the time `now`."""
+    """A new archive with `definition` from the one at `source`, which is open for writing as `origin`.
 
+    Buckets expire by the time `now`.
+    """
+
+    origin: Connection
     source: Path
     definition: Definition
     now: float
@@ -52,32 +57,31 @@ class Derivation:
         :raises ArchiveUnavailable: also when the file cannot be written.
         """
         try:
-            with schema.OpenArchive(self.source, write=True, is_long=True) as origin, temporary_file(target) as built:
-                self._prepare(origin, target)
-                with ExitStack() as lock:
-                    with closing(connect(built)) as connection:
-                        with attached(connection, origin, self.source):
-                            copy = _Copy(connection, self)
-                            copy.fill(progress)
-                            lock.enter_context(schema.Transaction(origin))
-                            copy.catch_up()
-                        names, cells, samples = connection.execute(queries.CONTENT).get
-                        connection.pragma("journal_mode", "wal")
-                    if not dry_run:
-                        publish(built, target)
-                        damage_marks.clear(target)
-                return Derived(names, cells, round(samples))
+            self._prepare(target)
+            with temporary_file(target) as built, ExitStack() as lock:
+                with closing(connect(built)) as connection:
+                    with attached(connection, self.origin, self.source):
+                        copy = _Copy(connection, self)
+                        copy.fill(progress)
+                        lock.enter_context(schema.Transaction(self.origin))
+                        copy.catch_up()
+                    names, cells, samples = connection.execute(queries.CONTENT).get
+                    connection.pragma("journal_mode", "wal")
+                if not dry_run:
+                    publish(built, target)
+                    damage_marks.clear(target)
+            return Derived(names, cells, round(samples))
         except FileExistsError:
             raise ArchiveExists(f"archive {target.stem!r} exists: use another slug, or delete it first") from None
         except OSError as error:
             raise ArchiveUnavailable(f"{target}: cannot be created: {error.strerror}") from error
 
-    def _prepare(self, origin: apsw.Connection, target: Path) -> None:
+    def _prepare(self, target: Path) -> None:
         if target.exists():
             raise FileExistsError
-        with schema.Transaction(origin):
-            ensure_identity(origin)
-        check_space(target, size_bytes(origin))
+        with schema.Transaction(self.origin):
+            ensure_identity(self.origin)
+        check_space(target, size_bytes(self.origin))
 
 
 class _Copy:

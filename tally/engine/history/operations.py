@@ -6,11 +6,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-import apsw
-
 from tally.engine.asking import sql
 from tally.engine.asking.question import Question, to_texts
+from tally.engine.definition import Definition
 from tally.engine.files import schema
+from tally.engine.files.connection import Connection
+from tally.engine.history.derive import Derivation, Derived
 from tally.engine.history.merge import Merged, Merger
 from tally.engine.history.rename import Renamed, Renamer
 from tally.engine.history.source import Progress
@@ -26,10 +27,18 @@ class Operations(ABC):
     _clock: Callable[[], float]
 
     @abstractmethod
-    def _opened(self, *, write: bool = False, is_long: bool = False) -> AbstractContextManager[apsw.Connection]: ...
+    def _opened(self, *, write: bool = False, is_long: bool = False) -> AbstractContextManager[Connection]: ...
 
     @abstractmethod
     def _now(self) -> float: ...
+
+    def derive(
+        self, target: Path, definition: Definition, *, dry_run: bool = False, progress: Progress | None = None
+    ) -> Derived:
+        """Create an archive at `target` with the data of this one; see `Catalog.derive`."""
+        with self._opened(write=True, is_long=True) as connection:
+            derivation = Derivation(connection, self.path, definition, self._now())
+            return derivation.write(target, dry_run=dry_run, progress=progress)
 
     def remove(self, q: str, *, dry_run: bool = False, **bounds: Any) -> Removed:
         """Remove the metric names that match the glob `q` in one transaction, and return what was removed.
@@ -89,5 +98,5 @@ class Operations(ABC):
             with schema.Transaction(connection):
                 return renamer.rename(connection)
 
-    def _span(self, connection: apsw.Connection, question: Question) -> sql.Span:
+    def _span(self, connection: Connection, question: Question) -> sql.Span:
         return sql.span(question, schema.read_definition(connection, self.path).resolution)

@@ -380,7 +380,8 @@ def test_a_salvaged_archive(catalog: Catalog) -> None:
     _merge(catalog, "one")
     catalog["one"].salvage(catalog.directory / "saved.db", unproven=True)
     assert NOTHING == _merge(catalog, "saved")
-    catalog["centre"].salvage(catalog.directory / "kept.db", unproven=True)
+    assert catalog["centre"].salvage(catalog.directory / "kept.db", unproven=True).is_whole
+    assert catalog["centre"].values() == catalog["kept"].values()
     catalog.derive("coarse", "kept", resolution=60)
     for slug in ("kept", "coarse"):
         with pytest.raises(MergeRefused, match=f"{slug}.db: it was salvaged, so what was merged"):
