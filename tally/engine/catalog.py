@@ -91,19 +91,19 @@ class Catalog:
     ) -> Derived:
         """Create an archive from the archive `source`, with coarser buckets or fewer names, and return its content.
 
-        Pattern, resolution and retention are those of the source, unless they are given. Buckets past the retention are
-        not copied. With `dry_run` the archive is not kept. `progress` is called with the seconds of history that are
-        done, and all of them. The source can be written meanwhile.
+        Pattern, resolution, retention and percentiles are those of the source, unless they are given. Buckets past the
+        retention are not copied. With `dry_run` the archive is not kept. `progress` is called with the seconds of
+        history that are done, and all of them. The source can be written meanwhile.
 
-        :raises InvalidDefinition: when the slug or a property is not valid, or the resolution is not a multiple of the
-            source's.
+        :raises InvalidDefinition: when the slug or a property is not valid, or buckets or percentiles are finer than
+            the source's, or the resolution is not a multiple of it.
         :raises UnknownArchive: when there is no archive `source`.
         :raises ArchiveExists: when the slug is taken.
         :raises ArchiveUnavailable: when the source cannot be used now, or the file cannot be written.
         """
         origin = self[source]
         known = origin.definition()
-        kept = {"pattern": known.pattern, "resolution": known.resolution, "retention": known.retention}
+        kept = {name: getattr(known, name) for name in ("pattern", "resolution", "retention", "percentiles")}
         definition = Definition.create(slug, **{**kept, **fields})
         self.prepare()
         return origin.derive(self._archive(slug).path, definition, dry_run=dry_run, progress=progress)

@@ -104,6 +104,14 @@ CREATE TABLE IF NOT EXISTS merged_cells (
     sum    REAL NOT NULL,
     PRIMARY KEY (source, bucket, id)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS merged_bins (
+    source INTEGER NOT NULL,
+    bucket INTEGER NOT NULL,
+    id     INTEGER NOT NULL,
+    level  INTEGER NOT NULL,
+    bins   TEXT NOT NULL,
+    PRIMARY KEY (source, bucket, id)
+) WITHOUT ROWID;
 """
 
 LEDGER = """

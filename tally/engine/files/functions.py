@@ -2,6 +2,7 @@
 
     merge_bins(bins)                       aggregate and window function: the merged sketch; NULL if one is unknown
     join_bins(bins, bins)                  the two sketches merged
+    subtract_bins(bins, bins)              the first sketch without the samples of the second, which are among its own
     coarsen_bins(bins, levels)             the sketch some levels higher
     count_bins(bins)                       the number of samples
     percentile(bins, p, level, min, max)   the percentile `p`, a decimal number as text
@@ -26,6 +27,7 @@ def register(connection: apsw.Connection) -> None:
     define: Callable[..., None] = partial(connection.create_scalar_function, deterministic=True)
     connection.create_window_function("merge_bins", _Merge, 1)
     define("join_bins", _join, 2)
+    define("subtract_bins", _subtract, 2)
     define("coarsen_bins", _coarsen, 2)
     define("count_bins", _count, 1)
     define("cell_bins", _cell, 3)
@@ -80,6 +82,15 @@ class _Merge:
 
 def _join(one: Any, other: Any) -> str | None:
     return None if one is None or other is None else dump(sketch.merge_sketches(map(load_sketch, (one, other))))
+
+
+def _subtract(one: Any, other: Any) -> str | None:
+    if one is None or other is None:
+        return None
+    left = load_sketch(one)
+    for each, count in load(other):
+        left[each] = left.get(each, 0) - count
+    return dump({each: count for each, count in left.items() if count})
 
 
 def _coarsen(bins: Any, levels: Any) -> str | None:

@@ -12,6 +12,7 @@
     known_from  cells of earlier buckets are no longer known, because the merged archive had expired them
 
 `merged_cells` has the cells of each merged archive as they were, in its own resolution, and `merged_names` their names.
+If the archive keeps percentiles, `merged_bins` has their sketches, with the level of each.
 The tables are created when the archive is derived, or the first one is merged. `merges` in `meta` counts the merges.
 """
 

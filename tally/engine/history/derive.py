@@ -22,10 +22,11 @@ from tally.engine.history import queries
 from tally.engine.history.contents import inherit
 from tally.engine.history.source import Progress, attached, chunks, connect
 from tally.engine.recovery.backup import check_space, size_bytes
+from tally.engine.sketch import LEVELS
 from tally.engine.storing.clock import ClockState
 from tally.engine.storing.commit import add_blocks, read_watermarks
 from tally.engine.storing.lineage import Lineage, ensure_identity
-from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidDefinition
+from tally.errors import ArchiveExists, ArchiveUnavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,7 @@ class _Copy:
         self._now = derivation.now
         self._lineage = Lineage("", 0, 0)
         self._is_coarser = False
+        self._accuracy = 0
         self._cutoff = 0
         self._sealed_before = 0
 
@@ -106,7 +108,10 @@ class _Copy:
     def _copy(self, progress: Progress | None) -> None:
         connection, definition = self._connection, self._definition
         meta = dict(connection.execute(queries.SOURCE_META))
-        _check_resolution(definition, meta["resolution"])
+        self._accuracy = meta.get("percentiles", 0)
+        # Raises an error unless what is derived is coarser.
+        stored = Definition.load("", {"name": "", "resolution": meta["resolution"], "percentiles": self._accuracy})
+        stored.edited(resolution=definition.resolution, percentiles=definition.percentiles)
         self._is_coarser = definition.resolution > meta["resolution"]
         self._lineage = Lineage.read(meta)
         self._cutoff = 0 if ClockState.read(meta).doubted is not None else definition.cutoff(self._now)
@@ -136,6 +141,10 @@ class _Copy:
         bounds = {"since": since, "before": before, "sealed_before": self._sealed_before, "resolution": resolution}
         self._connection.execute(queries.DERIVE_COARSER if self._is_coarser else queries.DERIVE_SAME, bounds)
         self._connection.execute(statements.TOTALS, (since, before - 1))
+        if self._definition.percentiles:
+            levels = LEVELS[self._definition.percentiles] - (LEVELS[self._accuracy] if self._accuracy else 0)
+            self._connection.execute(queries.DERIVE_SKETCHES[self._accuracy > 0], {**bounds, "levels": levels})
+            self._connection.execute(statements.TOTALS_SKETCHES, (since, before - 1))
 
     def _forget_names(self) -> None:
         ids = self._connection.execute(queries.ALL_IDS).get
@@ -148,12 +157,15 @@ class _Copy:
                 self._copy_grown()
             else:
                 self._connection.execute(statements.EMPTY).fetchall()
+                if self._definition.percentiles:
+                    self._connection.execute(statements.EMPTY_SKETCHES).fetchall()
                 self._connection.execute(queries.EMPTY_DERIVED).fetchall()
                 self._copy(None)
 
     def _has_only_grown(self) -> bool:
-        now = Lineage.read(dict(self._connection.execute(queries.SOURCE_META)))
-        return now == self._lineage and not self._connection.execute(queries.HAS_OTHER_NAMES).get
+        meta = dict(self._connection.execute(queries.SOURCE_META))
+        is_same = (Lineage.read(meta), meta.get("percentiles", 0)) == (self._lineage, self._accuracy)
+        return is_same and not self._connection.execute(queries.HAS_OTHER_NAMES).get
 
     def _copy_grown(self) -> None:
         connection, resolution = self._connection, self._definition.resolution
@@ -162,16 +174,13 @@ class _Copy:
         connection.execute(queries.DERIVE_NAMES, (self._definition.pattern,))
         for bucket in grown:
             connection.execute(queries.EMPTY_BUCKET, {"bucket": bucket}).fetchall()
+            if self._definition.percentiles:
+                connection.execute(queries.EMPTY_BUCKET_SKETCHES, {"bucket": bucket}).fetchall()
             self._copy_cells(bucket, bucket + resolution)
         marks = read_watermarks(connection)
         for block in {marks.block(bucket) for bucket in grown if bucket < self._sealed_before}:
             connection.execute("DELETE FROM blocks WHERE block = ?", (block,))
+            if marks.percentiles:
+                connection.execute("DELETE FROM blocks_sketches WHERE block = ?", (block,))
             add_blocks(connection, marks, since=block, before=min(block + marks.block_s, self._sealed_before))
         self._forget_names()
-
-
-def _check_resolution(definition: Definition, stored: int) -> None:
-    if definition.resolution % stored:
-        raise InvalidDefinition(
-            f"resolution {definition.resolution} is not a multiple of {stored}: buckets can only be merged"
-        )

@@ -25,6 +25,8 @@ from tally.engine.history import contents, queries
 from tally.engine.history.contents import Candidate, Known
 from tally.engine.history.index import without_index
 from tally.engine.history.source import Progress, attached, chunks
+from tally.engine.sketch import LEVELS
+from tally.engine.storing import sketches
 from tally.engine.storing.clock import ClockState
 from tally.engine.storing.commit import read_watermarks, seal, seal_rows
 from tally.engine.storing.lineage import Lineage, ensure_identity
@@ -57,6 +59,12 @@ class _Staged(NamedTuple):
     resolution: int
     version: int
     first: int | None
+    percentiles: int
+
+    @property
+    def level(self) -> int:
+        """The level of its sketches."""
+        return LEVELS.get(self.percentiles, 0)
 
 
 class Merger:
@@ -118,7 +126,7 @@ class Merger:
         if identity in self._staged:
             return
         first = connection.execute(queries.SOURCE_FIRST).get
-        staged = _Staged(number, candidate, meta["resolution"], meta["version"], first)
+        staged = _Staged(number, candidate, meta["resolution"], meta["version"], first, meta.get("percentiles", 0))
         connection.execute(queries.STAGE_NAMES, {"pattern": self._definition.pattern}).fetchall()
         known = self._known.get(identity)
         statement = queries.STAGE_CELLS if known is None else queries.STAGE_CHANGED
@@ -128,8 +136,21 @@ class Merger:
             connection.execute(statement, bounds if known is None else {**bounds, "known": known.source})
         if known is not None:
             self._check_growth(staged, known)
+        if self._definition.percentiles:
+            self._stage_sketches(staged, known or NEW)
         self._count_left_out(staged)
         self._staged[identity] = staged
+
+    def _stage_sketches(self, staged: _Staged, known: Known) -> None:
+        """Read the sketches of what the file has gained. They are unknown if the file's are or were, or are coarser."""
+        level = LEVELS[self._definition.percentiles]
+        bounds = {"source": staged.number, "known": known.source, "level": level, "levels": level - staged.level}
+        if not staged.percentiles:
+            self._connection.execute(queries.STAGE_CELL_BINS, bounds)
+        elif staged.level <= level:
+            self._connection.execute(queries.STAGE_BINS[bool(self._known)], bounds)
+        else:
+            self._connection.execute(queries.STAGE_NO_BINS, bounds)
 
     def _check(self, candidate: Candidate, meta: dict[str, Any]) -> None:
         contents.check(candidate, self._definition.slug, self._lineage, self._known)
@@ -229,12 +250,18 @@ class Merger:
         is_coarser = marks.resolution > staged.resolution
         for since, before in chunks(connection, marks.resolution, cells=cells, bindings=every, progress=progress):
             bindings = {**bounds, "since": since, "before": before}
+            if marks.percentiles:
+                connection.execute(queries.LOAD_BINS, bindings).fetchall()
+                sketches.load(connection, marks)
             if is_coarser:
                 connection.execute(queries.COARSEN_GAINS, bindings).fetchall()
             connection.execute(queries.MERGE_COARSER_GAINS if is_coarser else queries.MERGE_GAINS, bindings).fetchall()
             connection.execute(queries.KEEP_CELLS, bindings)
-        connection.execute(queries.FORGET_REMOVED, bounds)
+        if marks.percentiles:
+            connection.execute(queries.KEEP_BINS, {**bounds, "level": staged.level})
+        connection.execute(queries.FORGET_REMOVED, bounds).fetchall()
         known_from = staged.first or 0
+        connection.execute(queries.FORGET_BINS, (number, known_from))
         connection.execute(queries.FORGET_CELLS, (number, known_from))
         state = {"known": number, "rewrites": lineage.rewrites, "known_from": known_from if connection.changes() else 0}
         connection.execute(queries.MERGED, state)
@@ -251,7 +278,7 @@ _PROBLEMS = {
 
 def _state(meta: dict[str, Any]) -> tuple[Any, ...]:
     """Return what must not change between staging and merging: the number of merges, and the definition."""
-    return (meta.get("merges", 0), meta["resolution"], meta["pattern"])
+    return (meta.get("merges", 0), meta["resolution"], meta["pattern"], meta.get("percentiles", 0))
 
 
 def _cutoff(connection: apsw.Connection, meta: dict[str, Any], definition: Definition, now: float) -> int:

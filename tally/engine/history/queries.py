@@ -38,6 +38,24 @@ INSERT INTO blocks SELECT block, other, count, sum, min, max FROM blocks CROSS J
 DELETE FROM blocks WHERE {_JOINED};
 DELETE FROM names WHERE {_JOINED};
 """
+# The sketches of the names that meet. Those of the totals stay the same.
+_MEETING = "(SELECT id FROM temp.joined UNION SELECT other FROM temp.joined)"
+MOVE_SKETCHES = f"""
+CREATE TEMP TABLE moved_bins AS
+    SELECT data.bucket, coalesce(other, data.id) AS id, merge_bins(bins) AS bins
+    FROM data LEFT JOIN data_sketches USING (bucket, id) LEFT JOIN temp.joined ON joined.id = data.id
+    WHERE data.id IN {_MEETING} GROUP BY 1, 2;
+DELETE FROM data_sketches WHERE id IN {_MEETING};
+INSERT INTO data_sketches SELECT bucket, id, bins FROM temp.moved_bins WHERE bins NOT NULL ORDER BY bucket, id;
+DROP TABLE temp.moved_bins;
+CREATE TEMP TABLE moved_bins AS
+    SELECT block, coalesce(other, kept.id) AS id, merge_bins(bins) AS bins
+    FROM blocks_sketches AS kept LEFT JOIN temp.joined ON joined.id = kept.id
+    WHERE kept.id IN {_MEETING} GROUP BY 1, 2;
+DELETE FROM blocks_sketches WHERE id IN {_MEETING};
+INSERT INTO blocks_sketches SELECT block, id, bins FROM temp.moved_bins;
+DROP TABLE temp.moved_bins;
+"""
 # In two steps, because names may change places.
 RENAME = """
 UPDATE names SET name = char(0) || id WHERE id IN (SELECT id FROM temp.renamed);
@@ -65,6 +83,25 @@ DERIVE_COARSER = f"""
 INSERT INTO data SELECT bucket / :resolution * :resolution AS coarse, id, sum(count), sum(sum), min(min), max(max),
     bucket / :resolution * :resolution < :sealed_before
 {_DERIVED} GROUP BY coarse, id
+"""
+# `bins` is the sketch of a cell of the source: as it is there, or that of cells with equal samples.
+_DERIVED_SKETCHES = """
+INSERT INTO data_sketches SELECT * FROM (
+    SELECT source.data.bucket / :resolution * :resolution AS coarse, source.data.id AS id,
+        merge_bins(coarsen_bins({bins}, :levels)) AS bins
+    FROM source.data {join}
+    WHERE source.data.bucket >= :since AND source.data.bucket < :before
+        AND source.data.id IN (SELECT id FROM main.names)
+    GROUP BY 1, 2)
+WHERE bins NOT NULL
+"""
+_SKETCHES = "LEFT JOIN source.data_sketches AS kept ON kept.bucket = source.data.bucket AND kept.id = source.data.id"
+DERIVE_SKETCHES = {
+    True: _DERIVED_SKETCHES.format(bins="bins", join=_SKETCHES),
+    False: _DERIVED_SKETCHES.format(bins="cell_bins(count, min, max)", join=""),
+}
+EMPTY_BUCKET_SKETCHES = """
+DELETE FROM data_sketches WHERE bucket = :bucket; DELETE FROM totals_sketches WHERE bucket = :bucket
 """
 EMPTY_DERIVED = """
 DELETE FROM names; DELETE FROM meta WHERE key IN ('clock', 'doubted', 'confirmed')
@@ -106,6 +143,11 @@ CREATE TEMP VIEW gains AS
     SELECT source, bucket, own AS id, count - coalesce(known_count, 0) AS count, sum - coalesce(known_sum, 0.0) AS sum,
         min, max
     FROM gained CROSS JOIN placed USING (id);
+CREATE TEMP TABLE gained_bins (
+    source INTEGER NOT NULL, bucket INTEGER NOT NULL, id INTEGER NOT NULL, own TEXT, gained TEXT,
+    PRIMARY KEY (source, bucket, id)
+) WITHOUT ROWID;
+CREATE TEMP TABLE loaded_sketches (bucket INTEGER, id INTEGER, bins TEXT, PRIMARY KEY (bucket, id)) WITHOUT ROWID;
 CREATE TEMP TABLE coarser_gains (source, bucket, id, count, sum, min, max, PRIMARY KEY (source, bucket, id))
     WITHOUT ROWID;
 """
@@ -130,6 +172,32 @@ INSERT INTO temp.gained SELECT :source, data.bucket, staged, data.count, data.su
     ON known.source = :known AND known.bucket = data.bucket AND known.id = staged
 WHERE data.bucket >= :since AND data.bucket < :before
     AND (known.count IS NULL OR known.count <> data.count OR known.sum <> data.sum)
+"""
+# The sketches of cells in the file, and of what they have gained, at the level of the archive. NULL is unknown.
+_GAINED_BINS = """
+INSERT INTO temp.gained_bins SELECT gained.source, gained.bucket, gained.id, kept.bins,
+    iif(known_count IS NULL, coarsen_bins(kept.bins, :levels),
+        subtract_bins(coarsen_bins(kept.bins, :levels), coarsen_bins(known.bins, :level - known.level)))
+FROM temp.gained CROSS JOIN temp.own ON staged = gained.id
+LEFT JOIN source.data_sketches AS kept ON kept.bucket = gained.bucket AND kept.id = own.id
+LEFT JOIN {known} AS known ON known.source = :known AND known.bucket = gained.bucket AND known.id = gained.id
+    AND known.level <= :level
+WHERE gained.source = :source
+"""
+# An archive into which nothing was merged has no table of known sketches.
+STAGE_BINS = {
+    True: _GAINED_BINS.format(known="main.merged_bins"),
+    False: _GAINED_BINS.format(
+        known="(SELECT NULL AS source, NULL AS bucket, NULL AS id, NULL AS level, NULL AS bins LIMIT 0)"
+    ),
+}
+STAGE_NO_BINS = """
+INSERT INTO temp.gained_bins SELECT source, bucket, id, NULL, NULL FROM temp.gained WHERE source = :source
+"""
+STAGE_CELL_BINS = """
+INSERT INTO temp.gained_bins SELECT source, bucket, id, NULL,
+    iif(known_count IS NULL, coarsen_bins(cell_bins(count, min, max), :level), NULL)
+FROM temp.gained WHERE source = :source
 """
 # A cell that cannot be a later state of the one that was merged.
 SHRUNKEN = """
@@ -202,12 +270,20 @@ INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count),
     GROUP BY block, id {MERGE};
 """
 MERGE_COARSER_GAINS = MERGE_GAINS.replace("temp.gains", "temp.coarser_gains")
+LOAD_BINS = f"""
+DELETE FROM temp.loaded_sketches;
+INSERT INTO temp.loaded_sketches SELECT bucket / :resolution * :resolution AS coarse, placed.own, merge_bins(gained)
+FROM temp.gained_bins CROSS JOIN temp.placed USING (id) WHERE {_RANGE} GROUP BY 1, 2;
+"""
+KEEP_BINS = """
+INSERT OR REPLACE INTO merged_bins
+    SELECT :known, bucket, id, :level, own FROM temp.gained_bins WHERE source = :source AND own NOT NULL
+"""
 KEEP_CELLS = f"""
 INSERT OR REPLACE INTO merged_cells SELECT :known, bucket, id, count, sum FROM temp.gained WHERE {_RANGE}
 """
-FORGET_REMOVED = """
-DELETE FROM merged_cells
-WHERE source = :known AND (bucket, id) IN (SELECT bucket, id FROM temp.removed WHERE source = :source)
-"""
+_REMOVED = "source = :known AND (bucket, id) IN (SELECT bucket, id FROM temp.removed WHERE source = :source)"
+FORGET_REMOVED = f"DELETE FROM merged_cells WHERE {_REMOVED}; DELETE FROM merged_bins WHERE {_REMOVED}"
+FORGET_BINS = "DELETE FROM merged_bins WHERE source = ? AND bucket < ?"
 FORGET_CELLS = "DELETE FROM merged_cells WHERE source = ? AND bucket < ?"
 MERGED = "UPDATE merges SET rewrites = :rewrites, known_from = max(known_from, :known_from) WHERE source = :known"

@@ -85,6 +85,8 @@ class Renamer:
             marks = read_watermarks(connection)
             mark_rewritten(connection, marks.resolution)
             if renamed.merged:
+                if marks.percentiles:
+                    connection.execute(queries.MOVE_SKETCHES).fetchall()
                 connection.execute(queries.MOVED)
                 with without_index(connection, changes=connection.execute(queries.MOVED_CELLS).get):
                     connection.execute(queries.MOVE, {"sealed_before": marks.sealed_before}).fetchall()

@@ -13,6 +13,7 @@ from tally.engine import Archive, Catalog, Derived
 from tally.engine.history import source
 from tally.engine.storing import commit
 from tally.errors import ArchiveExists, InvalidDefinition, UnknownArchive
+from tests.engine.history.sketched import collected, read_sketches
 from tests.engine.model import Plain, check_file, confirm_clock, recomputed, rolled_up
 
 T = 1_700_000_000
@@ -26,6 +27,14 @@ def catalog(tmp_path: Path) -> Catalog:
     """Return a catalog with the archive `fine` of four samples."""
     made = Catalog(tmp_path, clock=lambda: T + 100)
     made.create("fine", resolution=10, retention=0, description="by hand").record(SAMPLES)
+    return made
+
+
+@pytest.fixture
+def sketching(tmp_path: Path) -> Catalog:
+    """Return a catalog whose archive `fine` keeps percentiles."""
+    made = Catalog(tmp_path, clock=lambda: T + 100)
+    made.create("fine", resolution=10, retention=0, percentiles=1).record(SAMPLES)
     return made
 
 
@@ -122,10 +131,15 @@ def _coarsen(archive: Archive) -> None:
     archive.edit(resolution=20)
 
 
-@pytest.mark.parametrize("change", [_record, _remove, _reuse, _coarsen])
-def test_the_source_is_written_meanwhile(catalog: Catalog, change: Callable[[Archive], None]) -> None:
+def _sketch_coarser(archive: Archive) -> None:
+    archive.edit(percentiles=4)
+    archive.record([("a.x", 32.0, T + 1)])
+
+
+@pytest.mark.parametrize("change", [_record, _remove, _reuse, _coarsen, _sketch_coarser])
+def test_the_source_is_written_meanwhile(sketching: Catalog, change: Callable[[Archive], None]) -> None:
     """What was written until the new archive got its name is in it."""
-    fine = catalog["fine"]
+    catalog, fine = sketching, sketching["fine"]
     changes = [change]
 
     def meanwhile(_done: float, _total: float) -> None:
@@ -133,9 +147,11 @@ def test_the_source_is_written_meanwhile(catalog: Catalog, change: Callable[[Arc
             changes.pop()(fine)
 
     with patch.object(source, "CHUNK_CELLS", 1):
-        catalog.derive("coarse", "fine", resolution=60, progress=meanwhile)
+        catalog.derive("coarse", "fine", resolution=60, percentiles=4, progress=meanwhile)
     assert fine.values(step=60) == catalog["coarse"].values()
     check_file(catalog["coarse"])
+    fine.edit(resolution=60, percentiles=4)
+    assert read_sketches(fine) == read_sketches(catalog["coarse"])
 
 
 samples = st.lists(
@@ -145,9 +161,16 @@ samples = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(samples, samples, st.sampled_from([10, 20, 60]), st.sampled_from(["*", "a*"]), st.integers(1, 12))
+@given(
+    samples,
+    samples,
+    st.sampled_from([10, 20, 60]),
+    st.sampled_from(["*", "a*"]),
+    st.integers(1, 12),
+    st.sampled_from([0, 1, 4]),
+)
 def test_it_equals_an_archive_that_collected(
-    early: list[Plain], late: list[Plain], resolution: int, pattern: str, rows: int
+    early: list[Plain], late: list[Plain], resolution: int, pattern: str, rows: int, percentiles: int
 ) -> None:
     """Its content is that of an archive of the same definition with all samples, and later samples are added alike."""
     memory = MEMORY if MEMORY.is_dir() else None
@@ -157,11 +180,26 @@ def test_it_equals_an_archive_that_collected(
         patch.object(source, "CHUNK_CELLS", rows),
     ):
         catalog = Catalog(directory, clock=lambda: T + 500)
-        catalog.create("fine", resolution=10, retention=0).commit(rolled_up(early), now=T + 300)
-        catalog.derive("derived", "fine", resolution=resolution, pattern=pattern)
+        catalog.create("fine", resolution=10, retention=0, percentiles=1).commit(rolled_up(early), now=T + 300)
+        catalog.derive("derived", "fine", resolution=resolution, pattern=pattern, percentiles=percentiles)
         check_file(catalog["derived"])
         kept = [each for each in early if pattern == "*" or each[0].startswith("a")]
         assert recomputed(kept, resolution) == catalog["derived"].values()
         catalog["derived"].commit(rolled_up(late), now=T + 900)
         check_file(catalog["derived"])
         assert recomputed(kept + late, resolution) == catalog["derived"].values()
+        if percentiles:
+            expected = collected(catalog, kept + late, like=catalog["derived"], now=T + 900)
+            assert expected == read_sketches(catalog["derived"])
+
+
+def test_percentiles_of_a_source_without_them(catalog: Catalog) -> None:
+    """Only cells of equal samples have percentiles; they cannot be finer than the source's."""
+    catalog["fine"].record([("a.y", 2.5, T + 5)])
+    catalog.derive("coarse", "fine", resolution=60, percentiles=2)
+    assert {"a.x": {T - 20: pytest.approx(1, rel=0.02), T + 40: pytest.approx(8, rel=0.02)}} == catalog[
+        "coarse"
+    ].values("p50", q="a.*")
+    assert () == catalog["coarse"].check().damage
+    with pytest.raises(InvalidDefinition, match="percentiles 1 is finer than 2"):
+        catalog.derive("finer", "coarse", percentiles=1)

@@ -16,6 +16,7 @@ from tally.engine.files import schema
 from tally.engine.history import index, source
 from tally.engine.storing import commit
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, MergeRefused, NotAnArchive, UnknownArchive
+from tests.engine.history.sketched import collected, read_sketches
 from tests.engine.model import Plain, check_file, recomputed, rolled_up
 from tests.engine.rights import open_directory, unprivileged
 
@@ -351,20 +352,24 @@ def test_it_equals_an_archive_that_collected(
         ):
             stack.enter_context(patch.object(module, name, value))
         catalog = Catalog(directory, clock=lambda: T + 250)
-        centre = catalog.create("centre", resolution=60, retention=0)
-        edges = [catalog.create(f"edge{number}", resolution=10 * number, retention=0) for number in (1, 2)]
-        collected: list[Plain] = []
+        centre = catalog.create("centre", resolution=60, retention=0, percentiles=2)
+        edges = [
+            catalog.create(f"edge{number}", resolution=10 * number, retention=0, percentiles=number)
+            for number in (1, 2)
+        ]
+        total: list[Plain] = []
         waiting: list[list[Plain]] = [[], []]
         for now, (number, samples, is_merged) in enumerate(steps):
             [*edges, centre][number].commit(rolled_up(samples), now=T + 50 * now)
-            (waiting[number] if number < 2 else collected).extend(samples)
+            (waiting[number] if number < 2 else total).extend(samples)
             if is_merged:
                 merged = centre.merge_files([edge.path for edge in edges])
                 assert sum(map(len, waiting)) == merged.samples
-                collected += [*waiting[0], *waiting[1]]
+                total += [*waiting[0], *waiting[1]]
                 waiting = [[], []]
             check_file(centre)
-            assert recomputed(collected, 60) == centre.values()
+            assert recomputed(total, 60) == centre.values()
+        assert collected(catalog, total, like=centre, now=T + 300) == read_sketches(centre)
 
 
 def test_files_by_relative_and_odd_paths(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,3 +391,34 @@ def test_a_salvaged_archive(catalog: Catalog) -> None:
     for slug in ("kept", "coarse"):
         with pytest.raises(MergeRefused, match=f"{slug}.db: it was salvaged, so what was merged"):
             catalog[slug].merge_files([catalog["other"].path])
+
+
+def near(value: float) -> object:
+    """Return what equals a value within 2 %."""
+    return pytest.approx(value, rel=0.02)
+
+
+def test_percentiles_are_merged(tmp_path: Path) -> None:
+    """Cells have a sketch if what the file has gained has one, at the accuracy of the archive."""
+    catalog = Catalog(tmp_path, clock=lambda: T + 100)
+    centre = catalog.create("centre", resolution=20, retention=0, percentiles=2)
+    for slug, percentiles in (("exact", 1), ("coarse", 4), ("plain", 0)):
+        edge = catalog.create(slug, resolution=10, retention=0, percentiles=percentiles)
+        edge.record([(slug, 1.0, T), (slug, 4.0, T), (slug, 8.0, T + 40)])
+        _merge(catalog, slug)
+    assert {"exact": {T: near(1.0), T + 40: near(8.0)}, "plain": {T + 40: near(8.0)}} == centre.values("p50")
+    for slug in ("exact", "plain"):
+        catalog[slug].record([(slug, 2.0, T), (slug, 2.0, T + 40)])
+        _merge(catalog, slug)
+    assert {"exact": {T: near(2.0), T + 40: near(2.0)}} == centre.values("p50")
+    catalog["exact"].edit(percentiles=2)
+    centre.edit(percentiles=8)
+    catalog["exact"].record([("exact", 4.0, T), ("exact", 4.0, T)])
+    assert 2 == _merge(catalog, "exact").samples
+    assert pytest.approx(4.0, rel=0.08) == centre.values("p50", q="exact")["exact"][T]
+    catalog["exact"].remove("*")
+    assert NOTHING == _merge(catalog, "exact")
+    catalog["exact"].record([("exact", 1.0, T), ("exact", 1.0, T)])
+    assert 2 == _merge(catalog, "exact").samples
+    assert {} == centre.values("p50", q="plain")
+    assert () == centre.check().damage

@@ -12,6 +12,7 @@ from tally.engine import Archive, Catalog, Renamed
 from tally.engine.history import index
 from tally.engine.storing import commit
 from tally.errors import InvalidQuestion, UnknownArchive
+from tests.engine.history.sketched import collected, read_sketches
 from tests.engine.model import Plain, check_file, recomputed, rolled_up
 
 T = 1_700_000_000
@@ -135,13 +136,16 @@ def test_it_equals_an_archive_with_these_names(
         patch.object(index, "LARGE_PART", rows - 1),
         patch("tally.engine.history.rename.stored_name", lambda name: names.get(name, name)),
     ):
-        archive = Catalog(directory).create("daily", resolution=10, retention=0)
+        catalog = Catalog(directory)
+        archive = catalog.create("daily", resolution=10, retention=0, percentiles=1)
         archive.commit(rolled_up(early), now=T + 200)
         archive.rename("*", "*")
         check_file(archive)
         archive.commit(rolled_up(late), now=T + 400)
         check_file(archive)
-        assert recomputed(_names(early, names) + late, 10) == archive.values()
+        renamed = _names(early, names) + late
+        assert recomputed(renamed, 10) == archive.values()
+        assert collected(catalog, renamed, like=archive, now=T + 400) == read_sketches(archive)
 
 
 @settings(max_examples=30, deadline=None)
