@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,8 +15,11 @@ import pytest
 
 from tally.engine import Catalog
 from tally.engine.asking.question import AGGREGATES
+from tally.engine.history.whisper_file import parse_name
 from tests.api.asking import ask, service
+from tests.cli.command import filled, invoke
 from tests.clients import graphite_web
+from tests.engine.history import test_whisper_file
 from tests.processes import LIMIT_S, launched
 
 pytestmark = pytest.mark.skipif(
@@ -39,10 +43,11 @@ SAMPLES: dict[str, list[list[float]]] = {
 
 
 class Both(NamedTuple):
-    """Sends the same requests to tally and graphite-web."""
+    """Sends the same requests to tally and graphite-web. `tree` is the directory of graphite-web's whisper files."""
 
     tally: Callable[[str], Any]
     graphite: Callable[[str], Any]
+    tree: Path
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +75,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
             with urlopen(url + target, timeout=LIMIT_S) as answer:
                 return json.load(answer)
 
-        yield Both(lambda target: ask(asked, target).json, graphite)
+        yield Both(lambda target: ask(asked, target).json, graphite, root / "whisper")
 
 
 def render(*targets: str, **more: object) -> str:
@@ -204,3 +209,49 @@ def test_functions_are_told_alike(both: Both) -> None:
         assert theirs[name]["group"] == function["group"]
         assert {each["name"] for each in function["params"]} <= {each["name"] for each in theirs[name]["params"]}
         assert theirs[name]["params"][0]["name"] == function["params"][0]["name"]
+
+
+def points(answer: Any) -> dict[int, float]:
+    """Return the values of the only series by time."""
+    (series,) = answer
+    return {at: value for value, at in series["datapoints"] if value is not None}
+
+
+def test_an_imported_tree_has_the_same_values(both: Both, tmp_path: Path) -> None:
+    """Every series that graphite-web answers from its files is in the archive that they were imported into."""
+    data = filled(tmp_path, b"")
+    assert 0 == invoke(data, "import", "--format", "whisper", str(both.tree)).exit_code
+    archive = Catalog(data)["daily"]
+    names = both.graphite("/metrics/index.json")
+    assert len(names) == len(SAMPLES) * len(AGGREGATES)
+    assert sorted(names) == archive.names()
+    for name in names:
+        found = archive.values("sum", q=name, since=START + 1, until=END)
+        assert points(both.graphite(render(name))) == found.get(name, {}), name
+
+
+@pytest.mark.parametrize("method", ["average", "sum", "max", "last"])
+def test_fine_and_coarse_points_are_those_that_graphite_answers(both: Both, tmp_path: Path, method: str) -> None:
+    """A range that the finest ring covers in its points, an earlier one in those of the next ring."""
+    last = int(time.time()) // 60 * 60 - 60
+    values = {at: float(at // 10 % 97) for at in range(last - 2400, last + 1, 10)}
+    path = both.tree.parent / f"one-{method}" / "two.wsp"
+    test_whisper_file.write(path, values, method=method, rings=[(10, 30), (60, 60)])
+    (both.tree / f"{method}.wsp").symlink_to(path)
+    data = filled(tmp_path, b"")
+    assert 0 == invoke(data, "import", "--format", "whisper", str(path)).exit_code
+    for since, until in ((last - 120, last), (last - 2100, last - 600)):
+        asked = f"/render?{urlencode([('target', method), ('from', since), ('until', until), ('format', 'json')])}"
+        found = Catalog(data)["daily"].values("sum", since=since + 1, until=until)["two"]
+        assert len(found) == (12 if until == last else 25)
+        assert points(both.graphite(asked)) == found
+    (both.tree / f"{method}.wsp").unlink()
+
+
+@pytest.mark.parametrize("name", ["disk.used;datacenter=dc1;rack=a.b", "a.b.c", "x"])
+def test_paths_are_those_of_graphite(name: str) -> None:
+    """The path by which graphite-web and carbon store a series is read as its name, tagged or not."""
+    encode = "import sys; from graphite.tags.utils import TaggedSeries as T; print(T.encode(sys.argv[1], sep='/'))"
+    command = [os.environ["GRAPHITE_PYTHON"], "-c", encode, name]
+    path = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    assert name == parse_name(Path(f"{path}.wsp"))
