@@ -37,6 +37,7 @@ TWINS = (
     "tests/native",
     "tests/engine/storing/test_rollup.py",
     "tests/engine/asking",
+    "tests/engine/files/test_functions.py",
     "tests/collector/test_receiver.py",
 )
 MINORS = range(11, 20)

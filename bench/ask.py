@@ -32,7 +32,7 @@ LONG_ENOUGH_S, LONGEST_S = 1.5, 60
 CLIENTS, CLIENTS_S = 8, 4.0
 CROWDED = (1, 2, 3)
 LOAD_RATE = 20_000
-PURE = "tally, pure Python"
+PURE = "pure Python"
 
 SHARES = "SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC"
 
@@ -124,12 +124,7 @@ class Bench(NamedTuple):
 
     def path_of(self, name: str, asked: Asked) -> str:
         """Return where a database answers a question."""
-        paths = {
-            "tally": asked.tally,
-            PURE: asked.tally,
-            "graphite-web": asked.graphite,
-            "VictoriaMetrics": asked.victoriametrics,
-        }
+        paths = {"graphite-web": asked.graphite, "VictoriaMetrics": asked.victoriametrics}
         first, last = self.buckets[0], self.buckets[-1]
         values = {
             "first": first,
@@ -137,7 +132,7 @@ class Bench(NamedTuple):
             "before": first - RESOLUTION_S,
             "seconds": len(self.buckets) * RESOLUTION_S,
         }
-        return paths[name].format(**values)
+        return paths.get(name, asked.tally).format(**values)
 
     def costs(self, asked: Asked) -> dict[str, Cost]:
         """Return what a question costs each, and SQL alone."""

@@ -4,7 +4,7 @@ The core is in `_core`, if it was compiled when tally was installed. It is both 
 of SQLite. With the environment variable TALLY_NATIVE set to 0 it is not used.
 
 Each part of the core has a twin in Python, which has the same name, gives the same results, and is used where there is
-no core. Other modules ask `core` and `has_functions`; nothing else decides.
+no core. Other modules ask `core` and `can_extend`; nothing else decides.
 """
 
 import os
@@ -39,6 +39,11 @@ core = load(os.environ.get(SWITCH, ""))
 def describe() -> str:
     """Return what `tally --version` says."""
     return "pure Python" if core is None else "native"
+
+
+def can_extend(connections: type) -> bool:
+    """Return whether the core's SQL functions can be registered with connections of a class."""
+    return core is not None and hasattr(connections, "load_extension")
 
 
 def register(connection: "apsw.Connection") -> None:

@@ -3,7 +3,7 @@
 // SQLite hands a loadable extension a table of its functions, `struct sqlite3_api_routines`
 // (https://sqlite.org/loadext.html). A member keeps its position for ever: new ones are only added at the end, so that
 // extensions work with later versions. All members are pointers to functions. The members below stand at the positions
-// that they have in sqlite3ext.h; those between them are not used. All of them are older than SQLite 3.9.
+// that they have in sqlite3ext.h; those between them are not used. All of them are older than SQLite 3.26.
 #pragma once
 
 #include <cstdint>
@@ -42,15 +42,20 @@ struct Api {
     int (*value_type)(Value*);  // 113
     Unused unused_114[23];
     void (*result_error_nomem)(Context*);  // 137
-    Unused unused_138[24];
+    Unused unused_138[8];
+    void (*result_error_code)(Context*, int code);  // 146
+    Unused unused_147[15];
     int (*create_function_v2)(Database*, const char* name, int arguments, int flags, void* user_data, Function scalar,
                               Function step, Final final, void (*destroy)(void*));  // 162
     Unused unused_163[39];
     void (*result_text64)(Context*, const char* text, std::uint64_t bytes, void (*destroy)(void*),
                           unsigned char encoding);  // 202
+    Unused unused_203[36];
+    int (*create_window_function)(Database*, const char* name, int arguments, int flags, void* user_data, Function step,
+                                  Final final, Final value, Function inverse, void (*destroy)(void*));  // 239
 };
 
-constexpr int OK = 0, ERROR = 1;
+constexpr int OK = 0, CORRUPT = 11;
 constexpr int INTEGER = 1, FLOAT = 2, TEXT = 3, BLOB = 4, NOTHING = 5;
 constexpr unsigned char UTF8 = 1;
 constexpr int DETERMINISTIC = 0x800, INNOCUOUS = 0x200000;

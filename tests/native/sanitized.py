@@ -22,6 +22,7 @@ TESTS = (
     "tests/native",
     "tests/engine/storing/test_native_rollup.py",
     "tests/engine/asking/test_digits.py",
+    "tests/engine/files/test_functions.py",
     "tests/collector/test_receiver.py",
 )
 

@@ -26,7 +26,7 @@ FEW_DIGITS = (1e-4, 999_999_999_999_999.0)
 SIX_DECIMALS_END = 1e9
 
 
-IS_NATIVE = native.core is not None and hasattr(apsw.Connection, "load_extension")
+IS_NATIVE = native.can_extend(apsw.Connection)
 
 
 class Argument(NamedTuple):

@@ -18,12 +18,13 @@ from typing import Any
 
 import apsw
 
+from tally import native
 from tally.engine import sketch
 from tally.engine.sketch import Percentile, Sketch, dump, load, load_sketch
 
 
 def register(connection: apsw.Connection) -> None:
-    """Register the functions with a connection."""
+    """Register the functions with a connection; the native core has its own merge_bins and percentile."""
     define: Callable[..., None] = partial(connection.create_scalar_function, deterministic=True)
     connection.create_window_function("merge_bins", _Merge, 1)
     define("join_bins", _join, 2)
@@ -33,6 +34,8 @@ def register(connection: apsw.Connection) -> None:
     define("cell_bins", _cell, 3)
     define("percentile", _percentile, 5)
     define("histogram", _histogram, 3)
+    if native.can_extend(type(connection)):
+        native.register(connection)
 
 
 class _Merge:
