@@ -37,8 +37,9 @@ def ask(call: Call) -> Reply:
 
 def names(call: Call) -> Reply:
     """Answer the metric names."""
-    archive, question = _find(call, Question("values", q=call.parameters["q"]))
-    found = archive.read_names(question.q, timeout_s=call.settings.query_timeout)
+    asked = Question("values", q=call.parameters["q"], where=call.parameters["where"])
+    archive, question = _find(call, asked)
+    found = archive.read_names(question.q, where=map(str, question.where), timeout_s=call.settings.query_timeout)
     reply = streamed(array(chain.from_iterable(found.batches()), pretty=call.is_pretty), found.close)
     return replace(reply, headers=(*reply.headers, *_content_location(call, archive, question)))
 

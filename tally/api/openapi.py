@@ -86,13 +86,11 @@ _PRINTABLE: Schema = {"type": "string", "maxLength": TEXT_MAX}
 
 PARAMETER_SCHEMAS: dict[str, Schema] = {
     "q": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 1024}},
-    "since": _MOMENT,
-    "until": _MOMENT,
-    "low": _NUMBER,
-    "high": _NUMBER,
-    "step": _WHOLE,
-    "moving": _WHOLE,
-    "limit": _WHOLE,
+    "where": {"type": "array", "items": {"type": "string", "minLength": 2}},
+    "group": {"type": "string", "examples": ["node:1", "tag:env"]},
+    **dict.fromkeys(("since", "until"), _MOMENT),
+    **dict.fromkeys(("low", "high"), _NUMBER),
+    **dict.fromkeys(("step", "moving", "limit"), _WHOLE),
     "percentiles": {**_TEXT, "pattern": r"^[0-9.]+(,[0-9.]+)*$"},
     "bins": {"type": "integer", "minimum": BINS_MIN, "maximum": BINS_MAX, "default": BINS},
     "fill": {"enum": ["null", "0", "previous"], "default": "null"},

@@ -56,9 +56,10 @@ def _read_known(route: Route, request: Request, now: float) -> dict[str, tuple[A
         if name.startswith("_"):
             continue
         if name not in values:
-            takes = f"{route.template} takes {' and '.join(values)}"
-            raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: {takes}")
-        if values[name] and name != "q":
+            *others, last = values
+            takes = f"{', '.join(others)} and {last}" if others else last
+            raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: {route.template} takes {takes}")
+        if values[name] and not KNOWN[name].is_repeated:
             raise InvalidQuestion(f"parameter {name!r} is given twice: give it once")
         values[name] += (KNOWN[name].parse(name, text, now),)
     return values

@@ -53,7 +53,7 @@ ROUTES = (
           "time and that aggregate or null, for every bucket of the range"),
     _data("/histogram/{slug}/", "histogram", "time",
           "time → lower and upper end and count of the bins that have samples"),
-    Route("GET", "/names/{slug}/", "names", endpoints.names, "the metric names", takes=("q", "pretty"),
+    Route("GET", "/names/{slug}/", "names", endpoints.names, "the metric names", takes=("q", "where", "pretty"),
           schema="Texts"),
     Route("GET", "/patterns/{slug}/", "patterns", endpoints.patterns, "globs worth offering", schema="Texts"),
     Route("GET", "/archives/", "archives", endpoints.archives, "the archives by slug", schema="Archives"),

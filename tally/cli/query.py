@@ -24,8 +24,9 @@ LISTS = ("names", "patterns")
 FORMATS = ("table", "json", "rows", "csv", "parquet")
 
 _METAVARS = {
-    "q": "GLOB", "since": "TIME", "until": "TIME", "low": "NUMBER", "high": "NUMBER", "step": "SECONDS",
-    "moving": "SECONDS", "limit": "N", "percentiles": "P,…", "bins": "N", "fill": "[null|0|previous]",
+    "q": "GLOB", "where": "EXPRESSION", "group": "GROUP", "since": "TIME", "until": "TIME", "low": "NUMBER",
+    "high": "NUMBER", "step": "SECONDS", "moving": "SECONDS", "limit": "N", "percentiles": "P,…", "bins": "N",
+    "fill": "[null|0|previous]",
 }  # fmt: skip
 _SPECIAL: dict[str, dict[str, Any]] = {
     "format": {"type": click.Choice(FORMATS), "default": "table", "show_default": True, "help": "output format"},
@@ -47,7 +48,7 @@ def with_parameters(*names: str) -> Callable[[Command], Command]:
 def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
     """Return the settings of an option whose text is parsed like a URL parameter."""
     help_text = f"{parameter.meaning}; for {parameter.where}"
-    return {"multiple": name == "q", "metavar": _METAVARS.get(name, "TEXT"), "help": help_text}
+    return {"multiple": parameter.is_repeated, "metavar": _METAVARS.get(name, "TEXT"), "help": help_text}
 
 
 @click.command(cls=Documented)
@@ -84,6 +85,7 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
     Examples:
       tally query daily
       tally query daily avg --by name --q 'requests.*' --since -1h
+      tally query daily avg --by name --where env=prod --group tag:host
       tally query auto avg --since -30d
       tally query weekly --kind values --step 86400 --format csv
       tally query /var/backups/tally/daily.db --kind names
@@ -108,12 +110,13 @@ def _list(source: Archive | Auto, kind: str, options: dict[str, Any]) -> None:
 
     :raises InvalidQuestion: when an option does not apply to them.
     """
-    for option in options.keys() - {"format", "pretty", "q" if kind == "names" else ""}:
+    allowed = {"format", "pretty", *(("q", "where") if kind == "names" else ())}
+    for option in options.keys() - allowed:
         if options[option] not in (None, ()):
             raise InvalidQuestion(f"{option} has no meaning here: it is not for {kind}")
     if options["format"] not in ("table", "json"):
         raise InvalidQuestion(f"format {options['format']!r} has no meaning here: {kind} are a table or json")
-    found = source.names(options["q"]) if kind == "names" else source.patterns()
+    found = source.names(options["q"], where=options["where"]) if kind == "names" else source.patterns()
     is_json = options["format"] == "json"
     found = (
         [encode(found, pretty=options["pretty"]).decode()] if is_json else [escape_invisible(name) for name in found]
@@ -143,7 +146,7 @@ def list_parameters(options: dict[str, Any]) -> Iterator[tuple[str, str]]:
     table = {"format": None} if options["format"] == "table" else {}
     given: dict[str, Any] = {**options, **table, "pretty": "1" if options.get("pretty") else None}
     for name in (each for each in PARAMETERS if each in given):
-        for each in given[name] if name == "q" else (given[name],):
+        for each in given[name] if PARAMETERS[name].is_repeated else (given[name],):
             if each is not None:
                 yield name, each
 

@@ -18,6 +18,7 @@ import apsw
 from tally.engine.asking.answer import Answer
 from tally.engine.asking.names import Names, patterns
 from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, to_texts
+from tally.engine.asking.tags import parse_expression
 from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, schema, statements
 from tally.engine.files.connection import Connection
@@ -35,6 +36,9 @@ from tally.engine.storing.idempotency import Delivery, Receipt
 from tally.engine.storing.ids import NameIds
 from tally.engine.storing.merging import Cells
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion
+
+# One text or several.
+Texts = str | Iterable[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,20 +296,23 @@ class Archive(Operations):
             latest = self._clock() + max_future_s
             return Answer(self.path, question, timeout_s=timeout_s, latest=latest, mark_damage=self._marking_damage)
 
-    def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
-        """Return the metric names that match any of the globs `q`, or all names, in byte order.
+    def names(self, q: Texts = (), *, where: Texts = (), timeout_s: float | None = None) -> list[str]:
+        """Return the metric names that match any of the globs `q` and all tag expressions `where`, in byte order.
 
-        :raises InvalidQuestion: when a glob is not valid.
+        Without globs any name matches.
+
+        :raises InvalidQuestion: when a glob or a tag expression is not valid.
         :raises QueryTimeout: when it takes longer than `timeout_s`.
         """
-        with self.read_names(q, timeout_s=timeout_s) as names:
+        with self.read_names(q, where=where, timeout_s=timeout_s) as names:
             return list(chain.from_iterable(names.batches()))
 
-    def read_names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> Names:
+    def read_names(self, q: Texts = (), *, where: Texts = (), timeout_s: float | None = None) -> Names:
         """Return the same names in batches, for archives with very many. Raises as `names`."""
         globs = tuple(parse_glob(*each) for each in to_texts({"q": q}))
+        tags = tuple(parse_expression(text) for _, text in to_texts({"where": where}))
         with self._marking_damage():
-            return Names(self.path, globs, timeout_s=timeout_s, mark_damage=self._marking_damage)
+            return Names(self.path, globs, where=tags, timeout_s=timeout_s, mark_damage=self._marking_damage)
 
     def count_names(self) -> int:
         """Return the number of names."""

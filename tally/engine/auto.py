@@ -1,6 +1,7 @@
 """Answers questions from the archive that fits each of them best. Its name is `auto`, which no archive may have.
 
-One archive answers the whole question. It is chosen among the enabled archives that have a name which matches `q`:
+One archive answers the whole question. It is chosen among the enabled archives that have a name which matches `q` and
+`where`:
 
     1. Of those that still keep `since`, the one with the finest resolution.
     2. If none keeps it, the one with the longest retention; of several, the finest.
@@ -9,12 +10,12 @@ A question without `since` asks for all times, which only a retention of 0 keeps
 same rules choose among all enabled archives. Damaged archives are chosen last, and unreadable ones never.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from math import inf
 from typing import Any
 
-from tally.engine.archive import Archive
+from tally.engine.archive import Archive, Texts
 from tally.engine.asking.answer import Answer
 from tally.engine.asking.question import MAX_FUTURE_S, Question, to_texts
 from tally.engine.definition import Definition
@@ -39,11 +40,11 @@ class Auto:
         `now` is the time that relative times in the question refer to, by default that of the clock.
 
         :raises UnknownArchive: when no archive is enabled.
-        :raises InvalidQuestion: when there are too many globs.
+        :raises InvalidQuestion: when there are too many globs or tag expressions.
         :raises QueryTimeout: when looking for names takes longer than `timeout_s`.
         """
         ranked = self._rank(question.since or 0, self._clock() if now is None else now)
-        matching = (each for each in ranked if _has_names(each[0], question.q, timeout_s))
+        matching = (each for each in ranked if _has_names(each[0], question, timeout_s))
         archive, definition = next(matching, ranked[0])
         return archive, fit_steps(question, definition.resolution)
 
@@ -75,10 +76,10 @@ class Auto:
         archive, fitted = self.fit(question, timeout_s=timeout_s)
         return archive.ask(fitted, timeout_s=timeout_s, max_future_s=max_future_s)
 
-    def names(self, q: str | Iterable[str] = (), *, timeout_s: float | None = None) -> list[str]:
-        """Return the metric names that match any of the globs `q`, or all names, in byte order."""
-        archive, given = self._fit("values", {"q": q})
-        return archive.names(given.get("q", ()), timeout_s=timeout_s)
+    def names(self, q: Texts = (), *, where: Texts = (), timeout_s: float | None = None) -> list[str]:
+        """Return the metric names that match any of the globs `q` and all of `where`, in byte order."""
+        archive, given = self._fit("values", {"q": q, "where": where})
+        return archive.names(given.get("q", ()), where=given.get("where", ()), timeout_s=timeout_s)
 
     def patterns(self) -> list[str]:
         """Return the globs worth offering."""
@@ -132,9 +133,9 @@ def _round_up(seconds: int, unit: int) -> int:
     return -(-seconds // unit) * unit
 
 
-def _has_names(archive: Archive, q: tuple[str, ...], timeout_s: float | None) -> bool:
+def _has_names(archive: Archive, question: Question, timeout_s: float | None) -> bool:
     try:
-        with archive.read_names(q, timeout_s=timeout_s) as names:
+        with archive.read_names(question.q, where=map(str, question.where), timeout_s=timeout_s) as names:
             return next(names.batches(most=1), None) is not None
     except (UnknownArchive, NotAnArchive, ArchiveUnavailable):
         return False

@@ -6,6 +6,7 @@ from functools import lru_cache, reduce
 
 from tally.engine.storing.merging import Cells
 
+_SPECIAL = re.compile(r"[*?[]")
 # A range in a set, or a single member of it.
 _MEMBER = re.compile("(.)-(.)|(.)", re.DOTALL)
 
@@ -15,6 +16,11 @@ def matcher(pattern: str) -> Callable[[str], object]:
     """Return a function that returns a true value if a whole name matches `pattern`."""
     expression = _expression(pattern)
     return (lambda _name: False) if expression is None else re.compile(expression, re.DOTALL).fullmatch
+
+
+def escape(name: str) -> str:
+    """Return the pattern that matches only `name`."""
+    return _SPECIAL.sub(r"[\g<0>]", name)
 
 
 @lru_cache(maxsize=1024)

@@ -1,15 +1,10 @@
-"""Regular expressions in targets, matched by RE2.
-
-RE2 takes time linear in the length of the text, while Python's `re` can take exponential time. RE2 has no look-around
-and no back-references, and its `\\w` and `\\d` match ASCII only.
-"""
+"""Regular expressions in targets, matched by RE2."""
 
 import time
 
+from tally.engine.asking.expression import compile_expression
 from tally.errors import InvalidQuestion
 
-EXPRESSION_MAX = 1024
-MEMORY_MAX_BYTES = 2**20
 # For all names that one call of a function matches.
 TIME_MS = 2000
 NAME_MAX = 4096
@@ -23,20 +18,9 @@ class Expression:
 
         :raises InvalidQuestion: when it is malformed, is too long, or needs too much memory.
         """
-        import re2  # type: ignore[import-untyped]
-
-        if len(text) > EXPRESSION_MAX:
-            raise InvalidQuestion(f"the regular expression {text!r:.100} is longer than {EXPRESSION_MAX} characters")
-        options = re2.Options()
-        options.log_errors = False
-        options.max_mem = MEMORY_MAX_BYTES
         self._text = text
         self._deadline = time.monotonic() + TIME_MS / 1000
-        try:
-            self._pattern = re2.compile(text, options)
-        except re2.error as error:
-            reason = error.args[0].decode("utf-8", "replace") if isinstance(error.args[0], bytes) else error
-            raise InvalidQuestion(f"{text!r:.100} is not a regular expression for RE2: {reason}") from None
+        self._pattern = compile_expression(text)
 
     def is_in(self, name: str) -> bool:
         """Return whether the expression matches anywhere in a name."""

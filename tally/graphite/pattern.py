@@ -43,11 +43,6 @@ def parse(text: str) -> tuple[Node, ...]:
     return tuple(_parse_node(part) for part in text.split("."))
 
 
-def escape(name: str) -> str:
-    """Return the glob that matches only `name`."""
-    return _SPECIAL.sub(r"[\g<0>]", name)
-
-
 def _parse_node(text: str) -> Node:
     alternatives = [_to_glob(each) for each in _expand_braces(text)]
     names = {_unescape(each) for each in alternatives if not _has_wildcard(each)}
@@ -89,7 +84,7 @@ def _to_glob(text: str) -> str:
 
 def _piece_to_glob(escaped: str, members: str, single: str) -> str:
     if escaped:
-        return escape(escaped)
+        return globs.escape(escaped)
     if members:
         return f"[^{members[1:]}]" if members.startswith("!") else f"[{members}]"
     return "[[]" if single == "[" else single

@@ -10,12 +10,12 @@ from itertools import groupby
 from typing import Any
 
 from tally.engine import Archive, Catalog
+from tally.engine.asking.matching import GLOBS_MAX
 from tally.engine.asking.question import AGGREGATES, Question
-from tally.engine.asking.sql import GLOBS_MAX
+from tally.engine.glob import escape
 from tally.errors import UnknownArchive
 from tally.graphite import tree
 from tally.graphite.budget import Budget
-from tally.graphite.pattern import escape
 from tally.graphite.series import Series
 from tally.graphite.tree import Metric
 

@@ -5,6 +5,7 @@ name or time is None where it is no key of it, and values has the aggregates tha
 where a bucket has none.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -13,7 +14,7 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from itertools import product
 from math import fsum
-from typing import Any
+from typing import Any, NamedTuple
 
 AGGREGATES = ("count", "sum", "avg", "min", "max")
 _ZEROS = {"count": 0, "sum": 0.0, "avg": 0.0, "min": 0.0, "max": 0.0}
@@ -25,6 +26,14 @@ Row = tuple[str | None, int | None, Values | None]
 Series = dict[int, list[float]]
 
 
+class Chosen(NamedTuple):
+    """Which names a question is about, and what they are grouped by."""
+
+    q: tuple[str, ...]
+    where: tuple[str, ...]
+    group: str | None
+
+
 @dataclass(frozen=True)
 class Asked:
     """A question. Times are unix seconds, `step` and `moving` are seconds, None means not given."""
@@ -33,6 +42,8 @@ class Asked:
     aggregate: str | None = None
     by: str = "time"
     q: tuple[str, ...] = ()
+    where: tuple[str, ...] = ()
+    group: str | None = None
     since: float | None = None
     until: float | None = None
     step: int | None = None
@@ -41,6 +52,11 @@ class Asked:
     low: float | None = None
     high: float | None = None
     fill: str | None = None
+
+    @property
+    def chosen(self) -> Chosen:
+        """Which names it is about."""
+        return Chosen(self.q, self.where, self.group)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -61,7 +77,7 @@ class Asked:
         return (
             (self.by == "time" or self.kind != "timedata")
             and (over_time or self.moving is None)
-            and (over_names or self.limit is None)
+            and (over_names or (self.limit is None and self.group is None))
             and (self.aggregate is not None or (self.low is None and self.high is None))
             and (self.kind == "timedata" or self.fill is None)
         )
@@ -93,14 +109,42 @@ def matches(name: str, globs: tuple[str, ...]) -> bool:
     return not globs or any(fnmatchcase(name, glob.replace("[^", "[!")) for glob in globs)
 
 
+def tag(name: str, key: str) -> str:
+    """Return the value of a tag, or "". `name` is the tag of the part before the tags."""
+    base, *tags = name.split(";")
+    found = dict(each.split("=", 1) for each in tags if "=" in each)
+    return base if key == "name" else found.get(key, "")
+
+
+def holds(name: str, expression: str) -> bool:
+    """Return whether a tag expression holds for a name."""
+    for operator in ("!=~", "=~", "!=", "="):
+        key, found, value = expression.partition(operator)
+        if found and not set(key) & {"!", "="}:
+            is_match = re.match(value, tag(name, key)) if "~" in operator else tag(name, key) == value
+            return bool(is_match) is not operator.startswith("!")
+    raise AssertionError(expression)
+
+
+def group_of(name: str, group: str | None) -> str:
+    """Return the group of a name, or the name if there are none."""
+    if group is None:
+        return name
+    kind, _, parts = group.partition(":")
+    if kind == "tag":
+        return ";".join(tag(name, key) for key in parts.split(","))
+    nodes = name.split(";")[0].split(".")
+    at = dict(enumerate(nodes)) | {index - len(nodes): node for index, node in enumerate(nodes)}
+    return ".".join(at.get(int(part), "") for part in parts.split(","))
+
+
 class Recomputation:
     """All answers of an archive with `samples` and buckets of `resolution` seconds."""
 
     def __init__(self, samples: Iterable[tuple[str, float, int]], resolution: int) -> None:
         self._resolution = resolution
-        self._samples: dict[str, list[tuple[int, float]]] = defaultdict(list)
-        for name, value, timestamp in samples:
-            self._samples[name].append((timestamp, float(value)))
+        self._all = [(name, timestamp, float(value)) for name, value, timestamp in samples]
+        self._samples = lru_cache(maxsize=8)(self._grouped)
         # Many questions are about the same buckets.
         self._bucketed = lru_cache(maxsize=64)(self._bucketed_anew)
         self._merged = lru_cache(maxsize=16)(self._merged_anew)
@@ -116,16 +160,24 @@ class Recomputation:
     def _unbounded_anew(self, asked: Asked) -> list[Row]:
         return self._by_name(asked) if asked.kind == "aggregate" and asked.by == "name" else self._by_time(asked)
 
-    def _bucketed_anew(self, name: str, size: int) -> Series:
+    def _grouped(self, asked: Chosen) -> dict[str, list[tuple[int, float]]]:
+        """Return the samples of each name or group."""
+        found: dict[str, list[tuple[int, float]]] = defaultdict(list)
+        for name, timestamp, value in self._all:
+            if matches(name, asked.q) and all(holds(name, each) for each in asked.where):
+                found[group_of(name, asked.group)].append((timestamp, value))
+        return found
+
+    def _bucketed_anew(self, chosen: Chosen, name: str, size: int) -> Series:
         series: Series = defaultdict(list)
-        for timestamp, value in self._samples[name]:
+        for timestamp, value in self._samples(chosen)[name]:
             series[timestamp - timestamp % size].append(value)
         return dict(sorted(series.items()))
 
-    def _merged_anew(self, names: tuple[str, ...], size: int) -> Series:
+    def _merged_anew(self, chosen: Chosen, names: tuple[str, ...], size: int) -> Series:
         merged: Series = defaultdict(list)
         for name in names:
-            for bucket, values in self._bucketed(name, size).items():
+            for bucket, values in self._bucketed(chosen, name, size).items():
                 merged[bucket] += values
         return dict(sorted(merged.items()))
 
@@ -133,8 +185,8 @@ class Recomputation:
         return asked.step or self._resolution
 
     def _names(self, asked: Asked) -> tuple[str, ...]:
-        """Return the names that the answer is about, in byte order."""
-        names = sorted((name for name in self._samples if matches(name, asked.q)), key=str.encode)
+        """Return the names or groups that the answer is about, in byte order."""
+        names = sorted(self._samples(asked.chosen), key=str.encode)
         if asked.limit is None:
             return tuple(names)
         ranks = {
@@ -144,7 +196,7 @@ class Recomputation:
         return tuple(sorted(highest, key=str.encode))
 
     def _in_range(self, asked: Asked, name: str) -> list[float]:
-        series = self._bucketed(name, self._size(asked))
+        series = self._bucketed(asked.chosen, name, self._size(asked))
         return [value for bucket, values in series.items() if _in_span(asked, bucket) for value in values]
 
     def _by_name(self, asked: Asked) -> list[Row]:
@@ -155,11 +207,13 @@ class Recomputation:
     def _by_time(self, asked: Asked) -> list[Row]:
         size, names = self._size(asked), self._names(asked)
         if asked.kind == "aggregate":
-            return [(None, bucket, values) for bucket, values in self._along(asked, self._merged(names, size))]
+            return [
+                (None, bucket, values) for bucket, values in self._along(asked, self._merged(asked.chosen, names, size))
+            ]
         rows: list[Row] = [
             (name, bucket, values)
             for name in names
-            for bucket, values in self._along(asked, self._bucketed(name, size))
+            for bucket, values in self._along(asked, self._bucketed(asked.chosen, name, size))
         ]
         return rows if asked.by == "time" else sorted(rows, key=lambda row: row[1] or 0)
 
@@ -184,7 +238,7 @@ class Recomputation:
 
     def _timedata(self, asked: Asked) -> list[Row]:
         size = self._size(asked)
-        series = self._merged(self._names(asked), size)
+        series = self._merged(asked.chosen, self._names(asked), size)
         window = self._window(asked, series)
         inside = [bucket for bucket in series if _in_span(asked, bucket)]
         if not inside and (asked.since is None or asked.until is None):

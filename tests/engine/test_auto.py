@@ -108,6 +108,15 @@ def test_names_have_to_match(usual: Catalog) -> None:
     assert "weekly" == chosen(usual, 0, "e")
 
 
+def test_tags_have_to_match(usual: Catalog) -> None:
+    """An archive without a name that `where` selects does not answer, and every parameter reaches the one that does."""
+    usual["weekly"].record([("b;env=prod", 2.0, NOW)])
+    assert {"b;env=prod": {(NOW // 300) * 300: 1}} == usual.auto.values("count", where="env=prod")
+    assert {"prod": 2.0} == usual.auto.aggregate("sum", by="name", where=["env=prod"], group="tag:env")
+    assert ["b;env=prod"] == usual.auto.names(where="env=prod")
+    assert ["a"] == usual.auto.names(where=("env=",))
+
+
 def test_an_archive_without_data_does_not_answer(usual: Catalog) -> None:
     """An archive that was just created has no names, and would answer nothing."""
     usual.create("new", resolution=1, retention=0)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tally.engine.glob import capturer, count_captures, matcher, select, unmatched
+from tally.engine.glob import capturer, count_captures, escape, matcher, select, unmatched
 from tally.engine.storing.merging import Cells
 
 
@@ -150,3 +150,10 @@ def test_captures_take_no_exponential_time() -> None:
     began = time.process_time()
     assert capturer("*a" * 40 + "b")("a" * 255) is None
     assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize("name", ["a", "a*b", "[x]", "?", "a.b", "]", "[", "-"])
+def test_an_escaped_name_matches_only_itself(name: str) -> None:
+    """The escaped glob of any name matches that name and no other."""
+    assert matcher(escape(name))(name)
+    assert not any(matcher(escape(name))(other) for other in (name + "x", "x" + name, "x"))

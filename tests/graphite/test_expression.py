@@ -5,8 +5,9 @@ from contextlib import suppress
 
 import pytest
 
+from tally.engine.asking.expression import EXPRESSION_MAX
 from tally.errors import InvalidQuestion
-from tally.graphite.expression import EXPRESSION_MAX, NAME_MAX, Expression
+from tally.graphite.expression import NAME_MAX, Expression
 
 
 @pytest.mark.parametrize(

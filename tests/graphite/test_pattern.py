@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tally.engine import glob
 from tally.errors import InvalidQuestion
-from tally.graphite.pattern import ALTERNATIVES_MAX, PATTERN_MAX, escape, parse
+from tally.graphite.pattern import ALTERNATIVES_MAX, PATTERN_MAX, parse
 
 
 @pytest.mark.parametrize(
@@ -89,10 +89,3 @@ def test_patterns_match_in_bounded_time() -> None:
     began = time.monotonic()
     assert not node.matches("a" * 255)
     assert time.monotonic() - began < 5
-
-
-@pytest.mark.parametrize("name", ["a", "a*b", "[x]", "?", "a.b", "]", "[", "-"])
-def test_an_escaped_name_matches_only_itself(name: str) -> None:
-    """The escaped glob of any name matches that name and no other."""
-    assert glob.matcher(escape(name))(name)
-    assert not any(glob.matcher(escape(name))(other) for other in (name + "x", "x" + name, "x"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.asking.sql import GLOBS_MAX
+from tally.engine.asking.matching import GLOBS_MAX
 from tally.errors import InvalidQuestion, QueryTimeout, UnknownArchive
 from tally.graphite.budget import Budget
 from tally.graphite.source import Source, Window

@@ -33,8 +33,8 @@ LAYERS = (
 LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 # What each part may use beside the standard library; the others nothing.
 PACKAGES = {
-    "engine": {"apsw", "pyarrow", "whisper"},
-    "graphite": {"lark", "re2"},
+    "engine": {"apsw", "pyarrow", "re2", "whisper"},
+    "graphite": {"lark"},
     "collector": {"anyio"},
     "api": {"anyio", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},

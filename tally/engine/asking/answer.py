@@ -19,7 +19,7 @@ from weakref import ref
 import apsw
 
 from tally import forks
-from tally.engine.asking import digits, sql
+from tally.engine.asking import digits, matching, sql
 from tally.engine.asking.parquet import MEDIA_TYPE, ParquetWriter
 from tally.engine.asking.question import Question
 from tally.engine.asking.shape import Row, fields, fill_gaps, make_shape
@@ -224,8 +224,9 @@ class Query:
         if question.needs_sketches and not marks.percentiles:
             raise InvalidQuestion(NO_PERCENTILES)
         planning = sql.planning(question, marks)
-        few, packed = self._connection.execute(planning.text, planning.bindings).get
-        return sql.Plan(marks, bool(few), bool(packed))
+        matching.register(self._connection, question.where, group=question.group, check=self._limit.check)
+        few, packed, names = self._connection.execute(planning.text, planning.bindings).get
+        return sql.Plan(marks, bool(few), bool(packed), names)
 
     def check_bucket_count(self, question: Question, span: sql.Span) -> None:
         """Raise InvalidQuestion if the series has too many buckets. An open end of `span` is that of the data."""

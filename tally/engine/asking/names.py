@@ -5,9 +5,10 @@ from contextlib import nullcontext
 from itertools import takewhile
 from pathlib import Path
 
-from tally.engine.asking import sql
+from tally.engine.asking import matching, sql
 from tally.engine.asking.answer import Limit, Query, Reader
 from tally.engine.asking.shape import Row
+from tally.engine.asking.tags import TagExpression
 from tally.engine.files import failure, schema, statements
 from tally.engine.files.damage_marks import MarkDamage
 
@@ -18,21 +19,32 @@ CHECK_STEPS = 1000
 
 
 class Names(Reader):
-    """The names that match any of the globs `q`, or all names, in byte order. `close` may be called from any thread."""
+    """The names that match any of the globs `q` and all of `where`, in byte order; without globs any name matches.
+
+    `close` may be called from any thread.
+    """
 
     def __init__(
-        self, path: Path, q: tuple[str, ...], *, timeout_s: float | None = None, mark_damage: MarkDamage = nullcontext
+        self,
+        path: Path,
+        q: tuple[str, ...],
+        *,
+        where: tuple[TagExpression, ...] = (),
+        timeout_s: float | None = None,
+        mark_damage: MarkDamage = nullcontext,
     ) -> None:
         """Open the archive at `path` and start the timeout. Later reads happen within `mark_damage`.
 
         :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.connect`.
-        :raises InvalidQuestion: when there are too many globs.
+        :raises InvalidQuestion: when there are too many globs or tag expressions.
         """
         self._path = path
         self._mark_damage = mark_damage
-        self._statement = sql.names(q)
+        self._statement = sql.names(q, where)
         self._limit = Limit(timeout_s)
-        self._query = Query(schema.connect(path, is_long=True), self._limit, check_steps=CHECK_STEPS)
+        connection = schema.connect(path, is_long=True)
+        matching.register(connection, where, check=self._limit.check)
+        self._query = Query(connection, self._limit, check_steps=CHECK_STEPS)
 
     def batches(self, *, most: int = BATCH_NAMES) -> Iterator[list[str]]:
         """Yield the names in batches of up to `most`, then close. Raises as `Answer.__next__`."""

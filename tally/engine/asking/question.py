@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from tally.engine.asking.grouping import Group, parse_group
+from tally.engine.asking.tags import TagExpression, parse_expression
 from tally.errors import InvalidQuestion, UnknownAggregate
 
 AGGREGATES = ("count", "sum", "avg", "min", "max")
@@ -40,6 +42,8 @@ class Question:
     aggregate: str | None = None
     by: str = "time"
     q: tuple[str, ...] = ()
+    where: tuple[TagExpression, ...] = ()
+    group: Group | None = None
     since: float | None = None
     until: float | None = None
     low: float | None = None
@@ -75,8 +79,8 @@ class Question:
             if name not in PARAMETERS:
                 raise InvalidQuestion(f"parameter {name!r:.100} is unknown: use one of {', '.join(PARAMETERS)}")
             value = PARAMETERS[name].parse(name, text, now)
-            if name == "q":
-                given["q"] = (*given.get("q", ()), value)
+            if PARAMETERS[name].is_repeated:
+                given[name] = (*given.get(name, ()), value)
             elif name in given:
                 raise InvalidQuestion(f"parameter {name!r} is given twice: give it once")
             else:
@@ -135,12 +139,16 @@ class Question:
 
 
 class Parameter(NamedTuple):
-    """A row of PARAMETERS: `parse(name, text, now)` returns the value, `applies(question)` whether it may be given."""
+    """A row of PARAMETERS: `parse(name, text, now)` returns the value, `applies(question)` whether it may be given.
+
+    A parameter that `is_repeated` may be given several times.
+    """
 
     parse: Callable[[str, str, float], Any]
     meaning: str
     where: str = "data"
     applies: Callable[[Question], bool] = lambda _question: True
+    is_repeated: bool = False
 
 
 def is_aggregate(text: str) -> bool:
@@ -230,6 +238,14 @@ def _percentiles(name: str, text: str, _now: float) -> tuple[str, ...]:
     return numbers
 
 
+def _where(_name: str, text: str, _now: float) -> TagExpression:
+    return parse_expression(text)
+
+
+def _group(_name: str, text: str, _now: float) -> Group:
+    return parse_group(text)
+
+
 def _choice(*choices: str) -> Callable[[str, str, float], str]:
     def parse(name: str, text: str, _now: float) -> str:
         if text not in choices:
@@ -268,7 +284,21 @@ def _timedata(question: Question) -> bool:
 
 
 PARAMETERS: dict[str, Parameter] = {
-    "q": Parameter(_glob, "glob of metric names; given several times, any may match", "data and names"),
+    "q": Parameter(
+        _glob, "glob of metric names; given several times, any may match", "data and names", is_repeated=True
+    ),
+    "where": Parameter(
+        _where,
+        "tag expression, such as env=prod, env!=prod or page=~^blog; given several times, all must hold",
+        "data and names",
+        is_repeated=True,
+    ),
+    "group": Parameter(
+        _group,
+        "names become one by parts between dots, such as node:1 or node:0,-1, or by tags, such as tag:env",
+        "values and aggregate by name",
+        _over_names,
+    ),
     "since": Parameter(_time, "earliest bucket, included: unix seconds, ISO 8601, now, or relative such as -1h"),
     "until": Parameter(_time, "latest bucket, included: as since"),
     "low": Parameter(_number, "keep only answers of at least this", "data with an aggregate", _by_aggregate),

@@ -12,11 +12,17 @@ from typing import Any, NamedTuple
 from tally.engine.asking.columns import Cell
 from tally.engine.asking.digits import FLOAT
 from tally.engine.asking.question import AGGREGATES, Question
-from tally.engine.asking.sql import CSV_NAME, FOREVER, JSON_NAME, Span, Value
+from tally.engine.asking.sql import FOREVER, Span, Value
 
 Row = tuple[Value, ...]
 Batches = Iterable[list[Row]]
 
+# Expressions of a name in JSON and CSV. In CSV a quote or comma needs quotes, and a name that a spreadsheet would take
+# for a formula gets a leading apostrophe.
+JSON_NAME = "json_quote(name)"
+# A name that begins with apostrophes and then such a character gets one more, so that the name can be read back.
+_CSV_TEXT = "iif(name GLOB '[''=+@-]*' AND ltrim(name, '''') GLOB '[=+@-]*', '''' || name, name)"
+CSV_NAME = f"""iif(name GLOB '*[",]*', '"' || replace({_CSV_TEXT}, '"', '""') || '"', {_CSV_TEXT})"""
 # The placeholders of fields in a template for SQLite's `format`.
 PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, FLOAT), "time": "%d", "name": "%s", "count": "%s"}
 ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "count": 0}

@@ -3,7 +3,7 @@
 The SELECT is built inside out, each stage around the previous one:
 
     1. the stored cells in range, of matching names, merged by bucket or by name if that is the answer's only key
-    2. `step`: merged into coarser buckets
+    2. `step` and `group`: merged into coarser buckets, and names into groups
     3. `moving` windows
     4. `low` and `high`, the shown columns and their order
 
@@ -16,6 +16,8 @@ Four sources hold the same cells. The cheapest one is read:
     the index  by name, for few names or in order of name. It has only sealed rows; unsealed ones (the tail) are looked
                up in `data` for each bucket in `totals`
     data       by time, for everything else
+
+Tag expressions are checked once a question, by `planning`: a plan holds the names that satisfy them.
 """
 
 from dataclasses import replace
@@ -23,34 +25,38 @@ from typing import NamedTuple
 
 from tally.engine.asking import columns, digits
 from tally.engine.asking.columns import Cell
+from tally.engine.asking.matching import GROUP, Texts, matching
 from tally.engine.asking.question import Question
+from tally.engine.asking.tags import TagExpression
 from tally.engine.sketch import LEVELS
 from tally.engine.storing.watermarks import Watermarks
-from tally.errors import InvalidQuestion
 
 FOREVER = 2**60
 BLOCK_ENDS = ("blocks_first", "blocks_end")
 # The most rows packed into one text. apsw releases and reacquires the GIL for each row. Packed, 1,440 rows take a third
 # less time, and eight threads answer 2.8 times as many questions.
 PACKED_ROWS = 20_000
-GLOBS_MAX = 100
-# Expressions of a name in JSON and CSV. In CSV a quote or comma needs quotes, and a name that a spreadsheet would take
-# for a formula gets a leading apostrophe.
-JSON_NAME = "json_quote(name)"
-# A name that begins with apostrophes and then such a character gets one more, so that the name can be read back.
-_CSV_TEXT = "iif(name GLOB '[''=+@-]*' AND ltrim(name, '''') GLOB '[=+@-]*', '''' || name, name)"
-CSV_NAME = f"""iif(name GLOB '*[",]*', '"' || replace({_CSV_TEXT}, '"', '""') || '"', {_CSV_TEXT})"""
 
 Value = int | float | str | None
 Bindings = dict[str, Value]
 
 
 class Plan(NamedTuple):
-    """How to answer a question: the archive's watermarks, whether few names match, and whether rows are packed."""
+    """How to answer a question: the watermarks, whether few names match, and whether rows are packed.
+
+    `names` is a JSON array of the matching names, or None if `q` alone selects them.
+    """
 
     marks: Watermarks
     few: bool
     packed: bool
+    names: str | None = None
+
+    def matching(self, question: Question) -> tuple[str, Texts]:
+        """Return the condition on `name`, or "", and its bindings."""
+        if self.names is None:
+            return matching(question.q)
+        return "name IN (SELECT value FROM json_each(:names))", {"names": self.names}
 
 
 class Statement(NamedTuple):
@@ -81,40 +87,32 @@ def span(question: Question, stored: int) -> Span:
     return Span(size, first, end, max(0, first + size - question.moving) if question.moving else first)
 
 
-def matching(q: tuple[str, ...]) -> tuple[str, Bindings]:
-    """Return the condition that `name` matches any glob of `q`, and its bindings; "" if all names match.
-
-    :raises InvalidQuestion: when there are more than GLOBS_MAX.
-    """
-    if len(q) > GLOBS_MAX:
-        raise InvalidQuestion(f"q is given {len(q)} times: give it up to {GLOBS_MAX} times")
-    if not q or "*" in q:
-        return "", {}
-    bindings: Bindings = {f"q{i}": glob for i, glob in enumerate(q)}
-    return f"({' OR '.join(f'name GLOB :{key}' for key in bindings)})", bindings
-
-
-def names(q: tuple[str, ...]) -> Statement:
-    """Return the SELECT of the matching names in byte order."""
-    condition, bindings = matching(q)
-    return Statement(f"SELECT name FROM names WHERE {condition or 'TRUE'} ORDER BY name", bindings)
+def names(q: tuple[str, ...], where: tuple[TagExpression, ...]) -> Statement:
+    """Return the SELECT of the matching names in byte order. It needs the functions of `matching.register`."""
+    condition, bindings = matching(q, where)
+    return Statement(f"SELECT name FROM names WHERE {condition or 'TRUE'} ORDER BY name", {**bindings})
 
 
 def planning(question: Question, marks: Watermarks) -> Statement:
-    """Return the SELECT of a plan's `few` and `packed`. Raises InvalidQuestion as `Question.resolution`.
+    """Return the SELECT of a plan's `few`, `packed` and `names`. Raises InvalidQuestion as `Question.resolution`.
 
-    `few` means that reading name by name is cheaper.
+    `few` means that reading name by name is cheaper. It needs the functions of `matching.register`.
     """
-    condition, bindings = matching(question.q)
+    condition, bindings = matching(question.q, question.where)
     reach = span(question, marks.resolution)
-    few = f"(SELECT count(*) FROM names WHERE {condition}) * 4 < (SELECT count(*) FROM names)" if condition else "0"
+    chosen = f"(SELECT name FROM names WHERE {condition})"
+    first, found = "", "NULL"
+    if question.where:
+        first, chosen = f"WITH chosen AS MATERIALIZED {chosen} ", "chosen"
+        found = "(SELECT json_group_array(name) FROM chosen)"
+    few = f"(SELECT count(*) FROM {chosen}) * 4 < (SELECT count(*) FROM names)" if condition else "0"
     packed = "0"
     are_cells = question.kind == "values" and question.moving is None and reach.resolution == marks.resolution
-    are_cells = are_cells and not question.ranks
+    are_cells = are_cells and not question.ranks and question.group is None
     if are_cells or question.kind == "aggregate":
         keys = "names" if question.by == "name" else "totals WHERE bucket >= :read_from AND bucket < :end"
         packed = f"(SELECT count(*) FROM (SELECT 1 FROM {keys} LIMIT {PACKED_ROWS + 1})) <= {PACKED_ROWS}"
-    return Statement(f"SELECT {few}, {packed}", {**bindings, **reach._asdict()})
+    return Statement(f"{first}SELECT {few}, {packed}, {found}", {**bindings, **reach._asdict()})
 
 
 def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> Statement:
@@ -124,16 +122,16 @@ def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> State
     packed into one row without keys.
     """
     source = _source(question, plan)
-    bindings = _bindings(question, plan.marks, span(question, plan.marks.resolution), cell)
-    if cell is not None and plan.packed:
-        return Statement(source.limit + _packed(question, source, plan, cell), bindings, is_packed=True)
-    return Statement(source.limit + _rows(question, source, plan, cell), bindings)
+    is_packed = cell is not None and plan.packed
+    text = _packed(question, source, plan, cell) if cell and is_packed else _rows(question, source, plan, cell)
+    return Statement(source.limit + text, _bindings(question, plan, cell), is_packed)
 
 
-def _bindings(question: Question, marks: Watermarks, reach: Span, cell: Cell | None) -> Bindings:
+def _bindings(question: Question, plan: Plan, cell: Cell | None) -> Bindings:
     """Return the bindings of a SELECT, which may use only some of them."""
+    marks, reach = plan.marks, span(question, plan.marks.resolution)
     return {
-        **matching(question.q)[1],
+        **plan.matching(question)[1],
         **reach._asdict(),
         **_blocks(marks, reach),
         "sealed_before": marks.sealed_before,
@@ -159,12 +157,16 @@ def _blocks(marks: Watermarks, reach: Span) -> Bindings:
 
 
 class _Source(NamedTuple):
-    """The cells to read: a condition on names or "", the columns, whether few names match, and a WITH clause or ""."""
+    """The cells to read: a condition on names or "", the columns, whether few names match, and a WITH clause or "".
+
+    `names` is the table of names and their ids.
+    """
 
     condition: str
     columns: tuple[str, ...]
     few: bool
     limit: str = ""
+    names: str = "names"
 
     @property
     def where(self) -> str:
@@ -184,8 +186,8 @@ class _Source(NamedTuple):
         """Return the FROM clauses that read cells by name: the sealed rows and the tail."""
         sealed, tail = _one_name(":read_from")
         return (
-            f"FROM names CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE {sealed}{self.where}",
-            f"FROM names CROSS JOIN {tail} CROSS JOIN data ON data.bucket = late AND data.id = names.id "
+            f"FROM {self.names} CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE {sealed}{self.where}",
+            f"FROM {self.names} CROSS JOIN {tail} CROSS JOIN data ON data.bucket = late AND data.id = {self.names}.id "
             f"WHERE TRUE{self.where}",
         )
 
@@ -199,26 +201,42 @@ def _one_name(since: str) -> tuple[str, str]:
 
 
 def _source(question: Question, plan: Plan) -> _Source:
-    source = _Source(matching(question.q)[0], columns.find_needed(question), plan.few)
-    if question.limit is None:
+    source = _Source(plan.matching(question)[0], columns.find_needed(question), plan.few)
+    if question.limit is None or _are_rows_ranked(question):
         return source
     rank = replace(question, aggregate=question.aggregate or "sum", percentiles=())
-    ranked = columns.add_percentiles(rank, _by_name(source._replace(columns=columns.find_needed(rank))), "name")
-    value = columns.express(str(rank.aggregate))
-    highest = f"SELECT name FROM ({ranked}) WHERE {value} NOT NULL ORDER BY {value} DESC, name LIMIT :limit"
-    return source._replace(condition="name IN highest", few=True, limit=f"WITH highest AS MATERIALIZED ({highest}) ")
+    text = _grouped(rank, source._replace(columns=columns.find_needed(rank)))
+    highest = f"SELECT name FROM ({_highest(rank, columns.add_percentiles(rank, text, 'name'))})"
+    source = source._replace(limit=f"WITH highest AS MATERIALIZED ({highest}) ")
+    if question.group is not None:
+        return source._replace(condition=f"{GROUP} IN highest{source.where}")
+    return source._replace(condition="name IN highest", few=True)
+
+
+def _are_rows_ranked(question: Question) -> bool:
+    """Return whether `limit` is applied to the rows of the answer, because each of them is a whole group."""
+    return question.limit is not None and question.group is not None and question.kind == "aggregate"
+
+
+def _highest(question: Question, text: str) -> str:
+    value = columns.express(question.aggregate or "sum")
+    return f"SELECT * FROM ({text}) WHERE {value} NOT NULL ORDER BY {value} DESC, name LIMIT :limit"
 
 
 def _merged(question: Question, source: _Source) -> tuple[str, str]:
     """Return the SELECT of the cells, merged if name or bucket is not a key of the answer, and its keys."""
     if question.kind == "aggregate" and question.by == "name":
-        return _by_name(source), "name"
+        return _grouped(question, source), "name"
     if question.kind != "values":
         return _by_time(source), "bucket"
     keys = f"name, bucket, {columns.read(source.columns, 'data')}"
-    if question.by == "time" or source.few:
-        return " UNION ALL ".join(f"SELECT {keys} {part}" for part in source.by_name()), "name, bucket"
-    return f"SELECT {keys} {source.by_time()}", "name, bucket"
+    if question.by == "name" and not source.few and question.group is None:
+        return f"SELECT {keys} {source.by_time()}", "name, bucket"
+    labels = ""
+    if question.group is not None:
+        labels = f"WITH labels AS MATERIALIZED (SELECT id, {GROUP} AS name FROM names WHERE TRUE{source.where}) "
+        source = source._replace(condition="", names="labels")
+    return labels + " UNION ALL ".join(f"SELECT {keys} {part}" for part in source.by_name()), "name, bucket"
 
 
 def _by_time(source: _Source) -> str:
@@ -235,6 +253,14 @@ def _by_time(source: _Source) -> str:
         ]
     merges = columns.merge(source.columns, table="data")
     return " UNION ALL ".join(f"SELECT bucket, {merges} FROM {part} GROUP BY bucket" for part in parts)
+
+
+def _grouped(question: Question, source: _Source) -> str:
+    """Return the SELECT of each name's or group's merged cells from `first` on."""
+    text = _by_name(source)
+    if question.group is None:
+        return text
+    return f"SELECT {GROUP} AS name, {columns.merge(source.columns)} FROM ({text}) GROUP BY 1"
 
 
 def _by_name(source: _Source) -> str:
@@ -293,11 +319,13 @@ def _cells_of_bucket(source: _Source) -> str:
 def _rows(question: Question, source: _Source, plan: Plan, cell: Cell | None) -> str:
     """Return the SELECT of rows that are not packed."""
     text, keys = _merged(question, source)
-    if "bucket" in keys and question.resolution(plan.marks.resolution) > plan.marks.resolution:
+    is_coarser = question.resolution(plan.marks.resolution) > plan.marks.resolution
+    if "bucket" in keys and (is_coarser or question.group is not None):
         text = _coarser(text, keys, source.columns)
     if question.moving is not None:
         text = _moving(text, keys, source.columns, gaps=question.kind == "timedata")
-    return _shown(question, columns.add_percentiles(question, text, keys), keys, cell)
+    text = columns.add_percentiles(question, text, keys)
+    return _shown(question, _highest(question, text) if _are_rows_ranked(question) else text, keys, cell)
 
 
 def _coarser(text: str, keys: str, stored: tuple[str, ...]) -> str:

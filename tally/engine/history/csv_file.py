@@ -2,7 +2,7 @@
 
     time,name,count,sum,avg,min,max
     1700000000,requests.get.index,2,1.0,0.5,0.25,0.75
-    1700000000,'=1+1,1,0.5,0.5,0.5,0.5                     the name =1+1: see `asking.sql.CSV_NAME`
+    1700000000,'=1+1,1,0.5,0.5,0.5,0.5                     the name =1+1: see `asking.shape.CSV_NAME`
 
 `avg` and columns with other names, such as p95, are ignored, because they cannot be merged. A name contains no line
 break, so every line is a record. Lines without quotes are split all at once, which takes a third of the time of `csv`.

@@ -32,6 +32,8 @@ SPAN_S = 240
 RESOLUTION_S = 10
 LONG_S = 20_000
 NAMES = ["a", "a.b", "a.b.c", "b", "b.é", 'c,"d"', "c\\d", "𝄞", "z%d%s"]
+TAGGED = ["a.b;env=dev", "a.b;env=prod;host=web1", "a.c;env=prod", "b;env=prod;flag", "b;env=é;host=web1.x"]
+NAMES += [*TAGGED, 'c;env="p,q"', "c;=x;env=a=b", "c;env=dev;env=prod", "d;envy=prod;name=x"]
 Sample = tuple[str, float, int]
 Form = Callable[[Archive, Asked], list[Row]]
 State = Callable[[Archive, list[Sample]], None]
@@ -73,7 +75,7 @@ def archives(resolution: int = RESOLUTION_S) -> Iterator[Archive]:
 
 @cache
 def questions() -> list[Asked]:
-    """Return the whole matrix, shuffled so that any part of it has a mixture."""
+    """Return a third of the matrix, shuffled so that any part of it has a mixture."""
     made = matrix(
         kind=("values", "aggregate", "timedata"),
         aggregate=(None, *AGGREGATES),
@@ -84,12 +86,14 @@ def questions() -> list[Asked]:
         step=(None, 3 * RESOLUTION_S),
         moving=(None, 6 * RESOLUTION_S),
         limit=(None, 2),
+        where=((), ("env!=~dev|x",)),
+        group=(None, "tag:env"),
         low=(None, 1),
         high=(None, 4.5),
         fill=(None, "0", "previous"),
     )
     random.Random(1).shuffle(made)
-    return made
+    return made[::3]
 
 
 @pytest.mark.parametrize("packed_rows", [0, sql.PACKED_ROWS])
@@ -117,6 +121,10 @@ def test_one_parameter_alone(state: State, form: Form) -> None:
     alone: list[dict[str, Any]] = [
         {},
         *({"q": (glob,)} for glob in ("a", "a*", "*.c", "c[,\\]*", "nothing", "*")),
+        *({"where": (expression,)} for expression in EXPRESSIONS),
+        {"where": ("env=prod", "host=~.*1$"), "q": ("a*", "d")},
+        *({"group": group} for group in GROUPS),
+        *({"group": group, "limit": limit} for group in GROUPS[:3] for limit in (1, 3, 100)),
         *({"since": T + second} for second in (-1000, 0, 1, 10, 110, 239, 240, 1000)),
         *({"until": T + second} for second in (-1000, -1, 0, 9, 10, 120, 239, 1000)),
         *({"step": step} for step in (10, 20, 70, 1000)),
@@ -140,6 +148,12 @@ def test_one_parameter_alone(state: State, form: Form) -> None:
                 check(archive, asked, recomputation.rows(asked), form)
 
 
+EXPRESSIONS = [
+    *("env=prod", "env!=prod", "env=", "env!=", "env=a=b", 'env="p,q"', "env=é", "envy=prod", "nv=prod", "flag="),
+    *("env=~pr", "env=~^p|d", "env!=~prod$", "env=~", "env!=~", "env=~x*", "env=~é+", "host=web1", "host=~web1.x"),
+    *("name=a.b", "name!=a.b", "name=~a", "name=~.*é", "name=", "none=x", "none!=x"),
+]
+GROUPS = ["tag:env", "node:1", "tag:env,host", "node:0", "node:-1", "node:0,-2", "node:7", "tag:name", "tag:none,name"]
 resolutions = st.integers(1, 60)
 seconds = st.integers(T, T + SPAN_S)
 eighths = st.integers(-800, 800).map(lambda number: number / 8)
@@ -160,6 +174,10 @@ def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
         kind,
         aggregate,
         by,
+        where=draw(st.lists(st.sampled_from(EXPRESSIONS), max_size=2).map(tuple)),
+        group=draw(st.none() | st.sampled_from(GROUPS))
+        if kind == "values" or (kind, by) == ("aggregate", "name")
+        else None,
         q=draw(st.lists(st.sampled_from(["a", "a*", "*b*", "?", "[^ab]*", "none"]), max_size=3).map(tuple)),
         since=draw(times),
         until=draw(times),

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tally.engine.asking.grouping import PARTS_MAX, Group
 from tally.engine.asking.question import (
     AGGREGATES,
     GLOB_MAX,
@@ -18,6 +19,7 @@ from tally.engine.asking.question import (
     parse_flag,
     parse_time,
 )
+from tally.engine.asking.tags import TagExpression
 from tally.errors import InvalidQuestion, UnknownAggregate
 
 NOW = 1_700_000_000.5
@@ -45,6 +47,18 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
         ("[", ("[",)),
         ("a b\n", ("a b\n",)),
         ("é" * GLOB_MAX, ("é" * GLOB_MAX,)),
+    ],
+    "where": [
+        ("env=prod", (TagExpression("env", "=", "prod"),)),
+        ("env!=", (TagExpression("env", "!=", ""),)),
+        ("é-1.x=~^a|b$", (TagExpression("é-1.x", "=~", "^a|b$"),)),
+        ("env!=~=", (TagExpression("env", "!=~", "="),)),
+    ],
+    "group": [
+        ("node:1", Group(nodes=(1,))),
+        ("node:0,-1,999", Group(nodes=(0, -1, 999))),
+        ("tag:env", Group(tags=("env",))),
+        ("tag:" + ",".join("k" * PARTS_MAX), Group(tags=("k",) * PARTS_MAX)),
     ],
     "since": [
         ("0", 0),
@@ -88,6 +102,17 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "q": (
         f"is not a glob: use 1 to {GLOB_MAX} characters such as requests.get.*",
         ["", "a" * (GLOB_MAX + 1), "a\0", "\ud800"],
+    ),
+    "where": (
+        "is not a tag expression: use for example env=prod, env!=prod, env=~^pr or env!=~^pr",
+        ["", "env", "=prod", "!=", "env~prod", "a b=c", "env=a;b", "a;b=c", "en!v=x", "env=\0", "env=\ud800"],
+    ),
+    "group": (
+        f"is not valid: use up to {PARTS_MAX} parts or tags, such as node:1, node:0,-1, tag:env or tag:env,host",
+        [
+            *("", "1", "node", "node:", "node:x", "node:1,", "node:,1", "node:1000", "node:+1", "node: 1", "node:٣"),
+            *("tag:", "tag:a,", "tag:a=b", "tag:a b", "env", "Tag:env", "tag:" + ",".join("k" * (PARTS_MAX + 1))),
+        ],
     ),
     "since": (
         NO_TIME,
@@ -161,10 +186,11 @@ def test_an_invalid_value(name: str, text: str, right: str) -> None:
     assert f"{name} {shown} {right}" == str(caught.value)
 
 
-def test_several_globs() -> None:
-    """Only q may be given several times."""
+def test_repeated_parameters() -> None:
+    """Only q and where may be given several times."""
     assert ("a*", "b") == parse("values", ("q", "a*"), ("q", "b")).q
-    for name in set(PARAMETERS) - {"q"}:
+    assert ["a", "b"] == [each.key for each in parse("values", ("where", "a="), ("where", "b=")).where]
+    for name in set(PARAMETERS) - {"q", "where"}:
         text = GOOD[name][0][0]
         with pytest.raises(InvalidQuestion, match=f"^parameter '{name}' is given twice: give it once$"):
             parse(PLACES.get(name, "values"), (name, text), (name, text), aggregate=None if name in OF_ALL else "sum")
@@ -183,16 +209,16 @@ def test_underscore_names_are_ignored() -> None:
     assert parse("values") == parse("values", ("_", "1"), ("_", "2"), ("_since", "x"))
 
 
-EVERYWHERE = {"q", "since", "until", "step", "pretty"}
+EVERYWHERE = {"q", "where", "since", "until", "step", "pretty"}
 MEANINGS: list[tuple[str, str, str | None, set[str]]] = [
-    ("values", "time", None, {"moving", "limit", "percentiles", "format"}),
-    ("values", "name", None, {"moving", "limit", "percentiles", "format"}),
-    ("values", "time", "avg", {"moving", "limit", "low", "high", "format"}),
-    ("values", "name", "avg", {"moving", "limit", "low", "high", "format"}),
+    ("values", "time", None, {"moving", "limit", "group", "percentiles", "format"}),
+    ("values", "name", None, {"moving", "limit", "group", "percentiles", "format"}),
+    ("values", "time", "avg", {"moving", "limit", "group", "low", "high", "format"}),
+    ("values", "name", "avg", {"moving", "limit", "group", "low", "high", "format"}),
     ("aggregate", "time", None, {"moving", "percentiles", "format"}),
     ("aggregate", "time", "sum", {"moving", "low", "high", "format"}),
-    ("aggregate", "name", None, {"limit", "percentiles", "format"}),
-    ("aggregate", "name", "max", {"limit", "low", "high", "format"}),
+    ("aggregate", "name", None, {"limit", "group", "percentiles", "format"}),
+    ("aggregate", "name", "max", {"limit", "group", "low", "high", "format"}),
     ("timedata", "time", None, {"moving", "fill", "percentiles", "format"}),
     ("timedata", "time", "count", {"moving", "fill", "low", "high", "format"}),
     ("timedata", "time", "p95", {"moving", "fill", "low", "high", "format"}),

@@ -12,8 +12,9 @@ import pytest
 from tally.engine import Archive, Catalog
 from tally.engine.asking import digits, sql
 from tally.engine.asking.columns import Cell
+from tally.engine.asking.matching import GLOBS_MAX
 from tally.engine.asking.question import WHOLE_MAX, Question
-from tally.engine.asking.sql import FOREVER, GLOBS_MAX, Plan, Span, Statement
+from tally.engine.asking.sql import FOREVER, Plan, Span, Statement
 from tally.engine.files import schema
 from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion, QueryTimeout
@@ -142,8 +143,8 @@ def test_a_dump_is_not_sorted(connection: apsw.Connection, packed: bool) -> None
 
 def test_names_are_read_from_their_index(connection: apsw.Connection) -> None:
     """Names are read from their own index, starting at a glob's prefix."""
-    assert [ALL_NAMES] == plan(connection, sql.names(()))
-    assert [PREFIX] == plan(connection, sql.names(("name1*",)))
+    assert [ALL_NAMES] == plan(connection, sql.names((), ()))
+    assert [PREFIX] == plan(connection, sql.names(("name1*",), ()))
     assert PREFIX in plan(connection, sql.planning(question("values", q="name1*"), MARKS))
 
 
@@ -153,7 +154,7 @@ def test_names_are_read_from_their_index(connection: apsw.Connection) -> None:
 def test_few_names(connection: apsw.Connection, glob: str, expected: bool) -> None:
     """Few names are less than a quarter."""
     statement = sql.planning(question("values", q=glob), MARKS)
-    few, _ = connection.execute(statement.text, statement.bindings).get
+    few, *_ = connection.execute(statement.text, statement.bindings).get
     assert expected == bool(few)
 
 
@@ -186,7 +187,7 @@ def test_packed(
     """Rows are packed if cells are shown as stored or have one key, and at most PACKED_ROWS share it."""
     monkeypatch.setattr(sql, "PACKED_ROWS", most)
     statement = sql.planning(question(kind, by, **parameters), MARKS)
-    _, packed = connection.execute(statement.text, statement.bindings).get
+    _, packed, _ = connection.execute(statement.text, statement.bindings).get
     assert expected == bool(packed)
 
 
