@@ -166,7 +166,7 @@ _ARCHIVE: dict[str, Schema] = {
 }
 _FROM: Schema = {
     **_SLUG,
-    "description": "the archive to fill it from; pattern, resolution and retention are its by default",
+    "description": "the archive to fill it from; its pattern, resolution, retention and percentiles are the defaults",
 }
 _CHANGED: dict[str, Schema] = {"names": _COUNT, "cells": {**_COUNT, "description": "a cell is one name in one bucket"},
                                "samples": _COUNT}  # fmt: skip

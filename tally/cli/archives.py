@@ -130,9 +130,9 @@ def create(*, settings: Settings, slug: str, as_json: bool, dry_run: bool, **pro
     percentiles, and enabled. If a file of this name exists, it is not changed, and the command fails.
 
     With --from, the archive is filled with the data of another one, exactly: in coarser buckets if --resolution is a
-    multiple of its resolution, and with fewer names by --pattern. Pattern, resolution and retention are those of the
-    other archive, unless they are given. Buckets past the retention are not copied. A collector may run at the same
-    time.
+    multiple of its resolution, and with fewer names by --pattern. Pattern, resolution, retention and percentiles are
+    those of the other archive, unless they are given. Buckets past the retention are not copied. A collector may run at
+    the same time.
 
     Arguments:
       SLUG  the file's name without .db: 1 to 64 of a-z, 0-9, _ and -, a letter or digit first

@@ -88,6 +88,7 @@ class Merger:
         self._max_names = max_names
         self._progress = progress
         self._staged: dict[str, _Staged] = {}
+        self._cells, self._samples = 0, 0.0
         self._unmatched = self._expired = 0.0
         meta = dict(connection.execute(statements.META))
         self._state = _state(meta)
@@ -113,7 +114,6 @@ class Merger:
                 _transaction(self._connection),
             ):
                 self._stage_file(number, path, _part(self._progress, number, 2 * len(files)))
-        self._connection.execute(queries.STAGED)
         self._check_names()
         return self._count()
 
@@ -134,11 +134,12 @@ class Merger:
         for since, before in ranges:
             bounds = {"source": number, "since": since, "before": before}
             connection.execute(statement, bounds if known is None else {**bounds, "known": known.source})
+            self._cells += connection.changes()
         if known is not None:
             self._check_growth(staged, known)
         if self._definition.percentiles:
             self._stage_sketches(staged, known or NEW)
-        self._count_left_out(staged)
+        self._count_samples(staged, is_new=known is None)
         self._staged[identity] = staged
 
     def _stage_sketches(self, staged: _Staged, known: Known) -> None:
@@ -189,17 +190,22 @@ class Merger:
                 )
         self._connection.execute(queries.STAGE_REMOVED, bounds)
 
-    def _count_left_out(self, staged: _Staged) -> None:
-        if staged.first is None:
-            return
-        if staged.first < self._cutoff or self._connection.execute(queries.HAS_UNMATCHED).get:
-            unmatched, expired = self._connection.execute(queries.LEFT_OUT, {"cutoff": self._cutoff}).get
+    def _count_samples(self, staged: _Staged, *, is_new: bool) -> None:
+        """Count what the file has gained, and what of it is left out."""
+        connection = self._connection
+        has_expired = staged.first is not None and staged.first < self._cutoff
+        has_unmatched = bool(connection.execute(queries.HAS_UNMATCHED).get)
+        connection.execute(queries.GAINING[is_new and not has_expired], {"source": staged.number})
+        is_whole = is_new and not has_expired and not has_unmatched
+        self._samples += connection.execute(queries.GAINED_SAMPLES[is_whole], {"source": staged.number}).get
+        if has_expired or has_unmatched:
+            unmatched, expired = connection.execute(queries.LEFT_OUT, {"cutoff": self._cutoff}).get
             self._unmatched += unmatched
             self._expired += expired
 
     def _count(self) -> Merged:
-        names, cells, samples = self._connection.execute(queries.GAINED).get
-        return Merged(names, cells, round(samples), round(self._unmatched), round(self._expired))
+        names = self._connection.execute(queries.GAINING_NAMES).get
+        return Merged(names, self._cells, round(self._samples), round(self._unmatched), round(self._expired))
 
     def merge(self) -> Merged:
         """Add what is staged, within the caller's transaction, and return what was added.

@@ -139,10 +139,12 @@ CREATE TEMP TABLE own (id INTEGER PRIMARY KEY, staged INTEGER NOT NULL UNIQUE, m
 CREATE TEMP TABLE gaining (source INTEGER NOT NULL, id INTEGER NOT NULL, PRIMARY KEY (source, id)) WITHOUT ROWID;
 CREATE TEMP TABLE removed (source, bucket, id, PRIMARY KEY (source, bucket, id)) WITHOUT ROWID;
 CREATE TEMP TABLE placed (id INTEGER PRIMARY KEY, own INTEGER NOT NULL);
-CREATE TEMP VIEW gains AS
-    SELECT source, bucket, own AS id, count - coalesce(known_count, 0) AS count, sum - coalesce(known_sum, 0.0) AS sum,
+CREATE TEMP VIEW gained_counts AS
+    SELECT source, bucket, id, count - coalesce(known_count, 0) AS count, sum - coalesce(known_sum, 0.0) AS sum,
         min, max
-    FROM gained CROSS JOIN placed USING (id);
+    FROM gained;
+CREATE TEMP VIEW gains AS
+    SELECT source, bucket, own AS id, count, sum, min, max FROM gained_counts CROSS JOIN placed USING (id);
 CREATE TEMP TABLE gained_bins (
     source INTEGER NOT NULL, bucket INTEGER NOT NULL, id INTEGER NOT NULL, own TEXT, gained TEXT,
     PRIMARY KEY (source, bucket, id)
@@ -232,11 +234,16 @@ FROM source.data JOIN temp.own USING (id)
 """
 SOURCE_FIRST = "SELECT min(bucket) FROM source.totals"
 HAS_UNMATCHED = "SELECT EXISTS (SELECT 1 FROM temp.own WHERE NOT matches)"
-STAGED = "INSERT INTO temp.gaining SELECT DISTINCT source, id FROM temp.gained"
-GAINED = """
-SELECT (SELECT count(DISTINCT id) FROM temp.gaining), count(*), total(count - coalesce(known_count, 0))
-FROM temp.gained
-"""
+# The names and samples of what a file has gained. If that is all of the file, it is known without reading the cells.
+GAINING = {
+    True: "INSERT INTO temp.gaining SELECT :source, staged FROM temp.own WHERE matches",
+    False: "INSERT INTO temp.gaining SELECT DISTINCT source, id FROM temp.gained WHERE source = :source",
+}
+GAINED_SAMPLES = {
+    True: "SELECT total(count) FROM source.totals",
+    False: "SELECT total(count - coalesce(known_count, 0)) FROM temp.gained WHERE source = :source",
+}
+GAINING_NAMES = "SELECT count(DISTINCT id) FROM temp.gaining"
 _GAINING = "temp.gained_names WHERE id IN (SELECT id FROM temp.gaining)"
 NEW_NAMES = f"SELECT count(*) FROM {_GAINING} AND name NOT IN (SELECT name FROM names)"
 KEEP_NAMES = f"""
@@ -259,17 +266,18 @@ INSERT INTO temp.coarser_gains
     SELECT source, bucket / :resolution * :resolution AS coarse, id, sum(count), sum(sum), min(min), max(max)
     FROM temp.gains WHERE {_RANGE} GROUP BY coarse, id;
 """
-MERGE_GAINS = f"""
-INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < :sealed_before FROM temp.gains
+_MERGE_GAINS = f"""
+INSERT INTO data SELECT bucket, id, count, sum, min, max, bucket < :sealed_before FROM {{gains}}
     WHERE {_RANGE} {MERGE};
-INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max) FROM temp.gains
+INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max) FROM {{totalled}}
     WHERE {_RANGE} GROUP BY bucket {MERGE};
 INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
-    FROM temp.gains
+    FROM {{gains}}
     WHERE {_RANGE} AND bucket < :sealed_before AND bucket / :block_s * :block_s >= :blocks_from
     GROUP BY block, id {MERGE};
 """
-MERGE_COARSER_GAINS = MERGE_GAINS.replace("temp.gains", "temp.coarser_gains")
+MERGE_GAINS = _MERGE_GAINS.format(gains="temp.gains", totalled="temp.gained_counts")
+MERGE_COARSER_GAINS = _MERGE_GAINS.format(gains="temp.coarser_gains", totalled="temp.coarser_gains")
 LOAD_BINS = f"""
 DELETE FROM temp.loaded_sketches;
 INSERT INTO temp.loaded_sketches SELECT bucket / :resolution * :resolution AS coarse, placed.own, merge_bins(gained)
