@@ -96,7 +96,7 @@ def _flag(value: Any) -> bool:
 
 
 def _naming(value: Any) -> str:
-    if value not in ("path", "route"):
+    if value not in ("path", "route", "tags"):
         raise ValueError
     return str(value)
 
@@ -175,7 +175,7 @@ _WHOLE_SECONDS = Kind("a whole duration", "a whole number of seconds of at least
 _BYTES = Kind("a size", "a whole number of bytes from 1 to 2147483647", _whole(1, 2**31 - 1))
 _PROCESSES = Kind("a number of processes", "a whole number from 1 to 1024", _whole(1, 1024))
 _FLAG = Kind("a flag", "true or false", _flag)
-_NAMING = Kind("a way of naming", "path or route", _naming)
+_NAMING = Kind("a way of naming", "path, route or tags", _naming)
 _DIRECTORY = Kind("a directory", "the path of a directory", _path)
 _PATH_OR_NONE = Kind("a path", "the path of a socket, or empty", _path_or_none)
 _ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
@@ -199,7 +199,7 @@ SETTINGS = (
     Setting("TALLY_PREFIX", "", _NAME_PREFIX, "prefix of every name that the client sends"),
     Setting("TALLY_INSTALL_ADMIN", "False", _FLAG, "Django: include the admin in `tally.urls`"),
     Setting("TALLY_MIDDLEWARE_NAMES", "path", _NAMING,
-            "Django: whether the middleware names a request by its `path` or by the `route` of its URL pattern"),
+            "Django: the middleware names a request by its `path`, by the `route` of its URL pattern, or by `tags`"),
     Setting("TALLY_MIDDLEWARE_IGNORE", "", _GLOBS,
             "names that the middleware does not send, such as `requests.*.health`; empty: it sends all"),
     Setting("TALLY_HTTP_HOST", "127.0.0.1", _ADDRESS, "address on which `tally serve` answers HTTP"),

@@ -84,7 +84,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
         (True, True),
         (False, False),
     ],
-    "TALLY_MIDDLEWARE_NAMES": [("path", "path"), ("route", "route")],
+    "TALLY_MIDDLEWARE_NAMES": [("path", "path"), ("route", "route"), ("tags", "tags")],
     "TALLY_MIDDLEWARE_IGNORE": [
         ("", ()),
         (None, ()),
@@ -139,7 +139,7 @@ BAD: dict[str, tuple[str, list[object]]] = {
     ),
     "TALLY_INSTALL_ADMIN": ("is not a flag: use true or false", ["", "maybe", "2", 1, 0, None, b"true"]),
     "TALLY_MIDDLEWARE_NAMES": (
-        "is not a way of naming: use path or route",
+        "is not a way of naming: use path, route or tags",
         ["", "Path", " route", None, b"path", True],
     ),
     "TALLY_MIDDLEWARE_IGNORE": (

@@ -14,7 +14,7 @@ from anyio import to_thread
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tally.client.client import current
-from tally.integrations.names import by_path, by_route, check_way, is_ignored, not_found
+from tally.integrations.names import by_path, by_route, by_tags, check_way, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.integrations.templates import Templates
 from tally.lines.plain import NAME_MAX_BYTES
@@ -36,18 +36,18 @@ class Request:
 
 
 class TimingMiddleware:
-    """Times the requests of an ASGI app, and names them by `route` or by `path`.
+    """Times the requests of an ASGI app, and names them by `route`, by `path` or by `tags`.
 
     Apps other than Starlette's and FastAPI's are always named by path. WebSockets are not timed, nor are the pages of a
     mounted tally app.
 
-    :raises InvalidSetting: when `names` is neither `route` nor `path`, or a setting of tally is malformed.
+    :raises InvalidSetting: when `names` is not `route`, `path` or `tags`, or a setting of tally is malformed.
     """
 
     def __init__(self, app: ASGIApp, *, names: str = "route") -> None:
         settings = current()
         self._app = app
-        self._is_by_route = check_way(names) == "route"
+        self._way = check_way(names)
         self._limit = NAME_MAX_BYTES - len(settings.prefix.encode())
         self._ignored = settings.middleware_ignore
         self._sender = Sender(self._name, logger)
@@ -98,9 +98,13 @@ class TimingMiddleware:
     def _full_name(self, request: Request, templates: Templates | None) -> str:
         scope = request.scope
         route = templates.find(scope, request.root) if templates else None
+        if self._way == "tags":
+            is_known = templates is not None or request.status == HTTPStatus.NOT_FOUND
+            status = request.status or HTTPStatus.INTERNAL_SERVER_ERROR.value
+            return by_tags(scope["method"], route if is_known else scope["path"], status, self._limit)
         if route is None and request.status == HTTPStatus.NOT_FOUND:
             return not_found(scope["method"], self._limit)
-        if self._is_by_route and templates:
+        if self._way == "route" and templates:
             return by_route(scope["method"], route, self._limit)
         return by_path(scope["method"], scope["path"], self._limit)
 

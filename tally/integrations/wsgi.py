@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from tally.client.client import current
-from tally.integrations.names import NOT_FOUND, by_path, by_route, check_way, is_ignored, not_found
+from tally.integrations.names import NOT_FOUND, by_path, by_route, by_tags, check_way, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.lines.plain import NAME_MAX_BYTES
 
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 logger = logging.getLogger("tally.wsgi")
+
+# The status of a request that raised before its response began.
+RAISED = 500
 
 
 class Request:
@@ -49,16 +52,16 @@ class Request:
 
 
 class TimingMiddleware:
-    """Times the requests of a WSGI app, and names them by `route` or by `path`.
+    """Times the requests of a WSGI app, and names them by `route`, by `path` or by `tags`.
 
     Apps other than Flask's are always named by path.
 
-    :raises InvalidSetting: when `names` is neither `route` nor `path`, or a setting of tally is malformed.
+    :raises InvalidSetting: when `names` is not `route`, `path` or `tags`, or a setting of tally is malformed.
     """
 
     def __init__(self, app: "WSGIApplication", *, names: str = "route") -> None:
         self._app = app
-        self._is_by_route = check_way(names) == "route"
+        self._way = check_way(names)
         settings = current()
         self._limit = NAME_MAX_BYTES - len(settings.prefix.encode())
         self._ignored = settings.middleware_ignore
@@ -99,12 +102,17 @@ class TimingMiddleware:
         method = environ["REQUEST_METHOD"]
         # Flask removes its request from `environ` at the end, also after an unhandled exception.
         is_of_flask = request.is_of_flask or environ.get("werkzeug.request", request) is None
-        if request.rule is None and request.status.startswith(NOT_FOUND):
-            return not_found(method, self._limit)
-        if self._is_by_route and is_of_flask:
-            return by_route(method, request.rule, self._limit)
+        is_not_found = request.rule is None and request.status.startswith(NOT_FOUND)
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        return by_path(method, path.encode("latin-1").decode("utf-8", "replace"), self._limit)
+        path = path.encode("latin-1").decode("utf-8", "replace")
+        if self._way == "tags":
+            route = request.rule if is_of_flask or is_not_found else path
+            return by_tags(method, route, int(request.status.partition(" ")[0] or RAISED), self._limit)
+        if is_not_found:
+            return not_found(method, self._limit)
+        if self._way == "route" and is_of_flask:
+            return by_route(method, request.rule, self._limit)
+        return by_path(method, path, self._limit)
 
 
 class Body:

@@ -157,6 +157,24 @@ async def test_each_request_is_sent_once(
         assert collector.nothing()
 
 
+@ALL
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("GET", "/", "requests;method=get;route=/;status=200"),
+        ("POST", "/articles/7/", "requests;method=post;route=articles/<int:pk>;status=200"),
+        ("GET", "/broken", "requests;method=get;route=broken;status=500"),
+        ("GET", "/nowhere", "requests;method=get;route=<unmatched>;status=404"),
+    ],
+)
+async def test_requests_are_sent_with_tags(
+    method: str, target: str, expected: str, make: Make, collector: Receiver
+) -> None:
+    """With names="tags", method, route and status are tags."""
+    await ask(make(names="tags"), target, method)
+    assert [expected] == names(collector)
+
+
 async def test_other_apps_are_named_by_path(collector: Receiver) -> None:
     """The requests of an app without known routes are named by path."""
 
@@ -164,7 +182,8 @@ async def test_other_apps_are_named_by_path(collector: Receiver) -> None:
         await PlainTextResponse("fine")(scope, receive, send)
 
     await ask(TimingMiddleware(app), "/articles/7/")
-    assert ["requests.get.articles.7"] == names(collector)
+    await ask(TimingMiddleware(app, names="tags"), "/articles/7/")
+    assert ["requests.get.articles.7", "requests;method=get;route=articles/7;status=200"] == names(collector, 2)
 
 
 @pytest.mark.parametrize("way", ["path", "route"])

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tally.errors import InvalidSetting
-from tally.integrations.names import by_path, by_route, check_way, is_ignored, not_found
-from tally.lines.plain import NAME_MAX_BYTES, check_name
+from tally.integrations.names import by_path, by_route, by_tags, check_way, is_ignored, not_found
+from tally.lines.plain import NAME_MAX_BYTES, check_name, stored_name
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,40 @@ def test_long_names_are_truncated(path: str, limit: int, expected: str) -> None:
     assert expected == by_path("GET", path, limit)
 
 
+@pytest.mark.parametrize(
+    ("method", "route", "status", "expected"),
+    [
+        ("GET", "blog-detail", 200, "requests;method=get;route=blog-detail;status=200"),
+        ("POST", "/articles/<int:pk>/", 302, "requests;method=post;route=articles/<int:pk>;status=302"),
+        ("GET", "/", 200, "requests;method=get;route=/;status=200"),
+        ("GET", "", 200, "requests;method=get;route=/;status=200"),
+        ("GET", None, 404, "requests;method=get;route=<unmatched>;status=404"),
+        (None, "a", 500, "requests;method=_;route=a;status=500"),
+        ("GET", "a;b=c|d e\n", 200, "requests;method=get;route=a_b=c_d_e_;status=200"),
+        ("GET", "~a~", 200, "requests;method=get;route=_a~;status=200"),
+    ],
+)
+def test_names_by_tags(method: str | None, route: str | None, status: int, expected: str) -> None:
+    """Tags are sorted by key, and what a value may not contain becomes `_`."""
+    assert expected == by_tags(method, route, status, NAME_MAX_BYTES)
+
+
+def test_a_long_route_leaves_room_for_the_status() -> None:
+    """The route is truncated, and not the name."""
+    name = by_tags("GET", "é" * 255, 200, NAME_MAX_BYTES)
+    assert name.endswith("é;status=200")
+    assert NAME_MAX_BYTES - 1 <= len(name.encode()) <= NAME_MAX_BYTES
+
+
+@given(st.text(max_size=20), st.none() | st.text(st.characters(exclude_categories=())), st.integers(100, 599))
+def test_every_name_by_tags_is_valid(method: str, route: str | None, status: int) -> None:
+    """Any request has the three tags in a valid name, which is stored as it is sent."""
+    name = by_tags(method, route, status, NAME_MAX_BYTES)
+    assert name == stored_name(name)
+    assert ["method", "route", "status"] == [tag.partition("=")[0] for tag in name.split(";")[1:]]
+    assert all(tag.partition("=")[2] for tag in name.split(";")[1:])
+
+
 @given(st.text(), st.text(st.characters(exclude_categories=())), st.integers(1, NAME_MAX_BYTES))
 def test_every_name_is_valid(method: str, path: str, limit: int) -> None:
     """The name of any request is a valid name of a sample."""
@@ -74,7 +108,7 @@ def test_names_by_route(route: str | None, expected: str) -> None:
 def test_ways_of_naming() -> None:
     """Requests are named by path or by route; another value raises an error."""
     assert ["path", "route"] == [check_way(way) for way in ("path", "route")]
-    with pytest.raises(InvalidSetting, match="names='view' is unknown: use path or route"):
+    with pytest.raises(InvalidSetting, match="names='view' is unknown: use path, route or tags"):
         check_way("view")
 
 

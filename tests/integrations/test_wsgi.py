@@ -102,6 +102,22 @@ def test_each_request_is_sent_once(method: str, target: str, by_path: str, by_ro
         assert collector.nothing()
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/", "requests;method=get;route=/;status=200"),
+        ("/articles/7/", "requests;method=get;route=articles/<int:pk>;status=200"),
+        ("/broken", "requests;method=get;route=broken;status=500"),
+        ("/articles/7", "requests;method=get;route=<unmatched>;status=308"),
+        ("/nowhere", "requests;method=get;route=<unmatched>;status=404"),
+    ],
+)
+def test_requests_are_sent_with_tags(target: str, expected: str, collector: Receiver) -> None:
+    """With names="tags", method, route and status are tags."""
+    timed(names="tags").get(target).close()
+    assert [expected] == names(collector)
+
+
 def test_a_mounted_app(collector: Receiver) -> None:
     """A route includes the path of the mount, but not the server's script name."""
     for way, expected in (

@@ -1,4 +1,4 @@
-"""Django's timing middleware: sends the duration of each request, named by its path or its URL pattern.
+"""Django's timing middleware: sends the duration of each request, named by its path, its URL pattern, or by tags.
 
 The duration of a streaming response ends when it is closed. Errors are logged and never affect a request.
 """
@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from http import HTTPStatus
 from time import perf_counter
 from typing import Any
 
@@ -19,7 +20,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 
 from tally.errors import InvalidSetting
 from tally.integrations.django.settings import current
-from tally.integrations.names import by_path, by_route, is_ignored, not_found
+from tally.integrations.names import by_path, by_route, by_tags, is_ignored, not_found
 from tally.integrations.sender import Sender
 from tally.lines.plain import NAME_MAX_BYTES
 from tally.settings import Settings
@@ -27,6 +28,8 @@ from tally.settings import Settings
 logger = logging.getLogger("tally.django")
 
 ROUTES = 1024
+# The status of a request whose exception no middleware has turned into a response.
+RAISED = HTTPStatus.INTERNAL_SERVER_ERROR.value
 _REGEX = re.compile(r"[\^$\\(]")
 
 Handler = Callable[[HttpRequest], Any]
@@ -62,12 +65,12 @@ class PageTimingMiddleware:
         try:
             response: HttpResponseBase = self._get_response(request)
         except BaseException:
-            self._sender.send(request, perf_counter() - began)
+            self._sender.send((request, RAISED), perf_counter() - began)
             raise
         if response.streaming:
             self._send_at_close(response, request, began)
         else:
-            self._sender.send(request, perf_counter() - began)
+            self._sender.send((request, response.status_code), perf_counter() - began)
         return response
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
@@ -75,14 +78,14 @@ class PageTimingMiddleware:
         try:
             response: HttpResponseBase = await self._get_response(request)
         except BaseException:
-            self._sender.send(request, perf_counter() - began)
+            self._sender.send((request, RAISED), perf_counter() - began)
             raise
         if response.streaming:
             self._send_at_close(response, request, began)
         elif current().host:
-            self._sender.send(request, perf_counter() - began)
+            self._sender.send((request, response.status_code), perf_counter() - began)
         else:  # Without a host, samples are written to the archives, which may block.
-            await to_thread.run_sync(self._sender.send, request, perf_counter() - began)
+            await to_thread.run_sync(self._sender.send, (request, response.status_code), perf_counter() - began)
         return response
 
     def _send_at_close(self, response: HttpResponseBase, request: HttpRequest, began: float) -> None:
@@ -93,25 +96,35 @@ class PageTimingMiddleware:
             try:
                 close()
             finally:
-                self._sender.send(request, perf_counter() - began)
+                self._sender.send((request, response.status_code), perf_counter() - began)
 
         response.close = close_and_send  # type: ignore[method-assign]
 
 
-def _name(request: HttpRequest) -> str | None:
-    """Return the name of the request, None if it is for one of tally's own pages or ignored."""
+def _name(answered: tuple[HttpRequest, int]) -> str | None:
+    """Return the name of a request with a status, None if it is for one of tally's own pages or ignored."""
+    request, status = answered
     settings = current()
     match = request.resolver_match or _resolve(request)
     if match is not None and match.app_names and _is_own(match.app_names, settings):
         return None
     limit = NAME_MAX_BYTES - len(settings.prefix.encode())
-    if match is None:
+    if settings.middleware_names == "tags":
+        name = by_tags(request.method, _find_route(match), status, limit)
+    elif match is None:
         name = not_found(request.method, limit)
     elif settings.middleware_names == "route":
         name = by_route(request.method, simplify(match.route), limit)
     else:
         name = by_path(request.method, request.path, limit)
     return None if is_ignored(name, settings.middleware_ignore) else name
+
+
+def _find_route(match: ResolverMatch | None) -> str | None:
+    """Return the name of a URL pattern with its namespaces, or the pattern if it has none; None if none matches."""
+    if match is None:
+        return None
+    return match.view_name if match.url_name else simplify(match.route)
 
 
 def _is_own(app_names: list[str], settings: Settings) -> bool:

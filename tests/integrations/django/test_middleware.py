@@ -111,6 +111,21 @@ def test_requests_are_sent_by_route(target: str, expected: str, ask: Ask, site: 
     assert [expected] == names(site)
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "expected"),
+    [
+        ("GET", "/articles/7/", "requests;method=get;route=articles/<int:pk>;status=200"),
+        ("GET", "/nowhere/else/", "requests;method=get;route=<unmatched>;status=404"),
+        ("GET", "/", "requests;method=get;route=/;status=200"),
+    ],
+)
+def test_requests_are_sent_with_tags(method: str, target: str, expected: str, ask: Ask, site: Site) -> None:
+    """With TALLY_MIDDLEWARE_NAMES = "tags", method, route and status are tags."""
+    site.set(TALLY_MIDDLEWARE_NAMES="tags")
+    ask(method, target)
+    assert [expected] == names(site)
+
+
 @pytest.mark.parametrize("naming", ["path", "route"])
 def test_a_scanner_makes_one_name(naming: str, ask: Ask, site: Site) -> None:
     """All paths that no URL pattern matches share one name."""
