@@ -9,7 +9,7 @@ from typing import Any
 
 from tally.engine import Archive
 from tally.engine.asking.question import Question
-from tests.engine.recompute import AGGREGATES, Asked, Number, Row, Values
+from tests.engine.recompute import Asked, Number, Row, Values
 
 RELATIVE_MAX = 1e-12
 Pairs = list[tuple[str, Any]]
@@ -133,7 +133,7 @@ def _values(asked: Asked, value: Any) -> Values | None:
     if asked.aggregate is not None:
         return (value,)
     pairs = value if isinstance(value, list) else list(value.items())
-    assert list(AGGREGATES) == [name for name, _ in pairs]
+    assert list(asked.shown) == [name for name, _ in pairs]
     return tuple(number for _, number in pairs)
 
 

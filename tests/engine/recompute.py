@@ -11,9 +11,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from fnmatch import fnmatchcase
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product
-from math import fsum
+from math import ceil, copysign, fsum, log
 from typing import Any, NamedTuple
 
 AGGREGATES = ("count", "sum", "avg", "min", "max")
@@ -49,6 +50,7 @@ class Asked:
     step: int | None = None
     moving: int | None = None
     limit: int | None = None
+    percentiles: tuple[str, ...] = ()
     low: float | None = None
     high: float | None = None
     fill: str | None = None
@@ -61,12 +63,13 @@ class Asked:
     @property
     def shown(self) -> tuple[str, ...]:
         """The aggregates that the answer has."""
-        return AGGREGATES if self.aggregate is None else (self.aggregate,)
+        return (*AGGREGATES, *self.percentiles) if self.aggregate is None else (self.aggregate,)
 
     @property
     def parameters(self) -> dict[str, Any]:
         """The parameters that are asked for."""
         given = {field.name: getattr(self, field.name) for field in fields(self)[3:]}
+        given["percentiles"] = ",".join(name.removeprefix("p") for name in self.percentiles) or None
         return {name: value for name, value in given.items() if value not in (None, ())}
 
     @property
@@ -79,6 +82,7 @@ class Asked:
             and (over_time or self.moving is None)
             and (over_names or (self.limit is None and self.group is None))
             and (self.aggregate is not None or (self.low is None and self.high is None))
+            and (self.aggregate is None or not self.percentiles)
             and (self.kind == "timedata" or self.fill is None)
         )
 
@@ -102,6 +106,23 @@ def summary(values: list[float]) -> dict[str, Number]:
         "min": min(values),
         "max": max(values),
     }
+
+
+def percentile(values: list[float], name: str, accuracy: int) -> float:
+    """Return a percentile such as p95 as an archive with this accuracy in percent answers it.
+
+    It is the middle of the bin that the value of the nearest rank falls into, within the least and greatest value.
+    """
+    ascending, low, high = sorted(values), min(values), max(values)
+    portion = Fraction(name.removeprefix("p")) / 100
+    if portion in (0, 1):
+        return high if portion else low
+    nearest = ascending[max(1, ceil(portion * len(values))) - 1]
+    gamma = (1 + 0.01) / (1 - 0.01)
+    number = ceil(ceil(log(abs(nearest)) / log(gamma)) / accuracy) if nearest else 0
+    middle = copysign(2 * gamma ** (accuracy * number) / (gamma**accuracy + 1), nearest) if nearest else 0.0
+    assert abs(middle - nearest) <= accuracy / 100 * abs(nearest) * (1 + 1e-9)
+    return min(max(middle, low), high)
 
 
 def matches(name: str, globs: tuple[str, ...]) -> bool:
@@ -141,8 +162,9 @@ def group_of(name: str, group: str | None) -> str:
 class Recomputation:
     """All answers of an archive with `samples` and buckets of `resolution` seconds."""
 
-    def __init__(self, samples: Iterable[tuple[str, float, int]], resolution: int) -> None:
+    def __init__(self, samples: Iterable[tuple[str, float, int]], resolution: int, *, accuracy: int = 1) -> None:
         self._resolution = resolution
+        self._accuracy = accuracy
         self._all = [(name, timestamp, float(value)) for name, value, timestamp in samples]
         self._samples = lru_cache(maxsize=8)(self._grouped)
         # Many questions are about the same buckets.
@@ -181,6 +203,12 @@ class Recomputation:
                 merged[bucket] += values
         return dict(sorted(merged.items()))
 
+    def _shown(self, asked: Asked, values: list[float]) -> Values:
+        return tuple(self._value(name, values) for name in asked.shown)
+
+    def _value(self, name: str, values: list[float]) -> Number:
+        return summary(values)[name] if name in AGGREGATES else percentile(values, name, self._accuracy)
+
     def _size(self, asked: Asked) -> int:
         return asked.step or self._resolution
 
@@ -189,9 +217,8 @@ class Recomputation:
         names = sorted(self._samples(asked.chosen), key=str.encode)
         if asked.limit is None:
             return tuple(names)
-        ranks = {
-            name: summary(values)[asked.aggregate or "sum"] for name in names if (values := self._in_range(asked, name))
-        }
+        rank = asked.aggregate or "sum"
+        ranks = {name: self._value(rank, values) for name in names if (values := self._in_range(asked, name))}
         highest = sorted(ranks, key=lambda name: -ranks[name])[: asked.limit]
         return tuple(sorted(highest, key=str.encode))
 
@@ -201,7 +228,7 @@ class Recomputation:
 
     def _by_name(self, asked: Asked) -> list[Row]:
         found = {name: values for name in self._names(asked) if (values := self._in_range(asked, name))}
-        rows: list[Row] = [(name, None, _shown(asked, values)) for name, values in found.items()]
+        rows: list[Row] = [(name, None, self._shown(asked, values)) for name, values in found.items()]
         return sorted(rows, key=lambda row: -row[2][0]) if asked.aggregate and rows else rows  # type: ignore[index]
 
     def _by_time(self, asked: Asked) -> list[Row]:
@@ -222,7 +249,7 @@ class Recomputation:
         window = self._window(asked, series)
         for bucket in series:
             if _in_span(asked, bucket):
-                yield bucket, _shown(asked, window(bucket))
+                yield bucket, self._shown(asked, window(bucket))
 
     def _window(self, asked: Asked, series: Series) -> Callable[[int], list[float]]:
         """Return what gives the samples of a bucket, or of the seconds that end with it."""
@@ -246,10 +273,10 @@ class Recomputation:
         first = inside[0] if asked.since is None else int(-(-asked.since // size)) * size
         last = inside[-1] if asked.until is None else int(asked.until // size) * size
         rows: list[Row] = []
-        blank: Values | None = tuple(_ZEROS[name] for name in asked.shown) if asked.fill == "0" else None
+        blank: Values | None = tuple(_ZEROS.get(name, 0.0) for name in asked.shown) if asked.fill == "0" else None
         for bucket in range(first, last + size, size):
             found = window(bucket)
-            values = _shown(asked, found) if found else None
+            values = self._shown(asked, found) if found else None
             values = values if _is_kept(asked, values) else None
             blank = values if values and asked.fill == "previous" else blank
             rows.append((None, bucket, values or blank))
@@ -258,11 +285,6 @@ class Recomputation:
 
 def _in_span(asked: Asked, bucket: int) -> bool:
     return (asked.since is None or bucket >= asked.since) and (asked.until is None or bucket <= asked.until)
-
-
-def _shown(asked: Asked, values: list[float]) -> Values:
-    found = summary(values)
-    return tuple(found[name] for name in asked.shown)
 
 
 def _is_kept(asked: Asked, values: Values | None) -> bool:

@@ -31,6 +31,7 @@ FAR = 2 * BUCKETS_MAX
 SPAN_S = 240
 RESOLUTION_S = 10
 LONG_S = 20_000
+RANKS = ("p50", "p99.9", "p0", "p100", "p33.3")
 NAMES = ["a", "a.b", "a.b.c", "b", "b.é", 'c,"d"', "c\\d", "𝄞", "z%d%s"]
 TAGGED = ["a.b;env=dev", "a.b;env=prod;host=web1", "a.c;env=prod", "b;env=prod;flag", "b;env=é;host=web1.x"]
 NAMES += [*TAGGED, 'c;env="p,q"', "c;=x;env=a=b", "c;env=dev;env=prod", "d;envy=prod;name=x"]
@@ -67,10 +68,10 @@ STATES: dict[State, tuple[bool, bool]] = {unsealed: (False, True), sealed: (True
 
 
 @contextmanager
-def archives(resolution: int = RESOLUTION_S) -> Iterator[Archive]:
+def archives(resolution: int = RESOLUTION_S, percentiles: int = 0) -> Iterator[Archive]:
     """Give an empty archive that keeps everything."""
     with tempfile.TemporaryDirectory() as directory:
-        yield Catalog(directory).create("x", resolution=resolution, retention=0)
+        yield Catalog(directory).create("x", resolution=resolution, retention=0, percentiles=percentiles)
 
 
 @cache
@@ -163,13 +164,13 @@ bounds = st.none() | eighths
 
 
 @st.composite
-def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
+def asked_questions(draw: st.DrawFn, resolution: int, ranks: tuple[str, ...]) -> Asked:
     """Draw a valid question for an archive of this resolution."""
     step = draw(st.none() | st.integers(1, 5).map(lambda factor: factor * resolution))
     moving = draw(st.none() | st.integers(1, 8).map(lambda factor: factor * (step or resolution)))
     kind = draw(st.sampled_from(["values", "aggregate", "timedata"]))
     by = draw(st.sampled_from(["time", "name"])) if kind != "timedata" else "time"
-    aggregate = draw(st.sampled_from([None, *AGGREGATES]))
+    aggregate = draw(st.sampled_from([None, *AGGREGATES, *ranks]))
     return Asked(
         kind,
         aggregate,
@@ -183,6 +184,7 @@ def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
         until=draw(times),
         step=step,
         moving=None if (kind, by) == ("aggregate", "name") else moving,
+        percentiles=ranks[: draw(st.integers(0, 3))] if aggregate is None else (),
         limit=draw(st.none() | st.integers(1, 10)) if kind == "values" or by == "name" else None,
         low=draw(bounds) if aggregate else None,
         high=draw(bounds) if aggregate else None,
@@ -194,14 +196,16 @@ def asked_questions(draw: st.DrawFn, resolution: int) -> Asked:
 @given(st.data(), resolutions, st.lists(st.tuples(lists_of_samples, seconds), max_size=3))
 def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[list[Sample], int]]) -> None:
     """Random questions about random samples and commits have the recomputed answer."""
-    recomputation = Recomputation([sample for part, _ in parts for sample in part], resolution)
+    accuracy = data.draw(st.sampled_from([0, 1, 2, 4, 8]))
+    samples = [sample for part, _ in parts for sample in part]
+    recomputation = Recomputation(samples, resolution, accuracy=accuracy)
     sealing = patch.object(commit, "SEAL_ROWS", data.draw(st.integers(1, 30)))
     packing = patch.object(sql, "PACKED_ROWS", data.draw(st.integers(0, 10)))
-    with archives(resolution) as archive, sealing, packing:
+    with archives(resolution, accuracy) as archive, sealing, packing:
         for part, now in parts:
             archive.commit(rolled_up(part), now=now)
         for _ in range(5):
-            asked = data.draw(asked_questions(resolution))
+            asked = data.draw(asked_questions(resolution, RANKS if accuracy else ()))
             assert asked.has_meaning
             check(archive, asked, recomputation.rows(asked), data.draw(st.sampled_from(FORMS)))
 
