@@ -199,7 +199,7 @@ def _edges(number: int, level: int) -> tuple[float, float]:
         return 0.0, 0.0
     i = abs(number) - (ORIGIN >> level)
     lower, upper = (exp(min(each * LOG_GAMMA * 2**level, EXPONENT_MAX)) for each in (i - 1, i))
-    return (lower, upper) if number > 0 else (-upper, -lower)
+    return (lower, upper) if number > 0 else (0.0 - upper, 0.0 - lower)
 
 
 def _join_signs(found: list[tuple[float, float, float]]) -> list[tuple[float, float, float]]:

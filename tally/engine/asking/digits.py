@@ -68,6 +68,11 @@ def texts(arguments: Iterable[Argument], order: str = "") -> str:
     return f"string_agg({text(arguments)}, :separator{order})"
 
 
+def number(sql: str) -> str:
+    """Return an expression of a float's text."""
+    return f"tally_text('{FLOAT}', {sql})" if IS_NATIVE else f"shortest({sql})"
+
+
 def plain(template: str) -> str:
     """Return a template that takes floats as texts."""
     return template.replace(FLOAT, "%s")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from tally.engine.asking import digits
 from tally.engine.asking.columns import Cell
 from tally.engine.asking.digits import FLOAT
 from tally.engine.asking.question import AGGREGATES, Question
@@ -100,7 +101,7 @@ def _optional(question: Question, name: str) -> str:
     """
     if name in AGGREGATES:
         return name
-    text = f'shortest("{name}")'
+    text = digits.number(f'"{name}"')
     if question.format == "csv":
         return f"""iif("{name}" IS NULL, '', {text})"""
     if question.kind == "timedata":

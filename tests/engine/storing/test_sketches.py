@@ -13,7 +13,7 @@ from tally.engine import Archive, Catalog
 from tally.engine.definition import Definition
 from tally.engine.files import ddl, schema
 from tally.engine.storing import commit
-from tally.errors import InvalidDefinition, InvalidQuestion, NotAnArchive
+from tally.errors import ArchiveDamaged, InvalidDefinition, InvalidQuestion, NotAnArchive
 from tests.engine.model import check_file
 
 T = 1_700_000_000
@@ -235,6 +235,18 @@ def test_check_finds_damage(tmp_path: Path, statement: str, damage: str) -> None
     with schema.OpenArchive(archive.path, write=True) as connection:
         connection.execute(statement).fetchall()
     assert any(damage in text for text in archive.check().damage)
+
+
+def test_a_question_finds_damage(tmp_path: Path) -> None:
+    """A sketch that cannot be read is damage of the file."""
+    archive = create(tmp_path, percentiles=1)
+    archive.record([("a", 1, T), ("a", 2, T), ("b", 3, T)])
+    with schema.OpenArchive(archive.path, write=True) as connection:
+        connection.execute("UPDATE data_sketches SET bins = 'x'")
+    with pytest.raises(ArchiveDamaged):
+        archive.aggregate("p50", by="name")
+    with pytest.raises(ArchiveDamaged):
+        archive.values("p50")
 
 
 def test_refused_names_leave_no_sketch(tmp_path: Path) -> None:
