@@ -146,9 +146,9 @@ DIFFERENT = (
     (render(SUM, maxDataPoints=10), "Consolidation follows the aggregate"),
     (render(AVG, maxDataPoints=10), "Consolidation follows the aggregate"),
     (render(ONE, maxDataPoints=1), "Consolidation follows the aggregate"),
-    (render(f"summarize({AVG},'1min','avg')"), "weigh averages"),
-    (render(f"sumSeries({SUM},summarize({SUM},'30s'))"), "Series of several steps"),
-    (render(f"timeShift({SUM},'85500s')"), "does not keep any more"),
+    (render(f"summarize({AVG},'1min','avg')"), "weight averages"),
+    (render(f"sumSeries({SUM},summarize({SUM},'30s'))"), "Series with different steps"),
+    (render(f"timeShift({SUM},'85500s')"), "that an archive still keeps"),
 )
 
 
