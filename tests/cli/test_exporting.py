@@ -57,6 +57,14 @@ def test_a_part_is_exported(tmp_path: Path) -> None:
         }
 
 
+def test_names_are_chosen_by_tags(tmp_path: Path) -> None:
+    """In every format, as in a query."""
+    data = filled(tmp_path, b"load;env=prod 1 1700000000\nload;env=test 2 1700000000\n")
+    for form in ("csv", "lines"):
+        shown = invoke(data, "export", "daily", "--where", "env=prod", "--format", form).stdout
+        assert ("env=prod" in shown, "env=test" in shown) == (True, False)
+
+
 def test_parquet_is_for_files(tmp_path: Path) -> None:
     """To a file or a pipe, but not to a terminal."""
     data = filled(tmp_path / "data")
