@@ -284,6 +284,7 @@ EXEMPT: dict[Rule, dict[str, str]] = {
         "tests/test_import.py": "it is for tally/__init__.py",
         "tests/api/test_server.py": "it is for `uvicorn tally.api:app`, the whole package as a process",
         "tests/integrations/django/golden/test_answers.py": "it compares every way that an answer goes out",
+        "tests/cli/test_oracle.py": "it asks in every way",
         "tests/engine/test_properties.py": "what holds for whole archives, whichever module does it",
     },
 }
