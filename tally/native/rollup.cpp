@@ -17,6 +17,7 @@
 namespace tally {
 namespace {
 
+// Beside one other spelling for each name.
 constexpr std::size_t OTHER_SPELLINGS_MAX = 4096;
 // Before and after the name in the spelling of a StatsD line. No plain name contains it.
 constexpr char STATSD = '\1';
@@ -147,7 +148,8 @@ std::uint32_t Rollup::intern(std::string_view name, std::int64_t weight) {
 void Rollup::add_spelling(std::string_view spelling, std::string_view name) {
     const std::uint32_t series = find_series(name);
     const std::size_t others = spellings_.size() - series_.size();
-    if (series == Index::NONE || others >= OTHER_SPELLINGS_MAX || find_series(spelling) != Index::NONE) return;
+    if (series == Index::NONE || others >= OTHER_SPELLINGS_MAX + series_.size() || find_series(spelling) != Index::NONE)
+        return;
     spell(spelling, series);
 }
 

@@ -33,7 +33,7 @@ from tally.lines.plain import (
 from tally.lines.statsd import Line, Observed
 
 FOLD_VALUES = 100_000
-# Further spellings of names are parsed one at a time.
+# Beside one alias for each name. Lines with further spellings are parsed one at a time.
 ALIASES_MAX = 4096
 NO_LIMIT = Capacity()
 
@@ -160,7 +160,9 @@ class Rollup:
             own = dict(zip(texts, stored, strict=True))
             cells = [text for text, name in own.items() if text not in known and name not in self._values]
         size = weigh_all(cells)
-        if len(self._aliases) + len(aliases) > ALIASES_MAX or not self._has_capacity(cells, size):
+        names_before = len(self._values) - len(self._aliases)
+        has_room = len(self._aliases) + len(aliases) <= ALIASES_MAX + names_before + len(cells)
+        if not has_room or not self._has_capacity(cells, size):
             return False
         self.size += size
         self._aliases += [alias for alias, _ in aliases]
