@@ -16,6 +16,7 @@ from tally.collector import receiver as receiver_module
 from tally.collector.listener import bind, enable_times, stop_queueing
 from tally.collector.receiver import BATCH_DATAGRAMS, LATE_S, TURN_BATCHES, Network, Receiver, Timed, is_allowed
 from tally.collector.unix import bind as bind_unix
+from tally.engine.storing.native_rollup import new_rollup
 from tests.collector.stalling import kernel_times, send_in_seconds
 from tests.processes import LIMIT_S, wait_for
 
@@ -231,3 +232,15 @@ def test_a_unix_socket_comes_to_its_end(tmp_path: Path, last: bytes) -> None:
             sender.send(b"a 3")
         receiver.finish(math.inf)
     assert [b"a 1", *([b"", last] if last else [])] == [each for batch in batches for each in batch]
+
+
+@pytest.mark.parametrize("sketched", [False, True])
+def test_any_rollup_takes_what_is_read(sock: socket.socket, sketched: bool) -> None:
+    """Batches are added by the native rollup, and by the one in Python, which makes sketches."""
+    rollup = new_rollup(10, sketched=sketched)
+    receiver = Receiver(sock, rollup.add)
+    send(sock, 20)
+    assert 20 == receiver.drain(1)
+    [row] = rollup.take().values()
+    assert (20, 190.0, 0.0, 19.0) == row["a"][:4]
+    assert sketched == (row["a"][4] is not None)

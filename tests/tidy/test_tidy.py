@@ -1,9 +1,11 @@
 """The code keeps the rules, but for the exemptions, and the exemptions only shrink."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.tidy.rules import EXEMPT, RULES, Rule
-from tests.tidy.source import Module, project
+from tests.tidy.rules import EXEMPT, FILE_LINES, RULES, Rule
+from tests.tidy.source import ROOT, Module, project
 
 
 @pytest.fixture(scope="module")
@@ -21,3 +23,11 @@ def test_the_rule_is_kept(rule: Rule, modules: list[Module]) -> None:
 def test_exemptions_are_of_rules() -> None:
     """There is no exemption from a rule that is not looked at."""
     assert set() == EXEMPT.keys() - set(RULES)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "tally" / "native").glob("*.?pp")), ids=lambda path: path.name)
+def test_a_file_of_the_native_core_is_short_and_says_what_it_owns(path: Path) -> None:
+    """It begins with a comment, and has at most as many lines as a module."""
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("// ")
+    assert text.count("\n") <= FILE_LINES
