@@ -5,7 +5,6 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from tally.engine import Catalog
-from tally.engine.asking.question import AGGREGATES
 from tally.graphite import tree
 from tally.graphite.budget import Budget
 from tally.graphite.tree import TreeNode
@@ -66,10 +65,10 @@ def index(catalog: Catalog, budget: Budget) -> Iterator[bytes]:
     """Yield the paths of all metrics as chunks of a JSON array; raises as `tree.find`."""
     parts: list[str] = []
     size, before = 0, "["
-    for slug, names in tree.index(catalog, budget):
-        row = ",".join(f'"{slug}.%s.{aggregate}"' for aggregate in sorted(AGGREGATES))
+    for slug, leaves, names in tree.index(catalog, budget):
+        row = ",".join(f'"{slug}.%s.{leaf}"' for leaf in sorted(leaves))
         for name in names:
-            parts.append(before + row % ((encode_basestring(name)[1:-1],) * len(AGGREGATES)))
+            parts.append(before + row % ((encode_basestring(name)[1:-1],) * len(leaves)))
             size, before = size + len(parts[-1]), ","
             if size >= CHUNK_CHARACTERS:
                 yield "".join(parts).encode("utf-8", "backslashreplace")

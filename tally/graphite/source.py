@@ -20,6 +20,8 @@ from tally.graphite.series import Series
 from tally.graphite.tree import Metric
 
 CONSOLIDATIONS = {"count": "sum", "sum": "sum", "avg": "average", "min": "min", "max": "max"}
+# Percentiles cannot be merged. The greatest hides no slow bucket.
+RANK_CONSOLIDATION = "max"
 
 
 @dataclass(frozen=True)
@@ -126,20 +128,23 @@ class _ArchiveReader:
     def _read_names(self, names: dict[str, list[Metric]]) -> Iterator[Series]:
         """Yield the series of at most GLOBS_MAX names, read with one question."""
         given = {"q": tuple(map(escape, names)), "since": self._buckets[0], "until": self._buckets[-1]}
+        wanted = {metric.aggregate for metrics in names.values() for metric in metrics}
+        if ranks := tuple(sorted(wanted - {*AGGREGATES})):
+            given["percentiles"] = ranks
         question = Question.create("values", aggregate=None, by="time", given=given)
         without_data = dict(names)
         with self._archive.ask(question, timeout_s=self._budget.left_s()) as answer:
             self._budget.set_interrupt(answer.close)
             try:
                 for name, rows in groupby(answer.rows(), key=lambda row: str(row[0])):
-                    yield from self._build(without_data.pop(name), list(rows))
+                    yield from self._build(without_data.pop(name), list(rows), question.shown)
             finally:
                 self._budget.set_interrupt(None)
         for metrics in without_data.values():
-            yield from self._build(metrics, [])
+            yield from self._build(metrics, [], question.shown)
 
-    def _build(self, metrics: list[Metric], rows: list[Any]) -> Iterator[Series]:
-        """Yield the series of the metrics of one name; a row is name, bucket, and the values of AGGREGATES.
+    def _build(self, metrics: list[Metric], rows: list[Any], shown: tuple[str, ...]) -> Iterator[Series]:
+        """Yield the series of the metrics of one name; a row is name, bucket, and the values of `shown`.
 
         As in Graphite, a bucket has no value until it is over. Otherwise every chart would end in a drop.
         """
@@ -148,10 +153,10 @@ class _ArchiveReader:
         indexes = [(bucket - first) // step for _, bucket, *_ in rows]
         for metric in metrics:
             values: list[float | None] = [None] * len(self._buckets)
-            column = 2 + AGGREGATES.index(metric.aggregate)
+            column = 2 + shown.index(metric.aggregate)
             for index, row in zip(indexes, rows, strict=True):
                 values[index] = row[column]
-            path, consolidation = metric.path, CONSOLIDATIONS[metric.aggregate]
+            path, consolidation = metric.path, CONSOLIDATIONS.get(metric.aggregate, RANK_CONSOLIDATION)
             weights = self._weights(indexes, rows) if metric.aggregate == "avg" else None
             yield Series(path, path, first, step, values, consolidation, weights, metric.tags)
 

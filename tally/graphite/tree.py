@@ -3,7 +3,7 @@
     daily                     branch: an archive, or `auto`
       requests.get            branches: the first parts of names, split at the dots
         index                 branch: the last part of a name
-          count sum avg min max    leaves: the metrics of the name
+          count sum avg min max    leaves: the metrics of the name (see `leaves`)
 
 If one name is the beginning of another, the same path may be both a branch and a leaf.
 
@@ -16,10 +16,11 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from tally.engine import Archive, Catalog
-from tally.engine.asking.question import AGGREGATES, Question
+from tally.engine.asking.question import Question
 from tally.engine.definition import AUTO
 from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
+from tally.graphite.leaves import find_leaves, list_leaves
 from tally.graphite.pattern import Node, parse
 
 # Bounds how long the nodes take to sort: no other thread runs meanwhile.
@@ -27,12 +28,16 @@ NODES_MAX = 100_000
 
 
 class Metric(NamedTuple):
-    """A leaf of the tree: one aggregate of one name. Below `auto`, `answered_by` is the slug of the archive."""
+    """A leaf of the tree: one aggregate of one name.
+
+    Below `auto`, `answered_by` is the slug of the archive. `leaf` is the last node of the path, if it has another name.
+    """
 
     slug: str
     name: str
     aggregate: str
     answered_by: str = ""
+    leaf: str = ""
 
     @property
     def archive(self) -> str:
@@ -42,7 +47,7 @@ class Metric(NamedTuple):
     @property
     def path(self) -> str:
         """The path in the tree."""
-        return f"{self.slug}.{self.name}.{self.aggregate}"
+        return f"{self.slug}.{self.name}.{self.leaf or self.aggregate}"
 
     @property
     def tags(self) -> dict[str, str]:
@@ -84,8 +89,9 @@ def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[TreeNode]:
         if not inner:
             yield TreeNode(slug, is_leaf=False)
             continue
-        names = _read_names(archive, _globs(inner), budget)
-        yield from (TreeNode(f"{slug}.{path}", is_leaf) for path, is_leaf in _match_names(names, inner))
+        names, leaves = _read_names(archive, _globs(inner), budget), tuple(find_leaves(inner[-1], archive))
+        found = _match_names(names, inner, leaves)
+        yield from (TreeNode(f"{slug}.{path}", is_leaf) for path, is_leaf in found)
 
 
 def check_nodes(count: int) -> None:
@@ -103,23 +109,24 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget, *, since: float | No
     if len(inner) < 2:
         return []
     *nodes, last = inner
-    aggregates = [aggregate for aggregate in sorted(AGGREGATES) if last.matches(aggregate)]
     found: list[Metric] = []
-    if not aggregates:
-        return found
     for slug, archive in _find_archives(catalog, first, Question("values", q=(_glob(nodes),), since=since)):
         answered_by = archive.slug if slug == AUTO else ""
-        for name in _read_names(archive, (_glob(nodes),), budget):
+        leaves = find_leaves(last, archive).items()
+        for name in _read_names(archive, (_glob(nodes),), budget) if leaves else ():
             if _matches(name.split("."), nodes):
-                found += [Metric(slug, name, aggregate, answered_by) for aggregate in aggregates]
+                found += [
+                    Metric(slug, name, aggregate, answered_by, leaf if leaf != aggregate else "")
+                    for leaf, aggregate in leaves
+                ]
                 check_series(len(found))
     return found
 
 
-def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, Iterator[str]]]:
-    """Yield each archive's slug and names. Read the names before the next archive. Raises as `find`."""
+def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, tuple[str, ...], Iterator[str]]]:
+    """Yield each archive's slug, leaves and names. Read the names before the next archive. Raises as `find`."""
     for archive in catalog.archives():
-        yield archive.slug, _read_names(archive, (), budget)
+        yield archive.slug, list_leaves(archive), _read_names(archive, (), budget)
 
 
 def _find_archives(catalog: Catalog, first: Node, question: Question) -> Iterator[tuple[str, Archive]]:
@@ -156,7 +163,7 @@ def _glob(nodes: Iterable[Node]) -> str:
     return ".".join(node.glob for node in nodes)
 
 
-def _match_names(names: Iterable[str], inner: Sequence[Node]) -> Iterator[tuple[str, bool]]:
+def _match_names(names: Iterable[str], inner: Sequence[Node], leaves: Sequence[str]) -> Iterator[tuple[str, bool]]:
     """Yield the path below the slug of each match, and whether it is a leaf. The names come in byte order."""
     depth = len(inner)
     seen = "\n"  # No name begins with it.
@@ -169,7 +176,7 @@ def _match_names(names: Iterable[str], inner: Sequence[Node]) -> Iterator[tuple[
             seen = ".".join(branch) + "."
         if len(parts) == depth - 1:
             if _matches(parts, inner[:-1]):
-                yield from ((f"{name}.{aggregate}", True) for aggregate in AGGREGATES if inner[-1].matches(aggregate))
+                yield from ((f"{name}.{leaf}", True) for leaf in leaves)
         elif _matches(branch, inner):
             yield ".".join(branch), False
 

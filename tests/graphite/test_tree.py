@@ -81,7 +81,7 @@ def test_metrics_are_the_leaves(pattern: str, expected: list[Metric], made: Cata
 
 def test_the_index_has_every_name(made: Catalog) -> None:
     """The index contains each name of each archive."""
-    paths = [f"{slug}.{name}" for slug, names in index(made, Budget(60)) for name in names]
+    paths = [f"{slug}.{name}" for slug, _, names in index(made, Budget(60)) for name in names]
     assert (len(NAMES) + 1, len(NAMES) + 1) == (len(paths), len(set(paths)))
     assert "daily.requests.get.index" in paths
 

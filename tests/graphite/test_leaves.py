@@ -1,0 +1,72 @@
+"""The leaves of the tree."""
+
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Catalog
+from tally.graphite.leaves import find_leaves, list_leaves
+from tally.graphite.pattern import parse
+from tests.graphite.made import START, WINDOW, catalog, names, source, values
+
+FIVE = ["avg", "count", "max", "min", "sum"]
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Catalog:
+    """Return an archive with percentiles, and one without."""
+    made = catalog(tmp_path, plain={"a": [1.0]})
+    ranked = made.create("ranked", resolution=10, retention=0, percentiles=1)
+    ranked.record([("a", value, START + second) for second in (0, 10) for value in range(1, 11)])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("pattern", "plain", "ranked"),
+    [
+        ("*", FIVE, sorted([*FIVE, "p50", "p90", "p95", "p99"])),
+        ("p*", [], ["p50", "p90", "p95", "p99"]),
+        ("{avg,p95}", ["avg"], ["avg", "p95"]),
+        ("p95", [], ["p95"]),
+        ("p33", [], ["p33"]),
+        ("p99_9", [], ["p99_9"]),
+        ("p101", [], []),
+        ("p9_", [], []),
+        ("upper", ["upper"], ["upper"]),
+        ("upp*", [], []),
+        ("upper_90", [], ["upper_90"]),
+        ("median", [], ["median"]),
+        ("mean_90", [], []),
+    ],
+)
+def test_what_a_pattern_finds(pattern: str, plain: list[str], ranked: list[str], made: Catalog) -> None:
+    """Wildcards find what is listed. Other percentiles and StatsD's names are found by their whole name."""
+    (node,) = parse(pattern)
+    assert plain == list(find_leaves(node, made["plain"]))
+    assert ranked == list(find_leaves(node, made["ranked"]))
+
+
+def test_what_is_listed(made: Catalog) -> None:
+    """Percentiles are listed if the archive keeps them."""
+    assert FIVE == sorted(list_leaves(made["plain"]))
+    assert {"p50", "p90", "p95", "p99"} == set(list_leaves(made["ranked"])) - set(FIVE)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "value"),
+    [("p50", 5), ("median", 5), ("upper_90", 9), ("p99_9", 10), ("p0", 1), ("upper", 10), ("mean", 5.5), ("avg", 5.5)],
+)
+def test_series_of_leaves(leaf: str, value: float, made: Catalog) -> None:
+    """A series has the path that was asked for, and the values of its aggregate."""
+    found = source(made).read(f"ranked.a.{leaf}", WINDOW)
+    assert [f"ranked.a.{leaf}"] == names(found)
+    assert [[pytest.approx(value, rel=0.01)] * 2] == [each[:2] for each in values(found)]
+    assert ("max" if leaf not in ("upper", "mean", "avg") else found[0].consolidation) == found[0].consolidation
+
+
+def test_an_unknown_percentile_is_no_value(made: Catalog) -> None:
+    """A bucket with samples from before percentiles were turned on has no value; an archive without them no series."""
+    assert [] == source(made).read("plain.a.p50", WINDOW)
+    made["plain"].edit(percentiles=1)
+    made["plain"].record([("a", 3, START + 10)])
+    assert [[None, 3]] == [each[:2] for each in values(source(made).read("plain.a.p50", WINDOW))]
