@@ -393,7 +393,7 @@ def test_names_are_removed(daily: Path) -> None:
         ("?q=a&q=b", "q is given 2 times: give it once"),
         ("?q=", "q '' is not a glob"),
         ("?q=a&since=soon", "since 'soon' is not a time"),
-        ("?q=a&step=10", "'step' has no meaning here: /names/{slug}/ takes q and since"),
+        ("?q=a&step=10", "'step' has no meaning here: /names/{slug}/ takes q, since"),
     ],
 )
 def test_removals_that_are_not_right(daily: Path, query: str, says: str) -> None:
