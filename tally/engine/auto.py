@@ -6,6 +6,8 @@ One archive answers the whole question. It is chosen among the enabled archives 
     1. Of those that still keep `since`, the one with the finest resolution.
     2. If none keeps it, the one with the longest retention; of several, the finest.
 
+Percentiles are answered from the archives that keep them, if there are any.
+
 A question without `since` asks for all times, which only a retention of 0 keeps. If no archive has a matching name, the
 same rules choose among all enabled archives. Damaged archives are chosen last, and unreadable ones never.
 """
@@ -44,6 +46,8 @@ class Auto:
         :raises QueryTimeout: when looking for names takes longer than `timeout_s`.
         """
         ranked = self._rank(question.since or 0, self._clock() if now is None else now)
+        if question.needs_sketches:
+            ranked = [each for each in ranked if each[1].percentiles] or ranked
         matching = (each for each in ranked if _has_names(each[0], question, timeout_s))
         archive, definition = next(matching, ranked[0])
         return archive, fit_steps(question, definition.resolution)

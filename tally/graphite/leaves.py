@@ -28,7 +28,7 @@ def list_leaves(archive: Archive) -> tuple[str, ...]:
 
 def find_leaves(node: Node, archive: Archive) -> dict[str, str]:
     """Return the leaves that match a node of a pattern, sorted, and the aggregate of each."""
-    exact = _parse(node.glob) if node.matches(node.glob) else None
+    exact = find_aggregate(node)
     found = {leaf: leaf for leaf in AGGREGATES if node.matches(leaf)}
     if exact in AGGREGATES:
         found[node.glob] = str(exact)
@@ -38,8 +38,11 @@ def find_leaves(node: Node, archive: Archive) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def _parse(text: str) -> str | None:
-    """Return the aggregate of a leaf that is not listed, or None."""
+def find_aggregate(node: Node) -> str | None:
+    """Return the percentile that a node names, or the aggregate that StatsD calls so, or None."""
+    text = node.glob
+    if not node.matches(text):
+        return None
     if text in STATSD:
         return STATSD[text]
     rank = _RANK.fullmatch(text)

@@ -20,7 +20,7 @@ from tally.engine.asking.question import Question
 from tally.engine.definition import AUTO
 from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
-from tally.graphite.leaves import find_leaves, list_leaves
+from tally.graphite.leaves import find_aggregate, find_leaves, list_leaves
 from tally.graphite.pattern import Node, parse
 
 # Bounds how long the nodes take to sort: no other thread runs meanwhile.
@@ -110,7 +110,8 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget, *, since: float | No
         return []
     *nodes, last = inner
     found: list[Metric] = []
-    for slug, archive in _find_archives(catalog, first, Question("values", q=(_glob(nodes),), since=since)):
+    question = Question("values", find_aggregate(last), q=(_glob(nodes),), since=since)
+    for slug, archive in _find_archives(catalog, first, question):
         answered_by = archive.slug if slug == AUTO else ""
         leaves = find_leaves(last, archive).items()
         for name in _read_names(archive, (_glob(nodes),), budget) if leaves else ():

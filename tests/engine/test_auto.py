@@ -95,6 +95,16 @@ def test_the_longest_retention_answers_if_none_is_long_enough(
     assert expected == chosen(make(**archives), since)
 
 
+def test_percentiles_come_from_an_archive_that_keeps_them(usual: Catalog) -> None:
+    """Without such an archive, the usual one answers that it keeps none."""
+    for question in (Question("values", "p95"), Question("values", percentiles=("p50",)), Question("histogram")):
+        assert "yearly" == usual.auto.fit(question)[0].slug
+        usual["weekly"].edit(percentiles=1)
+        assert "weekly" == usual.auto.fit(question)[0].slug
+        usual["weekly"].edit(percentiles=0)
+    assert "yearly" == usual.auto.fit(Question("values", "avg"))[0].slug
+
+
 def test_names_have_to_match(usual: Catalog) -> None:
     """A coarser archive answers if only it has a matching name. If none has, the rules choose among all."""
     usual["weekly"].record([("b", 1.0, NOW)])

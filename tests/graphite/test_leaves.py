@@ -64,6 +64,12 @@ def test_series_of_leaves(leaf: str, value: float, made: Catalog) -> None:
     assert ("max" if leaf not in ("upper", "mean", "avg") else found[0].consolidation) == found[0].consolidation
 
 
+def test_auto_has_percentiles_if_an_archive_keeps_them(made: Catalog) -> None:
+    """The archive that answers is one that keeps them, although another is as fine."""
+    found = source(made).read("auto.a.p50", WINDOW)
+    assert [[pytest.approx(5, rel=0.01)] * 2] == [each[:2] for each in values(found)]
+
+
 def test_an_unknown_percentile_is_no_value(made: Catalog) -> None:
     """A bucket with samples from before percentiles were turned on has no value; an archive without them no series."""
     assert [] == source(made).read("plain.a.p50", WINDOW)
