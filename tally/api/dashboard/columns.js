@@ -11,7 +11,7 @@
  * @property {number[]} times
  * @property {Line[]} lines
  *
- * @typedef {Record<string, number>} Cell
+ * @typedef {Record<string, number | null>} Cell a percentile is null where samples have none
  */
 
 /** What adds up over time, and so has a rate. */
@@ -44,7 +44,7 @@ function together(chart, answer) {
     const per = divisor(chart, key);
     const values = answer.map(([, cell]) => {
       const value = typeof cell === "number" ? cell : cell?.[key];
-      return value === undefined ? null : value / per;
+      return typeof value === "number" ? value / per : null;
     });
     return { key, values };
   });
@@ -62,7 +62,7 @@ function byName(chart, answer) {
   const lines = Object.entries(answer).map(([key, cells]) => {
     const values = times.map((time) => {
       const value = cells[time];
-      return value === undefined ? null : value / per;
+      return typeof value === "number" ? value / per : null;
     });
     return { key, values };
   });

@@ -6,7 +6,7 @@ import { the } from "./element.js";
 /** @typedef {import("./range.js").Archive} Archive */
 
 const TEXTS = ["name", "description", "pattern"];
-const NUMBERS = ["resolution", "retention"];
+const NUMBERS = ["resolution", "retention", "percentiles"];
 
 /** Return whether writing is `disabled`, `allowed`, or needs a `token`. */
 export function writing() {
@@ -45,6 +45,7 @@ export class Editor {
     const slug = field(this.form, "slug");
     slug.disabled = archive !== null;
     slug.value = archive?.slug ?? "";
+    offer(this.form, archive?.percentiles ?? 0);
     if (archive) this.write(archive);
     this.prepare(this.form);
     this.dialog.showModal();
@@ -57,6 +58,7 @@ export class Editor {
     field(this.form, "pattern").value = archive.pattern;
     field(this.form, "resolution").value = String(archive.resolution);
     field(this.form, "retention").value = String(archive.retention);
+    field(this.form, "percentiles").value = String(archive.percentiles ?? 0);
     field(this.form, "enabled").checked = archive.enabled;
   }
 
@@ -132,6 +134,20 @@ export class Editor {
 function changed(archive, body) {
   const former = /** @type {Record<string, unknown>} */ (/** @type {unknown} */ (archive));
   return Object.fromEntries(Object.entries(body).filter(([name, value]) => former[name] !== value));
+}
+
+/**
+ * Offer the accuracies that an archive can change to: none, and those that are not finer.
+ * @param {HTMLFormElement} form
+ * @param {number} accuracy of the archive; 0: it keeps no percentiles
+ */
+function offer(form, accuracy) {
+  /** @type {NodeListOf<HTMLOptionElement>} */
+  const options = form.querySelectorAll("[name=percentiles] option");
+  for (const option of options) {
+    option.disabled = Number(option.value) > 0 && Number(option.value) < accuracy;
+    option.hidden = option.disabled;
+  }
 }
 
 /**

@@ -2,11 +2,13 @@
 
 import { isRate } from "./columns.js";
 import { element } from "./element.js";
+import { PERCENTILES } from "./view.js";
 
 /**
  * @typedef {import("./question.js").Chart} Chart
  * @typedef {import("./columns.js").Columns} Columns
  * @typedef {import("./columns.js").Cell} Cell
+ * @typedef {import("./view.js").View} View
  *
  * @typedef {object} Table
  * @property {string} title without the ending of the file's name
@@ -14,12 +16,20 @@ import { element } from "./element.js";
  * @property {(string | number | null)[][]} rows a value for each field
  */
 
-/** Those that the leaderboard has beside the name, in their order. */
-export const LEADING = ["count", "sum", "avg", "min", "max"];
+/** Those that the leaderboard always has beside the name, in their order. */
+const LEADING = ["count", "sum", "avg", "min", "max"];
 /** @type {[string, string, (table: Table) => string][]} */
 const FORMATS = [["CSV", "text/csv", csv], ["JSON", "application/json", json]];
 /** A browser may take a while until it has read what it is to save. */
 const READ_MS = 60_000;
+
+/**
+ * Return what the leaderboard has beside the name, in its order.
+ * @param {View} view
+ */
+export function leading({ aggregates }) {
+  return [...LEADING, ...PERCENTILES.filter((each) => aggregates.includes(each))];
+}
 
 /** Buttons that save what is shown, and a link to the question whose answer it is made of. */
 export class Files {
@@ -65,11 +75,12 @@ export function ofChart(chart, { times, lines }) {
  * Return what the leaderboard shows.
  * @param {string} slug
  * @param {[string, Cell][]} rows
+ * @param {string[]} keys of the values
  * @returns {Table}
  */
-export function ofLeaders(slug, rows) {
-  const values = rows.map(([name, cell]) => [name, ...LEADING.map((key) => cell[key] ?? null)]);
-  return { title: `${slug}-names`, fields: ["name", ...LEADING], rows: values };
+export function ofLeaders(slug, rows, keys) {
+  const values = rows.map(([name, cell]) => [name, ...keys.map((key) => cell[key] ?? null)]);
+  return { title: `${slug}-names`, fields: ["name", ...keys], rows: values };
 }
 
 /** @param {Table} table */

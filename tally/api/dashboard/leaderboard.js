@@ -1,7 +1,7 @@
 /** The names by what they add up to in the range: sortable, and a click narrows the pattern to a name. */
 
 import { element, fill, the } from "./element.js";
-import { Files, LEADING, ofLeaders } from "./files.js";
+import { Files, leading, ofLeaders } from "./files.js";
 import { decimals, fixed, legible, number } from "./format.js";
 import { exactly, leaders } from "./question.js";
 import { address } from "./view.js";
@@ -23,8 +23,8 @@ export class Leaderboard {
     this.head = the("leaders-head");
     this.body = the("leaders-body");
     this.more = the("leaders-more");
-    /** @type {[string, [string, Cell][]]} the archive's slug, and the rows that are shown */
-    this.shown = ["", []];
+    /** @type {[string, [string, Cell][], string[]]} the archive's slug, the rows that are shown, and their columns */
+    this.shown = ["", [], []];
     this.files = new Files(the("leaders-files"), () => ofLeaders(...this.shown));
     this.all = false;
     /** @type {(() => void) | null} */
@@ -46,7 +46,7 @@ export class Leaderboard {
     const rows = this.all ? board.rows : board.rows.slice(0, FIRST_ROWS);
     this.root.hidden = board.rows.length === 0;
     this.caption.textContent = told(board, view);
-    this.shown = [archive.slug, rows];
+    this.shown = [archive.slug, rows, leading(view)];
     this.files.name(`The ${rows.length === 1 ? "name" : `${number(rows.length)} names`} shown`, leaders(view, archive, range));
     this.headings(view);
     this.rows(rows, board, view);
@@ -61,7 +61,7 @@ export class Leaderboard {
   /** @param {View} view */
   headings(view) {
     const focused = document.activeElement?.closest("th")?.dataset.key;
-    fill(this.head, ...["name", ...LEADING].map((key) => heading(key, view)));
+    fill(this.head, ...["name", ...leading(view)].map((key) => heading(key, view)));
     const again = focused && this.head.querySelector(`[data-key="${focused}"] a`);
     if (again instanceof HTMLElement) again.focus();
   }
@@ -72,14 +72,15 @@ export class Leaderboard {
    * @param {View} view
    */
   rows(rows, board, view) {
-    const places = Object.fromEntries(LEADING.map((key) => [key, decimals(board.rows.map(([, cell]) => cell[key] ?? 0))]));
+    const keys = leading(view);
+    const places = Object.fromEntries(keys.map((key) => [key, decimals(board.rows.map(([, cell]) => cell[key] ?? 0))]));
     const ranked = view.sort === "name" ? "sum" : view.sort;
     const most = Math.max(...board.rows.map(([, cell]) => Math.abs(cell[ranked] ?? 0)), 0);
     const focused = document.activeElement instanceof HTMLAnchorElement && this.body.contains(document.activeElement) ? document.activeElement.title : null;
     fill(this.body, ...rows.map(([name, cell]) => element("tr", {},
       element("th", { scope: "row", "--share": most ? Math.abs(cell[ranked] ?? 0) / most : 0 },
         element("a", { "data-view": true, href: address({ ...view, q: [exactly(name)] }).href, title: legible(name) }, legible(name))),
-      ...LEADING.map((key) => value(cell[key] ?? 0, places[key] ?? 0, key === view.sort)))));
+      ...keys.map((key) => value(cell[key] ?? null, places[key] ?? 0, key === view.sort)))));
     const again = focused === null ? null : [...this.body.querySelectorAll("a")].find(({ title }) => title === focused);
     again?.focus();
   }
@@ -99,11 +100,12 @@ function heading(key, view) {
 }
 
 /**
- * @param {number} value
+ * @param {number | null} value null: it is not known
  * @param {number} places
  * @param {boolean} isSorted
  */
 function value(value, places, isSorted) {
+  if (value === null) return element("td", { class: isSorted && "sorted" }, "–");
   return element("td", { class: isSorted && "sorted" }, element("data", { value, title: String(value) }, fixed(value, places)));
 }
 

@@ -78,7 +78,7 @@ export async function board(view, archive, range, signal) {
   const isComplete = Object.keys(answer).length <= NAMES_MOST;
   if (!isComplete && view.sort !== "sum" && view.sort !== "name") {
     const names = Object.keys(await get(highest(view, archive, range), signal));
-    answer = await get(named(names, archive, range), signal);
+    answer = await get(named(names, view, archive, range), signal);
   }
   const rows = Object.entries(answer).sort(order(view));
   return { rows: isComplete ? rows : rows.slice(0, LEADERS), total: isComplete ? rows.length : NAMES_MOST, isComplete };

@@ -18,7 +18,7 @@ import { Sidebar } from "./sidebar.js";
 import * as states from "./states.js";
 import { heading } from "./title.js";
 import { Toolbar } from "./toolbar.js";
-import { AUTO } from "./view.js";
+import { AUTO, fitted } from "./view.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -169,7 +169,8 @@ class Page {
     const ranges = new Map(readable.map((each) => [each, range(seen, each, now(), this.panels.pixels(view))]));
     const own = archive && ranges.get(archive);
     this.history.range = own;
-    this.toolbar.update(view, own && (all ?? archive), own, depth);
+    this.toolbar.offer(Boolean(archive?.percentiles));
+    this.toolbar.update(fitted(view, archive), own && (all ?? archive), own, depth);
     return ranges;
   }
 
@@ -208,7 +209,7 @@ class Page {
    */
   async draw(ranges, signal) {
     const { view } = this.history;
-    const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(view, archive, each));
+    const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(fitted(view, archive), archive, each));
     const columns = library() ? await loader.drawn(wanted, signal) : [];
     if (library()) {
       const isEmpty = this.panels.show([...ranges.keys()], wanted, columns);
@@ -218,7 +219,8 @@ class Page {
     performance.mark("tally-drawn");
     const archive = this.archive;
     const own = archive && ranges.get(archive);
-    if (archive && own) this.leaderboard.show(await loader.board(view, archive, own, signal), view, archive, own);
+    const seen = fitted(view, archive);
+    if (archive && own) this.leaderboard.show(await loader.board(seen, archive, own, signal), seen, archive, own);
     else this.leaderboard.hide();
     if (this.history.moved) announce(`${document.title} is shown`);
     this.history.moved = false;

@@ -1,7 +1,7 @@
 /** Which colour a line has: chosen so that the colour-blind can tell them apart, and kept as long as it is shown. */
 
 /** @type {Record<string, number>} */
-const OF_AGGREGATES = { avg: 0, max: 1, min: 2, sum: 3, count: 4 };
+const OF_AGGREGATES = { avg: 0, max: 1, min: 2, sum: 3, count: 4, p50: 5, p95: 6, p99: 7 };
 const COLOURS = 8;
 /** Once all colours are taken the lines are dashed, and then dotted. */
 const DASHES = [[], [7, 4], [2, 3]];

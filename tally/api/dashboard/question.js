@@ -2,6 +2,7 @@
 
 import { address } from "./api.js";
 import { fields } from "./range.js";
+import { PERCENTILES } from "./view.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -18,7 +19,7 @@ import { fields } from "./range.js";
  */
 
 /** Those that are of one scale share a chart. */
-const SCALES = [["avg", "min", "max"], ["sum"], ["count"]];
+const SCALES = [["avg", "min", "max", ...PERCENTILES], ["sum"], ["count"]];
 /** With fewer names than this the leaderboard has them all, and is sorted here. */
 export const NAMES_MOST = 1000;
 /** So many are shown of more. */
@@ -51,7 +52,7 @@ function grouped(aggregates) {
  */
 function together({ view, archive, range }, aggregates) {
   const one = aggregates.length === 1 ? `${aggregates[0]}/` : "";
-  return address(`timedata/${archive.slug}/${one}`, [...globs(view), ...fields(range)]);
+  return address(`timedata/${archive.slug}/${one}`, [...globs(view), ...fields(range), ...(one ? [] : beside(aggregates))]);
 }
 
 /**
@@ -70,7 +71,7 @@ function lines({ view, archive, range }, aggregate) {
  * @param {Range} range
  */
 export function leaders(view, archive, range) {
-  return address(`aggregate/${archive.slug}/byname/`, [...globs(view), ...span(range), ["limit", NAMES_MOST + 1]]);
+  return address(`aggregate/${archive.slug}/byname/`, [...globs(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(view.aggregates)]);
 }
 
 /**
@@ -87,12 +88,13 @@ export function highest(view, archive, range) {
 /**
  * Return what asks for all aggregates of some names.
  * @param {string[]} names
+ * @param {View} view
  * @param {Archive} archive
  * @param {Range} range
  */
-export function named(names, archive, range) {
+export function named(names, view, archive, range) {
   const globs = names.map((name) => /** @type {[string, string]} */ (["q", exactly(name)]));
-  return address(`aggregate/${archive.slug}/byname/`, [...globs, ...span(range)]);
+  return address(`aggregate/${archive.slug}/byname/`, [...globs, ...span(range), ...beside(view.aggregates)]);
 }
 
 /**
@@ -101,6 +103,16 @@ export function named(names, archive, range) {
  */
 export function exactly(name) {
   return name.replace(/[*?[]/g, "[$&]");
+}
+
+/**
+ * Return the field that asks for percentiles beside the aggregates, if any are wanted.
+ * @param {string[]} aggregates
+ * @returns {[string, string][]}
+ */
+function beside(aggregates) {
+  const wanted = aggregates.filter((each) => PERCENTILES.includes(each));
+  return wanted.length ? [["percentiles", wanted.map((each) => each.slice(1)).join()]] : [];
 }
 
 /**

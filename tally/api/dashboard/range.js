@@ -9,6 +9,7 @@
  * @property {number} resolution
  * @property {number} retention
  * @property {boolean} enabled
+ * @property {number} [percentiles] their accuracy in percent; 0: it keeps none
  * @property {number | null} first
  * @property {number | null} last
  * @property {number} bytes

@@ -3,7 +3,7 @@
 import { element, fill, the } from "./element.js";
 import { duration, moment as written } from "./format.js";
 import { FIRST, moment, NOW, preset, presets, relative } from "./range.js";
-import { AGGREGATES, TOPS } from "./view.js";
+import { AGGREGATES, PERCENTILES, TOPS } from "./view.js";
 
 /**
  * @typedef {import("./view.js").View} View
@@ -36,7 +36,7 @@ export class Toolbar {
 
   /** Make the controls of which there are as many as there are choices. */
   options() {
-    const boxes = AGGREGATES.map((each) => element("label", {}, element("input", { type: "checkbox", name: "show", value: each }), element("span", {}, each)));
+    const boxes = [...AGGREGATES, ...PERCENTILES].map((each) => element("label", {}, element("input", { type: "checkbox", name: "show", value: each }), element("span", {}, each)));
     the("aggregates").append(...boxes);
     const tops = TOPS.map((each) => element("option", { value: each }, each ? `Top ${each} names` : "All names together"));
     the("top").append(...tops);
@@ -126,6 +126,13 @@ export class Toolbar {
       box.disabled = !view.aggregates.some((each) => each === "sum" || each === "count");
     }
     for (const box of this.boxes("axis")) box.checked = view.axis === "log";
+  }
+
+  /** @param {boolean} isKept whether the archive can answer percentiles */
+  offer(isKept) {
+    for (const box of this.boxes("show")) {
+      if (PERCENTILES.includes(box.value)) box.closest("label")?.toggleAttribute("hidden", !isKept);
+    }
   }
 
   /** @param {string} name */

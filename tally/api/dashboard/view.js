@@ -4,12 +4,14 @@ import { ROOT } from "./api.js";
 import { moment, NOW } from "./range.js";
 
 /**
+ * @typedef {import("./range.js").Archive} Archive
+ *
  * @typedef {object} View
  * @property {string} slug of the archive; `auto`: the one that fits the range; empty: all archives
  * @property {string} since empty: the preset that fits the archive
  * @property {string} until
  * @property {string[]} q globs; none: all names
- * @property {string[]} aggregates
+ * @property {string[]} aggregates and percentiles
  * @property {number} top how many names have a line each; 0: all names together have one
  * @property {boolean} rate whether counts and sums are per second
  * @property {string} shape
@@ -20,6 +22,9 @@ import { moment, NOW } from "./range.js";
 
 export const AUTO = "auto";
 export const AGGREGATES = ["avg", "min", "max", "sum", "count"];
+/** Offered where an archive keeps percentiles. */
+export const PERCENTILES = ["p50", "p95", "p99"];
+const CHOICES = [...AGGREGATES, ...PERCENTILES];
 export const SHAPES = ["line", "step", "smooth", "bars"];
 export const AXES = ["linear", "log"];
 export const TOPS = [0, 3, 5, 8, 12, 20];
@@ -34,7 +39,7 @@ const SORT = "sum";
 export function read(url) {
   const fields = url.searchParams;
   const chosen = (fields.get("show") ?? "").split(",");
-  const aggregates = AGGREGATES.filter((each) => chosen.includes(each));
+  const aggregates = CHOICES.filter((each) => chosen.includes(each));
   const sort = fields.get("sort") ?? SORT;
   const key = sort.replace(/^-/, "");
   return {
@@ -47,7 +52,7 @@ export function read(url) {
     rate: fields.get("rate") === "1",
     shape: oneOf(SHAPES, fields.get("shape")),
     axis: oneOf(AXES, fields.get("axis")),
-    sort: key === "name" || AGGREGATES.includes(key) ? key : SORT,
+    sort: key === "name" || CHOICES.includes(key) ? key : SORT,
     reversed: sort.startsWith("-"),
   };
 }
@@ -83,6 +88,19 @@ export function address(view) {
  */
 export function elsewhere(view, other) {
   return { ...view, slug: other, since: "", until: NOW };
+}
+
+/**
+ * Return a view without the percentiles that an archive does not keep.
+ * @param {View} view
+ * @param {Archive | undefined} archive none: of all archives
+ * @returns {View}
+ */
+export function fitted(view, archive) {
+  if (archive?.percentiles) return view;
+  const aggregates = view.aggregates.filter((each) => AGGREGATES.includes(each));
+  const sort = PERCENTILES.includes(view.sort) ? SORT : view.sort;
+  return { ...view, aggregates: aggregates.length ? aggregates : SHOWN, sort };
 }
 
 /** @param {URL} url */
