@@ -138,7 +138,9 @@ def _parse(text: object) -> list[int]:
     try:
         numbers = json.loads(text)  # type: ignore[arg-type]
         distances, counts = numbers[::2], numbers[1::2]
-        if len(distances) == len(counts) and sum(counts) > 0 and isinstance(sum(distances), int):
+        bins = [*accumulate(distances)]
+        is_within = -2 * ORIGIN < min(bins) <= max(bins) < 2 * ORIGIN
+        if len(bins) == len(counts) and min(counts) > 0 and is_within and isinstance(bins[-1], int):
             return list(numbers)
     except (LookupError, TypeError, ValueError):
         pass

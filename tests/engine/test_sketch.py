@@ -135,7 +135,23 @@ def test_the_text_of_the_documentation() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "[]", "{}", "[1]", "[1,0]", '["a",1]', '[1,"a"]', "null", None, b"\xff", "3"]
+    "text",
+    [
+        "",
+        "x",
+        "[]",
+        "{}",
+        "[1]",
+        "[1,0]",
+        "[131072,1]",
+        "[9,1,1.5,1]",
+        '["a",1]',
+        '[1,"a"]',
+        "null",
+        None,
+        b"\xff",
+        "3",
+    ],
 )
 def test_damaged_text(text: object) -> None:
     """A text that is no sketch is damage to the file."""

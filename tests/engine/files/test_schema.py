@@ -194,13 +194,13 @@ BAD_FILES: dict[str, tuple[type[TallyError], Callable[[Path], None], str]] = {
     ),
     "newer": (
         NotAnArchive,
-        lambda path: _changed(path, "PRAGMA user_version = 2"),
-        "has format 2; this version of tally reads format 1",
+        lambda path: _changed(path, "PRAGMA user_version = 3"),
+        "has format 3; this version of tally reads formats 1 and 2",
     ),
     "older": (
         NotAnArchive,
         lambda path: _changed(path, "PRAGMA user_version = 0"),
-        "has format 0; this version of tally reads format 1",
+        "has format 0; this version of tally reads formats 1 and 2",
     ),
     "cut in its header": (NotAnArchive, lambda path: _cut(path, 50), "malformed"),
     "cut after its header": (ArchiveDamaged, lambda path: _cut(path, 100), "malformed"),
