@@ -25,7 +25,7 @@ FORMATS = ("table", "json", "rows", "csv", "parquet")
 
 _METAVARS = {
     "q": "GLOB", "where": "EXPRESSION", "group": "GROUP", "since": "TIME", "until": "TIME", "low": "NUMBER",
-    "high": "NUMBER", "step": "SECONDS", "moving": "SECONDS", "limit": "N", "percentiles": "P,…", "bins": "N",
+    "high": "NUMBER", "step": "SECONDS", "moving": "SECONDS", "limit": "N", "percentiles": "P,...", "bins": "N",
     "fill": "[null|0|previous]",
 }  # fmt: skip
 _SPECIAL: dict[str, dict[str, Any]] = {

@@ -4,23 +4,23 @@ import pytest
 
 from tally.api.routes import ROUTES
 
-DATA = {"q", "since", "until", "step", "format", "pretty"}
+DATA = {"q", "where", "since", "until", "step", "format", "pretty"}
 BY_TEMPLATE = {(route.method, route.template): route for route in ROUTES}
 
 
 @pytest.mark.parametrize(
     ("template", "expected"),
     [
-        ("/values/{slug}/", DATA | {"moving", "limit", "percentiles"}),
-        ("/values/{slug}/byname/", DATA | {"moving", "limit", "percentiles"}),
-        ("/values/{slug}/{aggregate}/byname/", DATA | {"moving", "limit", "low", "high"}),
+        ("/values/{slug}/", DATA | {"moving", "group", "limit", "percentiles"}),
+        ("/values/{slug}/byname/", DATA | {"moving", "group", "limit", "percentiles"}),
+        ("/values/{slug}/{aggregate}/byname/", DATA | {"moving", "group", "limit", "low", "high"}),
         ("/aggregate/{slug}/", DATA | {"moving", "percentiles"}),
-        ("/aggregate/{slug}/byname/", DATA | {"limit", "percentiles"}),
+        ("/aggregate/{slug}/byname/", DATA | {"group", "limit", "percentiles"}),
         ("/aggregate/{slug}/{aggregate}/", DATA | {"moving", "low", "high"}),
-        ("/aggregate/{slug}/{aggregate}/byname/", DATA | {"limit", "low", "high"}),
+        ("/aggregate/{slug}/{aggregate}/byname/", DATA | {"group", "limit", "low", "high"}),
         ("/timedata/{slug}/", DATA | {"moving", "fill", "percentiles"}),
         ("/timedata/{slug}/{aggregate}/", DATA | {"moving", "fill", "low", "high"}),
-        ("/names/{slug}/", {"q", "pretty"}),
+        ("/names/{slug}/", {"q", "where", "pretty"}),
         ("/patterns/{slug}/", {"pretty"}),
         ("/healthz", {"pretty"}),
     ],

@@ -16,6 +16,7 @@ DAILY = {
     "resolution": 10,
     "retention": 48,
     "enabled": False,
+    "percentiles": 2,
     "first": None,
     "last": None,
 }
@@ -34,7 +35,7 @@ def test_every_property_can_be_given(tmp_path: Path) -> None:
     """`create` has an option for each property, and prints the created archive."""
     options = (
         "--name", "Every day", "--description", "what happened", "--pattern", "requests.*", "--resolution", "10",
-        "--retention", "48", "--disabled",
+        "--retention", "48", "--disabled", "--percentiles", "2",
     )  # fmt: skip
     assert DAILY == _json(invoke(tmp_path / "new", "archives", "create", "daily", *options, "--json").stdout)
     assert DAILY == _json(invoke(tmp_path / "new", "archives", "show", "daily", "--json").stdout)
@@ -52,6 +53,7 @@ def test_what_is_not_given_takes_its_default(tmp_path: Path) -> None:
         "resolution   5 s",
         "retention    24 h",
         "enabled      yes",
+        "percentiles  no",
         "first        -",
         "last         -",
     ] == lines[:-1]

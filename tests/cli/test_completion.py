@@ -109,4 +109,5 @@ def test_a_real_bash_completes(data: Path) -> None:
 
 def test_all_aggregates_are_offered() -> None:
     """Without any text, all values are offered."""
-    assert ["avg", "count", "max", "min", "sum"] == sorted(item.value for item in aggregates(None, None, ""))  # type: ignore[arg-type]
+    offered = [item.value for item in aggregates(None, None, "")]  # type: ignore[arg-type]
+    assert ["avg", "count", "max", "min", "p50", "p90", "p95", "p99", "sum"] == sorted(offered)

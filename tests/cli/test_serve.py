@@ -263,7 +263,7 @@ def _newer(path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("make", "told"),
-    [(_foreign, "is not a tally archive"), (_newer, "has format 99; this version of tally reads format 1")],
+    [(_foreign, "is not a tally archive"), (_newer, "has format 99; this version of tally reads formats 1 and 2")],
     ids=["foreign", "newer"],
 )
 def test_a_file_that_cannot_be_used_is_told_and_left_alone(

@@ -135,6 +135,8 @@ def _definition(
     slug = target.name.removesuffix(".db")
     read = {key: bool(value) if key == "enabled" else value for key, value in meta.items() if key in PROPERTIES}
     read = {key: value for key, value in read.items() if _is_valid(key, value)} | dict(given)
+    if "enabled" in meta:
+        read.setdefault("percentiles", 0)  # Archives of earlier versions do not have it.
     if "resolution" not in read:
         raise _unread_resolution(source)
     unread = tuple(key for key in PROPERTIES if key not in read)

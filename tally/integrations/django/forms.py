@@ -20,7 +20,16 @@ class ArchiveForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Archive
-        fields: ClassVar = ["slug", "name", "description", "pattern", "resolution", "retention", "enabled"]
+        fields: ClassVar = [
+            "slug",
+            "name",
+            "description",
+            "pattern",
+            "resolution",
+            "retention",
+            "enabled",
+            "percentiles",
+        ]
         widgets: ClassVar = {"name": LINE, "description": LINE, "pattern": LINE}
         help_texts: ClassVar = {
             "slug": "The name of the file without .db, and the name of the archive in URLs.",
@@ -30,6 +39,7 @@ class ArchiveForm(forms.ModelForm):  # type: ignore[type-arg]
             "resolution": "Seconds in a bucket. You can change it to a multiple; then stored buckets are merged.",
             "retention": "Hours that buckets are kept; 0 keeps them forever.",
             "enabled": "Whether the archive stores new samples. It can be read either way.",
+            "percentiles": "Accuracy of percentiles. You can change it to a coarser one, or to none.",
         }
 
     def clean(self) -> dict[str, Any]:
@@ -52,8 +62,8 @@ class ArchiveForm(forms.ModelForm):  # type: ignore[type-arg]
         except ArchiveExists as error:
             self.add_error("slug", str(error))
         except InvalidDefinition as error:
-            # Each value is valid by itself. So the buckets cannot be merged into the new resolution.
-            self.add_error("resolution", str(error))
+            # Each value is valid by itself. So buckets or bins cannot be merged into the new ones.
+            self.add_error("percentiles" if str(error).startswith("percentiles") else "resolution", str(error))
         except TallyError as error:
             self.add_error(None, str(error))
 

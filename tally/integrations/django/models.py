@@ -15,8 +15,11 @@ from django.utils.timezone import localtime
 
 from tally import engine
 from tally.engine.definition import PROPERTIES
+from tally.engine.sketch import LEVELS
 from tally.errors import ArchiveUnavailable, TallyError, UnknownArchive
 from tally.integrations.django.settings import current
+
+ACCURACIES = [(0, "none"), *((accuracy, f"{accuracy} %") for accuracy in LEVELS)]
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Stored:
 
 
 class Archive(models.Model):
-    """The row of one archive; `resolution` is in seconds, `retention` in hours."""
+    """The row of one archive; `resolution` is in seconds, `retention` in hours, and `percentiles` in percent."""
 
     slug: "models.Field[str, str]" = models.CharField(max_length=64, unique=True)
     name: "models.Field[str, str]" = models.TextField(blank=True)
@@ -42,6 +45,7 @@ class Archive(models.Model):
     resolution: "models.Field[int, int]" = models.IntegerField(default=5)
     retention: "models.Field[int, int]" = models.IntegerField(default=24)
     enabled: "models.Field[bool, bool]" = models.BooleanField(default=True)
+    percentiles: "models.Field[int, int]" = models.IntegerField(default=0, choices=ACCURACIES)
 
     class Meta:
         ordering = ("slug",)

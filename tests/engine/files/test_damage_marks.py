@@ -255,7 +255,7 @@ def test_other_errors_mark_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             archive.values(step=7)
         with pytest.raises(QueryTimeout):
             list(archive.ask(Question.parse("values", [], aggregate=None, by="time", now=NOW), timeout_s=-1))
-        connection.execute("PRAGMA user_version = 2").fetchall()
+        connection.execute("PRAGMA user_version = 3").fetchall()
     with pytest.raises(NotAnArchive):
         archive.values()
     archive.path.write_bytes(b"garbage" * 1000)

@@ -215,8 +215,8 @@ def test_an_unreadable_definition(archive: Archive) -> None:
     with pytest.raises(NotAnArchive, match="its resolution is unreadable: give it"):
         tried(archive)
     salvaged, saved = tried(archive, properties={"resolution": 10, "retention": 5})
-    assert ("name", "description", "pattern", "enabled") == salvaged.unread
-    assert ("saved", 10, 5, True) == (saved.slug, *list(saved.definition().fields().values())[4:])
+    assert ("name", "description", "pattern", "enabled", "percentiles") == salvaged.unread
+    assert ("saved", 10, 5, True, 0) == (saved.slug, *list(saved.definition().fields().values())[4:])
 
 
 def test_resolution_that_does_not_fit(archive: Archive) -> None:

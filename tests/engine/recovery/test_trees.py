@@ -52,7 +52,7 @@ def test_all_of_a_sound_file(archive: Archive) -> None:
     """Each row is found once, with the keys around it."""
     walked, unled, lost = read(archive)
     assert ([], set()) == (unled, lost)
-    assert 13 == len(walked["meta"])
+    assert 14 == len(walked["meta"])
     assert [(bucket,) for bucket in BUCKETS] == [found.row[:1] for found in walked["totals"] if found]
     for name, shape in SHAPES.items():
         keys = [found.row[: shape.key] for found in walked[name] if found]

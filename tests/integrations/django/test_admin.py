@@ -14,7 +14,7 @@ from tests.api.cases import NOT_A_DATABASE
 from tests.integrations.django.conftest import Site
 
 LIST = "/admin/tally/archive/"
-DAILY = {"slug": "daily", "pattern": "*", "resolution": "10", "retention": "0", "enabled": "on"}
+DAILY = {"slug": "daily", "pattern": "*", "resolution": "10", "retention": "0", "enabled": "on", "percentiles": "0"}
 SAMPLES = [("requests.get.index", 0.25, 1700000001), ("requests.get.about", 1, 1700000012)]
 
 

@@ -12,7 +12,14 @@ from tests.integrations.django.conftest import Site
 
 pytestmark = pytest.mark.usefixtures("database")
 
-DAILY = {"slug": "daily", "pattern": "requests.*", "resolution": "10", "retention": "24", "enabled": "on"}
+DAILY = {
+    "slug": "daily",
+    "pattern": "requests.*",
+    "resolution": "10",
+    "retention": "24",
+    "enabled": "on",
+    "percentiles": "0",
+}
 
 
 def filled(row: Archive | None = None, **values: Any) -> ArchiveForm:
