@@ -1,8 +1,8 @@
 """The sessions that check tally. `nox` runs all of them, except those that are not run by default.
 
-The tests run on every CPython from 3.11 on that works on this machine. The newest one runs all of them with the extra
-`fast`, and measures the coverage of all but the slow ones. The others run the tests in SENSITIVE; `nox -s everything`
-runs all tests on them too.
+The tests run on the newest and the oldest CPython from 3.11 on that work on this machine. The newest one runs all of
+them, with the native core and the extra `fast`, and measures the coverage of all but the slow ones. The oldest one runs
+the tests in SENSITIVE and TWINS in pure Python. `nox -s everything` runs all tests on every version.
 """
 
 import os
@@ -31,14 +31,12 @@ WAITING = (f"--numprocesses={2 * CPUS}", "--dist=worksteal")
 SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 # What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
 SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")
-# What the native core does runs in pure Python too.
+# What the native core does, beside what is in SENSITIVE.
 TWINS = (
-    "tests/lines",
     "tests/native",
     "tests/engine/storing/test_rollup.py",
     "tests/engine/asking",
     "tests/engine/files/test_functions.py",
-    "tests/collector/test_receiver.py",
 )
 MINORS = range(11, 20)
 # The supported versions of Django, each with the Pythons (3.MINOR) that it supports.
@@ -147,7 +145,7 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("python", [nox.param(path, id=version) for version, path in FOUND.items()])
+@nox.parametrize("python", [nox.param(FOUND[version], id=version) for version in dict.fromkeys((OLDEST, NEWEST))])
 def tests(session: nox.Session) -> None:
     """Run the tests; `nox -s tests -- tests/engine -k seal` runs some of them, without coverage."""
     is_newest = session.python == FOUND[NEWEST]
@@ -156,12 +154,12 @@ def tests(session: nox.Session) -> None:
         session.install("-e", ".[fast]")
     if session.posargs:
         session.run("pytest", *session.posargs)
-    elif is_newest:
+        return
+    if session.python == FOUND[OLDEST]:
+        session.run("pytest", *WAITING, *SENSITIVE, *TWINS, env={"TALLY_NATIVE": "0"})
+    if is_newest:
         covered(session, *PARALLEL, *ignoring(*SLOW))
         session.run("pytest", *PARALLEL, *SLOW)
-        session.run("pytest", *PARALLEL, *TWINS, env={"TALLY_NATIVE": "0"})
-    else:
-        session.run("pytest", *WAITING, *SENSITIVE)
 
 
 @nox.session(default=False)
