@@ -97,6 +97,8 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
       stdout  the result, as it is read; an empty result is not an error
       stderr  errors only
     """
+    if options["format"] == "parquet" and sys.stdout.isatty():
+        raise click.UsageError("parquet is not for terminals: redirect it")
     found = find_source(settings, archive)
     if kind in LISTS:
         _list(found, kind, options)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.command import EXAMPLE, filled, invoke, run
+from tests.cli.command import EXAMPLE, filled, invoke, on_terminal, run
 
 INDEX0 = {"count": 2, "sum": 1.0, "avg": 0.5, "min": 0.25, "max": 0.75}
 INDEX1 = {"count": 1, "sum": 0.5, "avg": 0.5, "min": 0.5, "max": 0.5}
@@ -67,6 +67,14 @@ def test_json_is_what_the_api_answers(directory: Path, arguments: tuple[str, ...
     result = invoke(directory, "query", "daily", *arguments, "--format", "json")
     assert (0, "") == (result.exit_code, result.stderr)
     assert [answer] == [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_parquet_is_not_for_a_terminal(directory: Path) -> None:
+    """On a terminal it is an error; in a pipe it is the file."""
+    status, shown = on_terminal(directory, "query", "daily", "--format", "parquet")
+    assert 2 == status
+    assert "parquet is not for terminals: redirect it" in shown
+    assert run(directory, "query", "daily", "--format", "parquet").stdout.startswith(b"PAR1")
 
 
 def test_rows_and_csv_and_indented_json(directory: Path) -> None:
