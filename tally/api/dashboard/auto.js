@@ -1,8 +1,9 @@
 /** `auto`: the archive that fits the view best. The server chooses it. */
 
 import { address, Failure, locate } from "./api.js";
+import { selected } from "./question.js";
 import { start } from "./range.js";
-import { AUTO } from "./view.js";
+import { AUTO, fitted } from "./view.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -16,16 +17,22 @@ import { AUTO } from "./view.js";
  */
 export function overall(archives) {
   const enabled = archives.filter((each) => each.enabled && !each.error);
-  const [any] = enabled;
-  if (!any) return undefined;
+  if (!enabled.length) return undefined;
   const hours = enabled.map(({ retention }) => retention);
   const firsts = enabled.flatMap(({ first }) => (first === null ? [] : [first]));
+  const lasts = enabled.flatMap(({ last }) => (last === null ? [] : [last]));
   return {
-    ...any,
     slug: AUTO,
+    name: "Auto",
+    description: "",
+    pattern: "*",
+    enabled: true,
     resolution: Math.min(...enabled.map(({ resolution }) => resolution)),
     retention: hours.includes(0) ? 0 : Math.max(...hours),
+    percentiles: Math.max(...enabled.map(({ percentiles }) => percentiles ?? 0)),
     first: firsts.length ? Math.min(...firsts) : null,
+    last: lasts.length ? Math.max(...lasts) : null,
+    bytes: enabled.reduce((total, { bytes }) => total + bytes, 0),
   };
 }
 
@@ -39,7 +46,9 @@ export function overall(archives) {
 export async function choose(view, archive, now, signal) {
   const since = start(view, archive, now);
   /** @type {import("./api.js").Fields} */
-  const fields = [...view.q.map((each) => /** @type {[string, string]} */ (["q", each])), ...(since ? [/** @type {[string, string]} */ (["since", since])] : [])];
+  const fields = [...selected(view), ...(since ? [/** @type {[string, string]} */ (["since", since])] : [])];
+  // The answer is not read: any percentile makes an archive that keeps them answer.
+  if (archive.percentiles && fitted(view, false).aggregates.length < view.aggregates.length) fields.push(["percentiles", "50"]);
   try {
     const path = await locate(address(`aggregate/${AUTO}/byname/`, fields), signal);
     return /\/aggregate\/([^/]+)\/byname\/$/.exec(path)?.[1] ?? "";

@@ -1,5 +1,8 @@
 /** Answers as columns that can be drawn: one of times, and one of values a line. */
 
+import { grid } from "./grid.js";
+import { DISTRIBUTION } from "./view.js";
+
 /**
  * @typedef {import("./question.js").Chart} Chart
  *
@@ -9,7 +12,8 @@
  *
  * @typedef {object} Columns
  * @property {number[]} times
- * @property {Line[]} lines
+ * @property {Line[]} lines of a heatmap one, with the number of samples
+ * @property {import("./grid.js").Bin[][]} [cells] of a heatmap: the bins of each time
  *
  * @typedef {Record<string, number | null>} Cell a percentile is null where samples have none
  */
@@ -24,6 +28,7 @@ const ADDED = ["sum", "count"];
  * @returns {Columns}
  */
 export function columns(chart, answer) {
+  if (chart.aggregates[0] === DISTRIBUTION) return distribution(chart, answer);
   return chart.byName ? byName(chart, answer) : together(chart, answer);
 }
 
@@ -67,6 +72,16 @@ function byName(chart, answer) {
     return { key, values };
   });
   return { times, lines: lines.sort((one, other) => weight(other) - weight(one)) };
+}
+
+/**
+ * @param {Chart} chart
+ * @param {Record<string, import("./grid.js").Told[]>} answer
+ */
+function distribution({ range }, answer) {
+  const { times, cells } = grid(range, answer);
+  const counts = cells.map((bins) => (bins.length ? bins.reduce((total, { count }) => total + count, 0) : null));
+  return { times, cells, lines: [{ key: DISTRIBUTION, values: counts }] };
 }
 
 /** @param {Line} line */

@@ -2,7 +2,7 @@
 
 import { isRate } from "./columns.js";
 import { element } from "./element.js";
-import { PERCENTILES } from "./view.js";
+import { isPercentile } from "./view.js";
 
 /**
  * @typedef {import("./question.js").Chart} Chart
@@ -28,7 +28,7 @@ const READ_MS = 60_000;
  * @param {View} view
  */
 export function leading({ aggregates }) {
-  return [...LEADING, ...PERCENTILES.filter((each) => aggregates.includes(each))];
+  return [...LEADING, ...aggregates.filter(isPercentile)];
 }
 
 /** Buttons that save what is shown, and a link to the question whose answer it is made of. */
@@ -55,13 +55,17 @@ export class Files {
 }
 
 /**
- * Return what a chart shows: a row a time, or a row a name and time; gaps are rows with null.
+ * Return what a chart shows: a row a time, or a row a name and time, or a row a cell of a heatmap; gaps are rows with null.
  * @param {Chart} chart
  * @param {Columns} columns
  * @returns {Table}
  */
-export function ofChart(chart, { times, lines }) {
+export function ofChart(chart, { times, lines, cells }) {
   const { archive, aggregates, byName } = chart;
+  if (cells) {
+    const rows = cells.flatMap((bins, index) => bins.map(({ lower, upper, count }) => [times[index] ?? null, lower, upper, count]));
+    return { title: `${archive.slug}-${aggregates[0]}`, fields: ["time", "lower", "upper", "count"], rows };
+  }
   const shown = aggregates.map((each) => (isRate(chart) ? `${each}_per_second` : each));
   const title = [archive.slug, ...shown].join("-");
   if (!byName) {

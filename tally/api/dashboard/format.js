@@ -54,6 +54,14 @@ export function short(value) {
 }
 
 /**
+ * Return a part of one in percent, to two digits.
+ * @param {number} part
+ */
+export function percent(part) {
+  return `${(part * 100).toLocaleString("en", { maximumSignificantDigits: part * 100 >= 10 ? 3 : 2 })}\u00a0%`;
+}
+
+/**
  * Return a metric's name as people can read it: characters that cannot be seen, such as those that change the direction of a
  * text, are escaped, so that two names that differ look different.
  * @param {string} name

@@ -85,6 +85,7 @@ export async function board(view, archive, range, signal) {
 }
 
 /**
+ * Return how rows are ordered. One whose value is not known stands last, whichever way they are.
  * @param {View} view
  * @returns {(one: [string, Cell], other: [string, Cell]) => number}
  */
@@ -92,7 +93,9 @@ function order({ sort, reversed }) {
   const sign = reversed ? -1 : 1;
   return ([name, cell], [otherName, otherCell]) => {
     const byName = name < otherName ? -1 : 1;
-    const byValue = sort === "name" ? 0 : (otherCell[sort] ?? 0) - (cell[sort] ?? 0);
-    return sign * (byValue || byName);
+    if (sort === "name") return sign * byName;
+    const [value, otherValue] = [cell[sort] ?? null, otherCell[sort] ?? null];
+    if (value === null || otherValue === null) return Number(value === null) - Number(otherValue === null) || byName;
+    return sign * (otherValue - value || byName);
   };
 }

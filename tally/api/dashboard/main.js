@@ -165,12 +165,12 @@ class Page {
     this.pattern.show(view.slug || (archives[0]?.slug ?? ""), view.q);
     const wanted = view.slug ? (archive ? [archive] : []) : archives;
     const readable = wanted.filter(({ error }) => !error);
-    const seen = all ? { ...view, since: view.since || preset(all) } : view;
-    const ranges = new Map(readable.map((each) => [each, range(seen, each, now(), this.panels.pixels(view))]));
+    const shown = all ? { ...view, since: view.since || preset(all) } : view;
+    const ranges = new Map(readable.map((each) => [each, range(shown, each, now(), this.panels.pixels(view))]));
     const own = archive && ranges.get(archive);
     this.history.range = own;
-    this.toolbar.offer(Boolean(archive?.percentiles));
-    this.toolbar.update(fitted(view, archive), own && (all ?? archive), own, depth);
+    this.toolbar.offer(view, (all ? [all] : wanted).some(({ percentiles }) => percentiles));
+    this.toolbar.update(view, own && (all ?? archive), own, depth);
     return ranges;
   }
 
@@ -209,7 +209,7 @@ class Page {
    */
   async draw(ranges, signal) {
     const { view } = this.history;
-    const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(fitted(view, archive), archive, each));
+    const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(seen(view, archive), archive, each));
     const columns = library() ? await loader.drawn(wanted, signal) : [];
     if (library()) {
       const isEmpty = this.panels.show([...ranges.keys()], wanted, columns);
@@ -219,12 +219,21 @@ class Page {
     performance.mark("tally-drawn");
     const archive = this.archive;
     const own = archive && ranges.get(archive);
-    const seen = fitted(view, archive);
-    if (archive && own) this.leaderboard.show(await loader.board(seen, archive, own, signal), seen, archive, own);
+    const told = seen(view, archive);
+    if (archive && own) this.leaderboard.show(await loader.board(told, archive, own, signal), told, archive, own);
     else this.leaderboard.hide();
     if (this.history.moved) announce(`${document.title} is shown`);
     this.history.moved = false;
   }
+}
+
+/**
+ * Return a view as an archive can show it.
+ * @param {import("./view.js").View} view
+ * @param {Archive | undefined} archive
+ */
+function seen(view, archive) {
+  return fitted(view, Boolean(archive?.percentiles));
 }
 
 /** The icon's address is relative to a page whose own address changes. */

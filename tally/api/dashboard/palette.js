@@ -2,6 +2,8 @@
 
 /** @type {Record<string, number>} */
 const OF_AGGREGATES = { avg: 0, max: 1, min: 2, sum: 3, count: 4, p50: 5, p95: 6, p99: 7 };
+/** The dashed lines of percentiles that are only asked for by an address. */
+const OTHER = 13;
 const COLOURS = 8;
 /** Once all colours are taken the lines are dashed, and then dotted. */
 const DASHES = [[], [7, 4], [2, 3]];
@@ -25,7 +27,7 @@ function ink(index) {
  * @param {string} aggregate
  */
 export function ofAggregate(aggregate) {
-  return ink(OF_AGGREGATES[aggregate] ?? 0);
+  return ink(OF_AGGREGATES[aggregate] ?? OTHER);
 }
 
 /** The inks of names. */

@@ -67,12 +67,16 @@ export class Panel {
     const heading = chart.aggregates.join(", ") + (isRate(chart) ? " per second" : "");
     this.title.textContent = heading;
     this.root.setAttribute("aria-label", `${chart.archive.name}: ${heading}`);
-    this.place.setAttribute("aria-label", `${heading}, ${moment(range.since)} to ${moment(range.until)}. Arrow keys read it.`);
+    this.place.setAttribute("aria-label", `${heading}, ${moment(range.since)} to ${moment(range.until)}. ${this.hint}`);
     this.files.name(heading, chart.url);
     this.caution(view.axis === "log");
     this.draw(view.axis === "log");
     this.list();
     this.point(this.plot?.cursor.idx ?? null);
+  }
+
+  get hint() {
+    return "Arrow keys read it.";
   }
 
   /** @param {boolean} isLog */
@@ -90,10 +94,7 @@ export class Panel {
     const keys = this.columns.lines.map(({ key }) => key);
     const inks = keys.map((key) => (chart.byName ? this.palette.of(key) : ofAggregate(key)));
     const drawing = {
-      inks, keys, isLog, shape: chart.view.shape, ends: () => this.ends(), step: () => this.chart?.range.step ?? 1,
-      open: () => this.open(),
-      selected: (/** @type {number} */ left, /** @type {number} */ right) => this.select(left, right),
-      pointed: (/** @type {number | null} */ index) => this.point(index),
+      ...this.watched(), inks, keys, isLog, shape: chart.view.shape, step: () => this.chart?.range.step ?? 1, open: () => this.open(),
     };
     const wanted = JSON.stringify([inks, keys, isLog, chart.view.shape]);
     if (this.plot && wanted === this.drawn) {
@@ -105,10 +106,22 @@ export class Panel {
     this.plot = new uPlot(options(drawing, this.size()), data(this.columns, drawing, this.open()), this.place);
   }
 
+  /**
+   * Return what a plot asks, and what it tells.
+   * @returns {import("./plot.js").Watched}
+   */
+  watched() {
+    return {
+      ends: () => this.ends(),
+      selected: (left, right) => this.select(left, right),
+      pointed: (index) => this.point(index),
+    };
+  }
+
   /** @returns {[number, number]} */
   ends() {
     if (!this.chart) return [0, 1];
-    const { since, until, step } = this.chart.range;
+    const { since, until, step } = this.chart.page;
     const isWide = since === until || ["bars", "step"].includes(this.chart.view.shape);
     return [since, until + (isWide ? step : 0)];
   }
@@ -143,14 +156,22 @@ export class Panel {
    * @param {number | null} index
    */
   point(index) {
-    const { times, lines } = this.columns;
+    const { times } = this.columns;
     this.index = index !== null && index < times.length ? index : null;
     const read = this.index ?? lastOf(this.columns, this.open());
     const time = times[read];
     this.time.classList.toggle("pointed", this.index !== null);
     this.time.textContent = time === undefined ? "" : `${this.index === null ? "last: " : ""}${moment(time)}${read === this.open() ? ", so far" : ""}`;
+    this.read(read);
+  }
+
+  /**
+   * Write the values of a time beside the lines.
+   * @param {number} index
+   */
+  read(index) {
     this.legend.querySelectorAll("data").forEach((cell, line) => {
-      const value = lines[line]?.values[read] ?? null;
+      const value = this.columns.lines[line]?.values[index] ?? null;
       cell.textContent = number(value);
       cell.value = value === null ? "" : String(value);
     });

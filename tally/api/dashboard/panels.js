@@ -2,12 +2,13 @@
 
 import { isEmpty } from "./columns.js";
 import { element, the } from "./element.js";
+import { Heatmap } from "./heatmap.js";
 import { Palette } from "./palette.js";
 import { Panel } from "./panel.js";
 import { exactly } from "./question.js";
 import { changed, facts } from "./sidebar.js";
 import * as states from "./states.js";
-import { address, elsewhere } from "./view.js";
+import { address, DISTRIBUTION, elsewhere } from "./view.js";
 import { copyable } from "./element.js";
 
 /**
@@ -73,7 +74,7 @@ export class Panels {
    */
   build(archives, charts) {
     this.panels.forEach((panel) => panel.remove());
-    this.panels = charts.map(() => new Panel(this.palette, {
+    this.panels = charts.map(({ aggregates }) => new (aggregates[0] === DISTRIBUTION ? Heatmap : Panel)(this.palette, {
       zoom: (chart, left, right) => this.history.zoom(chart, left, right),
       scale: (chart, factor, at) => this.history.scale(chart, factor, at),
       narrow: (name) => this.history.narrow(exactly(name)),

@@ -11,16 +11,20 @@ import { theme } from "./palette.js";
  * @typedef {import("./columns.js").Columns} Columns
  * @typedef {import("./palette.js").Ink} Ink
  *
- * @typedef {object} Drawing
+ * @typedef {object} Watched
+ * @property {() => [number, number]} ends of the axis of time
+ * @property {(left: number, right: number) => void} selected
+ * @property {(index: number | null) => void} pointed
+ *
+ * @typedef {object} Lines
  * @property {Ink[]} inks of the lines
  * @property {string[]} keys of the lines
  * @property {string} shape
  * @property {boolean} isLog
  * @property {() => number} step seconds in a bucket
  * @property {() => number} open index of the bucket that is still open, -1 where none is shown
- * @property {() => [number, number]} ends of the axis of time
- * @property {(left: number, right: number) => void} selected
- * @property {(index: number | null) => void} pointed
+ *
+ * @typedef {Watched & Lines} Drawing
  */
 
 const AXIS_WIDTH = 58;
@@ -44,12 +48,12 @@ export function library() {
 }
 
 /**
- * Return the options for a drawing.
- * @param {Drawing} drawing
+ * Return the options of any chart: its axes and its cursor, which all charts of the page share.
+ * @param {Watched} watched
  * @param {{ width: number, height: number }} size
  * @returns {Options}
  */
-export function options(drawing, size) {
+export function frame(watched, size) {
   const look = theme();
   const grid = { stroke: look.grid, width: 1 };
   const axis = { stroke: look.text, grid, font: look.font, ticks: { show: false } };
@@ -62,24 +66,37 @@ export function options(drawing, size) {
       drag: { x: true, y: false, setScale: false },
       sync: { key: SYNC, scales: ["x", null] },
     },
-    scales: {
-      x: { time: true, range: () => drawing.ends() },
-      y: { distr: drawing.isLog ? 3 : 1, range: (plot, low, high) => extent(plot, drawing, [low, high]) },
-    },
+    scales: { x: { time: true, range: () => watched.ends() } },
     axes: [
       { ...axis, size: AXIS_HEIGHT, space: 84, values: (_, splits, __, ___, apart) => splits.map((each) => tick(each, apart)) },
       { ...axis, size: AXIS_WIDTH, space: 34, values: (_, splits) => splits.map((each) => (each === null ? "" : short(each))) },
     ],
+    series: [],
+    hooks: {
+      setSelect: [(plot) => select(plot, watched)],
+      setCursor: [(plot) => watched.pointed(plot.cursor.idx ?? null)],
+    },
+  };
+}
+
+/**
+ * Return the options for a drawing of lines.
+ * @param {Drawing} drawing
+ * @param {{ width: number, height: number }} size
+ * @returns {Options}
+ */
+export function options(drawing, size) {
+  const look = theme();
+  const common = frame(drawing, size);
+  return {
+    ...common,
+    scales: { ...common.scales, y: { distr: drawing.isLog ? 3 : 1, range: (plot, low, high) => extent(plot, drawing, [low, high]) } },
     series: [
       {},
       ...drawing.inks.map((ink, index) => series(drawing, ink, look.lines[ink.colour] ?? "", index)),
       ...drawing.inks.map((ink, index) => openSeries(drawing, look.lines[ink.colour] ?? "", index, look.surface)),
     ],
     bands: bands(drawing, look.lines),
-    hooks: {
-      setSelect: [(plot) => select(plot, drawing)],
-      setCursor: [(plot) => drawing.pointed(plot.cursor.idx ?? null)],
-    },
   };
 }
 
@@ -223,13 +240,13 @@ function logarithmic(_, low, high) {
 
 /**
  * @param {Plot} plot
- * @param {Drawing} drawing
+ * @param {Watched} watched
  */
-function select(plot, drawing) {
+function select(plot, watched) {
   const { left, width } = plot.select;
   if (width < DRAG_PIXELS) return;
   plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-  drawing.selected(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
+  watched.selected(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"));
 }
 
 /**

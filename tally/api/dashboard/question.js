@@ -1,8 +1,8 @@
 /** What a view asks the API: a chart's lines, and the leaderboard. */
 
 import { address } from "./api.js";
-import { fields } from "./range.js";
-import { PERCENTILES } from "./view.js";
+import { fields, step } from "./range.js";
+import { DISTRIBUTION, isPercentile } from "./view.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -11,15 +11,17 @@ import { PERCENTILES } from "./view.js";
  *
  * @typedef {object} Chart
  * @property {Archive} archive
- * @property {Range} range
+ * @property {Range} range of what is asked for
+ * @property {Range} page the range of all charts of the archive
  * @property {string[]} aggregates that share the chart
  * @property {boolean} byName whether each name has a line
  * @property {View} view
  * @property {URL} url what to draw; charts may share it
  */
 
-/** Those that are of one scale share a chart. */
-const SCALES = [["avg", "min", "max", ...PERCENTILES], ["sum"], ["count"]];
+/** A heatmap has so many columns at most, and its request so many bins in each. */
+const COLUMNS_MOST = 240;
+const BINS_MOST = 60;
 /** With fewer names than this the leaderboard has them all, and is sorted here. */
 export const NAMES_MOST = 1000;
 /** So many are shown of more. */
@@ -33,16 +35,35 @@ export const LEADERS = 50;
  * @returns {Chart[]}
  */
 export function charts(view, archive, range) {
-  const groups = view.top ? view.aggregates.map((each) => [each]) : grouped(view.aggregates);
-  return groups.map((aggregates) => {
-    const asked = { archive, range, view, aggregates, byName: view.top > 0 };
-    return { ...asked, url: view.top ? lines(asked, aggregates[0] ?? "") : together(asked, view.aggregates) };
-  });
+  const drawn = view.aggregates.filter((each) => each !== DISTRIBUTION);
+  const groups = view.top ? drawn.map((each) => [each]) : grouped(drawn);
+  const asked = { archive, range, page: range, view, byName: view.top > 0 };
+  const made = groups.map((aggregates) => ({ ...asked, aggregates, url: view.top ? lines(asked, aggregates[0] ?? "") : together(asked, drawn) }));
+  return drawn.length < view.aggregates.length ? [...made, heatmap(view, archive, range)] : made;
 }
 
-/** @param {string[]} aggregates */
+/**
+ * Return a chart of the distribution, in columns that are wide enough to be seen.
+ * @param {View} view
+ * @param {Archive} archive
+ * @param {Range} page
+ * @returns {Chart}
+ */
+function heatmap(view, archive, page) {
+  const wide = step(page.until + page.step - page.since, page.step, COLUMNS_MOST);
+  const first = (/** @type {number} */ time) => Math.floor(time / wide) * wide;
+  const range = { ...page, since: first(page.since), until: first(page.until), step: wide };
+  const url = address(`histogram/${archive.slug}/`, [...selected(view), ...fields(range), ["bins", BINS_MOST]]);
+  return { archive, range, page, view, byName: false, aggregates: [DISTRIBUTION], url };
+}
+
+/**
+ * Return those of one scale together: they share a chart.
+ * @param {string[]} aggregates
+ */
 function grouped(aggregates) {
-  const groups = SCALES.map((scale) => aggregates.filter((each) => scale.includes(each)));
+  const isOf = (/** @type {string} */ each) => (each === "sum" || each === "count" ? each : "value");
+  const groups = ["value", "sum", "count"].map((scale) => aggregates.filter((each) => isOf(each) === scale));
   return groups.filter((group) => group.length);
 }
 
@@ -52,7 +73,7 @@ function grouped(aggregates) {
  */
 function together({ view, archive, range }, aggregates) {
   const one = aggregates.length === 1 ? `${aggregates[0]}/` : "";
-  return address(`timedata/${archive.slug}/${one}`, [...globs(view), ...fields(range), ...(one ? [] : beside(aggregates))]);
+  return address(`timedata/${archive.slug}/${one}`, [...selected(view), ...fields(range), ...(one ? [] : beside(aggregates))]);
 }
 
 /**
@@ -60,7 +81,7 @@ function together({ view, archive, range }, aggregates) {
  * @param {string} aggregate
  */
 function lines({ view, archive, range }, aggregate) {
-  const asked = [...globs(view), ...fields(range), /** @type {[string, number]} */ (["limit", view.top])];
+  const asked = [...selected(view), ...fields(range), /** @type {[string, number]} */ (["limit", view.top])];
   return address(`values/${archive.slug}/${aggregate}/`, asked);
 }
 
@@ -71,7 +92,7 @@ function lines({ view, archive, range }, aggregate) {
  * @param {Range} range
  */
 export function leaders(view, archive, range) {
-  return address(`aggregate/${archive.slug}/byname/`, [...globs(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(view.aggregates)]);
+  return address(`aggregate/${archive.slug}/byname/`, [...selected(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(view.aggregates)]);
 }
 
 /**
@@ -81,7 +102,7 @@ export function leaders(view, archive, range) {
  * @param {Range} range
  */
 export function highest(view, archive, range) {
-  const asked = [...globs(view), ...span(range), /** @type {[string, number]} */ (["limit", LEADERS])];
+  const asked = [...selected(view), ...span(range), /** @type {[string, number]} */ (["limit", LEADERS])];
   return address(`aggregate/${archive.slug}/${view.sort}/byname/`, asked);
 }
 
@@ -111,15 +132,16 @@ export function exactly(name) {
  * @returns {[string, string][]}
  */
 function beside(aggregates) {
-  const wanted = aggregates.filter((each) => PERCENTILES.includes(each));
+  const wanted = aggregates.filter(isPercentile);
   return wanted.length ? [["percentiles", wanted.map((each) => each.slice(1)).join()]] : [];
 }
 
 /**
+ * Return the fields that select names.
  * @param {View} view
  * @returns {[string, string][]}
  */
-function globs(view) {
+export function selected(view) {
   return view.q.map((each) => ["q", each]);
 }
 

@@ -3,7 +3,7 @@
 import { element, fill, the } from "./element.js";
 import { duration, moment as written } from "./format.js";
 import { FIRST, moment, NOW, preset, presets, relative } from "./range.js";
-import { AGGREGATES, PERCENTILES, TOPS } from "./view.js";
+import { AGGREGATES, DISTRIBUTION, fitted, ordered, PERCENTILES, TOPS } from "./view.js";
 
 /**
  * @typedef {import("./view.js").View} View
@@ -36,8 +36,6 @@ export class Toolbar {
 
   /** Make the controls of which there are as many as there are choices. */
   options() {
-    const boxes = [...AGGREGATES, ...PERCENTILES].map((each) => element("label", {}, element("input", { type: "checkbox", name: "show", value: each }), element("span", {}, each)));
-    the("aggregates").append(...boxes);
     const tops = TOPS.map((each) => element("option", { value: each }, each ? `Top ${each} names` : "All names together"));
     the("top").append(...tops);
   }
@@ -77,8 +75,9 @@ export class Toolbar {
 
   /** @param {HTMLInputElement} control of which one at least stays checked */
   show(control) {
-    const checked = [...this.form.querySelectorAll("[name=show]:checked")].map((each) => /** @type {HTMLInputElement} */ (each).value);
-    if (checked.length) this.hands.change({ aggregates: checked });
+    const checked = [...this.boxes("show")].filter((each) => each.checked);
+    // What cannot be shown here stays in the address, for an archive that can.
+    if (checked.some((each) => !isHidden(each))) this.hands.change({ aggregates: checked.map(({ value }) => value) });
     else control.checked = true;
   }
 
@@ -118,7 +117,6 @@ export class Toolbar {
     the("range-row").hidden = !archive;
     /** @type {HTMLButtonElement} */ (the("back")).disabled = depth === 0;
     if (archive) this.ranges(view, archive, range);
-    for (const box of this.boxes("show")) box.checked = view.aggregates.includes(box.value);
     for (const radio of this.boxes("shape")) radio.checked = radio.value === view.shape;
     /** @type {HTMLSelectElement} */ (the("top")).value = String(view.top);
     for (const box of this.boxes("rate")) {
@@ -128,10 +126,22 @@ export class Toolbar {
     for (const box of this.boxes("axis")) box.checked = view.axis === "log";
   }
 
-  /** @param {boolean} isKept whether the archive can answer percentiles */
-  offer(isKept) {
+  /**
+   * Offer what can be shown.
+   * @param {View} view
+   * @param {boolean} isKept whether there are percentiles
+   */
+  offer(view, isKept) {
+    const choices = ordered([...AGGREGATES, ...PERCENTILES, ...view.aggregates, DISTRIBUTION]);
+    if (choices.join() !== [...this.boxes("show")].map(({ value }) => value).join()) {
+      fill(the("aggregates"), ...choices.map((each) => element("label", {},
+        element("input", { type: "checkbox", name: "show", value: each }), element("span", {}, each))));
+    }
+    const drawn = fitted(view, isKept).aggregates;
     for (const box of this.boxes("show")) {
-      if (PERCENTILES.includes(box.value)) box.closest("label")?.toggleAttribute("hidden", !isKept);
+      const isHidden = !isKept && !AGGREGATES.includes(box.value);
+      box.closest("label")?.toggleAttribute("hidden", isHidden);
+      box.checked = (isHidden ? view.aggregates : drawn).includes(box.value);
     }
   }
 
@@ -173,6 +183,11 @@ export class Toolbar {
     /** @type {HTMLInputElement} */ (the("since")).value = relative(since) ? since : written(since === FIRST ? range.since : Number(since));
     /** @type {HTMLInputElement} */ (the("until")).value = /^\d+$/.test(view.until) ? written(Number(view.until)) : view.until;
   }
+}
+
+/** @param {HTMLInputElement} box */
+function isHidden(box) {
+  return Boolean(box.closest("[hidden]"));
 }
 
 /** @param {string} since */

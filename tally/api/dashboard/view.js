@@ -11,7 +11,7 @@ import { moment, NOW } from "./range.js";
  * @property {string} since empty: the preset that fits the archive
  * @property {string} until
  * @property {string[]} q globs; none: all names
- * @property {string[]} aggregates and percentiles
+ * @property {string[]} aggregates and percentiles, and DISTRIBUTION
  * @property {number} top how many names have a line each; 0: all names together have one
  * @property {boolean} rate whether counts and sums are per second
  * @property {string} shape
@@ -22,9 +22,10 @@ import { moment, NOW } from "./range.js";
 
 export const AUTO = "auto";
 export const AGGREGATES = ["avg", "min", "max", "sum", "count"];
-/** Offered where an archive keeps percentiles. */
+/** Offered where an archive keeps percentiles; an address may have others. */
 export const PERCENTILES = ["p50", "p95", "p99"];
-const CHOICES = [...AGGREGATES, ...PERCENTILES];
+/** A heatmap: which values the samples have, over time. */
+export const DISTRIBUTION = "distribution";
 export const SHAPES = ["line", "step", "smooth", "bars"];
 export const AXES = ["linear", "log"];
 export const TOPS = [0, 3, 5, 8, 12, 20];
@@ -38,8 +39,7 @@ const SORT = "sum";
  */
 export function read(url) {
   const fields = url.searchParams;
-  const chosen = (fields.get("show") ?? "").split(",");
-  const aggregates = CHOICES.filter((each) => chosen.includes(each));
+  const aggregates = ordered((fields.get("show") ?? "").split(","));
   const sort = fields.get("sort") ?? SORT;
   const key = sort.replace(/^-/, "");
   return {
@@ -52,7 +52,7 @@ export function read(url) {
     rate: fields.get("rate") === "1",
     shape: oneOf(SHAPES, fields.get("shape")),
     axis: oneOf(AXES, fields.get("axis")),
-    sort: key === "name" || CHOICES.includes(key) ? key : SORT,
+    sort: key === "name" || AGGREGATES.includes(key) || isPercentile(key) ? key : SORT,
     reversed: sort.startsWith("-"),
   };
 }
@@ -91,16 +91,30 @@ export function elsewhere(view, other) {
 }
 
 /**
- * Return a view without the percentiles that an archive does not keep.
+ * Return a view without what only an archive with percentiles can answer, if it keeps none.
  * @param {View} view
- * @param {Archive | undefined} archive none: of all archives
+ * @param {boolean} isKept
  * @returns {View}
  */
-export function fitted(view, archive) {
-  if (archive?.percentiles) return view;
+export function fitted(view, isKept) {
+  if (isKept) return view;
   const aggregates = view.aggregates.filter((each) => AGGREGATES.includes(each));
-  const sort = PERCENTILES.includes(view.sort) ? SORT : view.sort;
+  const sort = isPercentile(view.sort) ? SORT : view.sort;
   return { ...view, aggregates: aggregates.length ? aggregates : SHOWN, sort };
+}
+
+/** @param {string} aggregate */
+export function isPercentile(aggregate) {
+  return /^p(100|\d{1,2}(\.\d{1,4})?)$/.test(aggregate);
+}
+
+/**
+ * Return those that can be shown: aggregates, percentiles from the lowest to the highest, and the distribution.
+ * @param {string[]} chosen
+ */
+export function ordered(chosen) {
+  const percentiles = [...new Set(chosen.filter(isPercentile))].sort((one, other) => Number(one.slice(1)) - Number(other.slice(1)));
+  return [...AGGREGATES.filter((each) => chosen.includes(each)), ...percentiles, ...chosen.filter((each) => each === DISTRIBUTION).slice(0, 1)];
 }
 
 /** @param {URL} url */
