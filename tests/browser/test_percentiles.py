@@ -4,7 +4,6 @@ import csv
 import io
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -65,11 +64,11 @@ def test_the_heatmap_reads_the_api(spread: Site, open_page: Open) -> None:
         cells.append(cell)
     moments = list(answer)
     assert {time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(int(moments[3])))} == {moment for moment, _ in cells}
-    told, total = answer[moments[3]], sum(count for _, _, count in answer[moments[3]])
+    bins, total = answer[moments[3]], sum(count for _, _, count in answer[moments[3]])
     assert total == sum(count for _, (_, _, count, _) in cells)
     assert 20 < len(cells) <= 64
     for _, (lower, upper, count, share) in cells:
-        within = [bin for bin in told if lower * 0.999 <= bin[0] and bin[1] <= upper * 1.001]
+        within = [told for told in bins if lower * 0.999 <= told[0] and told[1] <= upper * 1.001]
         assert count == sum(each for _, _, each in within)
         assert share == pytest.approx(count / total)
     assert "samples" in page.text("#announcer")
