@@ -5,6 +5,7 @@ TallyError
 ├── InvalidSetting      a setting or option                       (also a ValueError)
 ├── InvalidDefinition   a property of an archive                  (also a ValueError)
 ├── InvalidQuestion     a parameter of a query                    (also a ValueError)
+├── InvalidEvent        a field of an event                       (also a ValueError)
 ├── UnknownAggregate    not one of avg, min, max, sum, count      (also a LookupError)
 ├── UnknownArchive      no such file                              (also a LookupError)
 ├── ArchiveExists       the slug is taken
@@ -45,6 +46,10 @@ class InvalidDefinition(TallyError, ValueError):
 
 class InvalidQuestion(TallyError, ValueError):
     """Raised when a parameter is unknown or malformed, or does not apply to the query."""
+
+
+class InvalidEvent(TallyError, ValueError):
+    """Raised when a field of an event is unknown or not valid."""
 
 
 class UnknownAggregate(TallyError, LookupError):

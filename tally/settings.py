@@ -216,6 +216,7 @@ SETTINGS = (
             "most cells that a collector keeps in memory; a cell is one name in one bucket", "cells"),
     Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS,
             "longest time that a timestamp may be ahead of the clock", "seconds", "not at all"),
+    Setting("TALLY_EVENTS_RETENTION", "8760", _COUNT, "time that events are kept", "hours", "for ever"),
     Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time limit of a query", "seconds"),
     Setting("TALLY_RECEIVE_BUFFER", "33554432", _BYTES,
             "receive buffer to request from the kernel; the log says how much it granted", "bytes"),
@@ -247,6 +248,7 @@ class Settings:
     max_names: int
     max_cells: int
     max_future: int
+    events_retention: int
     query_timeout: float
     receive_buffer: int
     workers: int

@@ -68,5 +68,5 @@ def test_the_version_is_the_project_s() -> None:
 
 def test_the_names_are_the_promised_ones() -> None:
     """What the documentation names is there, and nothing else is public."""
-    assert {"Client", "archives", "configure", "tally", "timer"} == set(tally.__all__)
+    assert {"Client", "archives", "configure", "event", "tally", "timer"} == set(tally.__all__)
     assert all(callable(getattr(tally, name)) for name in tally.__all__)

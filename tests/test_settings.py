@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "max_names": 100_000,
     "max_cells": 200_000,
     "max_future": 86_400,
+    "events_retention": 8760,
     "query_timeout": 30.0,
     "receive_buffer": 33_554_432,
     "workers": 1,
@@ -113,6 +114,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_MAX_NAMES": [*COUNTS],
     "TALLY_MAX_CELLS": [("1000", 1000), (200_000, 200_000)],
     "TALLY_MAX_FUTURE": [*COUNTS],
+    "TALLY_EVENTS_RETENTION": [*COUNTS],
     "TALLY_QUERY_TIMEOUT": [*DURATIONS],
     "TALLY_RECEIVE_BUFFER": [("1", 1), ("2147483647", 2**31 - 1), (4096, 4096)],
     "TALLY_WORKERS": [("1", 1), ("1024", 1024), (2, 2)],
@@ -191,6 +193,7 @@ BAD: dict[str, tuple[str, list[object]]] = {
         "is not a whole duration: use a whole number of seconds of at least 0",
         [*NO_COUNTS],
     ),
+    "TALLY_EVENTS_RETENTION": ("is not a count: use a whole number of at least 0", [*NO_COUNTS]),
     "TALLY_QUERY_TIMEOUT": ("is not a duration: use a number of seconds greater than 0", [*NO_DURATIONS]),
     "TALLY_RECEIVE_BUFFER": (
         "is not a size: use a whole number of bytes from 1 to 2147483647",

@@ -1,6 +1,5 @@
 """The endpoints: queries, and the management of archives."""
 
-import json
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from itertools import chain
@@ -9,7 +8,7 @@ from urllib.parse import quote, urlencode
 
 from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, Headers, Reply, array, empty, streamed, whole, whole_bytes
 from tally.api.openapi import PROPERTIES, document
-from tally.api.parameters import check_size
+from tally.api.parameters import read_object
 from tally.api.route import Call
 from tally.engine.archive import Archive
 from tally.engine.asking.names import patterns as offered
@@ -195,26 +194,13 @@ def _url(call: Call, what: str, archive: Archive) -> str:
 
 
 def _read_properties(call: Call, allowed: Collection[str], *, example: str = EXAMPLE) -> dict[str, Any]:
-    """Return the JSON object in the body. An error shows the `example`.
+    """Return the properties in the body, as `read_object`.
 
     :raises Problem: 413 if it is too long.
     :raises InvalidDefinition: if it is not an object with properties in `allowed`.
     """
-    check_size(call.request.body, call.route.max_body_bytes, "send an archive's properties and nothing else")
-    body = _parse_json(call.request.body, example)
-    if not isinstance(body, dict):
-        raise InvalidDefinition(f"the body is not a JSON object: send for example {example}")
+    body = read_object(call.request, example)
     for name in body:
         if name not in allowed:
             raise InvalidDefinition(f"{name!r:.100} cannot be set here: use {', '.join(allowed)}")
     return body
-
-
-def _parse_json(body: bytes, example: str) -> Any:
-    try:
-        value = json.loads(body.decode())
-        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # Refuses NaN and lone surrogates.
-    except (ValueError, RecursionError) as error:
-        text = f"the body is not JSON in UTF-8 ({error}): send for example {example}"
-        raise InvalidDefinition(text) from None
-    return value

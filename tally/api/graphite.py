@@ -1,6 +1,6 @@
 """The endpoints of Graphite's API, for Grafana and other clients, implemented by `tally.graphite`.
 
-Events and searching for tags are not supported: these routes answer empty lists.
+Searching for tags is not supported: these routes answer empty lists. Events are in `tally.api.events`.
 """
 
 import json
@@ -49,6 +49,9 @@ SCHEMAS: dict[str, Any] = {
         "properties": {"results": {"anyOf": [_TEXTS, {"type": "object", "additionalProperties": _TEXTS}]}},
         "required": ["results"],
     },
+    "GraphiteEvents": _objects(
+        "when what data tags id", when={"type": "integer"}, what=_TEXT, data=_TEXT, tags=_TEXTS, id={"type": "integer"}
+    ),
     "Functions": {"type": "object", "description": "as Graphite tells them"},
     "Version": _TEXT,
 }  # fmt: skip

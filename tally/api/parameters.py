@@ -5,6 +5,7 @@ parameters, unless their names begin with `_`.
 """
 
 import gzip
+import json
 import zlib
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -15,7 +16,7 @@ from tally.api.message import MAX_BODY_BYTES, Request
 from tally.api.problems import Problem
 from tally.api.route import KNOWN, Route
 from tally.engine.asking.question import Question
-from tally.errors import InvalidQuestion
+from tally.errors import InvalidDefinition, InvalidQuestion
 from tally.graphite.request import Fields, grouped
 
 FORM = "application/x-www-form-urlencoded"
@@ -95,6 +96,29 @@ def read_body(request: Request, max_bytes: int) -> bytes:
         body = _decompress(body, max_bytes)
     check_size(body, max_bytes, "send it in parts")
     return body
+
+
+def read_object(request: Request, example: str) -> dict[str, Any]:
+    """Return the JSON object in the body. An error shows the `example`.
+
+    :raises Problem: 413 if it is too long.
+    :raises InvalidDefinition: if it is not an object.
+    """
+    check_size(request.body, MAX_BODY_BYTES, "send the fields and nothing else")
+    body = _parse_json(request.body, example)
+    if not isinstance(body, dict):
+        raise InvalidDefinition(f"the body is not a JSON object: send for example {example}")
+    return body
+
+
+def _parse_json(body: bytes, example: str) -> Any:
+    try:
+        value = json.loads(body.decode())
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # Refuses NaN and lone surrogates.
+    except (ValueError, RecursionError) as error:
+        text = f"the body is not JSON in UTF-8 ({error}): send for example {example}"
+        raise InvalidDefinition(text) from None
+    return value
 
 
 def check_size(body: bytes, max_bytes: int, advice: str) -> None:

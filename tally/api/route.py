@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from tally.api.message import JSON, MAX_BODY_BYTES, Reply, Request
 from tally.api.metrics import Metrics
 from tally.api.problems import public
-from tally.engine.asking.question import AGGREGATES, CHANGES, PARAMETERS, Question
+from tally.engine.asking.question import AGGREGATES, CHANGES, OF_EVENTS, PARAMETERS, Question
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import CollectorStatuses
 from tally.graphite.request import Meaning
 from tally.settings import Settings
 
 # All query parameters, except for Graphite's.
-KNOWN = {**PARAMETERS, **CHANGES}
+KNOWN = {**PARAMETERS, **CHANGES, **OF_EVENTS}
 
 
 class Subject(NamedTuple):

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tally.api import endpoints, graphite, health, metrics, pages, samples
+from tally.api import endpoints, events, graphite, health, metrics, pages, samples
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Call, Route, Subject
 from tally.engine.recovery.backup import MEDIA_TYPE
-from tally.graphite.request import EXPAND, FIND, FUNCTIONS, NOTHING, RENDER, Meaning
+from tally.graphite.request import EVENTS, EXPAND, FIND, FUNCTIONS, NOTHING, RENDER, Meaning
 
 
 def _data(template: str, kind: str, by: str, summary: str) -> Route:
@@ -87,8 +87,11 @@ ROUTES = (
     _graphite("/tags", "tags", graphite.nothing, "an empty list: tags cannot be searched", NOTHING, schema="Texts"),
     *_form("/tags/autoComplete/tags", "complete-tags", graphite.nothing, "an empty list", NOTHING, schema="Texts"),
     *_form("/tags/autoComplete/values", "complete-values", graphite.nothing, "an empty list", NOTHING, schema="Texts"),
-    _graphite("/events/get_data", "events", graphite.nothing, "an empty list: there are no events", NOTHING,
-              schema="Texts"),
+    Route("GET", "/events/", "events", events.find, "the events that overlap a range",
+          takes=("since", "until", "tags", "pretty"), schema="Events"),
+    Route("POST", "/events/", "events", events.add, "store an event", schema="Event", body="NewEvent"),
+    *_form("/events/get_data", "events-graphite", events.graphite, "the events of a range, as Graphite answers them",
+           EVENTS, schema="GraphiteEvents"),
     _page("/", "dashboard", pages.auto, "the dashboard: the archive that fits the range best"),
     _page("/archive/", "dashboard-archives", pages.overview, "the dashboard: all archives"),
     _page("/archive/{slug}/", "dashboard-archive", pages.archive, "the dashboard: one archive"),

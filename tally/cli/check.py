@@ -37,9 +37,9 @@ HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal
 def check(context: click.Context, /, *, settings: Settings, archives: tuple[str, ...], as_json: bool) -> None:
     """Check archives for corruption, and verify settings and disk space.
 
-    Reads every archive, or each ARCHIVE, completely. Also checks the ledger of idempotency keys, spill files without an
-    archive, links to an archive, write-ahead logs that another program keeps from being emptied, disk space, files that
-    every user may write, and settings.
+    Reads every archive, or each ARCHIVE, completely. Also checks the ledger of idempotency keys, the events, spill
+    files without an archive, links to an archive, write-ahead logs that another program keeps from being emptied, disk
+    space, files that every user may write, and settings.
 
     Samples in spill files, buckets in the future and unknown TALLY_ variables are reported as notes. Nothing is
     repaired. A damaged archive in --data-dir is marked, so that nothing more is written to it; the mark of a sound one
@@ -80,7 +80,7 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
         *_find_damage(checkups),
         *_find_held_logs(found),
         *_find_extra_names(folders),
-        *_find_damaged_ledgers(folders),
+        *_find_damaged_files(folders),
         *left,
     ]
     wrong += [*_find_low_space(folders), *_find_writable_by_all(found)]
@@ -143,8 +143,9 @@ def _find_spills(archives: Sequence[Archive]) -> Iterator[str]:
             yield f"{text}: a collector adds them as soon as the archive can be written"
 
 
-def _find_damaged_ledgers(folders: Sequence[Path]) -> Iterator[str]:
-    return filter(None, (Catalog(folder).ledger.damage() for folder in folders))
+def _find_damaged_files(folders: Sequence[Path]) -> Iterator[str]:
+    for catalog in map(Catalog, folders):
+        yield from filter(None, (catalog.ledger.damage(), catalog.events.damage()))
 
 
 def _find_low_space(folders: Sequence[Path]) -> Iterator[str]:

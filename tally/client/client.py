@@ -66,6 +66,29 @@ def archives() -> "list[Archive]":
     return enabled(current().data_dir)
 
 
+def event(
+    title: str,
+    text: str = "",
+    *,
+    tags: "Iterable[str]" = (),
+    since: "Timestamp" = None,
+    until: "Timestamp" = None,
+) -> None:
+    """Store an event from `since`, by default now, to `until`, or without a duration.
+
+    It is written to TALLY_DATA_DIR if that exists or TALLY_HOST is empty, and otherwise posted to the server at
+    TALLY_HTTP_HOST and TALLY_HTTP_PORT, with TALLY_WRITE_TOKEN. The call waits until the event is stored, for at most
+    some seconds.
+
+    :raises InvalidEvent: when a field is not valid.
+    :raises ArchiveUnavailable: when the event cannot be stored.
+    :raises InvalidSetting: when a setting is malformed.
+    """
+    with forks.Postponed():
+        from tally.client.posting import add_event
+    add_event({"title": title, "text": text, "tags": tags, "since": since, "until": until}, current())
+
+
 def configure(settings: "Settings | None") -> None:
     """Set the defaults of `tally`, `timer`, `archives`, and of each `Client` that has sent nothing yet.
 

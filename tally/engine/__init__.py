@@ -5,6 +5,7 @@ from tally.engine.asking.question import Question
 from tally.engine.auto import Auto
 from tally.engine.catalog import Catalog
 from tally.engine.definition import Definition
+from tally.engine.events import Event, Events
 from tally.engine.history.derive import Derived
 from tally.engine.history.merge import Merged
 from tally.engine.history.rename import Renamed
@@ -14,6 +15,6 @@ from tally.engine.storing.commit import Outcome
 from tally.engine.storing.removal import Removed
 
 __all__ = [
-    "Archive", "Auto", "Catalog", "Checkup", "Contents", "Definition", "Derived", "Merged", "Missing", "Outcome",
-    "Question", "Removed", "Renamed", "Salvaged", "Summary",
+    "Archive", "Auto", "Catalog", "Checkup", "Contents", "Definition", "Derived", "Event", "Events", "Merged",
+    "Missing", "Outcome", "Question", "Removed", "Renamed", "Salvaged", "Summary",
 ]  # fmt: skip

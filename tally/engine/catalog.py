@@ -12,6 +12,7 @@ from tally.engine.archive import Archive
 from tally.engine.asking.question import Question
 from tally.engine.auto import Auto
 from tally.engine.definition import AUTO, Definition, is_slug
+from tally.engine.events import Events
 from tally.engine.files import directory, schema
 from tally.engine.files.damage_marks import DamageMarks
 from tally.engine.files.directory import SUFFIX, Listing
@@ -45,7 +46,8 @@ class Distribution:
 class Catalog:
     """The archives in `directory`, which is created with the first archive. Thread-safe.
 
-    `clock` returns unix seconds, and `steady` monotonic seconds. `ledger` has the idempotency keys.
+    `clock` returns unix seconds, and `steady` monotonic seconds. `ledger` has the idempotency keys, and `events` what
+    happened.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Catalog:
         self._retention = RetentionClock()
         self._damages = DamageMarks()
         self.ledger = Ledger(self.directory)
+        self.events = Events(self.directory)
         self.now()
 
     def __enter__(self) -> "Catalog":

@@ -10,6 +10,8 @@ from tally.errors import InvalidDefinition
 
 # Stands for the archive that fits a question best: see `tally.engine.auto`.
 AUTO = "auto"
+# The files of these slugs are not archives: `events.db` has the events.
+RESERVED = (AUTO, "events")
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}", re.ASCII)
 HOUR_S = 3600
 # Within these limits all times fit SQLite's 64-bit integers.
@@ -22,7 +24,7 @@ _NOT_IN_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 def is_slug(text: str) -> bool:
     """Return whether `text` may name an archive."""
-    return SLUG.fullmatch(text) is not None and text != AUTO
+    return SLUG.fullmatch(text) is not None and text not in RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Definition:
         if slug == AUTO:
             raise InvalidDefinition(
                 f"slug {AUTO!r} is reserved for the archive that fits a query best: take another slug, such as daily"
+            )
+        if slug in RESERVED:
+            raise InvalidDefinition(
+                f"slug {slug!r} is reserved for the file {slug}.db: take another slug, such as daily"
             )
         if not isinstance(slug, str) or not is_slug(slug):
             raise InvalidDefinition(

@@ -50,6 +50,14 @@ EXPAND = {
     "groupByExpr": Meaning("answer by pattern", _FLAG),
     "leavesOnly": Meaning("leave branches out", _FLAG),
 }
+# Graphite's way to say that events must have all tags has two names.
+SETS = ("", "intersection", "union")
+EVENTS = {
+    "from": Meaning(f"start of the range: {_TIME}; default: the first event", _TEXT),
+    "until": Meaning("end of the range: as from; default: now", _TEXT),
+    "tags": Meaning("tags separated by spaces or commas", _TEXT),
+    "set": Meaning("whether an event must have all of the tags, or any", {"enum": list(SETS), "default": ""}),
+}
 FUNCTIONS = {"grouped": Meaning("answer by group", _FLAG)}
 NOTHING: dict[str, Meaning] = {}
 
@@ -117,6 +125,19 @@ def queries(fields: Fields) -> list[str]:
     if not texts:
         raise InvalidQuestion("query is missing: give a pattern such as daily.*")
     return texts
+
+
+def event_window(fields: Fields, now: float) -> tuple[float, float]:
+    """Return the range of a request for events.
+
+    :raises InvalidQuestion: when a time is malformed.
+    """
+    return _time(fields, "from", "0", now), _time(fields, "until", "now", now)
+
+
+def event_tags(fields: Fields) -> list[str]:
+    """Return the tags of a request for events, without empty ones."""
+    return [tag for text in fields.get("tags", ()) for tag in re.split(r"[\s,]+", text) if tag]
 
 
 def _time(fields: Fields, name: str, default: str, now: float) -> float:

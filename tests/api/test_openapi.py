@@ -27,6 +27,7 @@ BODIES = {
     "ArchiveChanges": {"retention": 48},
     "Renaming": {"glob": "requests.*", "template": "web.*"},
     "Lines": b"a 1",
+    "NewEvent": {"title": "deployed", "tags": "deploy"},
     "Form": b"target=daily.*.*.*.avg",
 }
 

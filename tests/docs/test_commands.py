@@ -129,6 +129,7 @@ BEFORE: dict[str, Callable[[Story], None]] = {
     "docs/cli.md: Keep and ask": have_samples,
     "docs/collecting.md": have_a_socket_directory,
     "docs/django.md": have_a_site,
+    "docs/events.md": serve_an_archive,
     "docs/history.md": have_samples,
     "docs/http.md": serve_nothing,
     "docs/machines.md": have_a_token,

@@ -332,9 +332,19 @@ PARAMETERS: dict[str, Parameter] = {
     "pretty": Parameter(_flag, "indent the JSON", "everything"),
 }
 
+
+def _words(_name: str, text: str, _now: float) -> tuple[str, ...]:
+    return tuple(word for word in re.split(r"[\s,]+", text) if word)
+
+
 # Parameters of requests that change archives. They have no meaning for questions.
 CHANGES: dict[str, Parameter] = {
     "dry_run": Parameter(_flag, "report what would change, and change nothing", "changes of names, and from"),
+}
+
+# Parameters of requests for events.
+OF_EVENTS: dict[str, Parameter] = {
+    "tags": Parameter(_words, "tags separated by commas: events that have all of them", "events"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Tables of archives, whose format `schema` explains, and of the ledger of idempotency keys."""
+"""Tables of archives, whose format `schema` explains, of the ledger of idempotency keys, and of events."""
 
 import re
 
@@ -124,6 +124,21 @@ CREATE TABLE keys (
     archives   TEXT NOT NULL,
     answer     TEXT
 );
+"""
+
+# `ended` is `until`, or `since` for an event without a duration. `key` identifies an event that is added again.
+EVENTS = """
+CREATE TABLE events (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    key   TEXT UNIQUE,
+    title TEXT NOT NULL,
+    text  TEXT NOT NULL,
+    tags  TEXT NOT NULL,
+    since REAL NOT NULL,
+    until REAL,
+    ended REAL NOT NULL
+);
+CREATE INDEX events_by_end ON events (ended);
 """
 
 # The cells of an import, in a temporary file (see `history.staging`). Numbers may be given as text.

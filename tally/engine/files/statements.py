@@ -95,6 +95,24 @@ KEY = "SELECT digest, second, max_future, archives, answer FROM keys WHERE key =
 NEW_KEY = "INSERT INTO keys (key, digest, second, max_future, archives) VALUES (?, ?, ?, ?, ?)"
 NEW_ANSWER = "UPDATE keys SET answer = ? WHERE key = ? AND digest = ? AND answer IS NULL RETURNING id"
 OLD_KEYS = "DELETE FROM keys WHERE id <= (SELECT max(id) FROM keys) - ?"
+NEW_EVENT = """
+INSERT INTO events (key, title, text, tags, since, until, ended) VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (key) DO UPDATE SET key = key RETURNING id
+"""
+# The newest events of a range, in the order of their beginning. `matched` is how many of the tags an event must have.
+EVENTS = """
+SELECT * FROM (
+    SELECT id, title, text, tags, since, until FROM events
+    WHERE ended >= :since AND since <= :until
+        AND (:matched = 0 OR :matched <= (
+            SELECT count(DISTINCT value) FROM json_each(tags) WHERE value IN (SELECT value FROM json_each(:tags))))
+    ORDER BY since DESC, id DESC LIMIT :most)
+ORDER BY since, id
+"""
+EVENT = "SELECT id, title, text, tags, since, until FROM events WHERE id = ?"
+OLD_EVENTS = """
+DELETE FROM events WHERE ended < :cutoff OR id <= (SELECT max(id) FROM events) - :most
+"""
 SPILLED_RECEIPTS = "SELECT key FROM deliveries WHERE key GLOB ? || '*'"
 FORGET_RECEIPTS = "DELETE FROM deliveries WHERE key IN (SELECT value FROM json_each(?))"
 EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"

@@ -17,23 +17,27 @@ The ledger keeps the KEPT_MAX newest keys of the last KEPT_S seconds. A missing 
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import apsw
 
 from tally.engine.files import ddl, schema, statements
-from tally.engine.files.connection import Connection
-from tally.engine.files.failure import check_integrity, translate_errors
-from tally.engine.files.temporary import publish, temporary_file
+from tally.engine.files.database import Database, Form
 from tally.engine.storing.idempotency import KEPT_MAX, KEPT_S, Delivery, key_reused
-from tally.errors import ArchiveUnavailable, NotAnArchive
+from tally.errors import NotAnArchive
 
 FILE = "deliveries.ledger"
 APPLICATION_ID = 0x74616C6B  # "talk": of keys
 USER_VERSION = 1
+FORM = Form(
+    "the ledger of keys",
+    APPLICATION_ID,
+    USER_VERSION,
+    ddl.LEDGER,
+    "move the file away and a new one is created; each archive keeps the keys of its own samples",
+)
 
 
 class Decision(NamedTuple):
@@ -48,24 +52,20 @@ class Decision(NamedTuple):
     answer: Mapping[str, Any] | None = None
 
 
-class Ledger:
-    """The ledger in `directory`. No file stays open between operations.
-
-    Every method but `damage` raises ArchiveUnavailable if the ledger is locked, read-only or damaged, or the disk is
-    full.
-    """
+class Ledger(Database):
+    """The ledger in `directory`."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / FILE
+        super().__init__(directory / FILE, FORM)
 
     def find(self, delivery: Delivery, *, now: float) -> Decision | None:
         """Return the decision about a delivery, or None if its key is new.
 
         :raises KeyReused: when the key was used for another body.
         """
-        if schema.file_size(self.path) is None:
+        if not self.exists():
             return None
-        with self._open() as connection:
+        with self.open() as connection:
             return _find(connection, delivery, now)
 
     def decide(self, delivery: Delivery, decision: Decision, *, now: float) -> Decision:
@@ -73,7 +73,7 @@ class Ledger:
 
         :raises KeyReused: when the key was used for another body.
         """
-        with self._open() as connection, schema.Transaction(connection):
+        with self.open() as connection, schema.Transaction(connection):
             known = _find(connection, delivery, now)
             if known is None:
                 _store(connection, delivery, decision)
@@ -81,65 +81,9 @@ class Ledger:
 
     def complete(self, delivery: Delivery, answer: Mapping[str, Any]) -> bool:
         """Store the answer to a delivery that all archives have. Return False if it has one."""
-        with self._open() as connection, schema.Transaction(connection):
+        with self.open() as connection, schema.Transaction(connection):
             text = json.dumps(answer)
             return connection.execute(statements.NEW_ANSWER, (text, delivery.key, delivery.digest)).get is not None
-
-    def damage(self) -> str:
-        """Return a description of the file's damage; empty if there is none or no file."""
-        if schema.file_size(self.path) is None:
-            return ""
-        try:
-            with self._open() as connection:
-                return "".join(f"{self.path}: is damaged: {text}" for text in check_integrity(connection)[:1])
-        except ArchiveUnavailable as error:
-            return str(error)
-
-    @contextmanager
-    def _open(self) -> Iterator[apsw.Connection]:
-        try:
-            if schema.file_size(self.path) is None:
-                self._create()
-            with translate_errors(self.path):
-                connection = schema.open_file(self.path, write=True)
-                try:
-                    _check(connection, self.path)
-                    yield connection
-                finally:
-                    schema.close(connection)
-        except NotAnArchive as error:
-            advice = "move the file away and a new one is created; each archive keeps the keys of its own samples"
-            raise ArchiveUnavailable(f"the ledger of keys cannot be used: {error}: {advice}") from error
-
-    def _create(self) -> None:
-        try:
-            with temporary_file(self.path) as built:
-                with translate_errors(self.path):
-                    _build(built)
-                publish(built, self.path)
-        except FileExistsError:
-            pass  # Another process created it first.
-        except OSError as error:
-            raise ArchiveUnavailable(f"{self.path}: cannot be created: {error.strerror}") from error
-
-
-def _build(path: Path) -> None:
-    connection = Connection(str(path))
-    try:
-        with schema.Transaction(connection):
-            connection.pragma("application_id", APPLICATION_ID)
-            connection.pragma("user_version", USER_VERSION)
-            connection.execute(ddl.LEDGER).fetchall()
-        connection.pragma("journal_mode", "wal")
-    finally:
-        connection.close()
-
-
-def _check(connection: apsw.Connection, path: Path) -> None:
-    if connection.pragma("application_id") != APPLICATION_ID:
-        raise NotAnArchive(f"{path}: is not a tally ledger")
-    if (version := connection.pragma("user_version")) != USER_VERSION:
-        raise NotAnArchive(f"{path}: has format {version}; this version of tally reads format {USER_VERSION}")
 
 
 def _find(connection: apsw.Connection, delivery: Delivery, now: float) -> Decision | None:

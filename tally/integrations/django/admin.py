@@ -1,4 +1,4 @@
-"""The archives in Django's admin. Each page updates the rows from the files before it is shown."""
+"""The archives and the events in Django's admin. Each page updates the rows from the files before it is shown."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,16 +6,22 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin import actions
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
-from django.urls import NoReverseMatch, reverse
+from django.template.response import TemplateResponse
+from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.formats import date_format, localize
 
+from tally.engine import Catalog
 from tally.errors import TallyError
 from tally.integrations.django.forms import ArchiveForm
-from tally.integrations.django.models import Archive, synchronise
+from tally.integrations.django.models import Archive, synchronise, to_local_time
+from tally.integrations.django.settings import current
+
+EVENTS_SHOWN = 200
 
 
 @admin.action(permissions=["delete"], description="Delete selected archives with all their data")
@@ -72,6 +78,30 @@ class ArchiveAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             return reverse("tally:api", kwargs={"path": f"archive/{obj.slug}/"})
         except NoReverseMatch:
             return None
+
+    def get_urls(self) -> list[URLPattern]:
+        """Add the list of events, which have no model."""
+        events = path("events/", self.admin_site.admin_view(self.events_view), name="tally_archive_events")
+        return [events, *super().get_urls()]
+
+    def events_view(self, request: HttpRequest) -> HttpResponse:
+        """List the newest events, for users who may view archives.
+
+        :raises PermissionDenied: for other users.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        found = []
+        try:
+            found = Catalog(current().data_dir).events.find()[-EVENTS_SHOWN:]
+        except TallyError as error:
+            self.message_user(request, str(error), messages.WARNING)
+        listed = [
+            {**event.to_dict(), "since": to_local_time(event.since), "until": to_local_time(event.until)}
+            for event in reversed(found)
+        ]
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": "Events", "events": listed}
+        return TemplateResponse(request, "admin/tally/archive/events.html", context)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Archive | None = None) -> list[str]:  # noqa: ARG002
         """Make the slug of an existing archive read-only."""

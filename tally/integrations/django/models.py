@@ -68,7 +68,7 @@ class Archive(models.Model):
             summary, points = self.file.summary(), self.file.points()
         except TallyError:
             return Stored()
-        return Stored(points, _local_time(summary.first), _local_time(summary.last), summary.bytes)
+        return Stored(points, to_local_time(summary.first), to_local_time(summary.last), summary.bytes)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Write the archive's file, then the row. Nothing is changed if this raises an error.
@@ -126,7 +126,7 @@ def _catalog() -> engine.Catalog:
     return engine.Catalog(current().data_dir)
 
 
-def _local_time(timestamp: int | None) -> datetime | None:
+def to_local_time(timestamp: float | None) -> datetime | None:
     """Return unix seconds in the site's time zone, None if that is outside the calendar."""
     try:
         return None if timestamp is None else localtime(datetime.fromtimestamp(timestamp, UTC))

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.template.defaultfilters import filesizeformat
 from django.test import Client
 
+from tally.engine import Event
 from tally.integrations.django.models import Archive
 from tests.api.cases import NOT_A_DATABASE
 from tests.integrations.django.conftest import Site
@@ -153,3 +154,29 @@ def test_who_may_not_delete_does_not(site: Site) -> None:
     assert 403 == client.post(f"{LIST}{row.pk}/delete/", {"post": "yes"}).status_code
     client.post(LIST, {"action": "delete_selected", "_selected_action": [row.pk], "post": "yes"})
     assert ["daily"] == site.archives.slugs()
+
+
+def test_events_are_listed(site: Site, staff: Client) -> None:
+    """A page beside the archives lists the events, the newest first, and leads nowhere else."""
+    assert "Events" in read(staff, LIST)
+    assert "There are no events" in read(staff, f"{LIST}events/")
+    site.archives.prepare()
+    site.archives.events.add(Event("first", "a <b>", ("x", "y"), 1700000001, 1700000061), now=0)
+    site.archives.events.add(Event("second", since=1700000100), now=0)
+    moments = "11/14/2023 10:13 p.m. 11/14/2023 10:14 p.m."
+    assert f"11/14/2023 10:15 p.m. - second {moments} first x y a <b>" in read(staff, f"{LIST}events/")
+
+
+def test_an_unusable_file_of_events_is_reported(site: Site, staff: Client) -> None:
+    """A foreign file is reported by a message on the page."""
+    site.archives.prepare()
+    (site.archives.directory / "events.db").write_bytes(NOT_A_DATABASE)
+    assert "move the file away" in read(staff, f"{LIST}events/")
+
+
+def test_events_need_permission(site: Site, staff: Client) -> None:
+    """Only staff who may view archives see them."""
+    User.objects.create_user("other", password="secret", is_staff=True)
+    staff.login(username="other", password="secret")
+    assert 403 == staff.get(f"{LIST}events/").status_code
+    assert [] == site.archives.slugs()
