@@ -53,6 +53,27 @@ export async function get(url, signal) {
 }
 
 /**
+ * Return the names in an answer, as many as there are in so many bytes: whoever is not needed is not waited for.
+ * @param {URL} url
+ * @param {number} bytes
+ * @param {AbortSignal} signal
+ * @returns {Promise<{ found: string[], isPart: boolean }>}
+ * @throws {Failure}
+ */
+export async function names(url, bytes, signal) {
+  const response = await ask(url, { signal });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    text += part.value;
+    if (text.length < bytes) continue;
+    await reader?.cancel();
+    return { found: JSON.parse(`${text.slice(0, text.lastIndexOf('","'))}"]`), isPart: true };
+  }
+  return { found: JSON.parse(text), isPart: false };
+}
+
+/**
  * Return the path of what answers for an address, which the answer's header names.
  * @param {URL} url
  * @param {AbortSignal} signal

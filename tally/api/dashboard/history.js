@@ -2,6 +2,7 @@
 
 import { now } from "./api.js";
 import { NOW } from "./range.js";
+import { narrowed } from "./tags.js";
 import { address, AUTO, read } from "./view.js";
 
 /**
@@ -108,7 +109,7 @@ export class History {
 
   /** @param {string} name */
   narrow(name) {
-    this.change({ q: [name], top: 0 });
+    this.change(narrowed(this.view, name));
   }
 }
 

@@ -3,7 +3,8 @@
 import { element, fill, the } from "./element.js";
 import { Files, leading, ofLeaders } from "./files.js";
 import { decimals, fixed, legible, number } from "./format.js";
-import { exactly, leaders } from "./question.js";
+import { leaders } from "./question.js";
+import { narrowed, shown } from "./tags.js";
 import { address } from "./view.js";
 
 /**
@@ -79,7 +80,7 @@ export class Leaderboard {
     const focused = document.activeElement instanceof HTMLAnchorElement && this.body.contains(document.activeElement) ? document.activeElement.title : null;
     fill(this.body, ...rows.map(([name, cell]) => element("tr", {},
       element("th", { scope: "row", "--share": most ? Math.abs(cell[ranked] ?? 0) / most : 0 },
-        element("a", { "data-view": true, href: address({ ...view, q: [exactly(name)] }).href, title: legible(name) }, legible(name))),
+        element("a", { "data-view": true, href: address(narrowed(view, name)).href, title: legible(shown(name, view)) }, legible(shown(name, view)))),
       ...keys.map((key) => value(cell[key] ?? null, places[key] ?? 0, key === view.sort)))));
     const again = focused === null ? null : [...this.body.querySelectorAll("a")].find(({ title }) => title === focused);
     again?.focus();
@@ -114,7 +115,9 @@ function value(value, places, isSorted) {
  * @param {View} view
  */
 function told({ rows, total, isComplete }, view) {
-  if (isComplete) return `${number(total)} ${total === 1 ? "name" : "names"}`;
+  const noun = view.group ? "group" : "name";
+  if (isComplete) return `${number(total)} ${total === 1 ? noun : `${noun}s`}`;
+  if (view.group) return `${number(rows.length)} of the ${number(total)} groups with the highest sum`;
   const by = view.sort === "name" ? "sum" : view.sort;
   return `the ${number(rows.length)} with the highest ${by}, of more than ${number(total)} names`;
 }

@@ -76,7 +76,8 @@ export async function board(view, archive, range, signal) {
   /** @type {Record<string, Cell>} */
   let answer = await get(leaders(view, archive, range), signal);
   const isComplete = Object.keys(answer).length <= NAMES_MOST;
-  if (!isComplete && view.sort !== "sum" && view.sort !== "name") {
+  // Groups cannot be asked for by their names: of very many, those with the highest sums are sorted.
+  if (!isComplete && !view.group && view.sort !== "sum" && view.sort !== "name") {
     const names = Object.keys(await get(highest(view, archive, range), signal));
     answer = await get(named(names, view, archive, range), signal);
   }

@@ -2,6 +2,7 @@
 
 import { Failure, now } from "./api.js";
 import { choose, overall } from "./auto.js";
+import { Combobox } from "./combobox.js";
 import { announce, the } from "./element.js";
 import { Editor, writing } from "./editor.js";
 import { zone } from "./format.js";
@@ -10,12 +11,13 @@ import { Leaderboard } from "./leaderboard.js";
 import * as loader from "./loader.js";
 import * as notices from "./notices.js";
 import { Panels } from "./panels.js";
-import { PatternField } from "./pattern.js";
+import { patterns } from "./pattern.js";
 import { library } from "./plot.js";
 import { charts } from "./question.js";
 import { preset, range } from "./range.js";
 import { Sidebar } from "./sidebar.js";
 import * as states from "./states.js";
+import { expressions, Tags } from "./tags.js";
 import { heading } from "./title.js";
 import { Toolbar } from "./toolbar.js";
 import { AUTO, fitted } from "./view.js";
@@ -37,7 +39,9 @@ class Page {
     this.history = new History(() => this.refresh());
     this.sidebar = new Sidebar();
     this.leaderboard = new Leaderboard();
-    this.pattern = new PatternField((q) => this.history.change({ q }));
+    this.tags = new Tags();
+    this.pattern = new Combobox("pattern", (q) => this.history.change({ q }), patterns);
+    this.where = new Combobox("where", (where) => this.history.change({ where }), expressions);
     this.panels = new Panels(this.history);
     this.toolbar = new Toolbar(this.history);
     this.editor = new Editor((slug) => this.edited(slug));
@@ -149,6 +153,19 @@ class Page {
     const status = await loader.status(signal);
     notices.faults(status);
     notices.losses(status);
+    await this.learn(this.where.slug, signal);
+  }
+
+  /**
+   * Learn of an archive's tags, after all that is waited for.
+   * @param {string} slug
+   * @param {AbortSignal} signal
+   */
+  async learn(slug, signal) {
+    const hasNames = this.sidebar.archives.some((each) => !each.error && each.last !== null && (slug === AUTO || slug === each.slug));
+    if (hasNames && await this.tags.learn(slug, signal)) {
+      this.toolbar.tags(this.history.view, this.tags.keys(slug));
+    }
   }
 
   /**
@@ -162,7 +179,10 @@ class Page {
     this.sidebar.show(archives, view);
     const archive = this.archive;
     heading(view, archives, archive);
-    this.pattern.show(view.slug || (archives[0]?.slug ?? ""), view.q);
+    const source = view.slug || (archives[0]?.slug ?? "");
+    this.pattern.show(source, view.q);
+    this.where.show(source, view.where);
+    this.toolbar.tags(view, this.tags.keys(source));
     const wanted = view.slug ? (archive ? [archive] : []) : archives;
     const readable = wanted.filter(({ error }) => !error);
     const shown = all ? { ...view, since: view.since || preset(all) } : view;

@@ -6,6 +6,7 @@ import { Files, ofChart } from "./files.js";
 import { legible, moment, number } from "./format.js";
 import { ofAggregate } from "./palette.js";
 import { data, library, options } from "./plot.js";
+import { shown } from "./tags.js";
 
 /**
  * @typedef {import("./question.js").Chart} Chart
@@ -143,9 +144,9 @@ export class Panel {
       const ink = chart.byName ? this.palette.of(key) : ofAggregate(key);
       const style = ["solid", "dashed", "dotted"][[0, 7, 2].indexOf(ink.dash[0] ?? 0)];
       const swatch = element("i", { class: "swatch", "--ink": `var(--line-${ink.colour})`, "data-style": style });
-      const name = element("span", { class: "name" }, legible(key));
+      const name = element("span", { class: "name" }, legible(shown(key, chart.view)));
       const label = chart.byName
-        ? element("button", { type: "button", title: `Show only ${legible(key)}`, onclick: () => this.actions.narrow(key) }, swatch, name)
+        ? element("button", { type: "button", title: `Show only ${legible(shown(key, chart.view))}`, onclick: () => this.actions.narrow(key) }, swatch, name)
         : element("span", { class: "label" }, swatch, name);
       return element("li", {}, label, element("data", {}));
     }));
@@ -214,7 +215,7 @@ export class Panel {
     if (!this.plot || time === undefined) return;
     // The last argument, which uPlot's types leave out, moves the cursors of the other charts too.
     /** @type {any} */ (this.plot).setCursor({ left: this.plot.valToPos(time, "x"), top: 0 }, true, true);
-    const read = this.columns.lines.map(({ key, values }) => `${legible(key)} ${number(values[index])}`);
+    const read = this.columns.lines.map(({ key, values }) => `${legible(this.chart ? shown(key, this.chart.view) : key)} ${number(values[index])}`);
     announce(`${moment(time)}: ${read.join(", ")}`);
   }
 

@@ -5,7 +5,6 @@ import { element, the } from "./element.js";
 import { Heatmap } from "./heatmap.js";
 import { Palette } from "./palette.js";
 import { Panel } from "./panel.js";
-import { exactly } from "./question.js";
 import { changed, facts } from "./sidebar.js";
 import * as states from "./states.js";
 import { address, DISTRIBUTION, elsewhere } from "./view.js";
@@ -77,7 +76,7 @@ export class Panels {
     this.panels = charts.map(({ aggregates }) => new (aggregates[0] === DISTRIBUTION ? Heatmap : Panel)(this.palette, {
       zoom: (chart, left, right) => this.history.zoom(chart, left, right),
       scale: (chart, factor, at) => this.history.scale(chart, factor, at),
-      narrow: (name) => this.history.narrow(exactly(name)),
+      narrow: (name) => this.history.narrow(name),
       back: () => this.history.back(),
     }));
     const roots = this.panels.map(({ root }) => root);

@@ -81,7 +81,7 @@ function together({ view, archive, range }, aggregates) {
  * @param {string} aggregate
  */
 function lines({ view, archive, range }, aggregate) {
-  const asked = [...selected(view), ...fields(range), /** @type {[string, number]} */ (["limit", view.top])];
+  const asked = [...selected(view), ...grouping(view), ...fields(range), /** @type {[string, number]} */ (["limit", view.top])];
   return address(`values/${archive.slug}/${aggregate}/`, asked);
 }
 
@@ -92,7 +92,7 @@ function lines({ view, archive, range }, aggregate) {
  * @param {Range} range
  */
 export function leaders(view, archive, range) {
-  return address(`aggregate/${archive.slug}/byname/`, [...selected(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(view.aggregates)]);
+  return address(`aggregate/${archive.slug}/byname/`, [...selected(view), ...grouping(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(view.aggregates)]);
 }
 
 /**
@@ -102,7 +102,7 @@ export function leaders(view, archive, range) {
  * @param {Range} range
  */
 export function highest(view, archive, range) {
-  const asked = [...selected(view), ...span(range), /** @type {[string, number]} */ (["limit", LEADERS])];
+  const asked = [...selected(view), ...grouping(view), ...span(range), /** @type {[string, number]} */ (["limit", LEADERS])];
   return address(`aggregate/${archive.slug}/${view.sort}/byname/`, asked);
 }
 
@@ -142,7 +142,15 @@ function beside(aggregates) {
  * @returns {[string, string][]}
  */
 export function selected(view) {
-  return view.q.map((each) => ["q", each]);
+  return [...view.q.map((each) => /** @type {[string, string]} */ (["q", each])), ...view.where.map((each) => /** @type {[string, string]} */ (["where", each]))];
+}
+
+/**
+ * @param {View} view
+ * @returns {[string, string][]}
+ */
+function grouping({ group }) {
+  return group ? [["group", group]] : [];
 }
 
 /**

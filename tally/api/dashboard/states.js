@@ -64,9 +64,10 @@ export function noData(archive) {
  */
 export function nothingMatches(view, archive) {
   const last = archive.last === null ? "" : ` The archive's last bucket began ${age(Math.max(0, now() - archive.last))}.`;
-  const what = view.q.length ? `No name like ${view.q.join(" or ")} has data in this range.` : "There is no data in this range.";
-  show(view.q.length ? "Nothing matches" : "No data in this range", text(what + last), element("div", { class: "choices" },
-    view.q.length > 0 && link({ ...view, q: [] }, "Show all names"),
+  const wanted = [view.q.length ? `like ${view.q.join(" or ")}` : "", view.where.length ? `with the tags ${view.where.join(" and ")}` : ""].filter(Boolean).join(" ");
+  const what = wanted ? `No name ${wanted} has data in this range.` : "There is no data in this range.";
+  show(wanted ? "Nothing matches" : "No data in this range", text(what + last), element("div", { class: "choices" },
+    wanted && link({ ...view, q: [], where: [] }, "Show all names"),
     link({ ...view, since: FIRST, until: NOW }, "Show all that is kept")));
 }
 

@@ -3,6 +3,7 @@
 import { element, fill, the } from "./element.js";
 import { duration, moment as written } from "./format.js";
 import { FIRST, moment, NOW, preset, presets, relative } from "./range.js";
+import { groups } from "./tags.js";
 import { AGGREGATES, DISTRIBUTION, fitted, ordered, PERCENTILES, TOPS } from "./view.js";
 
 /**
@@ -68,6 +69,7 @@ export class Toolbar {
     if (name === "preset") this.hands.change({ since: value, until: NOW });
     else if (name === "show") this.show(control);
     else if (name === "top") this.hands.change({ top: Number(value) });
+    else if (name === "group") this.hands.change({ group: value });
     else if (name === "rate") this.hands.change({ rate: checked });
     else if (name === "shape") this.hands.change({ shape: value });
     else if (name === "axis") this.hands.change({ axis: checked ? "log" : "linear" });
@@ -143,6 +145,22 @@ export class Toolbar {
       box.closest("label")?.toggleAttribute("hidden", isHidden);
       box.checked = (isHidden ? view.aggregates : drawn).includes(box.value);
     }
+  }
+
+  /**
+   * Offer the tags by which names are selected and grouped, if there are any, and the parts of names.
+   * @param {View} view
+   * @param {string[]} keys of tags
+   */
+  tags(view, keys) {
+    the("tagged").hidden = !keys.length && !view.where.length;
+    /** @type {HTMLSelectElement} */
+    const select = the("group");
+    const offered = groups(keys, view.group);
+    if (offered.join() !== [...select.options].map(({ value, text }) => [value, text]).join()) {
+      fill(select, ...offered.map(([value, text]) => element("option", { value }, text)));
+    }
+    select.value = view.group;
   }
 
   /** @param {string} name */

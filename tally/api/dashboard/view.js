@@ -11,6 +11,8 @@ import { moment, NOW } from "./range.js";
  * @property {string} since empty: the preset that fits the archive
  * @property {string} until
  * @property {string[]} q globs; none: all names
+ * @property {string[]} where expressions of tags that all must hold
+ * @property {string} group how names become one, as the API takes it; empty: they do not
  * @property {string[]} aggregates and percentiles, and DISTRIBUTION
  * @property {number} top how many names have a line each; 0: all names together have one
  * @property {boolean} rate whether counts and sums are per second
@@ -29,6 +31,7 @@ export const DISTRIBUTION = "distribution";
 export const SHAPES = ["line", "step", "smooth", "bars"];
 export const AXES = ["linear", "log"];
 export const TOPS = [0, 3, 5, 8, 12, 20];
+const GROUP = /^(node:-?\d{1,3}(,-?\d{1,3})*|tag:[^,;!=\s]+(,[^,;!=\s]+)*)$/;
 const SHOWN = ["avg", "count"];
 const SORT = "sum";
 
@@ -47,6 +50,8 @@ export function read(url) {
     since: moment(fields.get("since") ?? "") ?? "",
     until: moment(fields.get("until") ?? "") ?? NOW,
     q: fields.getAll("q").filter(Boolean),
+    where: fields.getAll("where").filter(Boolean),
+    group: GROUP.exec(fields.get("group") ?? "")?.[0] ?? "",
     aggregates: aggregates.length ? aggregates : SHOWN,
     top: TOPS.find((each) => String(each) === fields.get("top")) ?? 0,
     rate: fields.get("rate") === "1",
@@ -69,6 +74,8 @@ export function address(view) {
     ["since", view.since],
     ["until", view.until === NOW ? "" : view.until],
     ...view.q.map((each) => ["q", each]),
+    ...view.where.map((each) => ["where", each]),
+    ["group", view.group],
     ["show", view.aggregates.join() === SHOWN.join() ? "" : view.aggregates.join()],
     ["top", view.top ? String(view.top) : ""],
     ["rate", view.rate ? "1" : ""],
@@ -76,7 +83,7 @@ export function address(view) {
     ["axis", view.axis === AXES[0] ? "" : view.axis],
     ["sort", sort === SORT ? "" : sort],
   ];
-  url.search = new URLSearchParams(fields.filter(([, value]) => value)).toString().replaceAll("%2C", ",");
+  url.search = new URLSearchParams(fields.filter(([, value]) => value)).toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
   return url;
 }
 
