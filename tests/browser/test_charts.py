@@ -281,3 +281,25 @@ def test_characters_that_cannot_be_seen_are_escaped(site: Site, open_page: Open)
     page.page.get_by_role("link", name=shown).click()
     page.wait(lambda: len(page.table()) == 1, "one name")
     assert [shown] == [name for name, _ in page.table()]
+
+
+def test_times_are_local_or_utc(full: Site, open_page: Open) -> None:
+    """Times are the browser's, or UTC, at the cursor and as they are typed; the choice is remembered."""
+    until = int(time.time()) // 60 * 60
+    page = open_page(f"{full.url}archive/daily/?since={until - 1200}&until={until}", timezone_id="America/Phoenix")
+    page.drawn(2)
+    for zone, offset_s in (("UTC−07:00", -7 * 3600), ("UTC", 0)):
+        page.wait(lambda zone=zone: page.text("#zone") == zone, zone)  # type: ignore[misc]
+        shown = [time.strftime("%Y-%m-%d %H:%M", time.gmtime(until - ago + offset_s)) for ago in (1200, 0)]
+        page.wait(lambda shown=shown: page.find("#since").input_value() == f"{shown[0]}:00", "the range")  # type: ignore[misc]
+        page.find(".plot").first.focus()
+        page.page.keyboard.press("Home")
+        page.wait(lambda shown=shown: shown[0] in page.text(".panel .time"), "the time at the cursor")  # type: ignore[misc]
+        page.find("#custom-label").click()
+        page.find("#until").fill(shown[1])
+        page.page.keyboard.press("Enter")
+        page.wait(lambda: f"until={until}" in page.query(), "the time as it was typed")
+        if zone != "UTC":
+            page.page.get_by_role("button", name="Show UTC").click()
+    page.page.reload()
+    page.wait(lambda: page.text("#zone") == "UTC", "what was chosen")

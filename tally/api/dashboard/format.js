@@ -1,4 +1,6 @@
-/** How numbers, times and sizes are written. Times are of the browser's time zone, and have 24 hours. */
+/** How numbers, times and sizes are written. Times are of the zone that is chosen, and have 24 hours. */
+
+import { zoned } from "./zone.js";
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
 const DIGITS = 5;
@@ -110,16 +112,16 @@ export function bytes(count) {
 const two = (value) => String(value).padStart(2, "0");
 
 /** @param {Date} date */
-const clock = (date) => `${two(date.getHours())}:${two(date.getMinutes())}`;
+const clock = (date) => `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}`;
 
 /**
  * Return a time in full, as it can be typed again.
  * @param {number} time unix seconds
  */
 export function moment(time) {
-  const date = new Date(time * 1000);
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`;
-  return `${day} ${clock(date)}:${two(date.getSeconds())}`;
+  const date = zoned(time);
+  const day = `${date.getUTCFullYear()}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`;
+  return `${day} ${clock(date)}:${two(date.getUTCSeconds())}`;
 }
 
 /**
@@ -128,17 +130,11 @@ export function moment(time) {
  * @param {number} apart
  */
 export function tick(time, apart) {
-  const date = new Date(time * 1000);
-  if (apart >= 365 * DAY_S) return String(date.getFullYear());
-  if (apart >= 28 * DAY_S) return `${MONTHS[date.getMonth()]} ${date.getFullYear()}`;
-  const midnight = !date.getHours() && !date.getMinutes() && !date.getSeconds();
-  if (apart >= DAY_S || midnight) return `${date.getDate()} ${MONTHS[date.getMonth()]}`;
-  return apart >= 60 ? clock(date) : `${clock(date)}:${two(date.getSeconds())}`;
-}
-
-/** Return the browser's offset from UTC. */
-export function zone() {
-  const minutes = -new Date().getTimezoneOffset();
-  const size = Math.abs(minutes);
-  return minutes ? `UTC${minutes < 0 ? "−" : "+"}${two(Math.floor(size / 60))}:${two(size % 60)}` : "UTC";
+  const date = zoned(time);
+  const month = MONTHS[date.getUTCMonth()];
+  if (apart >= 365 * DAY_S) return String(date.getUTCFullYear());
+  if (apart >= 28 * DAY_S) return `${month} ${date.getUTCFullYear()}`;
+  const midnight = !date.getUTCHours() && !date.getUTCMinutes() && !date.getUTCSeconds();
+  if (apart >= DAY_S || midnight) return `${date.getUTCDate()} ${month}`;
+  return apart >= 60 ? clock(date) : `${clock(date)}:${two(date.getUTCSeconds())}`;
 }

@@ -5,7 +5,6 @@ import { choose, overall } from "./auto.js";
 import { Combobox } from "./combobox.js";
 import { announce, the } from "./element.js";
 import { Editor, writing } from "./editor.js";
-import { zone } from "./format.js";
 import { History } from "./history.js";
 import { Leaderboard } from "./leaderboard.js";
 import * as loader from "./loader.js";
@@ -21,6 +20,7 @@ import { expressions, Tags } from "./tags.js";
 import { heading } from "./title.js";
 import { Toolbar } from "./toolbar.js";
 import { AUTO, fitted } from "./view.js";
+import * as zone from "./zone.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -55,7 +55,7 @@ class Page {
 
   start() {
     fixIcon();
-    the("zone").textContent = zone();
+    this.tellZone();
     // On a phone the charts come before the choice of how they are drawn.
     /** @type {HTMLDetailsElement} */ (the("display")).open = !matchMedia("(max-width: 820px)").matches;
     the("create").hidden = writing() === "disabled";
@@ -84,14 +84,28 @@ class Page {
     else if (action === "create") this.editor.open(null);
     else if (action === "edit" && archive) this.editor.open(archive);
     else if (action === "delete" && archive) this.editor.ask(archive);
+    else if (action === "zone") this.turnZone();
     else if (action === "skip") the("main").focus();
+  }
+
+  /** Show all times in the other zone. */
+  turnZone() {
+    zone.turn();
+    this.tellZone();
+    this.panels.redraw();
+    this.refresh();
+  }
+
+  tellZone() {
+    the("zone").textContent = zone.offset();
+    the("zone-turn").textContent = zone.isUtc() ? "Show local time" : "Show UTC";
   }
 
   /** @param {string} slug */
   edited(slug) {
     this.shown = slug ? this.shown : "";
     if (slug === this.history.view.slug) this.refresh();
-    else this.history.change({ slug, since: "", until: "now", q: slug ? [] : this.history.view.q });
+    else this.history.change({ slug, since: "", until: "now", ...(slug ? { q: [], where: [], group: "" } : {}) });
   }
 
   /** The archive that is shown, if it is there and it alone. */
@@ -262,4 +276,5 @@ function fixIcon() {
   if (icon instanceof HTMLLinkElement) icon.setAttribute("href", icon.href);
 }
 
+zone.recall();
 await new Page().start();

@@ -2,6 +2,7 @@
 
 import { short, tick } from "./format.js";
 import { theme } from "./palette.js";
+import { isUtc } from "./zone.js";
 
 /**
  * @typedef {import("uplot")} Plot
@@ -66,6 +67,7 @@ export function frame(watched, size) {
       drag: { x: true, y: false, setScale: false },
       sync: { key: SYNC, scales: ["x", null] },
     },
+    tzDate: (time) => (isUtc() ? /** @type {any} */ (library()).tzDate(new Date(time * 1000), "Etc/UTC") : new Date(time * 1000)),
     scales: { x: { time: true, range: () => watched.ends() } },
     axes: [
       { ...axis, size: AXIS_HEIGHT, space: 84, values: (_, splits, __, ___, apart) => splits.map((each) => tick(each, apart)) },

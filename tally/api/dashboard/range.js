@@ -1,5 +1,7 @@
 /** Ranges of time: what may be typed, what is offered, and in how coarse buckets one is asked for. */
 
+import { parse } from "./zone.js";
+
 /**
  * @typedef {object} Archive
  * @property {string} slug
@@ -46,14 +48,14 @@ export function relative(text) {
 
 /**
  * Return what was typed as it stands in the page's address, or null: unix seconds, relative, now, first, or a date.
- * @param {string} typed a date without an offset is of the browser's time zone
+ * @param {string} typed a date without an offset is of the time zone that is shown
  */
 export function moment(typed) {
   const text = typed.trim();
   if (text === NOW || text === FIRST || relative(text)) return text;
   if (/^\d{1,12}(\.\d*)?$/.test(text)) return String(Math.floor(Number(text)));
-  const time = Date.parse(/^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
-  return Number.isNaN(time) || time < 0 || !/^\d{4}-/.test(text) ? null : String(Math.floor(time / 1000));
+  const time = parse(text);
+  return Number.isNaN(time) || time < 0 || !/^\d{4}-/.test(text) ? null : String(Math.floor(time));
 }
 
 /**
