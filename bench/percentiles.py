@@ -17,6 +17,7 @@ from bench.table import head, middle, row
 from tally.engine import Archive, Catalog
 from tally.engine.asking.question import Question
 from tally.engine.sketch import LEVELS, Cell, make_sketch
+from tally.engine.storing.commit import Rules
 from tally.engine.storing.native_rollup import new_rollup
 
 SAMPLES = 25
@@ -68,7 +69,7 @@ def collect(archive: Archive, datagrams: list[bytes], *, sketched: bool) -> None
     rollup = new_rollup(RESOLUTION_S, sketched=sketched)
     for start in range(0, len(datagrams), 64):
         rollup.add(datagrams[start : start + 64], FIRST)
-    archive.commit(rollup.take(), now=FIRST)
+    archive.merge(rollup.take(), Rules(FIRST))
 
 
 def lines(chance: random.Random) -> list[bytes]:

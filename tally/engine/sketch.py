@@ -35,11 +35,13 @@ from typing import NamedTuple
 
 import apsw
 
+from tally import native
+
 # Bin -> count. In memory, sketches have level 0.
 Sketch = dict[int, float]
-# Count, sum, min, max and sketch. The sketch of a cell whose samples are all equal may be None; otherwise None means
-# that it is unknown.
-Cell = tuple[float, float, float, float, Sketch | None]
+# Count, sum, min, max and sketch, which the native core keeps as text. The sketch of a cell whose samples are all equal
+# may be None; otherwise None means that it is unknown.
+Cell = tuple[float, float, float, float, Sketch | str | None]
 
 ACCURACY = 0.01
 LOG_GAMMA = log((1 + ACCURACY) / (1 - ACCURACY))
@@ -78,15 +80,54 @@ def to_weight(count: float) -> float:
 def find_sketch(cell: Cell) -> Sketch | None:
     """Return the sketch of a cell that is not from a file, or None if it is unknown. Do not change it."""
     count, _, low, high, sketch = cell
+    if isinstance(sketch, str):
+        return load_sketch(sketch)
     return {find_bin(low): to_weight(count)} if sketch is None and low == high else sketch
 
 
-def join(one: Cell, other: Cell) -> Sketch | None:
+def find_text(cell: Cell, *, level: int = 0) -> str | None:
+    """Return the text of the sketch of a cell that is not from a file at a level, or None if it is unknown."""
+    if isinstance(cell[4], str):
+        return coarsen_text(cell[4], level) if level else cell[4]
+    sketch = find_sketch(cell)
+    return None if sketch is None else dump(coarsen(sketch, level))
+
+
+def join(one: Cell, other: Cell) -> Sketch | str | None:
     """Return the sketch of two cells together; None if one is unknown, or all samples are equal."""
     if one[4] is None and other[4] is None and one[2:4] == other[2:4] and one[2] == one[3]:
         return None
+    if isinstance(one[4], str) or isinstance(other[4], str):
+        return merge_texts([find_text(one), find_text(other)])
     first, second = find_sketch(one), find_sketch(other)
     return None if first is None or second is None else merge_sketches((first, second))
+
+
+def merge_texts(texts: list[str | None]) -> str | None:
+    """Return the merged sketch of sketches with equal levels; None if one is unknown; raises as `load`."""
+    if None in texts:
+        return None
+    if native.core is None:
+        return dump(merge_sketches(map(load_sketch, texts)))
+    try:
+        return str(native.core.merge_bins(texts))
+    except ValueError as error:
+        raise apsw.CorruptError(str(error)) from None
+
+
+def coarsen_text(text: str, levels: int) -> str:
+    """Return the sketch `levels` levels higher; raises as `load`."""
+    if native.core is None:
+        return dump(coarsen(load_sketch(text), levels))
+    try:
+        return str(native.core.coarsen_bins(text, levels))
+    except ValueError as error:
+        raise apsw.CorruptError(str(error)) from None
+
+
+def count_bins(sketch: Sketch | str | None) -> int:
+    """Return the number of bins of a sketch; 0 if it is unknown."""
+    return sketch.count(",") // 2 + 1 if isinstance(sketch, str) else len(sketch or ())
 
 
 def merge_sketches(sketches: Iterable[Mapping[int, float]]) -> Sketch:

@@ -1,7 +1,7 @@
 // The core as a Python module: `tally.native._core`, see _core.pyi.
 #include <vector>
 
-#include "python.hpp"
+#include "objects.hpp"
 #include "receiver.hpp"
 #include "rollup.hpp"
 
@@ -13,7 +13,7 @@ using namespace python;
 // A hash of the sources, by which the build recognizes a core that is not current.
 constexpr const char* SOURCES = TALLY_SOURCES;
 // Counts changes of what Python code calls here; see tally/native/__init__.py.
-constexpr int INTERFACE = 3;
+constexpr int INTERFACE = 4;
 
 // Which lines were rejected since Python asked last: how many for each reason, and the first of them.
 struct Rejections {
@@ -41,19 +41,21 @@ Collected& collected(PyObject* self) {
 PyObject* new_rollup(PyTypeObject* type, PyObject* arguments, PyObject*) {
     return guard([&] {
         long long resolution = 1, max_future_s = 0;
-        int is_compensated = 0;
-        if (!PyArg_ParseTuple(arguments, "LLp", &resolution, &max_future_s, &is_compensated)) throw Error();
+        int is_compensated = 0, is_sketched = 0;
+        if (!PyArg_ParseTuple(arguments, "LLpp", &resolution, &max_future_s, &is_compensated, &is_sketched))
+            throw Error();
         // Python's hash of a text is different in each process.
         const Object text = checked(PyUnicode_FromString("tally"));
         const auto seed = static_cast<std::uint64_t>(PyObject_Hash(text.get()));
-        return make<Collected>(type, Collected{{resolution, max_future_s, seed, is_compensated != 0}, {}});
+        const Rollup::Options options{resolution, max_future_s, seed, is_compensated != 0, is_sketched != 0};
+        return make<Collected>(type, Collected{Rollup(options), {}});
     });
 }
 
 // What a call of `add` needs for each line.
 struct Adding {
     Collected& into;
-    std::int64_t now, free;
+    std::int64_t now;
     PyObject* parse;
 
     // Lets Python add a line. It returns the name as stored, or None if no spelling of it is to be remembered.
@@ -70,7 +72,7 @@ struct Adding {
             const std::string_view line = bare(datagram.substr(0, end));
             datagram.remove_prefix(end == datagram.npos ? datagram.size() : end + 1);
             if (line.empty()) continue;
-            const Fate fate = into.rollup.add(line, now, free);
+            const Fate fate = into.rollup.add(line, now);
             if (fate.kind == Fate::UNSURE) ask(line, fate.spelling);
             if (fate.kind == Fate::REJECTED) into.rejections.add(fate.reason, line);
         }
@@ -81,12 +83,12 @@ bool is_reader(PyObject* object) {
     return PyType_GetSlot(Py_TYPE(object), Py_tp_dealloc) == reinterpret_cast<void*>(deallocate<Reader>);
 }
 
-// add(datagrams, now, free, fold_values, parse)
+// add(datagrams, now, fold_values, parse)
 PyObject* add(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
     return guard([&] {
-        expect(count, 5);
-        Adding adding{collected(self), to_integer(arguments[1]), to_integer(arguments[2]), arguments[4]};
-        adding.into.rollup.open(adding.now, to_integer(arguments[3]));
+        expect(count, 4);
+        Adding adding{collected(self), to_integer(arguments[1]), arguments[3]};
+        adding.into.rollup.open(adding.now, to_integer(arguments[2]));
         if (is_reader(arguments[0])) {
             const Reader& reader = value_of<Reader>(arguments[0]);
             for (std::size_t at = 0; at < reader.size(); ++at) adding.add(reader[at]);
@@ -141,19 +143,20 @@ PyObject* has_cell(PyObject* self, PyObject* const* arguments, Py_ssize_t count)
 }
 
 // A count is an integer wherever it is whole.
-Object to_tuple(const Cell& cell) {
+Object to_tuple(const Cell& cell, const Sketch& sketch) {
     const auto whole = static_cast<std::int64_t>(cell.count < 1e18 ? cell.count : 0);
     const Object count =
         checked(static_cast<double>(whole) == cell.count ? PyLong_FromLongLong(whole) : PyFloat_FromDouble(cell.count));
-    return checked(Py_BuildValue("(OdddO)", count.get(), cell.sum, cell.low, cell.high, Py_None));
+    const Object text = sketch.empty() ? none() : to_text(dump(sketch));
+    return checked(Py_BuildValue("(OdddO)", count.get(), cell.sum, cell.low, cell.high, text.get()));
 }
 
-// cell(bucket, name) -> (count, sum, min, max, None) | None, without the values of the open bucket
+// cell(bucket, name) -> (count, sum, min, max, sketch) | None, without the values of the open bucket
 PyObject* cell(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
     return guard([&] {
         expect(count, 2);
-        const Cell* found = collected(self).rollup.find(to_integer(arguments[0]), Text(arguments[1]));
-        return found == nullptr ? none() : to_tuple(*found);
+        const Stored* found = collected(self).rollup.find(to_integer(arguments[0]), Text(arguments[1]));
+        return found == nullptr ? none() : to_tuple(found->cell, found->sketch);
     });
 }
 
@@ -162,8 +165,21 @@ PyObject* set_cell(PyObject* self, PyObject* const* arguments, Py_ssize_t count)
     return guard([&] {
         expect(count, 4);
         Cell cell;
-        if (!PyArg_ParseTuple(arguments[2], "dddd", &cell.count, &cell.sum, &cell.low, &cell.high)) throw Error();
-        collected(self).rollup.set(to_integer(arguments[0]), Text(arguments[1]), cell, to_integer(arguments[3]));
+        PyObject* bins = nullptr;
+        if (!PyArg_ParseTuple(arguments[2], "ddddO", &cell.count, &cell.sum, &cell.low, &cell.high, &bins))
+            throw Error();
+        Sketch sketch = bins == Py_None ? Sketch() : to_sketch(bins);
+        Rollup& rollup = collected(self).rollup;
+        rollup.set(to_integer(arguments[0]), Text(arguments[1]), cell, std::move(sketch), to_integer(arguments[3]));
+        return none();
+    });
+}
+
+// add_bins(gained)
+PyObject* add_bins(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
+    return guard([&] {
+        expect(count, 1);
+        collected(self).rollup.add_bins(to_integer(arguments[0]));
         return none();
     });
 }
@@ -182,8 +198,7 @@ struct Names {
 
     PyObject* operator[](std::uint32_t series) {
         if (texts[series].get() == nullptr) {
-            const std::string_view name = rollup.name(series);
-            texts[series] = checked(PyUnicode_DecodeUTF8(name.data(), static_cast<Py_ssize_t>(name.size()), "strict"));
+            texts[series] = to_text(rollup.name(series));
         }
         return texts[series].get();
     }
@@ -202,7 +217,7 @@ Object new_row(PyObject* cells, std::int64_t bucket) {
     return row;
 }
 
-// take() -> {bucket: {name: (count, sum, min, max, None)}}, and removes all cells
+// take() -> {bucket: {name: (count, sum, min, max, sketch)}}, and removes all cells
 PyObject* take(PyObject* self, PyObject* const*, Py_ssize_t) {
     return guard([&] {
         Rollup& rollup = collected(self).rollup;
@@ -214,7 +229,7 @@ PyObject* take(PyObject* self, PyObject* const*, Py_ssize_t) {
         std::int64_t bucket = -1;
         for (const Stored& stored : rollup.cells()) {
             if (row.get() == nullptr || stored.bucket != bucket) row = new_row(cells.get(), bucket = stored.bucket);
-            check(PyDict_SetItem(row.get(), names[stored.series], to_tuple(stored.cell).get()));
+            check(PyDict_SetItem(row.get(), names[stored.series], to_tuple(stored.cell, stored.sketch).get()));
         }
         rollup.clear();
         return cells;
@@ -245,6 +260,7 @@ PyMethodDef rollup_methods[] = {
     method("has_cell", has_cell),
     method("cell", cell),
     method("set_cell", set_cell),
+    method("add_bins", add_bins),
     method("fold", fold),
     method("take", take),
     {},
@@ -253,6 +269,8 @@ PyMethodDef rollup_methods[] = {
 PyGetSetDef rollup_members[] = {
     {"size", get<&Rollup::size>, set<&Rollup::size>, nullptr, nullptr},
     {"counted", get<&Rollup::counted>, set<&Rollup::counted>, nullptr, nullptr},
+    {"free", get<&Rollup::free>, set<&Rollup::free>, nullptr, nullptr},
+    {"most", get<&Rollup::most>, set<&Rollup::most>, nullptr, nullptr},
     {"accepted", get_accepted, nullptr, nullptr, nullptr},
     {},
 };
@@ -266,70 +284,6 @@ PyType_Slot rollup_slots[] = {
 };
 
 PyType_Spec rollup_spec = {"tally.native._core.Rollup", sizeof(Holder<Collected>), 0, Py_TPFLAGS_DEFAULT, rollup_slots};
-
-PyObject* new_reader(PyTypeObject* type, PyObject*, PyObject*) {
-    return guard([&] { return make<Reader>(type); });
-}
-
-// read(descriptor, most, is_timed) -> the number of datagrams
-PyObject* read(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
-    return guard([&] {
-        expect(count, 3);
-        Reader& reader = value_of<Reader>(self);
-        const int error = reader.read(static_cast<int>(to_integer(arguments[0])),
-                                      static_cast<std::size_t>(to_integer(arguments[1])), arguments[2] == Py_True);
-        if (error != 0) {
-            errno = error;
-            PyErr_SetFromErrno(PyExc_OSError);
-            throw Error();
-        }
-        return checked(PyLong_FromSize_t(reader.size()));
-    });
-}
-
-// timed() -> [(datagram, unix seconds or None), ...]
-PyObject* timed(PyObject* self, PyObject* const*, Py_ssize_t) {
-    return guard([&] {
-        const Reader& reader = value_of<Reader>(self);
-        Object list = checked(PyList_New(0));
-        for (std::size_t at = 0; at < reader.size(); ++at) {
-            const std::int64_t time = reader.time(at);
-            const double seconds = static_cast<double>(time / 1'000'000) + static_cast<double>(time % 1'000'000) / 1e6;
-            const Object received = time < 0 ? none() : checked(PyFloat_FromDouble(seconds));
-            const Object datagram = from_bytes(reader[at]);
-            const Object item = checked(PyTuple_Pack(2, datagram.get(), received.get()));
-            check(PyList_Append(list.get(), item.get()));
-        }
-        return list;
-    });
-}
-
-Py_ssize_t length(PyObject* self) {
-    return static_cast<Py_ssize_t>(value_of<Reader>(self).size());
-}
-
-PyObject* item(PyObject* self, Py_ssize_t number) {
-    return guard([&] {
-        if (number < 0 || number >= length(self)) {
-            PyErr_SetString(PyExc_IndexError, "there is no such datagram");
-            throw Error();
-        }
-        return from_bytes(value_of<Reader>(self)[static_cast<std::size_t>(number)]);
-    });
-}
-
-PyMethodDef reader_methods[] = {method("read", read), method("timed", timed), {}};
-
-PyType_Slot reader_slots[] = {
-    {Py_tp_new, reinterpret_cast<void*>(new_reader)},
-    {Py_tp_dealloc, reinterpret_cast<void*>(deallocate<Reader>)},
-    {Py_tp_methods, reader_methods},
-    {Py_sq_length, reinterpret_cast<void*>(length)},
-    {Py_sq_item, reinterpret_cast<void*>(item)},
-    {0, nullptr},
-};
-
-PyType_Spec reader_spec = {"tally.native._core.Reader", sizeof(Holder<Reader>), 0, Py_TPFLAGS_DEFAULT, reader_slots};
 
 int fill_module(PyObject* module) {
     if (PyModule_AddIntConstant(module, "INTERFACE", INTERFACE) < 0) return -1;
@@ -347,7 +301,7 @@ PyModuleDef_Slot slots[] = {
 };
 
 PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, "_core", "The native core.", 0, nullptr, slots, nullptr, nullptr, nullptr,
+    PyModuleDef_HEAD_INIT, "_core", "The native core.", 0, sketch_functions, slots, nullptr, nullptr, nullptr,
 };
 
 }  // namespace

@@ -79,6 +79,10 @@ inline Object from_bytes(std::string_view bytes) {
     return checked(PyBytes_FromStringAndSize(bytes.data(), static_cast<Py_ssize_t>(bytes.size())));
 }
 
+inline Object to_text(std::string_view text) {
+    return checked(PyUnicode_DecodeUTF8(text.data(), static_cast<Py_ssize_t>(text.size()), "strict"));
+}
+
 inline Object none() {
     Py_INCREF(Py_None);
     return Object(Py_None);

@@ -6,11 +6,12 @@
 //
 //     spellings   bytes -> series
 //     series      values of the open bucket
-//     cells       bucket, series -> count, sum, low, high
+//     cells       bucket, series -> count, sum, low, high, sketch
 //
 // What fails for lack of memory changes nothing that is counted: room is made before anything changes.
 #include "rollup.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -21,6 +22,8 @@ namespace {
 constexpr std::size_t OTHER_SPELLINGS_MAX = 4096;
 // Before and after the name in the spelling of a StatsD line. No plain name contains it.
 constexpr char STATSD = '\1';
+// So many bins weigh as much as a cell.
+constexpr std::int64_t CELL_BINS = 8;
 constexpr std::uint64_t FACTOR = 0x9E3779B97F4A7C15;
 
 std::uint64_t mix(std::uint64_t value) {
@@ -58,6 +61,29 @@ void merge(Cell& cell, const Cell& other) {
     if (other.high > cell.high) cell.high = other.high;
 }
 
+bool is_equal(const Cell& cell) {
+    return cell.low == cell.high;
+}
+
+Bin bin_of(const Cell& cell) {
+    return {find_bin(cell.low), to_weight(cell.count)};
+}
+
+// Joins the sketch of another cell. If one of the two is unknown, or all samples are equal, the result is empty.
+void join(Stored& one, const Cell& other, const Sketch& sketch) {
+    const bool are_equal = is_equal(one.cell) && is_equal(other) && one.cell.low == other.low;
+    if (one.sketch.empty() && sketch.empty() && are_equal) return;
+    if (one.sketch.empty() && is_equal(one.cell)) one.sketch.push_back(bin_of(one.cell));
+    const bool is_known = !one.sketch.empty() && (!sketch.empty() || is_equal(other));
+    if (!is_known) {
+        one.sketch = {};
+    } else if (sketch.empty()) {
+        add(one.sketch, bin_of(other));
+    } else {
+        add(one.sketch, sketch);
+    }
+}
+
 }  // namespace
 
 void Values::add(double value, bool is_compensated) {
@@ -70,6 +96,21 @@ void Values::add(double value, bool is_compensated) {
     if (value < low) low = value;
     if (value > high) high = value;
     ++count;
+}
+
+Sketch Values::sketch() {
+    Sketch found;
+    if (bins.size() < 2) return found;
+    std::sort(bins.begin(), bins.end());
+    found.reserve(bins.size());
+    for (const std::int32_t bin : bins) {
+        if (!found.empty() && found.back().number == bin) {
+            found.back().count = found.back().count + Count(std::int64_t{1});
+        } else {
+            found.push_back({bin, Count(std::int64_t{1})});
+        }
+    }
+    return found;
 }
 
 Cell Values::cell() const {
@@ -106,12 +147,9 @@ void Index::insert(std::uint32_t hash, std::uint32_t position) {
     ++used_;
 }
 
-Rollup::Rollup(std::int64_t resolution, std::int64_t max_future_s, std::uint64_t seed, bool is_compensated)
-    : resolution_(resolution), max_future_s_(max_future_s), seed_(seed), is_compensated_(is_compensated) {}
-
 std::int64_t Rollup::bucket_of(std::int64_t timestamp) const {
-    const std::int64_t rest = timestamp % resolution_;
-    return timestamp - rest - (rest < 0 ? resolution_ : 0);
+    const std::int64_t rest = timestamp % options_.resolution;
+    return timestamp - rest - (rest < 0 ? options_.resolution : 0);
 }
 
 std::string_view Rollup::text(const Spelling& spelling) const {
@@ -124,7 +162,7 @@ std::string_view Rollup::name(std::uint32_t series) const {
 
 std::uint32_t Rollup::find_series(std::string_view spelling) const {
     const auto is_same = [&](std::uint32_t position) { return text(spellings_[position]) == spelling; };
-    const std::uint32_t position = spelling_index_.find(hash(spelling, seed_), is_same);
+    const std::uint32_t position = spelling_index_.find(hash(spelling, options_.seed), is_same);
     return position == Index::NONE ? position : spellings_[position].series;
 }
 
@@ -132,7 +170,7 @@ void Rollup::spell(std::string_view spelling, std::uint32_t series) {
     spelling_index_.reserve();
     make_room(spellings_);
     make_room(names_, spelling.size());
-    spelling_index_.insert(hash(spelling, seed_), static_cast<std::uint32_t>(spellings_.size()));
+    spelling_index_.insert(hash(spelling, options_.seed), static_cast<std::uint32_t>(spellings_.size()));
     spellings_.push_back({names_.size(), static_cast<std::uint32_t>(spelling.size()), series});
     names_.append(spelling);
 }
@@ -160,13 +198,30 @@ std::uint32_t Rollup::find_cell(std::int64_t bucket, std::uint32_t series) const
     return cell_index_.find(hash(bucket, series), is_same);
 }
 
-void Rollup::merge_cell(std::int64_t bucket, std::uint32_t series, const Cell& cell) {
+std::int64_t Rollup::merge_cell(std::int64_t bucket, std::uint32_t series, const Cell& cell, bool is_sketched,
+                                Sketch sketch) {
     const std::uint32_t position = find_cell(bucket, series);
-    if (position != Index::NONE) return merge(cells_[position].cell, cell);
-    cell_index_.reserve();
-    make_room(cells_);
-    cell_index_.insert(hash(bucket, series), static_cast<std::uint32_t>(cells_.size()));
-    cells_.push_back({bucket, series, cell});
+    if (position == Index::NONE) {
+        cell_index_.reserve();
+        make_room(cells_);
+        cell_index_.insert(hash(bucket, series), static_cast<std::uint32_t>(cells_.size()));
+        cells_.push_back({bucket, series, cell, std::move(sketch)});
+        return static_cast<std::int64_t>(cells_.back().sketch.size());
+    }
+    Stored& stored = cells_[position];
+    const auto before = static_cast<std::int64_t>(stored.sketch.size());
+    if (is_sketched) {
+        join(stored, cell, sketch);
+    } else {
+        stored.sketch = {};
+    }
+    merge(stored.cell, cell);
+    return static_cast<std::int64_t>(stored.sketch.size()) - before;
+}
+
+void Rollup::add_bins(std::int64_t gained) {
+    size += (bins_ + gained) / CELL_BINS - bins_ / CELL_BINS;
+    bins_ += gained;
 }
 
 bool Rollup::has_cell(std::int64_t bucket, std::uint32_t series) const {
@@ -179,18 +234,22 @@ bool Rollup::has(std::int64_t bucket, std::string_view name) const {
     return series != Index::NONE && has_cell(bucket, series);
 }
 
-const Cell* Rollup::find(std::int64_t bucket, std::string_view name) const {
+const Stored* Rollup::find(std::int64_t bucket, std::string_view name) const {
     const std::uint32_t series = find_series(name);
     const std::uint32_t position = series == Index::NONE ? series : find_cell(bucket, series);
-    return position == Index::NONE ? nullptr : &cells_[position].cell;
+    return position == Index::NONE ? nullptr : &cells_[position];
 }
 
-void Rollup::set(std::int64_t bucket, std::string_view name, const Cell& cell, std::int64_t weight) {
+void Rollup::set(std::int64_t bucket, std::string_view name, const Cell& cell, Sketch sketch, std::int64_t weight) {
     std::uint32_t series = find_series(name);
     if (series == Index::NONE) series = intern(name, weight);
     const std::uint32_t position = find_cell(bucket, series);
-    if (position == Index::NONE) return merge_cell(bucket, series, cell);
+    if (position == Index::NONE) {
+        merge_cell(bucket, series, cell, false, std::move(sketch));
+        return;
+    }
     cells_[position].cell = cell;
+    cells_[position].sketch = std::move(sketch);
 }
 
 void Rollup::open(std::int64_t now, std::int64_t fold_values) {
@@ -200,34 +259,41 @@ void Rollup::open(std::int64_t now, std::int64_t fold_values) {
     open_ = bucket;
 }
 
+// Bins are weighed at the end, so that what the first ones weigh does not decide about the last ones.
 void Rollup::fold() {
+    const bool is_sketched = makes_sketches();
+    std::int64_t gained = 0;
     for (const std::uint32_t series : with_values_) {
         Values& values = series_[series].values;
         if (values.count == 0) continue;  // Memory ran out after it was merged.
-        merge_cell(open_, series, values.cell());
+        gained += merge_cell(open_, series, values.cell(), is_sketched, is_sketched ? values.sketch() : Sketch());
         counted += static_cast<std::int64_t>(values.count);
         pending_ -= static_cast<std::int64_t>(values.count);
         values = {};
     }
     with_values_.clear();
+    add_bins(gained);
 }
 
 void Rollup::clear() {
-    Rollup empty(resolution_, max_future_s_, seed_, is_compensated_);
+    Rollup empty(options_);
     empty.open_ = open_;
     empty.counted = counted;
+    empty.free = free;
+    empty.most = most;
     *this = std::move(empty);
 }
 
 void Rollup::add_value(std::uint32_t series, double value, std::int64_t bucket) {
     if (bucket != open_) {
-        merge_cell(bucket, series, {1, value, value, value});
+        add_bins(merge_cell(bucket, series, {1, value, value, value}, makes_sketches()));
         ++counted;
         return;
     }
     Values& values = series_[series].values;
     if (values.count == 0) with_values_.push_back(series);
-    values.add(value, is_compensated_);
+    if (options_.is_sketched) values.bins.push_back(static_cast<std::int32_t>(find_bin(value)));
+    values.add(value, options_.is_compensated);
     ++pending_;
 }
 
@@ -243,7 +309,7 @@ bool Rollup::add_sample(std::string_view name, double value, std::int64_t timest
     return true;
 }
 
-std::uint32_t Rollup::admit(std::string_view spelling, bool is_stored, std::int64_t bucket, std::int64_t free) {
+std::uint32_t Rollup::admit(std::string_view spelling, bool is_stored, std::int64_t bucket) {
     const std::uint32_t series = find_series(spelling);
     if (series == Index::NONE) {
         if (!is_stored || size + 1 > free) return series;
@@ -257,9 +323,9 @@ std::uint32_t Rollup::admit(std::string_view spelling, bool is_stored, std::int6
     return series;
 }
 
-Fate Rollup::add(std::string_view line, std::int64_t now, std::int64_t free) {
+Fate Rollup::add(std::string_view line, std::int64_t now) {
     const Fields fields = split(line);
-    const Clock clock{now, max_future_s_};
+    const Clock clock{now, options_.max_future_s};
     if (fields.count == 2 || fields.count == 3) {
         const auto [verdict, value] = parse_value(fields.each[1]);
         Second second{Verdict::GOOD, now, {}};
@@ -268,18 +334,18 @@ Fate Rollup::add(std::string_view line, std::int64_t now, std::int64_t free) {
             const std::string_view name = fields.each[0];
             const std::int64_t bucket = bucket_of(second.value);
             const bool is_stored = name.size() <= NAME_MAX_BYTES && is_simple_name(name);
-            const std::uint32_t series = admit(name, is_stored, bucket, free);
+            const std::uint32_t series = admit(name, is_stored, bucket);
             if (series != Index::NONE) {
                 add_value(series, value, bucket);
                 return {Fate::ADDED};
             }
         }
     }
-    if (line.find('|') != line.npos) return fields.count == 1 ? add_statsd(line, now, free) : Fate{Fate::UNSURE};
+    if (line.find('|') != line.npos) return fields.count == 1 ? add_statsd(line, now) : Fate{Fate::UNSURE};
     return classify(line, fields, clock);
 }
 
-Fate Rollup::add_statsd(std::string_view line, std::int64_t now, std::int64_t free) {
+Fate Rollup::add_statsd(std::string_view line, std::int64_t now) {
     StatsdLine found;
     if (!parse_statsd(line, found)) return {Fate::UNSURE};
     std::string_view spelling = found.name;
@@ -288,14 +354,15 @@ Fate Rollup::add_statsd(std::string_view line, std::int64_t now, std::int64_t fr
         spelling = key_;
     }
     const std::int64_t bucket = bucket_of(now);
-    const std::uint32_t series = admit(spelling, found.has_simple_name, bucket, free);
+    const bool is_sketched = makes_sketches();
+    const std::uint32_t series = admit(spelling, found.has_simple_name, bucket);
     if (series == Index::NONE) return {Fate::UNSURE, {}, spelling};
-    Cell cell{found.weight, found.values[0] * found.weight, found.values[0], found.values[0]};
-    merge_cell(bucket, series, cell);
-    for (int at = 1; at < found.count; ++at) {
+    std::int64_t gained = 0;
+    for (int at = 0; at < found.count; ++at) {
         const double value = found.values[at];
-        merge_cell(bucket, series, {found.weight, value * found.weight, value, value});
+        gained += merge_cell(bucket, series, {found.weight, value * found.weight, value, value}, is_sketched);
     }
+    add_bins(gained);
     ++counted;
     return {Fate::ADDED};
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "plain.hpp"
+#include "sketch.hpp"
 #include "statsd.hpp"
 
 namespace tally {
@@ -19,15 +20,20 @@ struct Cell {
 // rounding errors, and so does this, so that both give the same sum.
 struct Values {
     double count = 0, sum = 0, error = 0, low = 0, high = 0;
+    std::vector<std::int32_t> bins;  // Of each value, if there are sketches.
 
     void add(double value, bool is_compensated);
     Cell cell() const;
+    // Returns the sketch of more than one value, and sorts the bins.
+    Sketch sketch();
 };
 
+// The sketch is empty if the cell has none: its samples are equal, or it is unknown.
 struct Stored {
     std::int64_t bucket;
     std::uint32_t series;
     Cell cell;
+    Sketch sketch;
 };
 
 // A table of hashes, from which a position in a vector is found. It never shrinks.
@@ -59,21 +65,29 @@ struct Fate {
 
 class Rollup {
   public:
-    Rollup(std::int64_t resolution, std::int64_t max_future_s, std::uint64_t seed, bool is_compensated);
+    struct Options {
+        std::int64_t resolution, max_future_s;
+        std::uint64_t seed;
+        bool is_compensated, is_sketched;
+    };
+
+    explicit Rollup(const Options& options) : options_(options) {}
 
     // Opens the bucket of `now`. Merges the values of the open bucket first if it is another one, or if there are many.
     void open(std::int64_t now, std::int64_t fold_values);
     // Adds a line that is not empty, if its cell exists or fits into `free`.
-    Fate add(std::string_view line, std::int64_t now, std::int64_t free);
+    Fate add(std::string_view line, std::int64_t now);
     // Adds a sample; for a new cell only if `weight` is not 0. Returns whether it was added.
     bool add_sample(std::string_view name, double value, std::int64_t timestamp, std::int64_t weight);
     // Remembers another spelling of a name, as far as there is room.
     void add_spelling(std::string_view spelling, std::string_view name);
     bool has(std::int64_t bucket, std::string_view name) const;
     // Returns a cell without the values of the open bucket, or null.
-    const Cell* find(std::int64_t bucket, std::string_view name) const;
-    // Sets a cell. The weight is that of the name.
-    void set(std::int64_t bucket, std::string_view name, const Cell& cell, std::int64_t weight);
+    const Stored* find(std::int64_t bucket, std::string_view name) const;
+    // Sets a cell. The weight is that of the name. Bins are not weighed.
+    void set(std::int64_t bucket, std::string_view name, const Cell& cell, Sketch sketch, std::int64_t weight);
+    // Adds the weight of bins that cells have gained.
+    void add_bins(std::int64_t gained);
     void fold();
     void clear();
 
@@ -82,8 +96,10 @@ class Rollup {
     std::string_view name(std::uint32_t series) const;
     std::uint32_t series_count() const { return static_cast<std::uint32_t>(series_.size()); }
 
-    // The weight of all cells and of set members, and the number of lines whose samples are in cells.
+    // The weight of all cells, of bins and of set members, and the number of lines whose samples are in cells.
     std::int64_t size = 0, counted = 0;
+    // The most weight for any name, and for sketches.
+    std::int64_t free = 0, most = 0;
 
   private:
     struct Series {
@@ -102,17 +118,19 @@ class Rollup {
     std::uint32_t intern(std::string_view name, std::int64_t weight);
     void spell(std::string_view text, std::uint32_t series);
     std::uint32_t find_cell(std::int64_t bucket, std::uint32_t series) const;
-    void merge_cell(std::int64_t bucket, std::uint32_t series, const Cell& cell);
+    bool makes_sketches() const { return options_.is_sketched && size < most; }
+    // Merges a cell, with its sketch if `is_sketched`; returns how many bins were gained.
+    std::int64_t merge_cell(std::int64_t bucket, std::uint32_t series, const Cell& cell, bool is_sketched,
+                            Sketch sketch = {});
     bool has_cell(std::int64_t bucket, std::uint32_t series) const;
     // Returns the series of a name if its cell in `bucket` exists or can be created, or NONE.
-    std::uint32_t admit(std::string_view spelling, bool is_stored, std::int64_t bucket, std::int64_t free);
+    std::uint32_t admit(std::string_view spelling, bool is_stored, std::int64_t bucket);
     void add_value(std::uint32_t series, double value, std::int64_t bucket);
-    Fate add_statsd(std::string_view line, std::int64_t now, std::int64_t free);
+    Fate add_statsd(std::string_view line, std::int64_t now);
     Fate classify(std::string_view line, const Fields& fields, const Clock& clock) const;
 
-    std::int64_t resolution_, max_future_s_, open_ = -1, pending_ = 0;
-    std::uint64_t seed_;
-    bool is_compensated_;
+    Options options_;
+    std::int64_t open_ = -1, pending_ = 0, bins_ = 0;
     std::string names_;
     std::vector<Spelling> spellings_;
     std::vector<Series> series_;

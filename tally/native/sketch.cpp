@@ -1,9 +1,10 @@
-// The twin of tally/engine/sketch.py and of two functions in tally/engine/files/functions.py: merges sketches, and
-// reads percentiles from them. The text of a sketch is a JSON array of distances between bins and of counts:
+// The twin of tally/engine/sketch.py: makes and merges sketches, and reads and writes their texts. The text of a sketch
+// is a JSON array of distances between bins and of counts:
 //
 //     [65467,2,1,1,80,1]    65467: 2 samples, 65468: 1 sample, 65548: 1 sample
 #include "sketch.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <new>
@@ -13,12 +14,11 @@
 namespace tally {
 namespace {
 
-using sqlite::api;
-
-const double LOG_GAMMA = std::log((1 + 0.01) / (1 - 0.01));
-constexpr std::int64_t ORIGIN = 65'536, FRACTIONS = 65'536;
-// So much of a text is told in an error.
-constexpr std::size_t TOLD_BYTES = 99;
+// Below this, a whole count is an integer of 64 bits.
+constexpr double WHOLE_END = 9e18;
+constexpr int SHORT_DIGITS = 9;
+// The least number of characters that a bin takes.
+constexpr std::size_t BIN_CHARACTERS = 4;
 
 // Reads the numbers of a JSON array.
 class Numbers {
@@ -26,23 +26,27 @@ class Numbers {
     explicit Numbers(std::string_view text) : at_(text.data()), last_(text.data() + text.size()) {}
 
     bool take(char expected) {
-        skip_blanks();
+        if (at_ != last_ && *at_ != expected) skip_blanks();
         if (at_ == last_ || *at_ != expected) return false;
         ++at_;
         return true;
     }
 
     bool read(Count& number) {
+        if (read_short(number)) return true;
         skip_blanks();
-        const char* first = at_;
-        while (at_ != last_ && *at_ != ',' && *at_ != ']' && !is_blank(*at_)) ++at_;
-        number = {};
-        const auto [end, error] = std::from_chars(first, at_, number.whole);
-        number.value = static_cast<double>(number.whole);
-        if (error == std::errc() && end == at_) return true;
-        number.is_float = true;
-        const auto [float_end, float_error] = std::from_chars(first, at_, number.value);
-        return float_error == std::errc() && float_end == at_ && std::isfinite(number.value);
+        std::int64_t whole = 0;
+        const auto [end, error] = std::from_chars(at_, last_, whole);
+        if (error == std::errc() && is_end(end)) {
+            number = Count(whole);
+            at_ = end;
+            return true;
+        }
+        double real = 0;
+        const auto [float_end, float_error] = std::from_chars(at_, last_, real);
+        number = Count(real);
+        at_ = float_end;
+        return float_error == std::errc() && is_end(float_end) && std::isfinite(real);
     }
 
     bool is_at_end() {
@@ -51,6 +55,17 @@ class Numbers {
     }
 
   private:
+    // Nearly all numbers have a few digits, which are read several times as fast as by std::from_chars.
+    bool read_short(Count& number) {
+        std::int64_t whole = 0;
+        const char* at = at_;
+        while (at != last_ && at - at_ < SHORT_DIGITS && *at >= '0' && *at <= '9') whole = whole * 10 + (*at++ - '0');
+        if (at == at_ || at == last_ || (*at != ',' && *at != ']')) return false;
+        number = Count(whole);
+        at_ = at;
+        return true;
+    }
+    bool is_end(const char* at) const { return at == last_ || *at == ',' || *at == ']' || is_blank(*at); }
     static bool is_blank(char character) {
         return character == ' ' || character == '\t' || character == '\n' || character == '\r';
     }
@@ -62,230 +77,111 @@ class Numbers {
     const char* last_;
 };
 
-bool is_zero(const Count& count) {
-    return count.value == 0;
-}
-
-// Adds the bins of a sketch, or takes them out; bins without samples go away.
-void add(Sketch& merged, const Sketch& sketch, bool is_inverse) {
-    Sketch result;
-    result.reserve(merged.size() + sketch.size());
-    auto own = merged.begin();
-    for (const Bin& bin : sketch) {
-        for (; own != merged.end() && own->number < bin.number; ++own) result.push_back(*own);
-        Bin sum{bin.number, is_inverse ? -bin.count : bin.count};
-        if (own != merged.end() && own->number == bin.number) sum.count = own++->count + sum.count;
-        if (!is_zero(sum.count)) result.push_back(sum);
-    }
-    result.insert(result.end(), own, merged.end());
-    merged = std::move(result);
-}
-
 }  // namespace
 
-Count Count::operator+(const Count& other) const {
-    if (!is_float && !other.is_float) return of(whole + other.whole);
-    return {true, 0, value + other.value};
+std::int64_t find_bin(double value) {
+    if (value == 0) return 0;
+    const auto distance = static_cast<std::int64_t>(std::ceil(std::log(std::abs(value)) / LOG_GAMMA));
+    return value > 0 ? ORIGIN + distance : -ORIGIN - distance;
+}
+
+Count to_weight(double count) {
+    if (count == std::floor(count) && count < WHOLE_END) return Count(static_cast<std::int64_t>(count));
+    return Count(std::nearbyint(count * FRACTIONS) / FRACTIONS);
+}
+
+void add(Sketch& merged, const Sketch& sketch, bool is_inverse) {
+    const auto counted = [&](const Bin& bin) { return is_inverse ? -bin.count : bin.count; };
+    merged.reserve(merged.size() + sketch.size());
+    std::size_t missing = 0;
+    auto own = merged.begin();
+    for (const Bin& bin : sketch) {
+        while (own != merged.end() && own->number < bin.number) ++own;
+        if (own != merged.end() && own->number == bin.number) {
+            own->count = own->count + counted(bin);
+        } else {
+            ++missing;
+        }
+    }
+    // Insert the missing ones from the last to the first, so that each bin moves once.
+    std::size_t from = merged.size(), to = from + missing;
+    merged.resize(to);
+    for (auto bin = sketch.rbegin(); to != from; ++bin) {
+        while (from != 0 && merged[from - 1].number > bin->number) merged[--to] = merged[--from];
+        if (from == 0 || merged[from - 1].number != bin->number) merged[--to] = {bin->number, counted(*bin)};
+    }
+    if (!is_inverse) return;
+    const auto is_empty = [](const Bin& bin) { return bin.count.value() == 0; };
+    merged.erase(std::remove_if(merged.begin(), merged.end(), is_empty), merged.end());
+}
+
+void add(Sketch& merged, const Bin& bin) {
+    const auto is_before = [](const Bin& one, const Bin& other) { return one.number < other.number; };
+    const auto own = std::lower_bound(merged.begin(), merged.end(), bin, is_before);
+    if (own == merged.end() || own->number != bin.number) {
+        merged.insert(own, bin);
+    } else {
+        own->count = own->count + bin.count;
+    }
+}
+
+Sketch coarsen(const Sketch& sketch, int levels) {
+    Sketch coarse;
+    coarse.reserve(sketch.size());
+    const std::int64_t most = (std::int64_t{1} << levels) - 1;
+    for (const Bin& bin : sketch) {
+        // Away from zero; a shift rounds down.
+        const std::int64_t number = (bin.number > 0 ? bin.number + most : bin.number) >> levels;
+        if (!coarse.empty() && coarse.back().number == number) {
+            coarse.back().count = coarse.back().count + bin.count;
+        } else {
+            coarse.push_back({number, bin.count});
+        }
+    }
+    return coarse;
 }
 
 bool load(std::string_view text, Sketch& sketch) {
     sketch.clear();
+    sketch.reserve(text.size() / BIN_CHARACTERS);
     Numbers numbers(text);
-    Count distance, total;
+    Count distance, count;
     std::int64_t number = 0;
     if (!numbers.take('[')) return false;
     do {
-        Count count;
-        if (!numbers.read(distance) || distance.is_float || !numbers.take(',') || !numbers.read(count)) return false;
-        number += distance.whole;
-        total = total + count;
+        if (!numbers.read(distance) || !numbers.take(',') || !numbers.read(count)) return false;
+        if (distance.is_float() || std::abs(distance.whole()) >= 4 * ORIGIN || !count.is_positive()) return false;
+        number += distance.whole();
+        if (std::abs(number) >= 2 * ORIGIN) return false;
         sketch.push_back({number, count});
     } while (numbers.take(','));
-    return numbers.take(']') && numbers.is_at_end() && total.value > 0;
-}
-
-std::string dump(const Sketch& sketch) {
-    std::string text = "[";
-    std::int64_t before = 0;
-    for (const Bin& bin : sketch) {
-        char buffer[2 * FLOAT_CHARACTERS];
-        char* end = std::to_chars(buffer, buffer + FLOAT_CHARACTERS, bin.number - before).ptr;
-        *end++ = ',';
-        end = bin.count.is_float ? write_float(end, bin.count.value)
-                                 : std::to_chars(end, end + FLOAT_CHARACTERS, bin.count.whole).ptr;
-        if (text.size() > 1) text += ',';
-        text.append(buffer, end);
-        before = bin.number;
-    }
-    return text += ']';
+    return numbers.take(']') && numbers.is_at_end();
 }
 
 namespace {
 
-std::string_view text_of(sqlite::Value* value) {
-    const char* text = api->value_text(value);
-    if (text == nullptr) throw std::bad_alloc();
-    return {text, static_cast<std::size_t>(api->value_bytes(value))};
-}
-
-void return_invalid(sqlite::Context* context, std::string_view text) {
-    const std::string told = "sketch '" + std::string(text.substr(0, TOLD_BYTES)) + "' is not valid";
-    api->result_error(context, told.data(), static_cast<int>(told.size()));
-    api->result_error_code(context, sqlite::CORRUPT);
-}
-
-void return_text(sqlite::Context* context, const std::string& text) {
-    api->result_text64(context, text.data(), text.size(), sqlite::COPY, sqlite::UTF8);
-}
-
-// The text of a single sketch stays as it is.
-struct Merging {
-    Sketch merged, other;
-    std::string only;
-    std::int64_t unknown = 0;
-
-    bool read_only() {
-        if (only.empty()) return true;
-        const bool is_valid = load(only, merged);
-        if (is_valid) only.clear();
-        return is_valid;
-    }
-};
-
-// What SQLite keeps for a group, filled with zeros at first.
-struct Slot {
-    Merging* merging;
-};
-
-Merging& merging_of(sqlite::Context* context) {
-    auto* slot = static_cast<Slot*>(api->aggregate_context(context, sizeof(Slot)));
-    if (slot == nullptr) throw std::bad_alloc();
-    if (slot->merging == nullptr) slot->merging = new Merging;
-    return *slot->merging;
-}
-
-void change(sqlite::Context* context, sqlite::Value* value, bool is_inverse) {
-    try {
-        Merging& merging = merging_of(context);
-        if (is_inverse && !merging.read_only()) return return_invalid(context, merging.only);
-        if (api->value_type(value) == sqlite::NOTHING) {
-            merging.unknown += is_inverse ? -1 : 1;
-            return;
-        }
-        const std::string_view text = text_of(value);
-        if (text.empty()) return;
-        if (!is_inverse && merging.only.empty() && merging.merged.empty()) {
-            merging.only.assign(text);
-            return;
-        }
-        if (!merging.read_only()) return return_invalid(context, merging.only);
-        if (!load(text, merging.other)) return return_invalid(context, text);
-        add(merging.merged, merging.other, is_inverse);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
-}
-
-void step(sqlite::Context* context, int, sqlite::Value** values) {
-    change(context, values[0], false);
-}
-
-void inverse(sqlite::Context* context, int, sqlite::Value** values) {
-    change(context, values[0], true);
-}
-
-void value(sqlite::Context* context) {
-    try {
-        const Merging& merging = merging_of(context);
-        if (merging.unknown != 0 || (merging.only.empty() && merging.merged.empty())) return api->result_null(context);
-        return_text(context, merging.only.empty() ? dump(merging.merged) : merging.only);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
-}
-
-void finish(sqlite::Context* context) {
-    auto* slot = static_cast<Slot*>(api->aggregate_context(context, 0));
-    if (slot == nullptr || slot->merging == nullptr) return api->result_null(context);
-    value(context);
-    delete slot->merging;
-    slot->merging = nullptr;
-}
-
-// A percentile as a fraction: 99.9 is 999 / 1000.
-struct Fraction {
-    std::int64_t above = 0, below = 100;
-};
-
-Fraction parse_percentile(std::string_view text) {
-    Fraction found;
-    bool is_decimal = false;
-    for (const char character : text) {
-        if (character == '.') {
-            is_decimal = true;
-            continue;
-        }
-        found.above = found.above * 10 + (character - '0');
-        if (is_decimal) found.below *= 10;
-    }
-    return found;
-}
-
-// Returns the nearest rank among `count` samples, computed exactly: max(1, ceil(above / below * count)).
-double find_rank(const Fraction& fraction, const Count& count) {
-    const __int128 parts = count.is_float ? static_cast<__int128>(count.value * FRACTIONS)
-                                          : static_cast<__int128>(count.whole) * FRACTIONS;
-    const __int128 whole = static_cast<__int128>(fraction.below) * FRACTIONS;
-    const __int128 rank = (fraction.above * parts + whole - 1) / whole;
-    return rank > 1 ? static_cast<double>(rank) : 1;
-}
-
-// Returns the value that is equally far, relatively, from both ends of a bin.
-double middle(std::int64_t number, int level) {
-    const double width = LOG_GAMMA * static_cast<double>(1 << level);
-    const auto distance = static_cast<double>(std::abs(number) - (ORIGIN >> level));
-    const double size = std::exp(distance * width) * 2 / (std::exp(width) + 1);
-    return number > 0 ? size : number < 0 ? -size : 0.0;
-}
-
-double find_percentile(const Sketch& sketch, const Fraction& fraction, int level) {
-    Count total;
-    for (const Bin& bin : sketch) total = total + bin.count;
-    const double rank = find_rank(fraction, total);
-    Count reached;
-    for (const Bin& bin : sketch) {
-        reached = reached + bin.count;
-        if (reached.value >= rank) return middle(bin.number, level);
-    }
-    return middle(sketch.back().number, level);
-}
-
-// percentile(bins, p, level, min, max)
-void percentile(sqlite::Context* context, int, sqlite::Value** values) {
-    try {
-        if (api->value_type(values[0]) == sqlite::NOTHING) return api->result_null(context);
-        const Fraction fraction = parse_percentile(text_of(values[1]));
-        const double low = api->value_double(values[3]), high = api->value_double(values[4]);
-        if (fraction.above == 0) return api->result_double(context, low);
-        if (fraction.above == fraction.below) return api->result_double(context, high);
-        Sketch sketch;
-        const std::string_view text = text_of(values[0]);
-        if (!load(text, sketch)) return return_invalid(context, text);
-        const double found = find_percentile(sketch, fraction, static_cast<int>(api->value_int64(values[2])));
-        api->result_double(context, found < low ? low : found > high ? high : found);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
+char* write_integer(char* target, std::int64_t value) {
+    if (value < 0 || value > 9) return std::to_chars(target, target + FLOAT_CHARACTERS, value).ptr;
+    *target = static_cast<char>('0' + value);
+    return target + 1;
 }
 
 }  // namespace
 
-int register_sketch_functions(sqlite::Database* database) {
-    constexpr int FLAGS = sqlite::UTF8 | sqlite::DETERMINISTIC | sqlite::INNOCUOUS;
-    const int result =
-        api->create_window_function(database, "merge_bins", 1, FLAGS, nullptr, step, finish, value, inverse, nullptr);
-    if (result != sqlite::OK) return result;
-    return api->create_function_v2(database, "percentile", 5, FLAGS, nullptr, percentile, nullptr, nullptr, nullptr);
+std::string dump(const Sketch& sketch) {
+    std::string text(sketch.size() * 2 * FLOAT_CHARACTERS + 2, '[');
+    char* end = text.data() + 1;
+    std::int64_t before = 0;
+    for (const Bin& bin : sketch) {
+        if (end != text.data() + 1) *end++ = ',';
+        end = write_integer(end, bin.number - before);
+        *end++ = ',';
+        end = bin.count.is_float() ? write_float(end, bin.count.value()) : write_integer(end, bin.count.whole());
+        before = bin.number;
+    }
+    *end++ = ']';
+    text.resize(static_cast<std::size_t>(end - text.data()));
+    return text;
 }
 
 }  // namespace tally

@@ -1,6 +1,7 @@
 // Sketches: how many samples fall into each bin of a logarithmic scale.
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -10,15 +11,32 @@
 
 namespace tally {
 
-// A count is an integer or a float, as in Python: 2 and 2.0 have different texts.
-struct Count {
-    bool is_float = false;
-    std::int64_t whole = 0;
-    double value = 0;  // Also of an integer.
+// The scale, as in tally/engine/sketch.py.
+inline const double LOG_GAMMA = std::log((1 + 0.01) / (1 - 0.01));
+constexpr std::int64_t ORIGIN = 65'536, FRACTIONS = 65'536;
 
-    static Count of(std::int64_t whole) { return {false, whole, static_cast<double>(whole)}; }
-    Count operator+(const Count& other) const;
-    Count operator-() const { return {is_float, -whole, -value}; }
+// A count is an integer or a float, as in Python: 2 and 2.0 have different texts.
+class Count {
+  public:
+    Count() : Count(std::int64_t{0}) {}
+    explicit Count(std::int64_t whole) : whole_(whole), is_float_(false) {}
+    explicit Count(double real) : real_(real), is_float_(true) {}
+
+    bool is_float() const { return is_float_; }
+    std::int64_t whole() const { return whole_; }
+    double value() const { return is_float_ ? real_ : static_cast<double>(whole_); }
+    bool is_positive() const { return is_float_ ? real_ > 0 : whole_ > 0; }
+    Count operator+(const Count& other) const {
+        return is_float_ || other.is_float_ ? Count(value() + other.value()) : Count(whole_ + other.whole_);
+    }
+    Count operator-() const { return is_float_ ? Count(-real_) : Count(-whole_); }
+
+  private:
+    union {
+        std::int64_t whole_;
+        double real_;
+    };
+    bool is_float_;
 };
 
 struct Bin {
@@ -29,11 +47,24 @@ struct Bin {
 // Bins in ascending order.
 using Sketch = std::vector<Bin>;
 
+// Returns the bin of a value at level 0.
+std::int64_t find_bin(double value);
+
+// Returns a count as a sketch keeps it: whole, or the nearest multiple of 1 / 65536.
+Count to_weight(double count);
+
+// Adds the bins of a sketch, or takes them out; bins without samples go away.
+void add(Sketch& merged, const Sketch& sketch, bool is_inverse = false);
+void add(Sketch& merged, const Bin& bin);
+
+// Returns the sketch so many levels higher.
+Sketch coarsen(const Sketch& sketch, int levels);
+
 // Reads the text of a sketch; returns whether it is valid.
 bool load(std::string_view text, Sketch& sketch);
 std::string dump(const Sketch& sketch);
 
-// Registers the SQL functions of this file with a connection; returns SQLite's result code.
+// Registers the SQL functions of sketches with a connection; returns SQLite's result code.
 int register_sketch_functions(sqlite::Database* database);
 
 }  // namespace tally

@@ -19,6 +19,8 @@ from tally.engine.sketch import (
     Percentile,
     Sketch,
     coarsen,
+    coarsen_text,
+    count_bins,
     dump,
     find_bin,
     find_percentile,
@@ -29,6 +31,7 @@ from tally.engine.sketch import (
     make_histogram,
     make_sketch,
     merge_sketches,
+    merge_texts,
     to_weight,
 )
 
@@ -198,3 +201,26 @@ def test_a_histogram_joins_pairs() -> None:
     assert [1, 1, 2, 1] == [count for _, _, count in make_histogram(sketch, level=0, bins=4)]
     wide = make_sketch([1e-50, 1e50, 0.0, -1e-50, -1e50])
     assert [2, 1, 2] == [count for _, _, count in make_histogram(wide, level=0, bins=3)]
+
+
+@given(st.lists(samples, min_size=1, max_size=5), st.integers(0, 3))
+def test_texts_are_merged_and_coarsened_like_sketches(cells: list[list[float]], level: int) -> None:
+    """The native core works on texts, and gives the same texts."""
+    sketches = [make_sketch(values) for values in cells]
+    text = merge_texts([*map(dump, sketches)])
+    assert text is not None
+    assert dump(merge_sketches(sketches)) == text
+    assert dump(coarsen(merge_sketches(sketches), level)) == coarsen_text(text, level)
+    assert len(merge_sketches(sketches)) == count_bins(text)
+    assert merge_texts([text, None]) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "[1]", "[1,0]", "[1,-1]", "[1.5,1]", "[131072,1]", "[1,1", "[1,1]]", "[1,x]", "x"]
+)
+def test_damaged_texts_are_not_merged(text: str) -> None:
+    """They come from a damaged file."""
+    with pytest.raises(apsw.CorruptError, match="is not valid"):
+        merge_texts([text])
+    with pytest.raises(apsw.CorruptError, match="is not valid"):
+        coarsen_text(text, 1)

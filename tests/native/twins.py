@@ -9,7 +9,9 @@ import random
 import sys
 from collections.abc import Iterator
 
+from tally.engine.sketch import find_text
 from tally.engine.storing.capacity import UNBOUNDED, Capacity
+from tally.engine.storing.merging import Cells
 from tally.engine.storing.native_rollup import NativeRollup
 from tally.engine.storing.rollup import NO_LIMIT, Rollup
 from tally.engine.storing.statsd import Gauges
@@ -32,9 +34,11 @@ FORMS = (
 class Twins:
     """A native rollup and one in Python, each with its own gauges."""
 
-    def __init__(self, resolution: int = 10, *, capacity: Capacity = NO_LIMIT) -> None:
-        self.native = NativeRollup(resolution, max_future_s=MAX_FUTURE_S, capacity=capacity, gauges=Gauges())
-        self.python = Rollup(resolution, max_future_s=MAX_FUTURE_S, capacity=capacity, gauges=Gauges())
+    def __init__(self, resolution: int = 10, *, capacity: Capacity = NO_LIMIT, sketched: bool = False) -> None:
+        self.native, self.python = (
+            kind(resolution, max_future_s=MAX_FUTURE_S, capacity=capacity, gauges=Gauges(), sketched=sketched)
+            for kind in (NativeRollup, Rollup)
+        )
 
     def add(self, datagrams: list[bytes], now: int) -> None:
         """Give both the same datagrams, and compare their counters."""
@@ -52,11 +56,19 @@ class Twins:
     def compare_cells(self) -> None:
         """Take the cells of both, and fail unless they are equal to the last bit."""
         self.compare_counters()
-        python, native = self.python.take(), self.native.take()
+        python, native = with_texts(self.python.take()), with_texts(self.native.take())
         assert python.keys() == native.keys()
         for bucket, row in python.items():
             assert row == native[bucket], {name: (row.get(name), native[bucket].get(name)) for name in row}
         assert python == native
+
+
+def with_texts(cells: Cells) -> Cells:
+    """Return cells with the texts of their sketches."""
+    return {
+        bucket: {name: (*cell[:4], cell[4] and find_text(cell)) for name, cell in row.items()}
+        for bucket, row in cells.items()
+    }
 
 
 def datagrams(chance: random.Random) -> Iterator[bytes]:
@@ -83,7 +95,8 @@ def compare(count: int, seed: str) -> None:
     now = NOW
     while count > 0:
         most = chance.choice((UNBOUNDED, 100, 10))
-        twins = Twins(chance.choice((1, 10, 60)), capacity=Capacity(most, chance.choice((most, most // 2))))
+        capacity = Capacity(most, chance.choice((most, most // 2)))
+        twins = Twins(chance.choice((1, 10, 60)), capacity=capacity, sketched=chance.random() < 0.5)
         left = min(count, ROLLUP_DATAGRAMS)
         count -= left
         while left > 0:

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, SupportsFloat, SupportsIndex
 
-from tally.engine.sketch import FRACTIONS, Cell, Sketch, find_bin, to_weight
+import apsw
+
+from tally.engine.sketch import FRACTIONS, Cell, Sketch, find_bin, load_sketch, to_weight
 from tally.engine.storing.merging import Cells, merge
 from tally.engine.storing.native_rollup import new_rollup
 from tally.errors import InvalidSample
@@ -78,9 +80,10 @@ def validate(name: str, cell: Any) -> Cell:
         if 1 <= count <= VALUE_MAX and -VALUE_MAX <= low <= high <= VALUE_MAX:
             rounding = ROUNDING * count * max(-low, high)
             if count * low - rounding <= total <= count * high + rounding:
-                bins = sketch and _validate_sketch(sketch, count, low, high)
+                given = load_sketch(sketch) if isinstance(sketch, str) else sketch
+                bins = given and _validate_sketch(given, count, low, high)
                 return count, float(total), float(low), float(high), bins
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, TypeError, ValueError, apsw.CorruptError):
         pass  # Not four numbers, or not their sketch.
     raise InvalidSample(
         f"cell {cell!r:.100} of {name!r:.100} is not valid: use (count, sum, min, max) with a count of at least 1, min "

@@ -6,6 +6,7 @@ cells    {bucket: {name: (count, sum, min, max, sketch)}}
 from collections.abc import Iterable
 from itertools import islice
 
+from tally.engine import sketch
 from tally.engine.sketch import Cell, join
 from tally.engine.storing.capacity import weigh_all
 
@@ -43,7 +44,7 @@ def merge(target: Cells, cells: Cells, resolution: int, *, sketched: bool = Fals
 
 def count_bins(cells: Iterable[Cell]) -> int:
     """Return the number of bins in the sketches of cells."""
-    return sum(len(cell[4]) for cell in cells if cell[4] is not None)
+    return sum(sketch.count_bins(cell[4]) for cell in cells if cell[4] is not None)
 
 
 def weigh_row(row: dict[str, Cell]) -> int:

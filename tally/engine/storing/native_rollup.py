@@ -1,7 +1,8 @@
 """The rollup whose lines are parsed, and whose cells are kept, by the native core.
 
 The core adds plain lines and the usual StatsD lines of names that it knows, or that are simple and fit. Python adds all
-others, one at a time and in their order, so that both rollups have the same cells and counters.
+others, one at a time and in their order, so that both rollups have the same cells and counters. The core's sketches are
+texts (see `sketch`), so that no bin becomes a Python object.
 """
 
 import sys
@@ -10,10 +11,10 @@ from functools import partial
 from typing import Any
 
 from tally import native
-from tally.engine.sketch import Cell
+from tally.engine.sketch import Cell, find_text
 from tally.engine.storing import rollup
 from tally.engine.storing.capacity import Capacity, weigh
-from tally.engine.storing.merging import Cells, merge
+from tally.engine.storing.merging import Cells
 from tally.engine.storing.rollup import NO_LIMIT, Rollup
 from tally.engine.storing.statsd import Gauges
 from tally.lines import grammar
@@ -29,12 +30,28 @@ class NativeRollup(Rollup):
     """Aggregates samples as `Rollup`, several times as fast."""
 
     def __init__(
-        self, resolution: int, *, max_future_s: int = 0, capacity: Capacity = NO_LIMIT, gauges: Gauges | None = None
+        self,
+        resolution: int,
+        *,
+        max_future_s: int = 0,
+        capacity: Capacity = NO_LIMIT,
+        gauges: Gauges | None = None,
+        sketched: bool = False,
     ) -> None:
         assert native.core is not None
         future_s = min(max_future_s, FUTURE_MAX_S)
-        self._core = native.core.Rollup(resolution, future_s, sys.version_info >= COMPENSATED)
-        super().__init__(resolution, max_future_s=max_future_s, capacity=capacity, gauges=gauges)
+        self._core = native.core.Rollup(resolution, future_s, sys.version_info >= COMPENSATED, sketched)
+        super().__init__(resolution, max_future_s=max_future_s, capacity=capacity, gauges=gauges, sketched=sketched)
+
+    @property
+    def capacity(self) -> Capacity:
+        """The limit of the weight."""
+        return self._capacity
+
+    @capacity.setter
+    def capacity(self, capacity: Capacity) -> None:
+        self._capacity = capacity
+        self._core.free, self._core.most = capacity.free, capacity.most
 
     @property
     def accepted(self) -> int:
@@ -62,7 +79,7 @@ class NativeRollup(Rollup):
         """Add the lines of datagrams received in the second `now`. Every line is counted."""
         add_unsure = partial(self._add_unsure, now)
         try:
-            self._core.add(datagrams, now, self.capacity.free, rollup.FOLD_VALUES, add_unsure)
+            self._core.add(datagrams, now, rollup.FOLD_VALUES, add_unsure)
         finally:
             self._count_rejections()
 
@@ -98,7 +115,11 @@ class NativeRollup(Rollup):
         return found
 
     def _set_cell(self, bucket: int, name: str, cell: Cell) -> None:
-        self._core.set_cell(bucket, name, cell[:4], weigh(name))
+        bins = None if cell[4] is None else find_text(cell)
+        self._core.set_cell(bucket, name, (*cell[:4], bins), weigh(name))
+
+    def _add_bins(self, gained: int) -> None:
+        self._core.add_bins(gained)
 
     def _fold(self) -> None:
         self._core.fold()
@@ -110,7 +131,7 @@ class NativeRollup(Rollup):
             for name, cell in row.items():
                 present = self._find_cell(bucket, name)
                 merged = {} if present is None else {bucket: {name: present}}
-                merge(merged, {bucket: {name: cell}}, self.resolution)
+                self._merge(merged, {bucket: {name: cell}})
                 self._set_cell(bucket, name, merged[bucket][name])
 
     def _take_cells(self) -> Cells:
@@ -121,6 +142,6 @@ class NativeRollup(Rollup):
 BestRollup: type[Rollup] = Rollup if native.core is None else NativeRollup
 
 
-def new_rollup(resolution: int, *, sketched: bool = False, **options: Any) -> Rollup:
-    """Return the fastest rollup. Only the one in Python makes sketches."""
-    return Rollup(resolution, sketched=True, **options) if sketched else BestRollup(resolution, **options)
+def new_rollup(resolution: int, **options: Any) -> Rollup:
+    """Return the fastest rollup."""
+    return BestRollup(resolution, **options)

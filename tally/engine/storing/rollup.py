@@ -224,7 +224,7 @@ class Rollup:
         if cells and not self._has_capacity([name], cells):
             return Reason.CARDINALITY
         cell = self._merge_observed(bucket, name, observed) if observed else None
-        present = self._cells.get(bucket, {}).get(name)
+        present = self._find_cell(bucket, name)
         size, counted = self.size + cells, self._counted + 1
         self._sets.add(name, measures.members, found.timestamp)
         self._gauges.store(name, values)
@@ -332,7 +332,7 @@ class Rollup:
         if folded:
             self._cells[self._open] = folded
         self._counted, self._values, self._pending = counted, values, 0
-        if self.sketched:
+        if self.sketched and folded:
             self._add_bins(count_bins(folded.values()) - count_bins((present or {}).values()))
 
     def _add_cells(self, cells: Cells) -> None:

@@ -17,7 +17,7 @@ from tally.engine import sketch
 from tally.engine.asking.sql import FOREVER
 from tally.engine.files import ddl, functions, statements
 from tally.engine.files.schema import USER_VERSIONS
-from tally.engine.sketch import LEVELS, Cell, Sketch
+from tally.engine.sketch import LEVELS, Cell
 from tally.engine.storing.batch import insert
 from tally.engine.storing.watermarks import Watermarks
 
@@ -28,39 +28,20 @@ def merge_bucket(connection: apsw.Connection, bucket: int, cells: Mapping[int, C
     Call it before the cells are merged, because it looks up which of them are new.
     """
     level = LEVELS[marks.percentiles]
-    own = {key: _coarsened(cell, level) for key, cell in cells.items()}
+    own = {key: sketch.find_text(cell, level=level) for key, cell in cells.items()}
     is_new = not connection.execute(statements.HAS_BUCKET, (bucket,)).get
     bindings = {"bucket": bucket, "ids": json.dumps([] if is_new else [*cells])}
     stored = connection.execute(statements.STORED_SKETCHES, bindings)
-    merged = own | {key: _joined(own[key], bins) for key, bins in stored}
-    insert(connection, statements.REPLACE_SKETCH, _rows(bucket, merged))
-    connection.executemany(statements.DROP_SKETCH, [(bucket, key) for key, each in merged.items() if each is None])
-    connection.execute(statements.JOIN_TOTAL_SKETCH, (bucket, _dump(_merged([*own.values()]))))
+    merged = own | {key: sketch.merge_texts([own[key], bins]) for key, bins in stored}
+    known = [(bucket, key, bins) for key, bins in merged.items() if bins is not None]
+    insert(connection, statements.REPLACE_SKETCH, known)
+    if len(known) < len(merged):
+        unknown = [(bucket, key) for key, bins in merged.items() if bins is None]
+        connection.executemany(statements.DROP_SKETCH, unknown)
+    connection.execute(statements.JOIN_TOTAL_SKETCH, (bucket, sketch.merge_texts([*own.values()])))
     block = marks.block(bucket)
     if bucket < marks.sealed_before and block >= marks.blocks_from:
-        insert(connection, statements.JOIN_BLOCK_SKETCH, [(block, key, _dump(each)) for key, each in own.items()])
-
-
-def _rows(bucket: int, sketches: dict[int, Sketch | None]) -> list[tuple[int, int, str]]:
-    return [(bucket, key, sketch.dump(each)) for key, each in sketches.items() if each is not None]
-
-
-def _coarsened(cell: Cell, level: int) -> Sketch | None:
-    found = sketch.find_sketch(cell)
-    return None if found is None else sketch.coarsen(found, level)
-
-
-def _joined(own: Sketch | None, stored: str | None) -> Sketch | None:
-    return None if own is None or stored is None else sketch.merge_sketches((own, sketch.load_sketch(stored)))
-
-
-def _merged(sketches: list[Sketch | None]) -> Sketch | None:
-    known = [each for each in sketches if each is not None]
-    return sketch.merge_sketches(known) if len(known) == len(sketches) else None
-
-
-def _dump(found: Sketch | None) -> str | None:
-    return None if found is None else sketch.dump(found)
+        insert(connection, statements.JOIN_BLOCK_SKETCH, [(block, key, bins) for key, bins in own.items()])
 
 
 def expire(connection: apsw.Connection, edge: tuple[int, int], blocks_from: int) -> None:

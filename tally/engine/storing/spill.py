@@ -38,7 +38,7 @@ from typing import Any, NamedTuple
 from tally.engine import glob
 from tally.engine.archive import Archive
 from tally.engine.files.temporary import sync_directory
-from tally.engine.sketch import Cell
+from tally.engine.sketch import Cell, find_sketch
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.idempotency import SPILLED, Delivery
 from tally.engine.storing.merging import Cells, count
@@ -242,7 +242,9 @@ def _append(file: FileIO, path: Path, line: bytes) -> None:
 def _line(batch: Batch) -> bytes:
     content: dict[str, object] = {
         "cells": {
-            bucket: {name: cell[:4] if cell[4] is None else cell for name, cell in row.items()}
+            bucket: {
+                name: cell[:4] if cell[4] is None else (*cell[:4], find_sketch(cell)) for name, cell in row.items()
+            }
             for bucket, row in batch.cells.items()
         }
     }

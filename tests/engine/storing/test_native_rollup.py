@@ -40,12 +40,12 @@ batches = st.tuples(st.lists(datagrams, max_size=4), st.integers(-15, 15))
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(batches, max_size=4), st.integers(1, 20), st.integers(0, 6))
+@given(st.lists(batches, max_size=4), st.integers(1, 20), st.integers(0, 6), st.booleans())
 def test_any_datagrams_have_the_same_cells_and_counters(
-    parts: list[tuple[list[bytes], int]], resolution: int, most: int
+    parts: list[tuple[list[bytes], int]], resolution: int, most: int, sketched: bool
 ) -> None:
-    """Both rollups agree to the last bit, also where capacity is short."""
-    twins = Twins(resolution, capacity=Capacity(most, most // 2) if most else Capacity())
+    """Both rollups agree to the last bit, also where capacity is short, and with sketches."""
+    twins = Twins(resolution, capacity=Capacity(most, most // 2) if most else Capacity(), sketched=sketched)
     for sent, age in parts:
         twins.add(sent, NOW + age)
     twins.compare_cells()
@@ -60,10 +60,10 @@ def test_many_datagrams_have_the_same_cells_and_counters() -> None:
         raise AssertionError(f"seed {seed}") from error
 
 
-@given(st.lists(st.tuples(plain | statsd, st.integers(-15, 15)), max_size=8))
-def test_lines_and_samples_one_at_a_time(sent: list[tuple[bytes, int]]) -> None:
+@given(st.lists(st.tuples(plain | statsd, st.integers(-15, 15)), max_size=8), st.booleans())
+def test_lines_and_samples_one_at_a_time(sent: list[tuple[bytes, int]], sketched: bool) -> None:
     """Bodies, files and Python code add lines and samples alone, between datagrams."""
-    twins = Twins()
+    twins = Twins(sketched=sketched)
     for line, age in sent:
         for rollup in (twins.native, twins.python):
             for each in lines(line):

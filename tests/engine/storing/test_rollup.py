@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tally.engine.sketch import Cell, find_sketch, make_sketch
 from tally.engine.storing import rollup as module
 from tally.engine.storing.capacity import Capacity
-from tally.engine.storing.merging import CELL_BINS, Cells, count, merge
+from tally.engine.storing.merging import CELL_BINS, Cells, count, count_bins, merge
 from tally.engine.storing.native_rollup import new_rollup
 from tally.engine.storing.statsd import Gauges
 from tally.lines.grammar import parse_line
@@ -444,7 +444,7 @@ def test_sketches_are_those_of_the_values(samples: list[tuple[bytes, float, int]
     assert values.keys() == found.keys()
     for key, cell in found.items():
         assert make_sketch(values[key]) == find_sketch(cell)
-    assert 0 <= bins <= sum(len(cell[4] or ()) for cell in found.values()) // CELL_BINS
+    assert 0 <= bins <= count_bins(found.values()) // CELL_BINS
 
 
 def test_without_sketches_there_are_none() -> None:
@@ -458,7 +458,8 @@ def test_weights_by_sample_rate() -> None:
     """A sample with a rate counts as many times in the sketch as in the count."""
     rollup = new_rollup(10, sketched=True)
     rollup.add([b"a:1|ms|@0.1", b"a:2|ms|@0.5", b"a:3|h|@0.3"], NOW)
-    count, *_, sketch = rollup.take()[1_700_000_000]["a"]
+    cell = rollup.take()[1_700_000_000]["a"]
+    count, sketch = cell[0], find_sketch(cell)
     assert sketch is not None
     assert [10, 2, pytest.approx(1 / 0.3, abs=1e-5)] == [sketch[each] for each in sorted(sketch)]
     assert count == pytest.approx(sum(sketch.values()), abs=1e-5)
@@ -471,3 +472,13 @@ def test_bins_take_capacity(room: int, is_kept: bool) -> None:
     rollup.add([b"a 1\na 2"], NOW)
     cell = rollup.take()[1_700_000_000]["a"]
     assert (2, is_kept) == (cell[0], cell[4] is not None)
+
+
+def test_bins_keep_their_weight_until_they_are_taken() -> None:
+    """The bins of StatsD samples weigh the same after their bucket closes, and after a line of an unusual form."""
+    rollup = new_rollup(10, sketched=True)
+    rollup.add([b"a:%d|ms" % (2**each) for each in range(CELL_BINS)], NOW)
+    rollup.add([b""], NOW + 10)
+    assert 2 == rollup.size
+    rollup.add([b"a:1|ms:nan:2|ms"], NOW)
+    assert 2 == rollup.size

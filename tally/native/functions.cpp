@@ -1,0 +1,235 @@
+// The twin of tally/engine/files/functions.py: SQL functions that merge sketches, and read percentiles from them.
+#include <cmath>
+#include <new>
+
+#include "sketch.hpp"
+
+namespace tally {
+namespace {
+
+using sqlite::api;
+
+// So much of a text is told in an error.
+constexpr std::size_t TOLD_BYTES = 99;
+
+std::string_view text_of(sqlite::Value* value) {
+    const char* text = api->value_text(value);
+    if (text == nullptr) throw std::bad_alloc();
+    return {text, static_cast<std::size_t>(api->value_bytes(value))};
+}
+
+void return_invalid(sqlite::Context* context, std::string_view text) {
+    const std::string told = "sketch '" + std::string(text.substr(0, TOLD_BYTES)) + "' is not valid";
+    api->result_error(context, told.data(), static_cast<int>(told.size()));
+    api->result_error_code(context, sqlite::CORRUPT);
+}
+
+// Thrown where a text is not that of a sketch.
+struct Invalid {
+    std::string_view text;
+};
+
+Sketch sketch_of(sqlite::Value* value) {
+    Sketch sketch;
+    const std::string_view text = text_of(value);
+    if (!load(text, sketch)) throw Invalid{text};
+    return sketch;
+}
+
+void return_text(sqlite::Context* context, const std::string& text) {
+    api->result_text64(context, text.data(), text.size(), sqlite::COPY, sqlite::UTF8);
+}
+
+// The text of a single sketch stays as it is.
+struct Merging {
+    Sketch merged, other;
+    std::string only;
+    std::int64_t unknown = 0;
+
+    bool read_only() {
+        if (only.empty()) return true;
+        const bool is_valid = load(only, merged);
+        if (is_valid) only.clear();
+        return is_valid;
+    }
+};
+
+// What SQLite keeps for a group, filled with zeros at first.
+struct Slot {
+    Merging* merging;
+};
+
+Merging& merging_of(sqlite::Context* context) {
+    auto* slot = static_cast<Slot*>(api->aggregate_context(context, sizeof(Slot)));
+    if (slot == nullptr) throw std::bad_alloc();
+    if (slot->merging == nullptr) slot->merging = new Merging;
+    return *slot->merging;
+}
+
+void change(sqlite::Context* context, sqlite::Value* value, bool is_inverse) {
+    try {
+        Merging& merging = merging_of(context);
+        if (is_inverse && !merging.read_only()) return return_invalid(context, merging.only);
+        if (api->value_type(value) == sqlite::NOTHING) {
+            merging.unknown += is_inverse ? -1 : 1;
+            return;
+        }
+        const std::string_view text = text_of(value);
+        if (text.empty()) return;
+        if (!is_inverse && merging.only.empty() && merging.merged.empty()) {
+            merging.only.assign(text);
+            return;
+        }
+        if (!merging.read_only()) return return_invalid(context, merging.only);
+        if (!load(text, merging.other)) return return_invalid(context, text);
+        add(merging.merged, merging.other, is_inverse);
+    } catch (const std::bad_alloc&) {
+        api->result_error_nomem(context);
+    }
+}
+
+void step(sqlite::Context* context, int, sqlite::Value** values) {
+    change(context, values[0], false);
+}
+
+void inverse(sqlite::Context* context, int, sqlite::Value** values) {
+    change(context, values[0], true);
+}
+
+void value(sqlite::Context* context) {
+    try {
+        const Merging& merging = merging_of(context);
+        if (merging.unknown != 0 || (merging.only.empty() && merging.merged.empty())) return api->result_null(context);
+        return_text(context, merging.only.empty() ? dump(merging.merged) : merging.only);
+    } catch (const std::bad_alloc&) {
+        api->result_error_nomem(context);
+    }
+}
+
+void finish(sqlite::Context* context) {
+    auto* slot = static_cast<Slot*>(api->aggregate_context(context, 0));
+    if (slot == nullptr || slot->merging == nullptr) return api->result_null(context);
+    value(context);
+    delete slot->merging;
+    slot->merging = nullptr;
+}
+
+// A percentile as a fraction: 99.9 is 999 / 1000.
+struct Fraction {
+    std::int64_t above = 0, below = 100;
+};
+
+Fraction parse_percentile(std::string_view text) {
+    Fraction found;
+    bool is_decimal = false;
+    for (const char character : text) {
+        if (character == '.') {
+            is_decimal = true;
+            continue;
+        }
+        found.above = found.above * 10 + (character - '0');
+        if (is_decimal) found.below *= 10;
+    }
+    return found;
+}
+
+// Returns the nearest rank among `count` samples, computed exactly: max(1, ceil(above / below * count)).
+double find_rank(const Fraction& fraction, const Count& count) {
+    const __int128 parts = count.is_float() ? static_cast<__int128>(count.value() * FRACTIONS)
+                                            : static_cast<__int128>(count.whole()) * FRACTIONS;
+    const __int128 whole = static_cast<__int128>(fraction.below) * FRACTIONS;
+    const __int128 rank = (fraction.above * parts + whole - 1) / whole;
+    return rank > 1 ? static_cast<double>(rank) : 1;
+}
+
+// Returns the value that is equally far, relatively, from both ends of a bin.
+double middle(std::int64_t number, int level) {
+    const double width = LOG_GAMMA * static_cast<double>(1 << level);
+    const auto distance = static_cast<double>(std::abs(number) - (ORIGIN >> level));
+    const double size = std::exp(distance * width) * 2 / (std::exp(width) + 1);
+    return number > 0 ? size : number < 0 ? -size : 0.0;
+}
+
+double find_percentile(const Sketch& sketch, const Fraction& fraction, int level) {
+    Count total;
+    for (const Bin& bin : sketch) total = total + bin.count;
+    const double rank = find_rank(fraction, total);
+    Count reached;
+    for (const Bin& bin : sketch) {
+        reached = reached + bin.count;
+        if (reached.value() >= rank) return middle(bin.number, level);
+    }
+    return middle(sketch.back().number, level);
+}
+
+// Runs a function, and turns exceptions into SQLite's errors.
+template <typename Body>
+void answer(sqlite::Context* context, Body body) {
+    try {
+        body();
+    } catch (const Invalid& invalid) {
+        return_invalid(context, invalid.text);
+    } catch (const std::bad_alloc&) {
+        api->result_error_nomem(context);
+    }
+}
+
+bool is_null(sqlite::Value* value) {
+    return api->value_type(value) == sqlite::NOTHING;
+}
+
+// join_bins(bins, bins)
+void join_bins(sqlite::Context* context, int, sqlite::Value** values) {
+    answer(context, [&] {
+        if (is_null(values[0]) || is_null(values[1])) return api->result_null(context);
+        Sketch merged = sketch_of(values[0]);
+        add(merged, sketch_of(values[1]));
+        return_text(context, dump(merged));
+    });
+}
+
+// coarsen_bins(bins, levels)
+void coarsen_bins(sqlite::Context* context, int, sqlite::Value** values) {
+    answer(context, [&] {
+        if (is_null(values[0])) return api->result_null(context);
+        return_text(context, dump(coarsen(sketch_of(values[0]), static_cast<int>(api->value_int64(values[1])))));
+    });
+}
+
+// percentile(bins, p, level, min, max)
+void percentile(sqlite::Context* context, int, sqlite::Value** values) {
+    answer(context, [&] {
+        if (is_null(values[0])) return api->result_null(context);
+        const Fraction fraction = parse_percentile(text_of(values[1]));
+        const double low = api->value_double(values[3]), high = api->value_double(values[4]);
+        if (fraction.above == 0) return api->result_double(context, low);
+        if (fraction.above == fraction.below) return api->result_double(context, high);
+        const double found =
+            find_percentile(sketch_of(values[0]), fraction, static_cast<int>(api->value_int64(values[2])));
+        api->result_double(context, found < low ? low : found > high ? high : found);
+    });
+}
+
+struct Scalar {
+    const char* name;
+    int arguments;
+    sqlite::Function function;
+};
+constexpr Scalar SCALARS[] = {
+    {"join_bins", 2, join_bins}, {"coarsen_bins", 2, coarsen_bins}, {"percentile", 5, percentile}};
+
+}  // namespace
+
+int register_sketch_functions(sqlite::Database* database) {
+    constexpr int FLAGS = sqlite::UTF8 | sqlite::DETERMINISTIC | sqlite::INNOCUOUS;
+    int result =
+        api->create_window_function(database, "merge_bins", 1, FLAGS, nullptr, step, finish, value, inverse, nullptr);
+    for (const auto& [name, arguments, function] : SCALARS) {
+        if (result != sqlite::OK) return result;
+        result =
+            api->create_function_v2(database, name, arguments, FLAGS, nullptr, function, nullptr, nullptr, nullptr);
+    }
+    return result;
+}
+
+}  // namespace tally
