@@ -1,8 +1,9 @@
 /** `auto`: the archive that fits the view best. The server chooses it. */
 
 import { address, Failure, locate } from "./api.js";
+import { earlier } from "./compare.js";
 import { selected } from "./question.js";
-import { start } from "./range.js";
+import { bounds, start } from "./range.js";
 import { AUTO, fitted } from "./view.js";
 
 /**
@@ -44,7 +45,7 @@ export function overall(archives) {
  * @param {AbortSignal} signal
  */
 export async function choose(view, archive, now, signal) {
-  const since = start(view, archive, now);
+  const since = first(view, archive, now);
   /** @type {import("./api.js").Fields} */
   const fields = [...selected(view), ...(since ? [/** @type {[string, string]} */ (["since", since])] : [])];
   // The answer is not read: any percentile makes an archive that keeps them answer.
@@ -56,4 +57,17 @@ export async function choose(view, archive, now, signal) {
     if (error instanceof Failure && error.status === 404) return "";
     throw error;
   }
+}
+
+/**
+ * Return since when data is needed, for the API: "" is the first bucket of all.
+ * @param {View} view
+ * @param {Archive} archive
+ * @param {number} now
+ */
+function first(view, archive, now) {
+  const since = start(view, archive, now);
+  if (!view.compare || !since) return since;
+  const [from, until] = bounds(view, archive, now);
+  return String(Math.max(0, Math.floor(from - earlier(view, { since: from, until, step: 1 }))));
 }

@@ -1,5 +1,6 @@
 /** Answers as columns that can be drawn: one of times, and one of values a line. */
 
+import { shifted } from "./compare.js";
 import { grid } from "./grid.js";
 import { DISTRIBUTION } from "./view.js";
 
@@ -9,6 +10,7 @@ import { DISTRIBUTION } from "./view.js";
  * @typedef {object} Line
  * @property {string} key an aggregate, or a name
  * @property {(number | null)[]} values null where there is no data
+ * @property {(number | null)[]} [before] those of the span before
  *
  * @typedef {object} Columns
  * @property {number[]} times
@@ -82,6 +84,22 @@ function distribution({ range }, answer) {
   const { times, cells } = grid(range, answer);
   const counts = cells.map((bins) => (bins.length ? bins.reduce((total, { count }) => total + count, 0) : null));
   return { times, cells, lines: [{ key: DISTRIBUTION, values: counts }] };
+}
+
+/**
+ * Put beside the lines of a chart those of the span before.
+ * @param {Chart} chart
+ * @param {Columns} now
+ * @param {any} answer to `before`
+ * @returns {Columns}
+ */
+export function compared(chart, now, answer) {
+  const former = columns({ ...chart, range: shifted(chart.range, chart.earlier) }, answer).lines;
+  const lines = now.lines.map((line) => {
+    const values = former.find(({ key }) => key === line.key)?.values ?? [];
+    return { ...line, before: now.times.map((_, index) => values[index] ?? null) };
+  });
+  return { ...now, lines };
 }
 
 /** @param {Line} line */

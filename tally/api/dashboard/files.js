@@ -2,7 +2,8 @@
 
 import { isRate } from "./columns.js";
 import { element } from "./element.js";
-import { isPercentile } from "./view.js";
+import { ranked } from "./compare.js";
+import { isPercentile, ordered } from "./view.js";
 
 /**
  * @typedef {import("./question.js").Chart} Chart
@@ -27,8 +28,8 @@ const READ_MS = 60_000;
  * Return what the leaderboard has beside the name, in its order.
  * @param {View} view
  */
-export function leading({ aggregates }) {
-  return [...LEADING, ...aggregates.filter(isPercentile)];
+export function leading(view) {
+  return [...LEADING, ...ordered([...view.aggregates, ranked(view)]).filter(isPercentile)];
 }
 
 /** Buttons that save what is shown, and a link to the question whose answer it is made of. */
@@ -68,11 +69,12 @@ export function ofChart(chart, { times, lines, cells }) {
   }
   const shown = aggregates.map((each) => (isRate(chart) ? `${each}_per_second` : each));
   const title = [archive.slug, ...shown].join("-");
-  if (!byName) {
-    return { title, fields: ["time", ...shown], rows: times.map((time, index) => [time, ...lines.map(({ values }) => values[index] ?? null)]) };
-  }
-  const rows = lines.flatMap(({ key, values }) => times.map((time, index) => [time, key, values[index] ?? null]));
-  return { title, fields: ["time", "name", ...shown], rows };
+  // Beside each value stands that of the span before, where there is one.
+  const fields = chart.earlier ? shown.flatMap((each) => [each, `${each}_before`]) : shown;
+  const read = (/** @type {import("./columns.js").Line} */ { values, before }, /** @type {number} */ index) => (before ? [values[index] ?? null, before[index] ?? null] : [values[index] ?? null]);
+  if (!byName) return { title, fields: ["time", ...fields], rows: times.map((time, index) => [time, ...lines.flatMap((line) => read(line, index))]) };
+  const rows = lines.flatMap((line) => times.map((time, index) => [time, line.key, ...read(line, index)]));
+  return { title, fields: ["time", "name", ...fields], rows };
 }
 
 /**

@@ -64,6 +64,15 @@ export function percent(part) {
 }
 
 /**
+ * Return how much something changed: in percent, where there was anything before.
+ * @param {{ before: number | null, by: number }} change
+ */
+export function difference({ before, by }) {
+  const sign = by > 0 ? "+" : by < 0 ? "−" : "±";
+  return `${sign}${before ? percent(Math.abs(by / before)) : number(Math.abs(by))}`;
+}
+
+/**
  * Return a metric's name as people can read it: characters that cannot be seen, such as those that change the direction of a
  * text, are escaped, so that two names that differ look different.
  * @param {string} name

@@ -1,9 +1,11 @@
 /** The names by what they add up to in the range: sortable, and a click narrows the pattern to a name. */
 
+import { change, changeOf, isByChange, ranked } from "./compare.js";
 import { element, fill, the } from "./element.js";
 import { Files, leading, ofLeaders } from "./files.js";
-import { decimals, fixed, legible, number } from "./format.js";
-import { leaders } from "./question.js";
+import { decimals, difference, fixed, legible, number } from "./format.js";
+import { leaders, LEADERS } from "./question.js";
+import { sparkline } from "./sparkline.js";
 import { narrowed, shown } from "./tags.js";
 import { address } from "./view.js";
 
@@ -27,6 +29,8 @@ export class Leaderboard {
     /** @type {[string, [string, Cell][], string[]]} the archive's slug, the rows that are shown, and their columns */
     this.shown = ["", [], []];
     this.files = new Files(the("leaders-files"), () => ofLeaders(...this.shown));
+    /** @type {Map<string, (number | null)[]>} the values of names over the range, as far as they are known */
+    this.trends = new Map();
     this.all = false;
     /** @type {(() => void) | null} */
     this.again = null;
@@ -47,22 +51,44 @@ export class Leaderboard {
     const rows = this.all ? board.rows : board.rows.slice(0, FIRST_ROWS);
     this.root.hidden = board.rows.length === 0;
     this.caption.textContent = told(board, view);
-    this.shown = [archive.slug, rows, leading(view)];
+    this.shown = [archive.slug, withChanges(rows, board, view), [...leading(view), ...(board.before ? [`${ranked(view)}_before`] : [])]];
     this.files.name(`The ${rows.length === 1 ? "name" : `${number(rows.length)} names`} shown`, leaders(view, archive, range));
-    this.headings(view);
+    this.headings(view, board.before !== null);
     this.rows(rows, board, view);
     this.more.hidden = rows.length === board.rows.length;
     this.more.textContent = `Show all ${number(board.rows.length)} names`;
+  }
+
+  /** The names of the rows that have a sparkline. */
+  get leaders() {
+    return this.root.hidden ? [] : this.shown[1].slice(0, LEADERS).map(([name]) => name);
+  }
+
+  /** @param {Map<string, (number | null)[]>} trends */
+  draw(trends) {
+    this.trends = trends;
+    this.body.querySelectorAll("td.trend").forEach((cell, index) => fill(cell, this.trend(this.shown[1][index]?.[0] ?? "")));
+  }
+
+  /** @param {string} name */
+  trend(name) {
+    const values = this.trends.get(name);
+    return values && sparkline(values);
   }
 
   hide() {
     this.root.hidden = true;
   }
 
-  /** @param {View} view */
-  headings(view) {
+  /**
+   * @param {View} view
+   * @param {boolean} isCompared
+   */
+  headings(view, isCompared) {
     const focused = document.activeElement?.closest("th")?.dataset.key;
-    fill(this.head, ...["name", ...leading(view)].map((key) => heading(key, view)));
+    const keys = ["name", ...leading(view), ...(isCompared ? [changeOf(ranked(view))] : [])];
+    fill(this.head, ...keys.map((key) => heading(key, view)));
+    this.head.firstElementChild?.after(element("th", { scope: "col", class: "trend", title: `${ranked(view)} over time` }, "trend"));
     const again = focused && this.head.querySelector(`[data-key="${focused}"] a`);
     if (again instanceof HTMLElement) again.focus();
   }
@@ -75,16 +101,50 @@ export class Leaderboard {
   rows(rows, board, view) {
     const keys = leading(view);
     const places = Object.fromEntries(keys.map((key) => [key, decimals(board.rows.map(([, cell]) => cell[key] ?? 0))]));
-    const ranked = view.sort === "name" ? "sum" : view.sort;
-    const most = Math.max(...board.rows.map(([, cell]) => Math.abs(cell[ranked] ?? 0)), 0);
+    const aggregate = ranked(view);
+    const changed = (/** @type {[string, Cell]} */ [name, cell]) => change(aggregate, cell, board.before?.[name]);
+    const size = (/** @type {[string, Cell]} */ row) => Math.abs(isByChange(view) ? changed(row)?.by ?? 0 : row[1][aggregate] ?? 0);
+    const most = board.rows.reduce((most, row) => Math.max(most, size(row)), 0);
     const focused = document.activeElement instanceof HTMLAnchorElement && this.body.contains(document.activeElement) ? document.activeElement.title : null;
-    fill(this.body, ...rows.map(([name, cell]) => element("tr", {},
-      element("th", { scope: "row", "--share": most ? Math.abs(cell[ranked] ?? 0) / most : 0 },
-        element("a", { "data-view": true, href: address(narrowed(view, name)).href, title: legible(shown(name, view)) }, legible(shown(name, view)))),
-      ...keys.map((key) => value(cell[key] ?? null, places[key] ?? 0, key === view.sort)))));
+    fill(this.body, ...rows.map((row) => element("tr", {},
+      first(row[0], view, most ? size(row) / most : 0),
+      element("td", { class: "trend" }, this.trend(row[0])),
+      ...keys.map((key) => value(row[1][key] ?? null, places[key] ?? 0, key === view.sort)),
+      board.before && changeCell(changed(row), isByChange(view)))));
     const again = focused === null ? null : [...this.body.querySelectorAll("a")].find(({ title }) => title === focused);
     again?.focus();
   }
+}
+
+/**
+ * Return rows with what the ranking aggregate was before, for a file.
+ * @param {[string, Cell][]} rows
+ * @param {Board} board
+ * @param {View} view
+ * @returns {[string, Cell][]}
+ */
+function withChanges(rows, { before }, view) {
+  const aggregate = ranked(view);
+  return before ? rows.map(([name, cell]) => [name, { ...cell, [`${aggregate}_before`]: before[name]?.[aggregate] ?? null }]) : rows;
+}
+
+/**
+ * @param {string} name
+ * @param {View} view
+ * @param {number} share of the bar behind it, up to 1
+ */
+function first(name, view, share) {
+  const text = legible(shown(name, view));
+  return element("th", { scope: "row", "--share": share }, element("a", { "data-view": true, href: address(narrowed(view, name)).href, title: text }, text));
+}
+
+/**
+ * @param {import("./compare.js").Change | null} changed
+ * @param {boolean} isSorted
+ */
+function changeCell(changed, isSorted) {
+  if (!changed) return element("td", { class: isSorted && "sorted" }, "–");
+  return element("td", { class: isSorted && "sorted" }, element("data", { value: changed.by, title: `before ${number(changed.before)}` }, difference(changed)));
 }
 
 /**
@@ -93,10 +153,11 @@ export class Leaderboard {
  */
 function heading(key, view) {
   const isSorted = view.sort === key;
+  const text = key.startsWith("change.") ? `change of ${ranked(view)}` : key;
   const next = { ...view, sort: key, reversed: isSorted && !view.reversed };
   const isUp = (key === "name") !== view.reversed;
   const sort = isSorted ? (isUp ? "ascending" : "descending") : null;
-  const link = element("a", { "data-view": true, href: address(next).href, title: `Sort by ${key}` }, key);
+  const link = element("a", { "data-view": true, href: address(next).href, title: `Sort by ${text}` }, text);
   return element("th", { scope: "col", "data-key": key, "aria-sort": sort }, link);
 }
 
@@ -118,6 +179,7 @@ function told({ rows, total, isComplete }, view) {
   const noun = view.group ? "group" : "name";
   if (isComplete) return `${number(total)} ${total === 1 ? noun : `${noun}s`}`;
   if (view.group) return `${number(rows.length)} of the ${number(total)} groups with the highest sum`;
-  const by = view.sort === "name" ? "sum" : view.sort;
+  if (isByChange(view)) return `of the ${number(total)} with the highest sum, the ${number(rows.length)} whose ${ranked(view)} changed most`;
+  const by = ranked(view);
   return `the ${number(rows.length)} with the highest ${by}, of more than ${number(total)} names`;
 }

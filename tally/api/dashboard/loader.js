@@ -1,8 +1,9 @@
 /** Gets what a view shows, and asks each question once. */
 
 import { address, get } from "./api.js";
-import { columns } from "./columns.js";
-import { highest, leaders, LEADERS, named, NAMES_MOST } from "./question.js";
+import { columns, compared } from "./columns.js";
+import { change, earlier, isByChange, ranked, shifted } from "./compare.js";
+import { before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } from "./question.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -14,6 +15,7 @@ import { highest, leaders, LEADERS, named, NAMES_MOST } from "./question.js";
  *
  * @typedef {object} Board
  * @property {[string, Cell][]} rows in their order
+ * @property {Record<string, Cell> | null} before what names had in the span before; null: none is compared, or nothing is kept of it
  * @property {number} total how many names there are, as far as they are known
  * @property {boolean} isComplete whether that is all
  *
@@ -58,10 +60,16 @@ export function status(signal) {
 export async function drawn(charts, signal) {
   /** @type {Map<string, Promise<any>>} */
   const asked = new Map();
-  for (const { url } of charts) {
-    if (!asked.has(url.href)) asked.set(url.href, get(url, signal));
-  }
-  return Promise.all(charts.map(async (chart) => columns(chart, await asked.get(chart.url.href))));
+  const once = (/** @type {URL} */ url) => {
+    const answer = asked.get(url.href) ?? get(url, signal);
+    asked.set(url.href, answer);
+    return answer;
+  };
+  return Promise.all(charts.map(async (chart) => {
+    const now = columns(chart, await once(chart.url));
+    if (!chart.earlier || !now.lines.length) return now;
+    return compared(chart, now, await once(before(chart, now.lines.map(({ key }) => key))));
+  }));
 }
 
 /**
@@ -73,29 +81,70 @@ export async function drawn(charts, signal) {
  * @returns {Promise<Board>}
  */
 export async function board(view, archive, range, signal) {
-  /** @type {Record<string, Cell>} */
-  let answer = await get(leaders(view, archive, range), signal);
-  const isComplete = Object.keys(answer).length <= NAMES_MOST;
+  const seconds = earlier(view, range);
+  const former = seconds ? shifted(range, seconds) : null;
+  /** @type {(Record<string, Cell> | null)[]} */
+  let [answer, then] = await Promise.all([range, former].map((each) => each && get(leaders(view, archive, each), signal)));
+  const isComplete = [answer, then].every((each) => !each || Object.keys(each).length <= NAMES_MOST);
   // Groups cannot be asked for by their names: of very many, those with the highest sums are sorted.
-  if (!isComplete && !view.group && view.sort !== "sum" && view.sort !== "name") {
+  if (!isComplete && !view.group && !isByChange(view) && view.sort !== "name" && (then || view.sort !== "sum")) {
     const names = Object.keys(await get(highest(view, archive, range), signal));
-    answer = await get(named(names, view, archive, range), signal);
+    [answer, then] = await Promise.all([range, former].map((each) => each && get(named(names, view, archive, each), signal)));
   }
-  const rows = Object.entries(answer).sort(order(view));
-  return { rows: isComplete ? rows : rows.slice(0, LEADERS), total: isComplete ? rows.length : NAMES_MOST, isComplete };
+  const rows = ordered(view, answer ?? {}, then ?? null, isComplete);
+  const total = isComplete ? Object.keys(answer ?? {}).length : NAMES_MOST;
+  return { rows: isComplete ? rows : rows.slice(0, LEADERS), before: then && Object.keys(then).length ? then : null, total, isComplete };
+}
+
+/**
+ * Return the sparklines of names: their values over the range, in few buckets.
+ * @param {string[]} names
+ * @param {View} view
+ * @param {Archive} archive
+ * @param {Range} range
+ * @param {AbortSignal} signal
+ * @returns {Promise<Map<string, (number | null)[]>>}
+ */
+export async function trends(names, view, archive, range, signal) {
+  if (!names.length) return new Map();
+  const wide = coarse(range);
+  /** @type {Chart} */
+  const chart = { archive, range: wide, page: range, view, byName: true, aggregates: [ranked(view)], earlier: 0, url: sparks(names, view, archive, wide) };
+  return new Map(columns(chart, await get(chart.url, signal)).lines.map(({ key, values }) => [key, values]));
+}
+
+/**
+ * Return the rows in their order. By what changed, names that there were only before are rows too; of more names than are known
+ * those are that are known of both spans.
+ * @param {View} view
+ * @param {Record<string, Cell>} answer
+ * @param {Record<string, Cell> | null} before
+ * @param {boolean} isComplete
+ * @returns {[string, Cell][]}
+ */
+function ordered(view, answer, before, isComplete) {
+  if (!before || !isByChange(view)) return Object.entries(answer).sort(order(view.sort, view.reversed, ([, cell]) => cell[view.sort] ?? null));
+  const names = isComplete ? Object.keys({ ...answer, ...before }) : Object.keys(answer).filter((name) => name in before);
+  const size = (/** @type {[string, Cell]} */ [name, cell]) => {
+    const changed = change(ranked(view), cell, before[name]);
+    return changed && Math.abs(changed.by);
+  };
+  return names.map((name) => /** @type {[string, Cell]} */ ([name, answer[name] ?? {}])).sort(order(view.sort, view.reversed, size));
 }
 
 /**
  * Return how rows are ordered. One whose value is not known stands last, whichever way they are.
- * @param {View} view
+ * @param {string} sort
+ * @param {boolean} reversed
+ * @param {(row: [string, Cell]) => number | null} read
  * @returns {(one: [string, Cell], other: [string, Cell]) => number}
  */
-function order({ sort, reversed }) {
+function order(sort, reversed, read) {
   const sign = reversed ? -1 : 1;
-  return ([name, cell], [otherName, otherCell]) => {
-    const byName = name < otherName ? -1 : 1;
+  return (one, other) => {
+    const byName = one[0] < other[0] ? -1 : 1;
     if (sort === "name") return sign * byName;
-    const [value, otherValue] = [cell[sort] ?? null, otherCell[sort] ?? null];
+    const [value, otherValue] = [read(one), read(other)];
     if (value === null || otherValue === null) return Number(value === null) - Number(otherValue === null) || byName;
     return sign * (otherValue - value || byName);
   };

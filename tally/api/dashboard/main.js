@@ -254,8 +254,10 @@ class Page {
     const archive = this.archive;
     const own = archive && ranges.get(archive);
     const told = seen(view, archive);
-    if (archive && own) this.leaderboard.show(await loader.board(told, archive, own, signal), told, archive, own);
-    else this.leaderboard.hide();
+    if (archive && own) {
+      this.leaderboard.show(await loader.board(told, archive, own, signal), told, archive, own);
+      this.leaderboard.draw(await loader.trends(this.leaderboard.leaders, told, archive, own, signal));
+    } else this.leaderboard.hide();
     if (this.history.moved) announce(`${document.title} is shown`);
     this.history.moved = false;
   }

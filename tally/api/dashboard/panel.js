@@ -1,9 +1,10 @@
 /** One chart on the page: its heading, its lines, and what they read at the cursor. */
 
 import { isRate } from "./columns.js";
+import { between } from "./compare.js";
 import { announce, element, fill } from "./element.js";
 import { Files, ofChart } from "./files.js";
-import { legible, moment, number } from "./format.js";
+import { difference, legible, moment, number } from "./format.js";
 import { ofAggregate } from "./palette.js";
 import { data, library, options } from "./plot.js";
 import { shown } from "./tags.js";
@@ -95,9 +96,9 @@ export class Panel {
     const keys = this.columns.lines.map(({ key }) => key);
     const inks = keys.map((key) => (chart.byName ? this.palette.of(key) : ofAggregate(key)));
     const drawing = {
-      ...this.watched(), inks, keys, isLog, shape: chart.view.shape, step: () => this.chart?.range.step ?? 1, open: () => this.open(),
+      ...this.watched(), inks, keys, isLog, shape: chart.view.shape, isCompared: chart.earlier > 0 && keys.length > 0, step: () => this.chart?.range.step ?? 1, open: () => this.open(),
     };
-    const wanted = JSON.stringify([inks, keys, isLog, chart.view.shape]);
+    const wanted = JSON.stringify([inks, keys, isLog, chart.view.shape, drawing.isCompared]);
     if (this.plot && wanted === this.drawn) {
       this.plot.setData(data(this.columns, drawing, this.open()));
       return;
@@ -148,7 +149,7 @@ export class Panel {
       const label = chart.byName
         ? element("button", { type: "button", title: `Show only ${legible(shown(key, chart.view))}`, onclick: () => this.actions.narrow(key) }, swatch, name)
         : element("span", { class: "label" }, swatch, name);
-      return element("li", {}, label, element("data", {}));
+      return element("li", {}, label, element("span", {}, element("data", {}), chart.earlier > 0 && element("small", {})));
     }));
   }
 
@@ -175,7 +176,20 @@ export class Panel {
       const value = this.columns.lines[line]?.values[index] ?? null;
       cell.textContent = number(value);
       cell.value = value === null ? "" : String(value);
+      const former = cell.nextElementSibling;
+      if (former) former.textContent = this.told(line, index);
     });
+  }
+
+  /**
+   * Return in words what a line read in the span before.
+   * @param {number} line
+   * @param {number} index
+   */
+  told(line, index) {
+    const { values = [], before = [] } = this.columns.lines[line] ?? {};
+    const changed = between(values[index] ?? null, before[index] ?? null);
+    return `before ${number(before[index])}${changed ? `, ${difference(changed)}` : ""}`;
   }
 
   /** Return the index of the bucket that is still open, -1 where none is shown. */
@@ -215,7 +229,7 @@ export class Panel {
     if (!this.plot || time === undefined) return;
     // The last argument, which uPlot's types leave out, moves the cursors of the other charts too.
     /** @type {any} */ (this.plot).setCursor({ left: this.plot.valToPos(time, "x"), top: 0 }, true, true);
-    const read = this.columns.lines.map(({ key, values }) => `${legible(this.chart ? shown(key, this.chart.view) : key)} ${number(values[index])}`);
+    const read = this.columns.lines.map(({ key, values }, line) => `${legible(this.chart ? shown(key, this.chart.view) : key)} ${number(values[index])}${this.chart?.earlier ? `, ${this.told(line, index)}` : ""}`);
     announce(`${moment(time)}: ${read.join(", ")}`);
   }
 

@@ -22,6 +22,7 @@ import { isUtc } from "./zone.js";
  * @property {string[]} keys of the lines
  * @property {string} shape
  * @property {boolean} isLog
+ * @property {boolean} isCompared whether each line has one of the span before
  * @property {() => number} step seconds in a bucket
  * @property {() => number} open index of the bucket that is still open, -1 where none is shown
  *
@@ -40,6 +41,7 @@ const NARROW = 0.2;
 /** The bucket that is still open is drawn in a paler ink, by dashes. */
 const OPEN_OPACITY = "80";
 const OPEN_DASH = [3, 4];
+const FORMER_OPACITY = "59";
 /** The charts that share a cursor. */
 const SYNC = "tally";
 
@@ -97,6 +99,7 @@ export function options(drawing, size) {
       {},
       ...drawing.inks.map((ink, index) => series(drawing, ink, look.lines[ink.colour] ?? "", index)),
       ...drawing.inks.map((ink, index) => openSeries(drawing, look.lines[ink.colour] ?? "", index, look.surface)),
+      ...(drawing.isCompared ? drawing.inks.map((ink) => formerSeries(drawing.shape, look.lines[ink.colour] ?? "")) : []),
     ],
     bands: bands(drawing, look.lines),
   };
@@ -143,6 +146,16 @@ function openSeries(drawing, ink, index, surface) {
     paths: isBars ? bars(drawing, index) : path(drawing.shape === "smooth" ? "line" : drawing.shape),
     points: isBars ? { show: false } : { size: DOT_PIXELS + 1, stroke: ink, fill: surface, filter: () => [drawing.open()] },
   };
+}
+
+/**
+ * Return how a line of the span before is drawn: pale, so that it cannot be taken for one of now.
+ * @param {string} shape
+ * @param {string} ink
+ * @returns {Series}
+ */
+function formerSeries(shape, ink) {
+  return { stroke: `${ink}${FORMER_OPACITY}`, width: 1.75, paths: path(shape === "bars" ? "step" : shape), points: { show: false } };
 }
 
 /** @param {string} shape */
@@ -211,7 +224,7 @@ function bands({ keys, shape, inks }, colours) {
 function extent(plot, { isLog, keys, open }, [low, high]) {
   const range = isLog ? logarithmic : linear;
   if (low !== null) return range(plot, low, high);
-  const opened = plot.data.slice(1 + keys.length).flatMap((line) => line[open()] ?? []);
+  const opened = plot.data.slice(1 + keys.length, 1 + 2 * keys.length).flatMap((line) => line[open()] ?? []);
   return opened.length > 0 ? range(plot, Math.min(...opened), Math.max(...opened)) : range(plot, null, null);
 }
 
@@ -253,17 +266,19 @@ function select(plot, watched) {
 
 /**
  * Return columns as uPlot takes them: of each line the buckets that are over, then of each line the one that is open; with
- * the one before it, so that a line leads there, but for bars. A logarithmic axis has no place for 0 and what is below.
+ * the one before it, so that a line leads there, but for bars; then the lines of the span before, if there are any. A logarithmic axis has no place for 0 and what is below.
  * @param {Columns} columns
  * @param {{ isLog: boolean, shape: string }} drawing
  * @param {number} open index of the open bucket, -1 where there is none
  * @returns {Data}
  */
 export function data({ times, lines }, { isLog, shape }, open) {
-  const values = lines.map((line) => (isLog ? line.values.map((value) => (value && value > 0 ? value : null)) : line.values));
-  if (open < 0) return [times, ...values, ...values.map(() => times.map(() => null))];
+  const drawn = (/** @type {(number | null)[]} */ values) => (isLog ? values.map((value) => (value && value > 0 ? value : null)) : values);
+  const values = lines.map((line) => drawn(line.values));
+  const former = lines.flatMap(({ before }) => (before ? [drawn(before)] : []));
+  if (open < 0) return [times, ...values, ...values.map(() => times.map(() => null)), ...former];
   const closed = values.map((line) => line.map((value, index) => (index === open ? null : value)));
   const first = shape === "bars" ? open : open - 1;
   const opened = values.map((line) => line.map((value, index) => (index >= first && index <= open ? value : null)));
-  return [times, ...closed, ...opened];
+  return [times, ...closed, ...opened, ...former];
 }

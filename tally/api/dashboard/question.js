@@ -1,6 +1,7 @@
 /** What a view asks the API: a chart's lines, and the leaderboard. */
 
 import { address } from "./api.js";
+import { earlier, ranked, shifted } from "./compare.js";
 import { fields, step } from "./range.js";
 import { DISTRIBUTION, isPercentile } from "./view.js";
 
@@ -17,11 +18,15 @@ import { DISTRIBUTION, isPercentile } from "./view.js";
  * @property {boolean} byName whether each name has a line
  * @property {View} view
  * @property {URL} url what to draw; charts may share it
+ * @property {number} earlier seconds between the span before and the range; 0: there is none
  */
 
 /** A heatmap has so many columns at most, and its request so many bins in each. */
 const COLUMNS_MOST = 240;
 const BINS_MOST = 60;
+const SPARK_BUCKETS = 48;
+/** Of so many groups those that are drawn are found in the span before: a group cannot be asked for by its name. */
+const GROUPS_MOST = 200;
 /** With fewer names than this the leaderboard has them all, and is sorted here. */
 export const NAMES_MOST = 1000;
 /** So many are shown of more. */
@@ -37,9 +42,22 @@ export const LEADERS = 50;
 export function charts(view, archive, range) {
   const drawn = view.aggregates.filter((each) => each !== DISTRIBUTION);
   const groups = view.top ? drawn.map((each) => [each]) : grouped(drawn);
-  const asked = { archive, range, page: range, view, byName: view.top > 0 };
+  const asked = { archive, range, page: range, view, byName: view.top > 0, earlier: earlier(view, range) };
   const made = groups.map((aggregates) => ({ ...asked, aggregates, url: view.top ? lines(asked, aggregates[0] ?? "") : together(asked, drawn) }));
   return drawn.length < view.aggregates.length ? [...made, heatmap(view, archive, range)] : made;
+}
+
+/**
+ * Return what asks for the lines of a chart in the span before.
+ * @param {Chart} chart
+ * @param {string[]} names of the lines, where each is a name
+ */
+export function before(chart, names) {
+  const asked = { ...chart, range: shifted(chart.range, chart.earlier) };
+  if (!chart.byName) return together(asked, chart.view.aggregates.filter((each) => each !== DISTRIBUTION));
+  if (chart.view.group) return lines(asked, chart.aggregates[0] ?? "", GROUPS_MOST);
+  const view = { ...chart.view, q: names.map(exactly) };
+  return lines({ ...asked, view }, chart.aggregates[0] ?? "");
 }
 
 /**
@@ -50,11 +68,9 @@ export function charts(view, archive, range) {
  * @returns {Chart}
  */
 function heatmap(view, archive, page) {
-  const wide = step(page.until + page.step - page.since, page.step, COLUMNS_MOST);
-  const first = (/** @type {number} */ time) => Math.floor(time / wide) * wide;
-  const range = { ...page, since: first(page.since), until: first(page.until), step: wide };
+  const range = coarser(page, COLUMNS_MOST);
   const url = address(`histogram/${archive.slug}/`, [...selected(view), ...fields(range), ["bins", BINS_MOST]]);
-  return { archive, range, page, view, byName: false, aggregates: [DISTRIBUTION], url };
+  return { archive, range, page, view, byName: false, aggregates: [DISTRIBUTION], url, earlier: 0 };
 }
 
 /**
@@ -79,9 +95,10 @@ function together({ view, archive, range }, aggregates) {
 /**
  * @param {{ view: View, archive: Archive, range: Range }} asked
  * @param {string} aggregate
+ * @param {number} [limit]
  */
-function lines({ view, archive, range }, aggregate) {
-  const asked = [...selected(view), ...grouping(view), ...fields(range), /** @type {[string, number]} */ (["limit", view.top])];
+function lines({ view, archive, range }, aggregate, limit = view.top) {
+  const asked = [...selected(view), ...grouping(view), ...fields(range), /** @type {[string, number]} */ (["limit", limit])];
   return address(`values/${archive.slug}/${aggregate}/`, asked);
 }
 
@@ -92,7 +109,7 @@ function lines({ view, archive, range }, aggregate) {
  * @param {Range} range
  */
 export function leaders(view, archive, range) {
-  return address(`aggregate/${archive.slug}/byname/`, [...selected(view), ...grouping(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(view.aggregates)]);
+  return address(`aggregate/${archive.slug}/byname/`, [...selected(view), ...grouping(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(wanted(view))]);
 }
 
 /**
@@ -103,7 +120,7 @@ export function leaders(view, archive, range) {
  */
 export function highest(view, archive, range) {
   const asked = [...selected(view), ...grouping(view), ...span(range), /** @type {[string, number]} */ (["limit", LEADERS])];
-  return address(`aggregate/${archive.slug}/${view.sort}/byname/`, asked);
+  return address(`aggregate/${archive.slug}/${ranked(view)}/byname/`, asked);
 }
 
 /**
@@ -115,7 +132,40 @@ export function highest(view, archive, range) {
  */
 export function named(names, view, archive, range) {
   const globs = names.map((name) => /** @type {[string, string]} */ (["q", exactly(name)]));
-  return address(`aggregate/${archive.slug}/byname/`, [...globs, ...span(range), ...beside(view.aggregates)]);
+  return address(`aggregate/${archive.slug}/byname/`, [...globs, ...span(range), ...beside(wanted(view))]);
+}
+
+/**
+ * Return what asks for the sparklines of names.
+ * @param {string[]} names
+ * @param {View} view
+ * @param {Archive} archive
+ * @param {Range} range
+ */
+export function sparks(names, view, archive, range) {
+  const asked = { archive, range, view: view.group ? view : { ...view, q: names.map(exactly) } };
+  return lines(asked, ranked(view), view.group ? GROUPS_MOST : names.length);
+}
+
+/**
+ * Return a range in so few buckets that a sparkline has room for them.
+ * @param {Range} range
+ * @returns {Range}
+ */
+export function coarse(range) {
+  return coarser(range, SPARK_BUCKETS);
+}
+
+/**
+ * Return a range in at most so many buckets.
+ * @param {Range} page
+ * @param {number} most
+ * @returns {Range}
+ */
+function coarser(page, most) {
+  const wide = step(page.until + page.step - page.since, page.step, most);
+  const first = (/** @type {number} */ time) => Math.floor(time / wide) * wide;
+  return { ...page, since: first(page.since), until: first(page.until), step: wide };
 }
 
 /**
@@ -124,6 +174,11 @@ export function named(names, view, archive, range) {
  */
 export function exactly(name) {
   return name.replace(/[*?[]/g, "[$&]");
+}
+
+/** @param {View} view */
+function wanted(view) {
+  return [...new Set([...view.aggregates, ranked(view)])];
 }
 
 /**

@@ -107,8 +107,7 @@ export function step(seconds, resolution, pixels) {
  * @returns {Range}
  */
 export function range(view, archive, now, pixels) {
-  const until = moved(view.until || NOW, archive, now, now);
-  const wanted = moved(view.since || preset(archive), archive, now, until);
+  const [wanted, until] = bounds(view, archive, now);
   // Only what the archive keeps can be there; a cut-off that lies within a bucket is the collector's to judge. A range
   // of which nothing is kept stays as it was asked for, so that the page says what it is that is empty.
   const oldest = archive.retention ? now - archive.retention * 3600 - archive.resolution : 0;
@@ -116,6 +115,18 @@ export function range(view, archive, now, pixels) {
   const wide = step(until - since, archive.resolution, pixels);
   const last = Math.floor(until / wide) * wide;
   return { since: Math.min(last, Math.floor(since / wide) * wide), until: last, step: wide, live: view.until === NOW };
+}
+
+/**
+ * Return the ends of a view in unix seconds, whatever is kept of it.
+ * @param {{ since: string, until: string }} view
+ * @param {Archive} archive
+ * @param {number} now unix seconds
+ * @returns {[number, number]}
+ */
+export function bounds(view, archive, now) {
+  const until = moved(view.until || NOW, archive, now, now);
+  return [moved(view.since || preset(archive), archive, now, until), until];
 }
 
 /**
@@ -128,7 +139,7 @@ export function start(view, archive, now) {
   const since = view.since || preset(archive);
   if (since === FIRST) return "";
   if (view.until === NOW && relative(since)) return since;
-  return String(Math.max(0, moved(since, archive, now, moved(view.until, archive, now, now))));
+  return String(Math.max(0, bounds(view, archive, now)[0]));
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The controls: the range, and how it is drawn. Each change is a change of the view. */
 
+import { COMPARISONS } from "./compare.js";
 import { element, fill, the } from "./element.js";
 import { duration, moment as written } from "./format.js";
 import { FIRST, moment, NOW, preset, presets, relative } from "./range.js";
@@ -39,6 +40,7 @@ export class Toolbar {
   options() {
     const tops = TOPS.map((each) => element("option", { value: each }, each ? `Top ${each} names` : "All names together"));
     the("top").append(...tops);
+    the("compare").append(...COMPARISONS.map(([value, text]) => element("option", { value }, text)));
   }
 
   listen() {
@@ -70,6 +72,7 @@ export class Toolbar {
     else if (name === "show") this.show(control);
     else if (name === "top") this.hands.change({ top: Number(value) });
     else if (name === "group") this.hands.change({ group: value });
+    else if (name === "compare") this.hands.change({ compare: value });
     else if (name === "rate") this.hands.change({ rate: checked });
     else if (name === "shape") this.hands.change({ shape: value });
     else if (name === "axis") this.hands.change({ axis: checked ? "log" : "linear" });
@@ -121,6 +124,7 @@ export class Toolbar {
     if (archive) this.ranges(view, archive, range);
     for (const radio of this.boxes("shape")) radio.checked = radio.value === view.shape;
     /** @type {HTMLSelectElement} */ (the("top")).value = String(view.top);
+    /** @type {HTMLSelectElement} */ (the("compare")).value = view.compare;
     for (const box of this.boxes("rate")) {
       box.checked = view.rate;
       box.disabled = !view.aggregates.some((each) => each === "sum" || each === "count");

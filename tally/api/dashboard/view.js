@@ -1,6 +1,7 @@
 /** The view that is shown, all of which is in the page's address, so that a link shows what its sender saw. */
 
 import { ROOT } from "./api.js";
+import { COMPARISONS, ranked } from "./compare.js";
 import { moment, NOW } from "./range.js";
 
 /**
@@ -18,7 +19,8 @@ import { moment, NOW } from "./range.js";
  * @property {boolean} rate whether counts and sums are per second
  * @property {string} shape
  * @property {string} axis
- * @property {string} sort an aggregate, or `name`
+ * @property {string} compare with which span before; empty: with none
+ * @property {string} sort an aggregate, `name`, or `change.` and the aggregate whose change ranks the names
  * @property {boolean} reversed whether the lowest stand first, or names from Z to A
  */
 
@@ -45,6 +47,7 @@ export function read(url) {
   const aggregates = ordered((fields.get("show") ?? "").split(","));
   const sort = fields.get("sort") ?? SORT;
   const key = sort.replace(/^-/, "");
+  const compare = COMPARISONS.find(([each]) => each === fields.get("compare"))?.[0] ?? "";
   return {
     slug: slug(url),
     since: moment(fields.get("since") ?? "") ?? "",
@@ -57,7 +60,8 @@ export function read(url) {
     rate: fields.get("rate") === "1",
     shape: oneOf(SHAPES, fields.get("shape")),
     axis: oneOf(AXES, fields.get("axis")),
-    sort: key === "name" || AGGREGATES.includes(key) || isPercentile(key) ? key : SORT,
+    compare,
+    sort: isOrder(key, Boolean(compare)) ? key : SORT,
     reversed: sort.startsWith("-"),
   };
 }
@@ -81,6 +85,7 @@ export function address(view) {
     ["rate", view.rate ? "1" : ""],
     ["shape", view.shape === SHAPES[0] ? "" : view.shape],
     ["axis", view.axis === AXES[0] ? "" : view.axis],
+    ["compare", view.compare],
     ["sort", sort === SORT ? "" : sort],
   ];
   url.search = new URLSearchParams(fields.filter(([, value]) => value)).toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
@@ -106,8 +111,17 @@ export function elsewhere(view, other) {
 export function fitted(view, isKept) {
   if (isKept) return view;
   const aggregates = view.aggregates.filter((each) => AGGREGATES.includes(each));
-  const sort = isPercentile(view.sort) ? SORT : view.sort;
+  const sort = isPercentile(ranked(view)) ? SORT : view.sort;
   return { ...view, aggregates: aggregates.length ? aggregates : SHOWN, sort };
+}
+
+/**
+ * @param {string} key
+ * @param {boolean} isCompared
+ */
+function isOrder(key, isCompared) {
+  const aggregate = isCompared ? key.replace(/^change\./, "") : key;
+  return key === "name" || AGGREGATES.includes(aggregate) || isPercentile(aggregate);
 }
 
 /** @param {string} aggregate */
