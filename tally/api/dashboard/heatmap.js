@@ -64,7 +64,7 @@ export class Heatmap extends Panel {
     this.plot?.destroy();
     this.drawn = wanted;
     this.plot = new uPlot(this.options(this.scale), drawn, this.place);
-    this.plot.over.append(this.marker);
+    this.plot.over.append(this.marker, this.tip);
   }
 
   /**
@@ -84,7 +84,7 @@ export class Heatmap extends Panel {
       scales: { ...common.scales, y: { distr: kind === "log" ? 3 : kind === "asinh" ? 4 : 1, asinh: least, range: () => [this.scale.low, this.scale.high] } },
       axes: [x, { ...y, ...own }],
       series: [{}, { paths: () => null, points: { show: false } }],
-      hooks: { ...common.hooks, draw: [(plot) => this.paint(plot)] },
+      hooks: { ...common.hooks, draw: [(plot) => this.paint(plot), ...(common.hooks?.draw ?? [])] },
     };
   }
 
@@ -186,7 +186,8 @@ export class Heatmap extends Panel {
     const bin = nearest(bins, this.level);
     const [top, bottom] = bin ? extent(plot, bin, false) : [1, 1];
     /** @type {any} */ (plot).setCursor({ left: plot.valToPos(time + chart.range.step / 2, "x"), top: (top + bottom) / 2 }, true, true);
-    announce(bin ? `${moment(time)}: ${values(bin)}, ${number(bin.count)} samples, ${percent(share(bin, bins))}` : `${moment(time)}: no samples`);
+    const told = bin ? `${values(bin)}, ${number(bin.count)} samples, ${percent(share(bin, bins))}` : "no samples";
+    announce([`${moment(time)}: ${told}`, this.happened()].filter(Boolean).join(", "));
   }
 }
 

@@ -1,8 +1,9 @@
 /** Gets what a view shows, and asks each question once. */
 
-import { address, get } from "./api.js";
+import { address, Failure, get } from "./api.js";
 import { columns, compared } from "./columns.js";
 import { change, earlier, isByChange, ranked, shifted } from "./compare.js";
+import { NONE } from "./events.js";
 import { before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } from "./question.js";
 
 /**
@@ -49,6 +50,27 @@ export function archives(signal) {
  */
 export function status(signal) {
   return get(address("status/"), signal);
+}
+
+/**
+ * Return the events that overlap any of the ranges; none, where they cannot be read.
+ * @param {View} view
+ * @param {Range[]} ranges
+ * @param {AbortSignal} signal
+ * @returns {Promise<import("./events.js").Happening[]>}
+ */
+export async function events(view, ranges, signal) {
+  if (view.events === NONE || !ranges.length) return [];
+  const since = Math.min(...ranges.map((each) => each.since));
+  const until = Math.max(...ranges.map((each) => each.until + each.step - 1));
+  /** @type {import("./api.js").Fields} */
+  const fields = [["since", since], ["until", until], ...(view.events ? [/** @type {[string, string]} */ (["tags", view.events])] : [])];
+  try {
+    return await get(address("events/", fields), signal);
+  } catch (error) {
+    if (error instanceof Failure && error.status !== 401) return [];
+    throw error;
+  }
 }
 
 /**

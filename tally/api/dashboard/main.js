@@ -5,6 +5,7 @@ import { choose, overall } from "./auto.js";
 import { Combobox } from "./combobox.js";
 import { announce, the } from "./element.js";
 import { Editor, writing } from "./editor.js";
+import { EventList } from "./events.js";
 import { History } from "./history.js";
 import { Leaderboard } from "./leaderboard.js";
 import * as loader from "./loader.js";
@@ -43,6 +44,7 @@ class Page {
     this.pattern = new Combobox("pattern", (q) => this.history.change({ q }), patterns);
     this.where = new Combobox("where", (where) => this.history.change({ where }), expressions);
     this.panels = new Panels(this.history);
+    this.events = new EventList((events) => this.history.change({ events }));
     this.toolbar = new Toolbar(this.history);
     this.editor = new Editor((slug) => this.edited(slug));
     this.controller = new AbortController();
@@ -233,7 +235,8 @@ class Page {
 
   /** Show neither charts nor names. */
   empty() {
-    this.panels.show([], [], []);
+    this.panels.show([], [], [], []);
+    this.events.show([], this.history.view.events);
     this.leaderboard.hide();
   }
 
@@ -244,9 +247,10 @@ class Page {
   async draw(ranges, signal) {
     const { view } = this.history;
     const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(seen(view, archive), archive, each));
-    const columns = library() ? await loader.drawn(wanted, signal) : [];
+    const [columns, events] = await Promise.all([library() ? loader.drawn(wanted, signal) : [], loader.events(view, [...ranges.values()], signal)]);
+    this.events.show(events, view.events);
     if (library()) {
-      const isEmpty = this.panels.show([...ranges.keys()], wanted, columns);
+      const isEmpty = this.panels.show([...ranges.keys()], wanted, columns, events);
       if (!isEmpty) states.clear();
       else if (this.archive) states.nothingMatches(view, this.archive);
     }

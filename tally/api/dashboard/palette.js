@@ -66,13 +66,15 @@ export class Palette {
 
 /**
  * Return what the style sheet says now, for what is drawn and not styled.
- * @returns {{ lines: string[], text: string, grid: string, surface: string, font: string }}
+ * @returns {{ lines: string[], event: string, bad: string, text: string, grid: string, surface: string, font: string }}
  */
 export function theme() {
   const style = getComputedStyle(document.documentElement);
   const said = (/** @type {string} */ name) => style.getPropertyValue(name).trim();
   return {
     lines: Array.from({ length: COLOURS }, (_, index) => said(`--line-${index}`)),
+    event: said("--line-4"),
+    bad: said("--bad"),
     text: said("--muted"),
     grid: said("--grid"),
     surface: said("--surface"),

@@ -3,6 +3,7 @@
 import { isRate } from "./columns.js";
 import { between } from "./compare.js";
 import { announce, element, fill } from "./element.js";
+import * as events from "./events.js";
 import { Files, ofChart } from "./files.js";
 import { difference, legible, moment, number } from "./format.js";
 import { ofAggregate } from "./palette.js";
@@ -43,6 +44,9 @@ export class Panel {
     this.chart = null;
     /** @type {Columns} */
     this.columns = { times: [], lines: [] };
+    /** @type {events.Happening[]} */
+    this.events = [];
+    this.tip = element("div", { class: "tip", hidden: true });
     /** @type {number | null} */
     this.index = null;
     this.drawn = "";
@@ -61,10 +65,12 @@ export class Panel {
    * Show a chart; where only its values are new, nothing else is drawn again.
    * @param {Chart} chart
    * @param {Columns} columns
+   * @param {events.Happening[]} happened
    */
-  show(chart, columns) {
+  show(chart, columns, happened) {
     this.chart = chart;
     this.columns = columns;
+    this.events = happened;
     const { view, range } = chart;
     const heading = chart.aggregates.join(", ") + (isRate(chart) ? " per second" : "");
     this.title.textContent = heading;
@@ -106,6 +112,7 @@ export class Panel {
     this.plot?.destroy();
     this.drawn = wanted;
     this.plot = new uPlot(options(drawing, this.size()), data(this.columns, drawing, this.open()), this.place);
+    this.plot.over.append(this.tip);
   }
 
   /**
@@ -117,6 +124,7 @@ export class Panel {
       ends: () => this.ends(),
       selected: (left, right) => this.select(left, right),
       pointed: (index) => this.point(index),
+      events: () => this.events,
     };
   }
 
@@ -165,6 +173,18 @@ export class Panel {
     this.time.classList.toggle("pointed", this.index !== null);
     this.time.textContent = time === undefined ? "" : `${this.index === null ? "last: " : ""}${moment(time)}${read === this.open() ? ", so far" : ""}`;
     this.read(read);
+    if (this.plot) events.tell(this.tip, this.near(), this.plot);
+  }
+
+  /** Return the events at the cursor. */
+  near() {
+    const time = this.columns.times[this.index ?? -1];
+    return this.plot && this.chart && time !== undefined ? events.at(this.plot, this.events, time, this.chart.range.step) : [];
+  }
+
+  /** Return in words what happened at the cursor. */
+  happened() {
+    return events.words(this.near());
   }
 
   /**
@@ -230,7 +250,7 @@ export class Panel {
     // The last argument, which uPlot's types leave out, moves the cursors of the other charts too.
     /** @type {any} */ (this.plot).setCursor({ left: this.plot.valToPos(time, "x"), top: 0 }, true, true);
     const read = this.columns.lines.map(({ key, values }, line) => `${legible(this.chart ? shown(key, this.chart.view) : key)} ${number(values[index])}${this.chart?.earlier ? `, ${this.told(line, index)}` : ""}`);
-    announce(`${moment(time)}: ${read.join(", ")}`);
+    announce([`${moment(time)}: ${read.join(", ")}`, this.happened()].filter(Boolean).join(", "));
   }
 
   /** Draw everything again, as colours have changed. */

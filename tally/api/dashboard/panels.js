@@ -51,8 +51,9 @@ export class Panels {
    * @param {Archive[]} archives
    * @param {Chart[]} charts
    * @param {Columns[]} columns of the charts
+   * @param {import("./events.js").Happening[]} events
    */
-  show(archives, charts, columns) {
+  show(archives, charts, columns, events) {
     const { view } = this.history;
     const nothing = columns.every(isEmpty);
     const shown = view.slug && nothing ? [] : charts;
@@ -63,7 +64,7 @@ export class Panels {
     if (wanted !== this.built) this.build(archives, shown);
     this.built = wanted;
     this.describe(archives);
-    shown.forEach((chart, index) => this.panels[index]?.show(chart, columns[index] ?? { times: [], lines: [] }));
+    shown.forEach((chart, index) => this.panels[index]?.show(chart, columns[index] ?? { times: [], lines: [] }, events));
     return nothing;
   }
 

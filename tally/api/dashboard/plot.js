@@ -1,5 +1,6 @@
 /** How uPlot is told to draw a chart. */
 
+import { bands, marks } from "./events.js";
 import { short, tick } from "./format.js";
 import { theme } from "./palette.js";
 import { isUtc } from "./zone.js";
@@ -16,6 +17,7 @@ import { isUtc } from "./zone.js";
  * @property {() => [number, number]} ends of the axis of time
  * @property {(left: number, right: number) => void} selected
  * @property {(index: number | null) => void} pointed
+ * @property {() => import("./events.js").Happening[]} events
  *
  * @typedef {object} Lines
  * @property {Ink[]} inks of the lines
@@ -79,6 +81,8 @@ export function frame(watched, size) {
     hooks: {
       setSelect: [(plot) => select(plot, watched)],
       setCursor: [(plot) => watched.pointed(plot.cursor.idx ?? null)],
+      drawAxes: [(plot) => bands(plot, watched.events())],
+      draw: [(plot) => marks(plot, watched.events())],
     },
   };
 }
@@ -101,7 +105,7 @@ export function options(drawing, size) {
       ...drawing.inks.map((ink, index) => openSeries(drawing, look.lines[ink.colour] ?? "", index, look.surface)),
       ...(drawing.isCompared ? drawing.inks.map((ink) => formerSeries(drawing.shape, look.lines[ink.colour] ?? "")) : []),
     ],
-    bands: bands(drawing, look.lines),
+    bands: between(drawing, look.lines),
   };
 }
 
@@ -207,7 +211,7 @@ function isGap(value) {
  * @param {Drawing} drawing
  * @param {string[]} colours
  */
-function bands({ keys, shape, inks }, colours) {
+function between({ keys, shape, inks }, colours) {
   const [low, high] = [keys.indexOf("min"), keys.indexOf("max")];
   const colour = colours[inks[keys.indexOf("avg")]?.colour ?? inks[high]?.colour ?? 0];
   if (low < 0 || high < 0 || shape === "bars") return [];

@@ -20,6 +20,7 @@ import { moment, NOW } from "./range.js";
  * @property {string} shape
  * @property {string} axis
  * @property {string} compare with which span before; empty: with none
+ * @property {string} events tags, separated by commas, that an event needs to be shown; empty: all are; `none`: none is
  * @property {string} sort an aggregate, `name`, or `change.` and the aggregate whose change ranks the names
  * @property {boolean} reversed whether the lowest stand first, or names from Z to A
  */
@@ -61,6 +62,7 @@ export function read(url) {
     shape: oneOf(SHAPES, fields.get("shape")),
     axis: oneOf(AXES, fields.get("axis")),
     compare,
+    events: fields.get("events") ?? "",
     sort: isOrder(key, Boolean(compare)) ? key : SORT,
     reversed: sort.startsWith("-"),
   };
@@ -86,6 +88,7 @@ export function address(view) {
     ["shape", view.shape === SHAPES[0] ? "" : view.shape],
     ["axis", view.axis === AXES[0] ? "" : view.axis],
     ["compare", view.compare],
+    ["events", view.events],
     ["sort", sort === SORT ? "" : sort],
   ];
   url.search = new URLSearchParams(fields.filter(([, value]) => value)).toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
