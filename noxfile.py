@@ -224,7 +224,8 @@ def graphite(session: nox.Session) -> None:
     session.run("python", "-m", "venv", str(peer))
     python = str(peer / "bin" / "python")
     session.run(python, "-m", "pip", "install", "--quiet", *GRAPHITE_WEB, external=True)
-    session.run("pytest", "tests/clients/test_graphite_web.py", env={"GRAPHITE_PYTHON": python})
+    compared = ("tests/clients/test_graphite_web.py", "tests/clients/test_graphite_expressions.py")
+    session.run("pytest", *PARALLEL, *(session.posargs or compared), env={"GRAPHITE_PYTHON": python})
 
 
 @nox.session(default=False)

@@ -96,7 +96,7 @@ def index(call: Call) -> Reply:
 
 def functions(call: Call) -> Reply:
     """Answer the functions that targets can call, by name or by group and name."""
-    described = {name: function.described() for name, function in FUNCTIONS.items()}
+    described = {name: function.described() for name, function in FUNCTIONS.items() if function.listed}
     if not flag(call.parameters, "grouped"):
         return _with_infinity(described)
     groups: dict[str, dict[str, Any]] = {}

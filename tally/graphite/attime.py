@@ -1,4 +1,4 @@
-"""Parses Graphite's times, in UTC: `1700000000`, `-1h`, `now-30min`, `midnight+1d`, `12:30_20231114`, `monday`.
+"""Parses Graphite's times: `1700000000`, `-1h`, `now-30min`, `midnight+1d`, `12:30_20231114`, `monday`.
 
     time   : unix seconds | [reference] [offset]
     reference : now | [clock] [day]
@@ -10,7 +10,7 @@ Case, underscores, commas and spaces are ignored.
 """
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from tally.errors import InvalidQuestion
 
@@ -32,14 +32,14 @@ _COMPACT = re.compile(r"((?:19|2\d)\d\d)(0\d|1[0-2])([0-2]\d|3[01])")
 _MONTH_DAY = re.compile(rf"({'|'.join(_MONTHS)})[a-z]*?(\d{{1,2}})")
 
 
-def parse_time(text: str, now: float) -> float:
-    """Return a time as unix seconds.
+def parse_time(text: str, now: float, *, zone: tzinfo = UTC) -> float:
+    """Return a time as unix seconds. Days and times of day are those of `zone`.
 
     :raises InvalidQuestion: when `text` is not a time, or is before 1970 or after 9999.
     """
     given = re.sub(r"[_, ]", "", text.strip().lower())
     try:
-        seconds = float(given) if _is_number(given) else _parse_relative(given, now)
+        seconds = float(given) if _is_number(given) else _parse_relative(given, now, zone)
     except (ValueError, OverflowError):
         seconds = -1.0
     if not 0 <= seconds <= TIME_MAX_S:
@@ -84,17 +84,17 @@ def _is_number(text: str) -> bool:
     return re.fullmatch(r"\d{1,12}(\.\d+)?", text, re.ASCII) is not None and not _COMPACT.fullmatch(text)
 
 
-def _parse_relative(text: str, now: float) -> float:
+def _parse_relative(text: str, now: float, zone: tzinfo) -> float:
     reference, sign, offset = re.fullmatch(r"([^+-]*)([+-]?)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     moved = parse_offset(sign + offset) if sign else 0
-    return (now if reference in ("", "now") and text else _parse_reference(reference, now)) + moved
+    return (now if reference in ("", "now") and text else _parse_reference(reference, now, zone)) + moved
 
 
-def _parse_reference(text: str, now: float) -> float:
+def _parse_reference(text: str, now: float, zone: tzinfo) -> float:
     clock = _CLOCK.fullmatch(text)
     if not text or not clock:
         raise ValueError(text)
-    day = _parse_day(clock[7], datetime.fromtimestamp(now, UTC))
+    day = _parse_day(clock[7], datetime.fromtimestamp(now, zone))
     hour = _NAMED_HOURS[clock[6]] if clock[6] else int(clock[1] or clock[4] or 0)
     if "pm" in (clock[3], clock[5]):
         hour = (hour + 12) % 24

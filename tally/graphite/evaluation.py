@@ -1,13 +1,16 @@
 """Evaluates targets: reads the series of their paths and applies their functions."""
 
+from dataclasses import replace
 from typing import Any
 
 from tally.errors import InvalidQuestion
+from tally.graphite.budget import check_points, check_series
 from tally.graphite.functions import FUNCTIONS
-from tally.graphite.functions.signature import SERIES_TYPES, Function, Parameter, is_target
+from tally.graphite.functions.signature import SERIES_TYPES, Context, Function, Parameter, is_target
 from tally.graphite.series import Series
 from tally.graphite.source import Source, Window
 from tally.graphite.target import Call, Path
+from tally.graphite.template import parse_target
 
 
 def evaluate(target: Path | Call, source: Source, window: Window) -> list[Series]:
@@ -19,28 +22,61 @@ def evaluate(target: Path | Call, source: Source, window: Window) -> list[Series
     source.budget.left_s()
     if isinstance(target, Path):
         return source.read(target.text, window)
-    function = FUNCTIONS.get(target.name)
-    if function is None:
-        raise InvalidQuestion(f"there is no function {target.name!r:.100}: /functions lists all functions")
+    function = _find(target.name)
     bound = function.bind(target)
-    if function.takes_window:
-        return _apply_with_window(function, bound, source, window)
-    arguments = zip(function.parameters, bound, strict=True)
-    return function.apply(*(_argument(parameter, given, source, window) for parameter, given in arguments))
+    before = (_context(function, bound, source, window),) if function.takes_context else ()
+    arguments = (
+        None
+        if function.takes_context and parameter.type in SERIES_TYPES and number == 0
+        else _argument(parameter, given, source, window)
+        for number, (parameter, given) in enumerate(zip(function.parameters, bound, strict=True))
+    )
+    return _apply(function, *before, *arguments)
 
 
-def _apply_with_window(function: Function, bound: list[Any], source: Source, window: Window) -> list[Series]:
-    """Apply a function that fetches its series itself; it gets None in place of each argument that is a series."""
+def _find(name: str) -> Function:
+    function = FUNCTIONS.get(name)
+    if function is None:
+        raise InvalidQuestion(f"there is no function {name!r:.100}: /functions lists all functions")
+    return function
+
+
+def _apply(function: Function, *arguments: Any) -> list[Series]:
+    try:
+        found = function.apply(*arguments)
+    except ArithmeticError as error:
+        raise InvalidQuestion(f"{function.name} cannot be computed for these values: {error}") from None
+    found = _with_factor(found, arguments)
+    check_series(len(found))
+    check_points(sum(len(each.values) for each in found))
+    return found
+
+
+def _with_factor(found: list[Series], arguments: tuple[Any, ...]) -> list[Series]:
+    """Return the series with the factor of those that they were made of, where they have none."""
+    given = (each for argument in arguments if isinstance(argument, list) for each in argument)
+    factor = max((each.x_files_factor for each in given), default=0)
+    return [replace(each, x_files_factor=each.x_files_factor or factor) for each in found] if factor else found
+
+
+def _context(function: Function, bound: list[Any], source: Source, window: Window) -> Context:
+    """Return the context of a call, whose first argument is evaluated when the function fetches it."""
 
     def fetch(other: Window) -> list[Series]:
         series: list[Series] = _argument(function.parameters[0], bound[0], source, other)
         return series
 
-    arguments = [
-        None if parameter.type in SERIES_TYPES else _argument(parameter, given, source, window)
-        for parameter, given in zip(function.parameters, bound, strict=True)
-    ]
-    return function.apply(fetch, window, *arguments)
+    def ask(text: str) -> list[Series]:
+        with source.nested():
+            return evaluate(parse_target(text), source, window)
+
+    def call(name: str, lists: list[list[Series]]) -> list[Series]:
+        other = _find(name)
+        if other.takes_context:
+            raise InvalidQuestion(f"{name} cannot be called for groups: use a function that combines series")
+        return _apply(other, *other.bind_series(lists))
+
+    return Context(window, fetch, ask, call, lambda texts: source.read_tagged(texts, window), source.stacks)
 
 
 def _argument(parameter: Parameter, given: Any, source: Source, window: Window) -> Any:

@@ -29,6 +29,7 @@ def _product(values: list[float]) -> float:
 
 REDUCERS: dict[str, Reducer] = {
     "average": _mean,
+    "avg_zero": _mean,
     "count": len,
     "diff": _difference,
     "first": lambda values: values[0],
@@ -43,6 +44,9 @@ REDUCERS: dict[str, Reducer] = {
 }
 ALIASES = {"avg": "average", "current": "last", "rangeOf": "range", "total": "sum"}
 NAMES = (*REDUCERS, *ALIASES)
+# What `groupByNode` and others may call for each group besides these.
+LISTS = ("asPercent", "countSeries", "pct", "powSeries")
+CALLBACKS = tuple(sorted({*NAMES, *(f"{name}Series" for name in NAMES), *LISTS}))
 
 
 def resolve_name(name: str) -> str:
@@ -57,11 +61,24 @@ def resolve_name(name: str) -> str:
     return word
 
 
+def resolve_callback(name: str) -> str:
+    """Return the name in REDUCERS, or in LISTS, of a function that combines the series of a group.
+
+    :raises InvalidQuestion: when the function is unknown.
+    """
+    return name if name in LISTS else resolve_name(name)
+
+
 def reduce(name: str, values: Values) -> float | None:
-    """Apply a function of REDUCERS to the values that are not missing; a product needs all values."""
+    """Apply a function of REDUCERS to the values that are not missing.
+
+    A product needs all values, and `avg_zero` counts missing ones as 0.
+    """
     known = [value for value in values if value is not None]
     if not known or (name == "multiply" and len(known) < len(values)):
         return None
+    if name == "avg_zero":
+        return sum(known) / len(values)
     return REDUCERS[name](known)
 
 

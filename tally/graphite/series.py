@@ -22,7 +22,8 @@ class Series:
     """One value for every `step` seconds from `start`, in unix seconds; None where there is no data.
 
     `name` is shown to users; `expression` becomes part of the names that functions give. `consolidation` is a name in
-    REDUCERS. For averages, `weights` are the numbers of samples of the values, or None if unknown.
+    REDUCERS. For averages, `weights` are the numbers of samples of the values, or None if unknown. A consolidated value
+    needs at least the share `x_files_factor` of its values.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Series:
     consolidation: str = "average"
     weights: Sequence[float] | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    x_files_factor: float = 0
 
     def __post_init__(self) -> None:
         for name in ("name", "expression"):
@@ -49,6 +51,11 @@ class Series:
             return weighted_mean(self.values[begin:end], self.weights[begin:end])
         return reduce(name, self.values[begin:end])
 
+    def total(self, name: str) -> Value:
+        """Aggregate all values; the number of no values is 0."""
+        found = self.reduce(name)
+        return 0 if found is None and name in ("count", "avg_zero") else found
+
     def rename(self, name: str) -> "Series":
         """Return the series with another name and expression."""
         return replace(self, name=name, expression=name)
@@ -62,6 +69,13 @@ class Series:
         """Return a series with other values at the same times, without weights."""
         return replace(self, name=name, expression=name, values=values, weights=None)
 
+    def has_enough(self, needed: float, *, begin: int = 0, end: int | None = None) -> bool:
+        """Return whether the values from `begin` to before `end` are enough for `needed` ones."""
+        if not self.x_files_factor:
+            return True
+        known = sum(value is not None for value in self.values[begin:end])
+        return known > 0 and known / needed >= self.x_files_factor
+
     def coarsen(self, step: int) -> "Series":
         """Consolidate the series to a larger step, a multiple of its own.
 
@@ -73,7 +87,12 @@ class Series:
         early = self.start % step // self.step
         bounds = [max(0, begin) for begin in range(-early, len(self.values), points)] + [len(self.values)]
         bands = list(pairwise(bounds))
-        values = [self.reduce(self.consolidation, begin=begin, end=end) for begin, end in bands]
+        values = [
+            self.reduce(self.consolidation, begin=begin, end=end)
+            if self.has_enough(points, begin=begin, end=end)
+            else None
+            for begin, end in bands
+        ]
         weights = None if self.weights is None else [sum(self.weights[begin:end]) for begin, end in bands]
         return replace(self, start=self.start - self.start % step, step=step, values=values, weights=weights)
 

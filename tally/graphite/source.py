@@ -5,7 +5,9 @@ the current time.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, tzinfo
 from itertools import groupby
 from typing import Any
 
@@ -13,8 +15,8 @@ from tally.engine import Archive, Catalog
 from tally.engine.asking.matching import GLOBS_MAX
 from tally.engine.asking.question import AGGREGATES, Question
 from tally.engine.glob import escape
-from tally.errors import UnknownArchive
-from tally.graphite import tree
+from tally.errors import InvalidQuestion, UnknownArchive
+from tally.graphite import tagging, tree
 from tally.graphite.budget import Budget
 from tally.graphite.series import Series
 from tally.graphite.tree import Metric
@@ -22,19 +24,22 @@ from tally.graphite.tree import Metric
 CONSOLIDATIONS = {"count": "sum", "sum": "sum", "avg": "average", "min": "min", "max": "max"}
 # Percentiles cannot be merged. The greatest hides no slow bucket.
 RANK_CONSOLIDATION = "max"
+# How deep targets that functions such as `applyByNode` make may contain such functions.
+NESTED_MAX = 4
 
 
 @dataclass(frozen=True)
 class Window:
     """A time range in unix seconds, `start` excluded and `end` included, requested at the time `now`.
 
-    `auto_since` is the start by which the archive of `auto` is chosen, if not `start`.
+    `auto_since` is the start by which the archive of `auto` is chosen, if not `start`. Days begin in `zone`.
     """
 
     start: float
     end: float
     now: float
     auto_since: float | None = None
+    zone: tzinfo = UTC
 
     @property
     def since(self) -> float:
@@ -66,6 +71,10 @@ class Window:
         """Return the range with a start that is `seconds` earlier, in the same archive of `auto`."""
         return replace(self, start=self.start - seconds, auto_since=self.since)
 
+    def begin_at(self, start: float) -> "Window":
+        """Return the range with another start, in the same archive of `auto`."""
+        return replace(self, start=start, auto_since=self.since)
+
     def last_second(self) -> "Window":
         """Return the last second of the range, in the same archive of `auto`."""
         return replace(self, start=min(self.end, self.now) - 1, auto_since=self.since)
@@ -77,6 +86,8 @@ class Source:
     def __init__(self, catalog: Catalog, budget: Budget) -> None:
         self._catalog = catalog
         self.budget = budget
+        self.stacks: dict[str, list[float]] = {}
+        self._nested = 0
         self._cache: dict[tuple[str, Window], list[Series]] = {}
 
     def read(self, pattern: str, window: Window) -> list[Series]:
@@ -90,11 +101,39 @@ class Source:
             self.budget.spend(1, sum(len(each.values) for each in cached))
             return cached
         metrics = tree.metrics(self._catalog, pattern, self.budget, since=window.since)
-        by_slug = groupby(metrics, key=lambda metric: metric.archive)
-        series = [each for slug, group in by_slug for each in self._read_archive(slug, list(group), window)]
-        found = [replace(each, expression=pattern) for each in sorted(series, key=lambda s: s.name)]
+        found = [replace(each, expression=pattern) for _, each in self._read_metrics(metrics, window)]
         self._cache[pattern, window] = found
         return found
+
+    def read_tagged(self, expressions: tuple[str, ...], window: Window) -> list[Series]:
+        """Return the series of all names whose tags match the expressions, under these names. Raises as `read`."""
+        text = f"seriesByTag({','.join(map(repr, expressions))})"
+        metrics = tagging.metrics(self._catalog, expressions, self.budget, since=window.since)
+        return [
+            replace(each, name=metric.name, expression=text, tags=tagging.read_tags(metric.name))
+            for metric, each in self._read_metrics(metrics, window)
+        ]
+
+    def _read_metrics(self, metrics: list[Metric], window: Window) -> list[tuple[Metric, Series]]:
+        """Return the series of metrics, sorted by path."""
+        by_path = {metric.path: metric for metric in metrics}
+        by_slug = groupby(metrics, key=lambda metric: metric.archive)
+        series = [each for slug, group in by_slug for each in self._read_archive(slug, list(group), window)]
+        return [(by_path[each.expression], each) for each in sorted(series, key=lambda s: s.name)]
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Evaluate a target that a function made.
+
+        :raises InvalidQuestion: when such targets are nested deeper than NESTED_MAX.
+        """
+        if self._nested == NESTED_MAX:
+            raise InvalidQuestion(f"targets in texts are nested deeper than {NESTED_MAX}: use fewer")
+        self._nested += 1
+        try:
+            yield
+        finally:
+            self._nested -= 1
 
     def _read_archive(self, slug: str, metrics: list[Metric], window: Window) -> Iterator[Series]:
         try:

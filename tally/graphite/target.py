@@ -1,14 +1,14 @@
 """Parses Graphite's targets, such as `alias(scale(daily.requests.*.count, 0.1), "requests")`.
 
-    target    : call | PATH
+    target    : (call | PATH) ("|" call)*
     call      : NAME "(" [argument ("," argument)*] ")"
     argument  : [NAME "="] (target | number | string | true | false | None)
 
-A path may contain globs and braces, and any character after a backslash.
+A path may contain globs and braces, and any character after a backslash. `a | f(b)` means `f(a, b)`.
 """
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tally.errors import InvalidQuestion
@@ -22,14 +22,16 @@ ARGUMENTS_MAX = 1000
 SHOWN_CHARACTERS = 100
 
 # The text that follows decides whether a word is a path: `10` is a number, and `10.count` a path.
-PATH = r"""(?:[^\s(){},'"\\]|\\.|\{[^{}]*\})+"""
+PATH = r"""(?:[^\s(){},'"|\\]|\\.|\{[^{}]*\})+"""
 _GRAMMAR = r"""
-?target: call | path
+?target: simple | piped
+?simple: call | path
+piped: simple ("|" call)+
 call: CALL "(" [_arguments] ")"
 _arguments: argument ("," argument)*
 ?argument: keyword | value
 keyword: KEY value
-?value: call | path | number | string | constant
+?value: target | number | string | constant
 path: PATH
 number: NUMBER
 string: STRING
@@ -111,6 +113,15 @@ def _keyword(children: list[Any]) -> _Keyword:
     return _Keyword(children[0].rstrip("= \t\r\n"), children[1])
 
 
+def _piped(children: list[Any]) -> Call:
+    """Return the last call, with each result before it as the first argument of the next call."""
+    target, *calls = children
+    for each in calls:
+        target = _nested(Call(each.name, (target, *each.arguments), each.keywords, 0))
+    found: Call = target
+    return found
+
+
 def _call(children: list[Any]) -> Call:
     name, *given = children
     if len(given) > ARGUMENTS_MAX:
@@ -119,11 +130,16 @@ def _call(children: list[Any]) -> Call:
     keywords = {each.name: each.value for each in given if isinstance(each, _Keyword)}
     if len(arguments) + len(keywords) < len(given) or any(isinstance(e, _Keyword) for e in given[: len(arguments)]):
         raise InvalidQuestion(f"target: {name} has a named argument twice, or before an unnamed argument")
-    inner = (each.depth for each in (*arguments, *keywords.values()) if isinstance(each, Call))
+    return _nested(Call(str(name), arguments, keywords, 0))
+
+
+def _nested(call: Call) -> Call:
+    """Return the call with its depth."""
+    inner = (each.depth for each in (*call.arguments, *call.keywords.values()) if isinstance(each, Call))
     depth = 1 + max(inner, default=0)
     if depth > DEPTH_MAX:
         raise InvalidQuestion(f"target nests functions deeper than {DEPTH_MAX}: use fewer")
-    return Call(str(name), arguments, keywords, depth)
+    return replace(call, depth=depth)
 
 
 @functools.cache
@@ -138,6 +154,7 @@ def _parser() -> "Lark":
         "constant": _constant,
         "keyword": _keyword,
         "call": _call,
+        "piped": _piped,
     }
     transformer: Transformer[Any, Any] = Transformer()
     for name, rule in rules.items():

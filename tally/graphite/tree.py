@@ -89,7 +89,7 @@ def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[TreeNode]:
         if not inner:
             yield TreeNode(slug, is_leaf=False)
             continue
-        names, leaves = _read_names(archive, _globs(inner), budget), tuple(find_leaves(inner[-1], archive))
+        names, leaves = read_names(archive, _globs(inner), budget), tuple(find_leaves(inner[-1], archive))
         found = _match_names(names, inner, leaves)
         yield from (TreeNode(f"{slug}.{path}", is_leaf) for path, is_leaf in found)
 
@@ -114,7 +114,7 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget, *, since: float | No
     for slug, archive in _find_archives(catalog, first, question):
         answered_by = archive.slug if slug == AUTO else ""
         leaves = find_leaves(last, archive).items()
-        for name in _read_names(archive, (_glob(nodes),), budget) if leaves else ():
+        for name in read_names(archive, (_glob(nodes),), budget) if leaves else ():
             if _matches(name.split("."), nodes):
                 found += [
                     Metric(slug, name, aggregate, answered_by, leaf if leaf != aggregate else "")
@@ -127,7 +127,7 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget, *, since: float | No
 def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, tuple[str, ...], Iterator[str]]]:
     """Yield each archive's slug, leaves and names. Read the names before the next archive. Raises as `find`."""
     for archive in catalog.archives():
-        yield archive.slug, list_leaves(archive), _read_names(archive, (), budget)
+        yield archive.slug, list_leaves(archive), read_names(archive, (), budget)
 
 
 def _find_archives(catalog: Catalog, first: Node, question: Question) -> Iterator[tuple[str, Archive]]:
@@ -138,10 +138,12 @@ def _find_archives(catalog: Catalog, first: Node, question: Question) -> Iterato
     yield from ((archive.slug, archive) for archive in catalog.archives() if first.matches(archive.slug))
 
 
-def _read_names(archive: Archive, globs: tuple[str, ...], budget: Budget) -> Iterator[str]:
-    """Yield an archive's names; none if it was deleted after the directory was read."""
+def read_names(
+    archive: Archive, globs: tuple[str, ...], budget: Budget, *, where: tuple[str, ...] = ()
+) -> Iterator[str]:
+    """Yield an archive's names that match; none if it was deleted after the directory was read."""
     try:
-        names = archive.read_names(globs, timeout_s=budget.left_s())
+        names = archive.read_names(globs, where=where, timeout_s=budget.left_s())
     except UnknownArchive:
         return
     with names:

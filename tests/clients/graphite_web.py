@@ -44,14 +44,19 @@ def store(root: Path) -> None:
         whisper.update_many(str(path), points)
 
 
-def serve(root: Path) -> None:
-    """Serve on a free port until the process ends."""
+def set_up(root: Path) -> None:
+    """Write the settings, and let Django find them."""
     (root / "settings_of_graphite.py").write_text(SETTINGS.format(root=str(root), whisper=str(root / "whisper")))
     sys.path.insert(0, str(root))
     os.environ.update(GRAPHITE_SETTINGS_MODULE="settings_of_graphite", DJANGO_SETTINGS_MODULE="graphite.settings")
     # It asks for what newer Pythons do not have.
     vars(inspect).setdefault("getargspec", lambda function: inspect.getfullargspec(function)[:4])
     vars(inspect).setdefault("formatargspec", lambda *_: "()")
+
+
+def serve(root: Path) -> None:
+    """Serve on a free port until the process ends."""
+    set_up(root)
     application = import_module("django.core.wsgi").get_wsgi_application()
     import_module("django.core.management").call_command("migrate", run_syncdb=True, verbosity=0)
     server = make_server("127.0.0.1", 0, application, handler_class=Quiet)

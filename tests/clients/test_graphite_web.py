@@ -1,4 +1,4 @@
-"""tally compared with graphite-web 1.1.10 on the same series: equal, except for the differences in docs/grafana.md."""
+"""tally compared with graphite-web 1.1.10 on the same series: equal, except for the differences in docs/graphite.md."""
 
 import json
 import os
@@ -141,7 +141,7 @@ SAME = (
     f"aliasByNode(highestMax(summarize(scale({SUM},10),'1min'),2),3)",
     f"alias(movingAverage(keepLastValue({RARE}),3),'it''s')".replace("''", " "),
 )  # fmt: skip
-# What differs and why, in the words of docs/grafana.md.
+# What differs and why, in the words of docs/graphite.md.
 DIFFERENT = (
     (render(SUM, maxDataPoints=10), "Consolidation follows the aggregate"),
     (render(AVG, maxDataPoints=10), "Consolidation follows the aggregate"),
@@ -169,7 +169,7 @@ def test_series_are_alike(target: str, both: Both) -> None:
 @pytest.mark.parametrize(("asked", "reason"), DIFFERENT, ids=[reason for _, reason in DIFFERENT])
 def test_differences_are_those_that_are_listed(asked: str, reason: str, both: Both) -> None:
     """The differences that the page lists exist."""
-    page = (Path(__file__).parents[2] / "docs" / "grafana.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "graphite.md").read_text(encoding="utf-8")
     assert reason in page.partition("## Differences")[2].replace("\n  ", " ")
     assert comparable(both.graphite(asked)) != comparable(both.tally(asked))
 

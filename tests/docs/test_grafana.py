@@ -1,4 +1,4 @@
-"""docs/grafana.md and the examples beside it against the code."""
+"""docs/grafana.md, docs/graphite.md and the examples beside them against the code."""
 
 import json
 import re
@@ -17,6 +17,7 @@ from tests.api.asking import NOW, ask, service
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "grafana.md").read_text(encoding="utf-8")
+FUNCTIONS_TEXT = (ROOT / "docs" / "graphite.md").read_text(encoding="utf-8")
 EXAMPLES = ROOT / "examples" / "grafana"
 DASHBOARD: dict[str, Any] = json.loads((EXAMPLES / "dashboards" / "requests.json").read_text(encoding="utf-8"))
 TARGETS = [target["target"] for panel in DASHBOARD["panels"] for target in panel["targets"]]
@@ -40,12 +41,12 @@ def directory(tmp_path: Path) -> Path:
 def test_every_function_is_documented() -> None:
     """The table lists the functions of the code in their order, with usage and description."""
     expected = [(function.usage, function.description) for function in FUNCTIONS.values()]
-    assert expected == re.findall(r"^\| `(\w+\(.*\))` \| (.+) \|$", TEXT, re.MULTILINE)
+    assert expected == re.findall(r"^\| `(\w+\(.*\))` \| (.+) \|$", FUNCTIONS_TEXT, re.MULTILINE)
 
 
 def test_every_aggregate_function_is_documented() -> None:
     """The page lists the names of all aggregate functions."""
-    listed = TEXT.partition("Aggregate functions (")[2].partition("; each also")[0]
+    listed = FUNCTIONS_TEXT.partition("Aggregate functions (")[2].partition("; each also")[0]
     assert sorted(NAMES) == sorted(set(re.findall(r"`(\w+)`", listed)) - {"callback", "func", "consolidationFunc"})
 
 

@@ -6,8 +6,10 @@ from typing import Any
 
 from tally.engine import Catalog
 from tally.graphite.budget import Budget
+from tally.graphite.evaluation import evaluate
 from tally.graphite.series import Series
 from tally.graphite.source import Source, Window
+from tally.graphite.template import parse_target
 
 NOW = 1_700_000_100.0
 # The ten buckets of 10 s from 1700000000 on.
@@ -41,6 +43,34 @@ def catalog(directory: Path, **samples: Mapping[str, Sequence[float | None]]) ->
             if value is not None
         )
     return made
+
+
+# Series of one archive, `daily`, for tests of what functions answer.
+DATA: dict[str, list[float | None]] = {
+    "web.a": [1.0, 2.0, None, 4.0],
+    "web.b": [5.0, None, 7.0, 8.0],
+    "web.c10": [0.0, 0.0, 0.0, 9.0],
+    "tagged;env=prod;host=1": [1.0],
+    "tagged;env=prod;host=2": [2.0],
+    "tagged;env=dev;host=1": [4.0],
+}
+WEB_A, WEB_B, WEB = "daily.web.a.sum", "daily.web.b.sum", "daily.web.*.sum"
+
+
+def answered(made: Catalog, text: str) -> list[Series]:
+    """Return the series of a target."""
+    return evaluate(parse_target(text), source(made), WINDOW)
+
+
+def first(found: Sequence[Series]) -> tuple[str, list[float | None]]:
+    """Return the name and the first four values of the only series."""
+    (only,) = found
+    return only.name, [value if value is None else round(value, 6) for value in only.values[:4]]
+
+
+def shown(found: Sequence[Series]) -> str:
+    """Return the third nodes of the names of series."""
+    return " ".join(each.name.split(".")[2] for each in found)
 
 
 def source(made: Catalog) -> Source:

@@ -39,7 +39,7 @@ def test_names_have_aliases() -> None:
 @pytest.mark.parametrize("word", ["", "Series", "mean", "Sum", "p95"])
 def test_an_unknown_function_is_rejected(word: str) -> None:
     """The error lists the known functions."""
-    with pytest.raises(InvalidQuestion, match="average, avg, count"):
+    with pytest.raises(InvalidQuestion, match="average, avg, avg_zero, count"):
         resolve_name(word)
 
 

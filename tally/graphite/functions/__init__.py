@@ -1,10 +1,28 @@
-"""The table of all functions that targets may call. `/functions` and docs/grafana.md list the same functions."""
+"""The table of all functions that targets may call. `/functions` lists those that Graphite has."""
 
-from tally.graphite.functions import choosing, combining, naming, transforming, windows
+from tally.graphite.functions import (
+    arithmetic,
+    choosing,
+    combining,
+    dividing,
+    drawing,
+    forecasting,
+    grouping,
+    legends,
+    making,
+    naming,
+    percentiles,
+    picking,
+    searching,
+    shifting,
+    summarizing,
+    transforming,
+    windows,
+)
 from tally.graphite.functions.signature import Function
 
-FUNCTIONS: dict[str, Function] = {
-    function.name: function
-    for module in (naming, combining, transforming, windows, choosing)
-    for function in module.FUNCTIONS
-}
+_MODULES = (
+    naming, legends, combining, grouping, dividing, percentiles, arithmetic, transforming, summarizing, windows,
+    forecasting, shifting, making, picking, choosing, searching, drawing,
+)  # fmt: skip
+FUNCTIONS: dict[str, Function] = {function.name: function for module in _MODULES for function in module.FUNCTIONS}

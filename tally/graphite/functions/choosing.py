@@ -1,23 +1,11 @@
-"""Functions that select series, or values of series."""
+"""Functions that keep series by their names or places, and values by their size."""
 
-import math
-from collections.abc import Callable
 from itertools import islice
 
 from tally.graphite.expression import Expression
 from tally.graphite.functions.naming import SERIES_LIST
-from tally.graphite.functions.signature import Function, Parameter
+from tally.graphite.functions.signature import Context, Function, Parameter
 from tally.graphite.series import Series
-
-
-def highest(series: list[Series], count: int, reducer: str) -> list[Series]:
-    """Return the `count` series whose aggregates by `reducer` are highest, highest first."""
-    return _sorted(series, reducer)[: max(count, 0)]
-
-
-def sort_by_maxima(series: list[Series]) -> list[Series]:
-    """Sort the series by their maxima, highest first."""
-    return _sorted(series, "max")
 
 
 def limit(series: list[Series], count: int) -> list[Series]:
@@ -49,37 +37,45 @@ def remove_above_value(series: list[Series], bound: float) -> list[Series]:
     return [each.map(name, lambda value: value if value <= bound else None) for each, name in named]
 
 
-def _sorted(series: list[Series], reducer: str) -> list[Series]:
-    def rank(each: Series) -> float:
-        value = each.reduce(reducer)
-        return -math.inf if value is None else value
-
-    return sorted(series, key=rank, reverse=True)
-
-
-def _highest(name: str, reducer: str, description: str) -> Function:
-    def apply(series: list[Series], count: int) -> list[Series]:
-        return highest(series, count, reducer)
-
-    return _filter(name, description, apply, Parameter("n", "integer"))
+def use_series_above(context: Context, _series: None, value: float, search: str, replacement: str) -> list[Series]:
+    """Return the series whose names are those of series with a value above `value`, with a replacement."""
+    expression = Expression(search)
+    targets = [
+        expression.sub(replacement, each.name)
+        for each in context.series
+        if (highest := each.reduce("max")) is not None and highest > value
+    ]
+    return [each for target in targets for each in context.ask(target)]
 
 
-def _filter(name: str, description: str, apply: Callable[..., list[Series]], *parameters: Parameter) -> Function:
-    return Function(name, "Filter Series", description, (SERIES_LIST, *parameters), apply)
+def fall_back(series: list[Series], fallback: list[Series]) -> list[Series]:
+    """Return the series, or `fallback` if there are none."""
+    return series or fallback
 
 
+def group(series: list[Series]) -> list[Series]:
+    """Return all series."""
+    return series
+
+
+_BOUND = Parameter("n", "float")
+_PATTERN = Parameter("pattern", "string")
 FUNCTIONS = (
-    _highest("highestMax", "max", "Keeps the series with the highest maxima."),
-    _highest("highestAverage", "average", "Keeps the series with the highest averages."),
-    _highest("highestCurrent", "last", "Keeps the series with the highest last values."),
-    Function("sortByMaxima", "Sorting", "Sorts series by their maxima, highest first.", (SERIES_LIST,), sort_by_maxima),
-    _filter("limit", "Keeps the first n series.", limit, Parameter("n", "integer")),
-    _filter("exclude", "Keeps the series whose names do not match a regular expression.", exclude,
-            Parameter("pattern", "string")),
-    _filter("grep", "Keeps the series whose names match a regular expression.", grep,
-            Parameter("pattern", "string")),
-    Function("removeBelowValue", "Filter Data", "Removes all values below a bound.",
-             (SERIES_LIST, Parameter("n", "float")), remove_below_value),
-    Function("removeAboveValue", "Filter Data", "Removes all values above a bound.",
-             (SERIES_LIST, Parameter("n", "float")), remove_above_value),
+    Function("limit", "Filter Series", "Keeps the first n series.", (SERIES_LIST, Parameter("n", "integer")), limit),
+    Function("exclude", "Filter Series", "Keeps the series whose names do not match a regular expression.",
+             (SERIES_LIST, _PATTERN), exclude),
+    Function("grep", "Filter Series", "Keeps the series whose names match a regular expression.",
+             (SERIES_LIST, _PATTERN), grep),
+    Function("removeBelowValue", "Filter Data", "Removes all values below a bound.", (SERIES_LIST, _BOUND),
+             remove_below_value),
+    Function("removeAboveValue", "Filter Data", "Removes all values above a bound.", (SERIES_LIST, _BOUND),
+             remove_above_value),
+    Function("useSeriesAbove", "Filter Series", "Shows other series for those with a value above a bound, found by "
+             "replacing in their names.",
+             (SERIES_LIST, Parameter("value", "float"), Parameter("search", "string"), Parameter("replace", "string")),
+             use_series_above, takes_context=True),
+    Function("fallbackSeries", "Special", "Shows the series of the second argument if there are none in the first.",
+             (SERIES_LIST, Parameter("fallback", "seriesList")), fall_back),
+    Function("group", "Combine", "Returns the series of all arguments.",
+             (Parameter("seriesLists", "seriesList", required=False, multiple=True),), group),
 )  # fmt: skip

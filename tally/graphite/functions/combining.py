@@ -1,6 +1,8 @@
 """Functions that combine several series."""
 
-from collections.abc import Iterable
+import functools
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from tally.errors import InvalidQuestion
@@ -10,90 +12,81 @@ from tally.graphite.reducers import reduce, resolve_name
 from tally.graphite.series import Grid, Series, Value
 
 
-def combine(series: list[Series], word: str) -> list[Series]:
-    """Aggregate several series into one, by the aggregate function `word` at each time."""
+def combine(series: list[Series], word: str, *, factor: float | None = None) -> list[Series]:
+    """Aggregate several series into one, by the aggregate function `word` at each time.
+
+    A time needs values of at least the share `factor` of the series; by default as set by `setXFilesFactor`.
+    """
     if not series:
         return []
+    least = max(each.x_files_factor for each in series) if factor is None else factor
     grid, reducer, title = Grid.of(series), resolve_name(word), word.removesuffix("Series")
     name = f"{title}Series({join_expressions(series)})"
     tags = {**_common_tags(series), "aggregatedBy": title}
-    values = [reduce(reducer, row) for row in grid.rows]
-    return [Series(name, name, grid.start, grid.step, values, grid.consolidation, tags={"name": name, **tags})]
+    values = [reduce(reducer, row) if not least or _is_enough(row, least) else None for row in grid.rows]
+    combined = Series(name, name, grid.start, grid.step, values, grid.consolidation, tags={"name": name, **tags})
+    return [replace(combined, x_files_factor=least)]
 
 
-def group_by_node(series: list[Series], node: int | str, callback: str) -> list[Series]:
-    """Combine the series that have the same node or tag, in the order of their first series."""
-    return [replace(combine(group, callback)[0], name=name) for name, group in _group_series(series, (node,)).items()]
+def _is_enough(row: Sequence[Value], least: float) -> bool:
+    return sum(value is not None for value in row) / len(row) >= least
 
 
-def divide(dividends: list[Series], divisors: list[Series]) -> list[Series]:
-    """Divide each series by one divisor. There is no value where the divisor is 0 or missing."""
-    if len(divisors) > 1:
-        raise InvalidQuestion(f"divideSeries: divisorSeries has {len(divisors)} series: use exactly one")
-    if not divisors:
-        nothing = ((each, f"divideSeries({each.name},MISSING)") for each in dividends)
-        return [each.with_values(name, [None] * len(each.values)) for each, name in nothing]
-    (divisor,) = divisors
-    return [_ratio(each, divisor, f"divideSeries({each.name},{divisor.name})") for each in dividends]
-
-
-def as_percent(series: list[Series], total: list[Series] | float | None, nodes: tuple[int | str, ...]) -> list[Series]:
-    """Return each series as a percentage of a total: the sum of all series, a number, one series, or one for each.
-
-    With `nodes`, series that have the same nodes or tags share a total: the sum of those series in `total`, or in
-    `series` if there is no `total`.
-    """
-    if nodes:
-        return _as_percent_by(series, total, nodes)
+def count(series: list[Series]) -> list[Series]:
+    """Return how many series there are, whether they have values or not."""
     if not series:
         return []
-    if total is None:
-        name = f"sumSeries({join_expressions(series)})"
-        return [_percent(each, replace(combine(series, "sum")[0], name=name)) for each in series]
-    if not isinstance(total, list):
-        scaled = ((each, f"asPercent({each.name},{total})") for each in series)
-        return [replace(each.map(name, lambda v: _quotient(v, total, 100)), consolidation="average", weights=None)
-                for each, name in scaled]  # fmt: skip
-    if len(total) == 1:
-        return [_percent(each, total[0]) for each in series]
-    if len(total) != len(series):
-        raise InvalidQuestion(f"asPercent: total has {len(total)} series: use one, or {len(series)} as the first list")
-    return [_percent(*pair) for pair in zip(_sorted(series), _sorted(total), strict=True)]
+    grid, name = Grid.of(series), f"countSeries({join_expressions(series)})"
+    values = [float(len(row)) for row in grid.rows]
+    return [Series(name, name, grid.start, grid.step, values, tags={"name": name})]
 
 
-def _as_percent_by(
-    series: list[Series], total: list[Series] | float | None, nodes: tuple[int | str, ...]
-) -> list[Series]:
-    if not (total is None or isinstance(total, list)):
-        raise InvalidQuestion("asPercent: total is a number: with nodes use None or series")
-    groups = _group_series(series, nodes)
-    totals = {node: _sum(group) for node, group in _group_series(series if total is None else total, nodes).items()}
-    found = []
-    for node in dict.fromkeys((*groups, *totals)):
-        below = totals.get(node)
-        if below is None:
-            found += [
-                each.with_values(f"asPercent({each.name},MISSING)", [None] * len(each.values)) for each in groups[node]
-            ]
-        elif node in groups:
-            found += [_percent(each, below) for each in groups[node]]
-        else:
-            found.append(below.with_values(f"asPercent(MISSING,{below.name})", [None] * len(below.values)))
-    return found
+def power(series: list[Series]) -> list[Series]:
+    """Raise the first series to the power of the second, the result to the power of the third, and so on."""
+    if not series:
+        return []
+    grid, name = Grid.of(series), f"powSeries({','.join(each.name for each in series)})"
+    values = [functools.reduce(_power, row) for row in grid.rows]
+    return [Series(name, name, grid.start, grid.step, values, tags={"name": name})]
 
 
-def _group_series(series: list[Series], nodes: tuple[int | str, ...]) -> dict[str, list[Series]]:
+def _power(base: Value, exponent: Value) -> Value:
+    try:
+        return None if base is None or exponent is None else math.pow(base, exponent)
+    except (ArithmeticError, ValueError):
+        return None
+
+
+def multiply(series: list[Series]) -> list[Series]:
+    """Return the product of all series; one series stays as it is."""
+    return series if len(series) == 1 else combine(series, "multiply")
+
+
+def combine_lists(first: list[Series], second: list[Series], word: str, *, factor: float | None = None) -> list[Series]:
+    """Aggregate each series with the one at the same place in the second list."""
+    title = word.removesuffix("Series")
+    return [
+        replace(combine([*both], word, factor=factor)[0], name=f"{title}Series({both[0].name},{both[1].name})")
+        for both in pair("aggregateSeriesLists", first, second)
+    ]
+
+
+def pair(function: str, first: list[Series], second: list[Series]) -> list[tuple[Series, Series]]:
+    """Return the pairs of two lists.
+
+    :raises InvalidQuestion: when they have different lengths.
+    """
+    if len(first) != len(second):
+        raise InvalidQuestion(f"{function}: the lists have {len(first)} and {len(second)} series: use as many in both")
+    return list(zip(first, second, strict=True))
+
+
+def group_series(series: list[Series], nodes: tuple[int | str, ...]) -> dict[str, list[Series]]:
+    """Return the series by their nodes or tags, in the order of the first series of each."""
     groups: dict[str, list[Series]] = {}
     for each in series:
         groups.setdefault(key(each, nodes), []).append(each)
     return groups
-
-
-def _sum(group: list[Series]) -> Series:
-    """Return the sum of series, or the only series unchanged."""
-    if len(group) == 1:
-        return group[0]
-    return replace(combine(group, "sum")[0], name=f"sumSeries({join_expressions(group)})")
 
 
 def join_expressions(series: Iterable[Series]) -> str:
@@ -101,51 +94,57 @@ def join_expressions(series: Iterable[Series]) -> str:
     return ",".join(dict.fromkeys(each.expression for each in series))
 
 
-def _sorted(series: list[Series]) -> list[Series]:
-    return sorted(series, key=lambda each: each.name)
-
-
-def _percent(series: Series, total: Series) -> Series:
-    return _ratio(series, total, f"asPercent({series.name},{total.name})", factor=100)
-
-
-def _ratio(above: Series, below: Series, name: str, *, factor: int = 1) -> Series:
-    grid = Grid.of((above, below))
-    values = [_quotient(value, divisor, factor) for value, divisor in grid.rows]
-    return Series(name, name, grid.start, grid.step, values, tags={"name": name})
-
-
-def _quotient(value: Value, divisor: Value, factor: int) -> Value:
-    return None if value is None or not divisor else value / divisor * factor
-
-
 def _common_tags(series: list[Series]) -> dict[str, str]:
     first, *others = (each.tags for each in series)
     return {tag: value for tag, value in first.items() if all(tags.get(tag) == value for tags in others)}
 
 
-def _combining(name: str, word: str, description: str) -> Function:
-    lists = Parameter("seriesLists", "seriesList", multiple=True)
-    return Function(name, "Combine", description, (lists,), lambda series: combine(series, word))
+def aggregate(series: list[Series], word: str, factor: float | None) -> list[Series]:
+    """Aggregate several series into one."""
+    return combine(series, word, factor=factor)
 
 
-_NAMED = (
-    _combining("sumSeries", "sum", "Returns the sum of all series at each time; a missing value counts as 0."),
-    _combining("averageSeries", "average", "Returns the mean of all series at each time."),
-    _combining("minSeries", "min", "Returns the minimum of all series at each time."),
-    _combining("maxSeries", "max", "Returns the maximum of all series at each time."),
-    _combining("diffSeries", "diff", "Subtracts all other series from the first."),
-    Function("groupByNode", "Combine", "Combines the series that have the same node, counted from 0, or tag.",
-             (SERIES_LIST, Parameter("nodeNum", "nodeOrTag"),
-              Parameter("callback", "aggFunc", required=False, default="average")), group_by_node),
-    Function("divideSeries", "Combine", "Divides each series by the series in the second argument.",
-             (Parameter("dividendSeriesList", "seriesList"), Parameter("divisorSeries", "seriesList")), divide),
-    Function("asPercent", "Combine", "Returns each series as a percentage of the sum of all series, of a number, of "
-             "one series, or of one series for each.",
-             (SERIES_LIST, Parameter("total", "any", required=False),
-              Parameter("nodes", "nodeOrTag", required=False, multiple=True)), as_percent),
+def aggregate_lists(first: list[Series], second: list[Series], word: str, factor: float | None) -> list[Series]:
+    """Aggregate each series with the one at the same place in the second list."""
+    return combine_lists(first, second, word, factor=factor)
+
+
+def _combining(word: str, description: str, *names: str) -> tuple[Function, ...]:
+    lists = (Parameter("seriesLists", "seriesList", multiple=True),)
+    return tuple(
+        Function(name, "Combine", description, lists, lambda series: combine(series, word), listed=name not in UNLISTED)
+        for name in names
+    )
+
+
+def _lists(name: str, word: str, description: str) -> Function:
+    return Function(name, "Combine", description, _PAIR, lambda first, second: combine_lists(first, second, word))
+
+
+# Short names that Graphite does not have.
+UNLISTED = ("max", "min")
+_FACTOR = Parameter("xFilesFactor", "float", required=False)
+_FUNC = Parameter("func", "aggFunc")
+_PAIR = (Parameter("seriesListFirstPos", "seriesList"), Parameter("seriesListSecondPos", "seriesList"))
+FUNCTIONS = (
+    *_combining("sum", "Returns the sum of all series at each time; a missing value counts as 0.", "sumSeries", "sum"),
+    *_combining("average", "Returns the mean of all series at each time.", "averageSeries", "avg"),
+    *_combining("min", "Returns the minimum of all series at each time.", "minSeries", "min"),
+    *_combining("max", "Returns the maximum of all series at each time.", "maxSeries", "max"),
+    *_combining("diff", "Subtracts all other series from the first.", "diffSeries"),
+    *_combining("stddev", "Returns the standard deviation of all series at each time.", "stddevSeries"),
+    *_combining("rangeOf", "Returns the maximum less the minimum of all series at each time.", "rangeOfSeries"),
+    Function("multiplySeries", "Combine", "Returns the product of all series at each time.",
+             (Parameter("seriesLists", "seriesList", multiple=True),), multiply),
+    Function("powSeries", "Combine", "Raises the first series to the power of the second, and so on.",
+             (Parameter("seriesList", "seriesList", multiple=True),), power),
+    Function("countSeries", "Combine", "Returns how many series there are.",
+             (Parameter("seriesLists", "seriesList", required=False, multiple=True),), count),
+    Function("aggregate", "Combine", "Combines all series by an aggregate function.",
+             (SERIES_LIST, _FUNC, _FACTOR), aggregate),
+    Function("aggregateSeriesLists", "Combine", "Combines each series with the one at the same place in the second "
+             "list.", (*_PAIR, _FUNC, _FACTOR), aggregate_lists),
+    _lists("sumSeriesLists", "sum", "Adds to each series the one at the same place in the second list."),
+    _lists("diffSeriesLists", "diff", "Subtracts from each series the one at the same place in the second list."),
+    _lists("multiplySeriesLists", "multiply", "Multiplies each series by the one at its place in the second list."),
 )  # fmt: skip
-# The short names that dashboards use.
-_SHORT = {"sum": "sumSeries", "avg": "averageSeries", "max": "maxSeries", "min": "minSeries", "pct": "asPercent"}
-_BY_NAME = {function.name: function for function in _NAMED}
-FUNCTIONS = (*_NAMED, *(replace(_BY_NAME[name], name=short) for short, name in _SHORT.items()))

@@ -1,15 +1,20 @@
 """Functions that rename series, and change no values."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
+from tally.errors import InvalidQuestion
 from tally.graphite.expression import Expression
-from tally.graphite.functions.signature import Function, Parameter
+from tally.graphite.functions.signature import Context, Function, Parameter
 from tally.graphite.series import Series
 from tally.graphite.target import PATH
 
 # The innermost first argument in a name such as `scale(sumSeries(daily.*.sum),2)`.
 _FIRST_PATH = re.compile(rf"(?:\w+\(\s*)+({PATH})")
+
+# Where `aliasQuery` shows a value. Wider formats would make names too long.
+_PLACE = re.compile(r"%[-+ 0#]?\d{0,2}(?:\.\d{0,2})?[dieEfFgGs]", re.ASCII)
 
 SERIES_LIST = Parameter("seriesList", "seriesList")
 
@@ -38,6 +43,46 @@ def alias_sub(series: list[Series], search: str, replacement: str) -> list[Serie
 def substr(series: list[Series], start: int, stop: int) -> list[Series]:
     """Name each series by the nodes of its innermost path from `start` to before `stop`; 0 is the end."""
     return [replace(each, name=_slice_nodes(each.name, start, stop or None)) for each in series]
+
+
+def upper(series: list[Series], positions: tuple[int, ...]) -> list[Series]:
+    """Write the names in capitals, or their characters at some positions."""
+    return [replace(each, name=_change_characters(each.name, positions, str.upper)) for each in series]
+
+
+def lower(series: list[Series], positions: tuple[int, ...]) -> list[Series]:
+    """Write the names in small letters, or their characters at some positions."""
+    return [replace(each, name=_change_characters(each.name, positions, str.lower)) for each in series]
+
+
+def _change_characters(name: str, positions: tuple[int, ...], change: Callable[[str], str]) -> str:
+    if not positions:
+        return change(name)
+    characters = list(name)
+    for position in positions:
+        if -len(name) <= position < len(name):
+            characters[position] = change(characters[position])
+    return "".join(characters)
+
+
+def alias_query(context: Context, _series: None, search: str, replacement: str, new_name: str) -> list[Series]:
+    """Name each series by the last value of another one, whose target is the name with a replacement.
+
+    :raises InvalidQuestion: when a target has no series or value, or the new name has not exactly one place for it.
+    """
+    if len(_PLACE.findall(new_name)) != 1 or "%" in _PLACE.sub("", new_name):
+        raise InvalidQuestion(
+            f"aliasQuery: newName {new_name!r:.100} needs one place for the value, such as %d or %.2f"
+        )
+    expression, found = Expression(search), []
+    for each in context.series:
+        target = expression.sub(replacement, each.name)
+        others = context.ask(target)
+        value = others[0].reduce("last") if others else None
+        if value is None:
+            raise InvalidQuestion(f"aliasQuery: {target!r:.100} has no value")
+        found.append(replace(each, name=_PLACE.sub(lambda place, given=value: place[0] % given, new_name)))  # type: ignore[misc]
+    return found
 
 
 def key(series: Series, nodes: tuple[int | str, ...]) -> str:
@@ -73,6 +118,16 @@ FUNCTIONS = (
              (SERIES_LIST,), alias_by_metric),
     Function("aliasSub", "Alias", r"Replaces the matches of a regular expression in each name; \1 is its first group.",
              (SERIES_LIST, Parameter("search", "string"), Parameter("replace", "string")), alias_sub),
+    Function("aliasByTags", "Alias", "Names each series by tags, or by nodes of its path.",
+             (SERIES_LIST, Parameter("tags", "nodeOrTag", multiple=True)), alias_by_node),
+    Function("aliasQuery", "Alias", "Names each series by the last value of another one, whose name is found by "
+             "replacing.",
+             (SERIES_LIST, Parameter("search", "string"), Parameter("replace", "string"),
+              Parameter("newName", "string")), alias_query, takes_context=True),
+    Function("upper", "Alias", "Writes the names, or their characters at some positions, in capitals.",
+             (SERIES_LIST, Parameter("pos", "integer", required=False, multiple=True)), upper),
+    Function("lower", "Alias", "Writes the names, or their characters at some positions, in small letters.",
+             (SERIES_LIST, Parameter("pos", "integer", required=False, multiple=True)), lower),
     Function("substr", "Special", "Names each series by the nodes of its path from start to before stop.",
              (SERIES_LIST, Parameter("start", "node", required=False, default=0),
               Parameter("stop", "node", required=False, default=0)), substr),

@@ -3,29 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import repeat
 
-from tally.graphite.attime import parse_span
-from tally.graphite.budget import check_points
 from tally.graphite.functions.naming import SERIES_LIST
 from tally.graphite.functions.signature import Function, Parameter
 from tally.graphite.reducers import resolve_name
 from tally.graphite.series import Series, Value
-
-
-def scale(series: list[Series], factor: float) -> list[Series]:
-    """Multiply each value."""
-    return [each.map(f"scale({each.name},{factor:g})", lambda value: value * factor) for each in series]
-
-
-def offset(series: list[Series], amount: float) -> list[Series]:
-    """Add to each value."""
-    return [each.map(f"offset({each.name},{amount:g})", lambda value: value + amount) for each in series]
-
-
-def absolute(series: list[Series]) -> list[Series]:
-    """Return the absolute values."""
-    return [each.map(f"absolute({each.name})", abs) for each in series]
 
 
 def derivative(series: list[Series]) -> list[Series]:
@@ -68,23 +50,24 @@ def keep_last_value(series: list[Series], limit: float) -> list[Series]:
 
 def transform_null(series: list[Series], default: float, reference: list[Series] | None) -> list[Series]:
     """Replace missing values by `default`; with `reference`, only where one of its series has a value."""
-    suffix = ",referenceSeries" if reference else ""
+    suffix, times = (",referenceSeries", _known_times(reference)) if reference else ("", None)
     named_by = ((each, f"transformNull({each.name},{default:g}{suffix})") for each in series)
-    return [each.with_values(name, _fill_nulls(each, default, reference)) for each, name in named_by]
+    return [each.with_values(name, _fill_nulls(each, default, times)) for each, name in named_by]
 
 
-def _fill_nulls(series: Series, default: float, reference: list[Series] | None) -> list[Value]:
-    times = range(series.start, series.end, series.step)
-    return [
-        default if value is None and (not reference or any(map(has_value, reference, repeat(time)))) else value
-        for value, time in zip(series.values, times, strict=True)
-    ]
+def _known_times(reference: list[Series]) -> set[int]:
+    """Return the times at which any of the series has a value."""
+    return {
+        each.start + index * each.step
+        for each in reference
+        for index, value in enumerate(each.values)
+        if value is not None
+    }
 
 
-def has_value(series: Series, time: int) -> bool:
-    """Return whether a series has a value at a time."""
-    index = (time - series.start) // series.step
-    return 0 <= index < len(series.values) and series.values[index] is not None
+def _fill_nulls(series: Series, default: float, times: set[int] | None) -> list[Value]:
+    pairs = zip(range(series.start, series.end, series.step), series.values, strict=True)
+    return [default if value is None and (times is None or time in times) else value for time, value in pairs]
 
 
 def consolidate_by(series: list[Series], function: str) -> list[Series]:
@@ -93,30 +76,14 @@ def consolidate_by(series: list[Series], function: str) -> list[Series]:
     return [replace(each.rename(f'consolidateBy({each.name},"{function}")'), consolidation=reducer) for each in series]
 
 
-def summarize(series: list[Series], interval: str, function: str, align_to_from: bool) -> list[Series]:
-    """Aggregate the values of each interval into one."""
-    seconds, reducer = parse_span(interval), resolve_name(function)
-    suffix = ", true" if align_to_from else ""
-    check_points(sum(each.end - each.start for each in series) // seconds + 2 * len(series))
-    found = []
-    for each in series:
-        start = each.start if align_to_from else each.start - each.start % seconds
-        end = each.end if align_to_from else each.end - each.end % seconds + seconds
-        values = [_reduce_between(each, reducer, begin, begin + seconds) for begin in range(start, end, seconds)]
-        summary = each.with_values(f'summarize({each.name}, "{interval}", "{function}"{suffix})', values)
-        found.append(replace(summary, start=start, step=seconds, consolidation=_consolidation(reducer)))
-    return found
+def cumulative(series: list[Series]) -> list[Series]:
+    """Consolidate by adding."""
+    return consolidate_by(series, "sum")
 
 
-def _reduce_between(series: Series, reducer: str, begin: int, end: int) -> Value:
-    """Aggregate the values from the time `begin` to before `end`."""
-    first, last = (max(0, math.ceil((time - series.start) / series.step)) for time in (begin, end))
-    return series.reduce(reducer, begin=first, end=last)
-
-
-def _consolidation(reducer: str) -> str:
-    """Return how to consolidate values that a reducer returned: by the same reducer, if that is right for parts."""
-    return reducer if reducer in ("sum", "min", "max", "first", "last") else "sum" if reducer == "count" else "average"
+def set_x_files_factor(series: list[Series], factor: float) -> list[Series]:
+    """Set the least share of values that a consolidated value needs."""
+    return [replace(each, x_files_factor=factor) for each in series]
 
 
 def _differences(values: Sequence[Value]) -> list[Value]:
@@ -160,28 +127,92 @@ def _fill_gaps(values: Sequence[Value], limit: float) -> list[Value]:
     return found
 
 
+def interpolate(series: list[Series], limit: float) -> list[Series]:
+    """Fill gaps of at most `limit` values between two values with a line."""
+    return [each.with_values(f"interpolate({each.name})", _draw_lines(each.values, limit)) for each in series]
+
+
+def _draw_lines(values: Sequence[Value], limit: float) -> list[Value]:
+    found, before = list(values), None
+    for index, value in enumerate(values):
+        if value is None:
+            continue
+        if before is not None and 1 < index - before <= limit + 1:
+            first = values[before] or 0
+            rise = (value - first) / (index - before)
+            found[before + 1 : index] = [first + rise * (at - before) for at in range(before + 1, index)]
+        before = index
+    return found
+
+
+def changed(series: list[Series]) -> list[Series]:
+    """Return 1 where a value differs from the value before, and otherwise 0."""
+    found = []
+    for each in series:
+        before, values = None, list[Value]()
+        for value in each.values:
+            values.append(float(None not in (before, value) and before != value))
+            before = before if value is None else value
+        found.append(each.with_values(f"changed({each.name})", values))
+    return found
+
+
+def delay(series: list[Series], steps: int) -> list[Series]:
+    """Move the values by so many steps to later times; negative ones to earlier times."""
+    found = []
+    for each in series:
+        count = len(each.values)
+        gap: list[Value] = [None] * min(abs(steps), count)
+        values = [*gap, *each.values[: count - len(gap)]] if steps > 0 else [*each.values[len(gap) :], *gap]
+        found.append(each.with_values(f"delay({each.name},{steps})", values))
+    return found
+
+
+def compress_gaps(series: list[Series]) -> list[Series]:
+    """Coarsen series whose values are a regular number of steps apart to that distance."""
+    return [_compress(each.rename(f"compressPeriodicGaps({each.name})")) for each in series]
+
+
+def _compress(series: Series) -> Series:
+    """The distance is that of the first two values other than 0, after the first step; a third must confirm it."""
+    values = series.values
+    seen = [index for index, value in enumerate(values) if value and index > 0][:2]
+    size = seen[-1] - seen[0] if len(seen) == 2 else 0
+    third = seen[-1] + size if size > 1 else len(values)
+    if third > len(values) - 2 or not values[third]:
+        return series
+    if values[third - 1] is not None or values[third + 1] is not None:
+        return series
+    cut = replace(series, start=series.start + seen[0] * series.step, values=values[seen[0] :], weights=None)
+    merged = [cut.reduce("last", begin=begin, end=begin + size) for begin in range(0, len(cut.values), size)]
+    return replace(cut, step=series.step * size, values=merged)
+
+
 def _per_series(name: str, description: str, apply: Callable[..., list[Series]], *parameters: Parameter) -> Function:
     return Function(name, "Transform", description, (SERIES_LIST, *parameters), apply)
 
 
+CONSOLIDATIONS = ("average", "avg", "avg_zero", "first", "last", "max", "min", "sum")
 _BOUNDS = (Parameter("maxValue", "float", required=False), Parameter("minValue", "float", required=False))
 FUNCTIONS = (
-    _per_series("scale", "Multiplies each value.", scale, Parameter("factor", "float")),
-    _per_series("offset", "Adds to each value.", offset, Parameter("factor", "float")),
-    _per_series("absolute", "Returns the absolute values.", absolute),
     _per_series("perSecond", "Returns the growth of a counter per second.", per_second, *_BOUNDS),
     _per_series("derivative", "Returns the difference of each value from the value before.", derivative),
     _per_series("nonNegativeDerivative", "Returns the growth of a counter.", non_negative_derivative, *_BOUNDS),
     _per_series("integral", "Returns the running total of the values.", integral),
-    _per_series("summarize", "Aggregates the values of each interval into one.", summarize,
-                Parameter("intervalString", "interval", suggestions=("10min", "1h", "1d")),
-                Parameter("func", "aggFunc", required=False, default="sum"),
-                Parameter("alignToFrom", "boolean", required=False, default=False)),
     _per_series("keepLastValue", "Fills gaps of at most limit values with the value before.", keep_last_value,
                 Parameter("limit", "intOrInf", required=False, default=math.inf)),
     _per_series("transformNull", "Replaces missing values by a number.", transform_null,
                 Parameter("default", "float", required=False, default=0),
                 Parameter("referenceSeries", "seriesList", required=False)),
+    _per_series("interpolate", "Fills gaps of at most limit values with a line.", interpolate,
+                Parameter("limit", "intOrInf", required=False, default=math.inf)),
+    _per_series("delay", "Moves the values by so many steps to later times.", delay, Parameter("steps", "integer")),
+    _per_series("compressPeriodicGaps", "Coarsens series whose values are regularly some steps apart.", compress_gaps),
+    Function("changed", "Special", "Returns 1 where a value differs from the value before.", (SERIES_LIST,), changed),
     Function("consolidateBy", "Special", "Sets the aggregate function for maxDataPoints and for coarser steps.",
-             (SERIES_LIST, Parameter("consolidationFunc", "aggFunc")), consolidate_by),
+             (SERIES_LIST, Parameter("consolidationFunc", "string", options=(*CONSOLIDATIONS,))), consolidate_by),
+    Function("cumulative", "Special", "Consolidates by adding.", (SERIES_LIST,), cumulative),
+    *(Function(name, "Special", "Sets the least share of values that a consolidated value needs.",
+               (SERIES_LIST, Parameter("xFilesFactor", "float")), set_x_files_factor)
+      for name in ("setXFilesFactor", "xFilesFactor")),
 )  # fmt: skip

@@ -1,125 +1,127 @@
-"""Functions that need the window of the target: they read series at other times, or read none."""
+"""Functions of moving windows, which read values before the range."""
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tally.errors import InvalidQuestion
-from tally.graphite.attime import parse_offset, parse_span
+from tally.graphite.attime import parse_span
+from tally.graphite.functions.folding import fold_windows
 from tally.graphite.functions.naming import SERIES_LIST
-from tally.graphite.functions.signature import Fetch, Function, Parameter
+from tally.graphite.functions.signature import Context, Fetch, Function, Parameter
+from tally.graphite.reducers import resolve_name
 from tally.graphite.series import Series, Value
 from tally.graphite.source import Window
 
-Sum = tuple[float, int]
-
-
-def constant_line(_fetch: Fetch, window: Window, value: float) -> list[Series]:
-    """Return the same value at the beginning, the middle and the end of the window."""
-    start, step = int(window.start), max(1, int((window.end - window.start) / 2))
-    return [Series(str(value), f"constantLine({value})", start, step, [value] * 3, tags={"name": str(value)})]
-
-
-def time_shift(fetch: Fetch, window: Window, _series: None, shift: str, *options: bool) -> list[Series]:
-    """Return the series of an earlier or later time, moved to the times of the window.
-
-    The options are `resetEnd` and `alignDST`, which has no effect: times are in UTC, without daylight saving.
-    """
-    reset_end, _align_dst = options
-    text = f"-{shift}" if shift[:1].isdigit() else shift
-    seconds = parse_offset(text)
-    last = min(window.end, window.now) if reset_end else window.end
-    found = []
-    for each in fetch(window.shift(seconds)):
-        start = max(window.first(each.step), (each.start - seconds) // each.step * each.step)
-        count = max(0, int(last - start) // each.step + 1)
-        cut = replace(each, start=start, values=each.values[:count], weights=each.weights and each.weights[:count])
-        found.append(cut.rename(f'timeShift({each.name}, "{text}")'))
-    return found
-
 
 class Aggregation(NamedTuple):
-    """How to aggregate the values in a moving window: by which reducer, and the least share of values it needs."""
+    """How to aggregate the values in a moving window: by which reducer, and the least share of values it needs.
+
+    `shown` is what the name of the series calls the reducer, if something else.
+    """
 
     reducer: str
-    x_files_factor: float
+    x_files_factor: float | None
+    shown: str = ""
 
 
 def moving(fetch: Fetch, window: Window, size: int | str, how: Aggregation) -> list[Series]:
     """Return for each value the aggregate of the moving window that ends with it; `size` is in values or a span."""
-    function = f"moving{how.reducer.capitalize()}"
-    if isinstance(size, str):
-        seconds, shown = parse_span(size), f'"{size}"'
-    else:
-        if size < 1:
-            raise InvalidQuestion(f"{function}: windowSize {size} is too small: use at least 1, or a span such as 5min")
-        # The last second of the window is enough to find the steps.
-        steps = [each.step for each in fetch(window.last_second())]
-        seconds, shown = max(steps, default=0) * size, str(size)
+    function = f"moving{how.reducer.capitalize()}" if not how.shown else f"moving{how.shown.capitalize()}"
+    seconds, shown = _find_span(function, size, fetch, window)
     found = []
     for each in fetch(window.extend(seconds)):
         points = seconds // each.step if isinstance(size, str) else size
         skipped = max(0, (window.first(each.step) - each.start) // each.step)
-        values = _aggregate(each.values, points, how)[skipped:]
+        factor = each.x_files_factor if how.x_files_factor is None else how.x_files_factor
+        values = _aggregate(each.values, points, how._replace(x_files_factor=factor))[skipped:]
         changed = each.with_values(f"{function}({each.name},{shown})", values)
         found.append(replace(changed, start=each.start + skipped * each.step, consolidation="average"))
     return found
 
 
+def _find_span(function: str, size: int | str, fetch: Fetch, window: Window) -> tuple[int, str]:
+    """Return the seconds of a moving window, and its size as the name of the series shows it."""
+    if isinstance(size, str):
+        return parse_span(size), f'"{size}"'
+    if size < 1:
+        raise InvalidQuestion(f"{function}: windowSize {size} is too small: use at least 1, or a span such as 5min")
+    # The last second of the window is mostly enough to find the steps. Some functions need more, or drop all series.
+    try:
+        series = fetch(window.last_second()) or fetch(window)
+    except InvalidQuestion:
+        series = fetch(window)
+    return max((each.step for each in series), default=0) * size, str(size)
+
+
 def _aggregate(values: Sequence[Value], points: int, how: Aggregation) -> list[Value]:
-    """Return for each value the aggregate of the last `points` values, or None if too many of these are missing.
+    """Return for each value the aggregate of the last `points` values, or None if too many of these are missing."""
+    if points < 1:
+        return [None] * len(values)
+    least = max(1, (how.x_files_factor or 0) * points)
+    return [value if count >= least else None for count, value in fold_windows(values, points, how.reducer)]
 
-    For the older part of the window, the function keeps the sum from each value on; for the newer part, one sum.
-    Nothing is ever subtracted, so a large value leaves no rounding error after it has left the window.
+
+def exponential(context: Context, _series: None, size: int | str) -> list[Series]:
+    """Return the moving average in which newer values weigh more."""
+    fetch, window, function = context.fetch, context.window, "exponentialMovingAverage"
+    seconds, shown = _find_span(function, size, fetch, window)
+    constant, found = 2 / ((seconds if isinstance(size, str) else size) + 1), []
+    for each in fetch(window.extend(seconds)):
+        skipped = max(0, (window.first(each.step) - each.start) // each.step)
+        known = [value for value in each.values[:skipped] if value is not None]
+        average = sum(known) / len(known) if known else 0.0
+        values: list[Value] = []
+        for value in each.values[skipped:]:
+            average = average if value is None else constant * value + (1 - constant) * average
+            values.append(None if value is None else round(average, 6))
+        changed = each.with_values(f"{function}({each.name},{shown})", values)
+        found.append(replace(changed, start=each.start + skipped * each.step, consolidation="average"))
+    return found
+
+
+def deviation(series: list[Series], points: int, tolerance: float) -> list[Series]:
+    """Return the standard deviation of the last `points` values, if at least the share `tolerance` is there.
+
+    :raises InvalidQuestion: when `points` is less than 1.
     """
-    older: list[Sum] = []
-    newer: list[Value] = []
-    total: Sum = (0, 0)
-    found: list[Value] = []
-    for index, value in enumerate(values):
-        if points > 0:
-            newer.append(value)
-            total = _add(total, value)
-        if index >= points > 0:
-            if not older:
-                older, newer, total = _suffixes(newer), [], (0, 0)
-            older.pop()
-        sums, counts = zip(older[-1] if older else (0, 0), total, strict=True)
-        is_enough = sum(counts) > 0 and sum(counts) >= how.x_files_factor * points
-        found.append(sum(sums) / (sum(counts) if how.reducer == "average" else 1) if is_enough else None)
-    return found
+    if points < 1:
+        raise InvalidQuestion(f"stdev: points {points} is too small: use at least 1")
+    how = Aggregation("stddev", tolerance)
+    changed = ((each, _aggregate(each.values, points, how)) for each in series)
+    return [
+        replace(each.with_values(f"stdev({each.name},{points})", values), consolidation="average")
+        for each, values in changed
+    ]
 
 
-def _suffixes(values: Sequence[Value]) -> list[Sum]:
-    """Return the sums of all suffixes of `values`, the shortest suffix first."""
-    found: list[Sum] = []
-    total: Sum = (0, 0)
-    for value in reversed(values):
-        total = _add(total, value)
-        found.append(total)
-    return found
-
-
-def _add(total: Sum, value: Value) -> Sum:
-    return total if value is None else (total[0] + value, total[1] + 1)
+def moving_window(context: Context, _series: None, size: int | str, *how: Any) -> list[Series]:
+    """Return for each value the aggregate of the moving window that ends with it, by any aggregate function."""
+    func, factor = how
+    return moving(context.fetch, context.window, size, Aggregation(resolve_name(func), factor, func))
 
 
 def _moving(name: str, reducer: str, description: str) -> Function:
-    def apply(fetch: Fetch, window: Window, _series: None, size: int | str, factor: float | None) -> list[Series]:
-        return moving(fetch, window, size, Aggregation(reducer, factor or 0))
+    def apply(context: Context, _series: None, size: int | str, factor: float | None) -> list[Series]:
+        return moving(context.fetch, context.window, size, Aggregation(reducer, factor))
 
-    size = Parameter("windowSize", "intOrInterval", suggestions=(5, 10, "1min", "5min", "1h"))
-    factor = Parameter("xFilesFactor", "float", required=False)
-    return Function(name, "Calculate", description, (SERIES_LIST, size, factor), apply, takes_window=True)
+    return Function(name, "Calculate", description, (SERIES_LIST, _SIZE, _FACTOR), apply, takes_context=True)
 
 
+_SIZE = Parameter("windowSize", "intOrInterval", suggestions=(5, 7, 10, "1min", "5min", "10min", "30min", "1h"))
+_FACTOR = Parameter("xFilesFactor", "float", required=False)
 FUNCTIONS = (
-    Function("constantLine", "Special", "Draws a horizontal line.", (Parameter("value", "float"),), constant_line,
-             takes_window=True),
-    Function("timeShift", "Transform", "Shows series of an earlier time.",
-             (SERIES_LIST, Parameter("timeShift", "string", suggestions=("1h", "1d", "7d")),
-              Parameter("resetEnd", "boolean", required=False, default=True),
-              Parameter("alignDST", "boolean", required=False, default=False)), time_shift, takes_window=True),
     _moving("movingAverage", "average", "Returns the mean of the moving window that ends with each value."),
     _moving("movingSum", "sum", "Returns the sum of the moving window that ends with each value."),
+    _moving("movingMin", "min", "Returns the minimum of the moving window that ends with each value."),
+    _moving("movingMax", "max", "Returns the maximum of the moving window that ends with each value."),
+    _moving("movingMedian", "median", "Returns the median of the moving window that ends with each value."),
+    Function("movingWindow", "Calculate", "Returns an aggregate of the moving window that ends with each value.",
+             (SERIES_LIST, _SIZE, Parameter("func", "aggFunc", required=False, default="average"), _FACTOR),
+             moving_window, takes_context=True),
+    Function("exponentialMovingAverage", "Calculate", "Returns the moving mean in which newer values weigh more.",
+             (SERIES_LIST, _SIZE), exponential, takes_context=True),
+    Function("stdev", "Calculate", "Returns the standard deviation of the last points values.",
+             (SERIES_LIST, Parameter("points", "integer"),
+              Parameter("windowTolerance", "float", required=False, default=0.1)), deviation),
 )  # fmt: skip

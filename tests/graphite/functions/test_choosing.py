@@ -2,10 +2,11 @@
 
 import pytest
 
+from tally.engine import Catalog
 from tally.errors import InvalidQuestion
 from tally.graphite.functions import FUNCTIONS
 from tally.graphite.functions.choosing import exclude, grep, limit, remove_above_value, remove_below_value
-from tests.graphite.made import names, series, values
+from tests.graphite.made import WEB_A, WEB_B, answered, first, names, series, shown, values
 
 A = series(1.0, 9.0, 2.0, name="d.a.sum")
 B = series(5.0, 5.0, 5.0, name="d.b.sum")
@@ -60,3 +61,26 @@ def test_values_beyond_a_bound_are_removed() -> None:
     assert [[None, 9.0, 2.0], [4.0, 4.0, None]] == values(below)
     assert [[1.0, None, 2.0], [None, None, None]] == values(above)
     assert ["removeBelowValue(d.a.sum, 2)", "removeAboveValue(d.a.sum, 2)"] == [below[0].name, above[0].name]
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "expected"),
+    [
+        (f"fallbackSeries(daily.none.sum,{WEB_A})", WEB_A, [1.0, 2.0, None, 4.0]),
+        (f"useSeriesAbove({WEB_A},3,'a.sum','b.sum')", WEB_B, [5.0, None, 7.0, 8.0]),
+    ],
+)  # fmt: skip
+def test_values_and_names(target: str, name: str, expected: list[float | None], daily: Catalog) -> None:
+    """The only series has this name, and these values first."""
+    assert (name, expected) == first(answered(daily, target))
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (f"group({WEB_A},{WEB_B})", "a b"),
+    ],
+)  # fmt: skip
+def test_series_are_kept_and_sorted(target: str, expected: str, daily: Catalog) -> None:
+    """These series remain, in this order."""
+    assert expected == shown(answered(daily, target))

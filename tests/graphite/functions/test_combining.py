@@ -2,9 +2,12 @@
 
 import pytest
 
+from tally.engine import Catalog
 from tally.errors import InvalidQuestion
-from tally.graphite.functions.combining import as_percent, combine, divide, group_by_node, join_expressions
-from tests.graphite.made import START, names, series, values
+from tally.graphite.functions.combining import combine, join_expressions
+from tally.graphite.functions.dividing import as_percent, divide
+from tally.graphite.functions.grouping import group_by_node
+from tests.graphite.made import START, WEB, WEB_A, WEB_B, answered, first, names, series, values
 
 A = series(
     1.0, 2.0, None, None, name="d.a.sum", expression="d.*.sum", consolidation="sum", tags={"name": "a", "k": "v"}
@@ -114,3 +117,24 @@ def test_a_total_of_zero() -> None:
 def test_expressions_are_listed_once() -> None:
     """Expressions keep the order of the series."""
     assert "d.*.sum,d.c.max" == join_expressions([A, C, B])
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "expected"),
+    [
+        (f"aggregate({WEB},'median')", f"medianSeries({WEB})", [1.0, 1.0, 3.5, 8.0]),
+        (f"aggregate({WEB},'sum',0.9)", f"sumSeries({WEB})", [6.0, None, None, 21.0]),
+        (f"aggregate(setXFilesFactor({WEB},0.9),'sum')", f"sumSeries({WEB})", [6.0, None, None, 21.0]),
+        (f"countSeries({WEB})", f"countSeries({WEB})", [3.0, 3.0, 3.0, 3.0]),
+        (f"diffSeriesLists({WEB_B},{WEB_A})", f"diffSeries({WEB_B},{WEB_A})", [4.0, 2.0, 7.0, 4.0]),
+        (f"multiplySeriesLists({WEB_B},{WEB_A})", f"multiplySeries({WEB_B},{WEB_A})", [5.0, None, None, 32.0]),
+        (f"powSeries({WEB_A},{WEB_A})", f"powSeries({WEB_A},{WEB_A})", [1.0, 4.0, None, 256.0]),
+        (f"rangeOfSeries({WEB})", f"rangeOfSeries({WEB})", [5.0, 2.0, 7.0, 5.0]),
+        (f"stddevSeries({WEB})", f"stddevSeries({WEB})", [2.160247, 1.0, 3.5, 2.160247]),
+        (f"sumSeriesLists({WEB_B},{WEB_A})", f"sumSeries({WEB_B},{WEB_A})", [6.0, 2.0, 7.0, 12.0]),
+        ("sum(daily.web.*.sum|limit(1))", "sumSeries(daily.web.*.sum)", [1.0, 2.0, None, 4.0]),
+    ],
+)  # fmt: skip
+def test_values_and_names(target: str, name: str, expected: list[float | None], daily: Catalog) -> None:
+    """The only series has this name, and these values first."""
+    assert (name, expected) == first(answered(daily, target))

@@ -2,9 +2,10 @@
 
 import pytest
 
+from tally.engine import Catalog
 from tally.errors import InvalidQuestion
 from tally.graphite.functions.naming import alias, alias_by_metric, alias_by_node, alias_sub, key, substr
-from tests.graphite.made import names, series
+from tests.graphite.made import WEB_A, answered, first, names, series
 
 INDEX = series(1.0, name="daily.requests.get.index.avg")
 SCALED = series(1.0, name="scale(daily.requests.get.index.avg,2)")
@@ -66,3 +67,17 @@ def test_names_are_changed_by_expressions() -> None:
 def test_series_are_named_by_a_slice_of_nodes(name: str, start: int, stop: int, expected: str) -> None:
     """The slice is of the nodes of the innermost path."""
     assert [expected] == names(substr([series(1.0, name=name)], start, stop))
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "expected"),
+    [
+        (f"aliasQuery({WEB_A},'a.sum','b.sum','b is %d')", "b is 8", [1.0, 2.0, None, 4.0]),
+        (f"lower(upper({WEB_A}))", WEB_A, [1.0, 2.0, None, 4.0]),
+        (f"upper({WEB_A},0)", f"D{WEB_A[1:]}", [1.0, 2.0, None, 4.0]),
+        ("aliasByTags(seriesByTag('host=2','aggregate=upper'),'env','name')", "prod.tagged", [2.0, None, None, None]),
+    ],
+)  # fmt: skip
+def test_values_and_names(target: str, name: str, expected: list[float | None], daily: Catalog) -> None:
+    """The only series has this name, and these values first."""
+    assert (name, expected) == first(answered(daily, target))

@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
+from tally.engine import Catalog
 from tally.errors import InvalidQuestion
 from tally.graphite.budget import POINTS_MAX
 from tally.graphite.functions import FUNCTIONS
 from tally.graphite.functions.transforming import transform_null
 from tally.graphite.series import Series
-from tests.graphite.made import START, series
+from tests.graphite.made import START, WEB_A, WEB_B, answered, first, series
 
 
 def applied(name: str, given: Series, *arguments: Any) -> Series:
@@ -145,3 +146,19 @@ def test_summaries_are_limited() -> None:
 def test_infinite_differences() -> None:
     """A difference that overflows does not raise an error."""
     assert math.inf == applied("perSecond", series(-1e308, 1e308 * 1.5)).values[1]
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "expected"),
+    [
+        (f"changed({WEB_B})", f"changed({WEB_B})", [0.0, 0.0, 1.0, 1.0]),
+        (f"cumulative({WEB_A})", f'consolidateBy({WEB_A},"sum")', [1.0, 2.0, None, 4.0]),
+        (f"delay({WEB_A},1)", f"delay({WEB_A},1)", [None, 1.0, 2.0, None]),
+        (f"delay({WEB_A},-2)", f"delay({WEB_A},-2)", [None, 4.0, None, None]),
+        (f"interpolate({WEB_A})", f"interpolate({WEB_A})", [1.0, 2.0, 3.0, 4.0]),
+        (f"interpolate({WEB_A},0)", f"interpolate({WEB_A})", [1.0, 2.0, None, 4.0]),
+    ],
+)  # fmt: skip
+def test_answers(target: str, name: str, expected: list[float | None], daily: Catalog) -> None:
+    """The only series has this name, and these values first."""
+    assert (name, expected) == first(answered(daily, target))

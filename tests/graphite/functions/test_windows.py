@@ -14,7 +14,7 @@ from tally.graphite.functions.windows import Aggregation, moving
 from tally.graphite.series import Series
 from tally.graphite.source import Window
 from tally.graphite.target import parse
-from tests.graphite.made import NOW, START, catalog, series, source
+from tests.graphite.made import NOW, START, WEB, WEB_A, answered, catalog, first, series, source
 
 MIDDLE = Window(START + 40, START + 90, NOW)
 
@@ -146,3 +146,15 @@ def test_a_window_needs_enough_values(factor: float, expected: list[float | None
     given = series(1.0, None, None, 3.0, None, 5.0)
     (found,) = moving(lambda _window: [given], Window(START + 19, START + 49, NOW), 4, Aggregation("average", factor))
     assert expected == list(found.values)
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "expected"),
+    [
+        (f"movingWindow({WEB}|limit(1),2,'diff')", f"movingDiff({WEB_A},2)", [1.0, -1.0, 2.0, 4.0]),
+        (f"stdev({WEB_A},2,0.5)", f"stdev({WEB_A},2)", [0.0, 0.5, 0.0, 0.0]),
+    ],
+)  # fmt: skip
+def test_values_and_names(target: str, name: str, expected: list[float | None], daily: Catalog) -> None:
+    """The only series has this name, and these values first."""
+    assert (name, expected) == first(answered(daily, target))
