@@ -37,9 +37,11 @@ export class Files {
   /**
    * @param {HTMLElement} root
    * @param {() => Table} table what is shown when one of the buttons is pressed
+   * @param {() => Promise<Blob | null>} [picture] of a chart
    */
-  constructor(root, table) {
-    this.buttons = FORMATS.map(([name, type, text]) => element("button", { type: "button", onclick: () => save(table(), name, type, text) }, name));
+  constructor(root, table, picture) {
+    this.buttons = FORMATS.map(([name, type, text]) => element("button", { type: "button", onclick: () => save(new Blob([text(table())], { type }), table().title, name) }, name));
+    if (picture) this.buttons.push(element("button", { type: "button", onclick: async () => save(await picture(), table().title, "PNG") }, "PNG"));
     this.link = element("a", {}, "API");
     root.replaceChildren(...this.buttons, this.link);
   }
@@ -107,13 +109,13 @@ function json({ fields, rows }) {
 }
 
 /**
- * @param {Table} table
- * @param {string} name
- * @param {string} type
- * @param {(table: Table) => string} text
+ * @param {Blob | null} content null: a browser that draws no picture saves none
+ * @param {string} title
+ * @param {string} name of the format
  */
-function save(table, name, type, text) {
-  const href = URL.createObjectURL(new Blob([text(table)], { type }));
-  element("a", { href, download: `${table.title}.${name.toLowerCase()}` }).click();
+function save(content, title, name) {
+  if (!content) return;
+  const href = URL.createObjectURL(content);
+  element("a", { href, download: `${title}.${name.toLowerCase()}` }).click();
   setTimeout(() => URL.revokeObjectURL(href), READ_MS);
 }

@@ -110,6 +110,11 @@ export class Heatmap extends Panel {
     ctx.restore();
   }
 
+  /** No line is drawn. */
+  lines() {
+    return [];
+  }
+
   /** List what is read at the cursor, and what the inks mean. */
   list() {
     const read = ["Values", "Samples", "Share"].map((name) => element("li", {}, element("span", { class: "label" }, name), element("data", {})));

@@ -21,6 +21,7 @@ import { expressions, Tags } from "./tags.js";
 import { heading } from "./title.js";
 import { Toolbar } from "./toolbar.js";
 import { AUTO, fitted } from "./view.js";
+import * as wall from "./wall.js";
 import * as zone from "./zone.js";
 
 /**
@@ -62,6 +63,7 @@ class Page {
     /** @type {HTMLDetailsElement} */ (the("display")).open = !matchMedia("(max-width: 820px)").matches;
     the("create").hidden = writing() === "disabled";
     document.addEventListener("click", (event) => this.click(event));
+    wall.listen(() => this.history.view.wall && this.history.change({ wall: false }));
     document.addEventListener("visibilitychange", () => document.hidden || this.refresh());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.panels.redraw());
     setInterval(() => this.sidebar.tick(), 1000);
@@ -87,6 +89,7 @@ class Page {
     else if (action === "edit" && archive) this.editor.open(archive);
     else if (action === "delete" && archive) this.editor.ask(archive);
     else if (action === "zone") this.turnZone();
+    else if (action === "wall") wall.fill(() => this.history.change({ wall: true }));
     else if (action === "skip") the("main").focus();
   }
 
@@ -190,6 +193,7 @@ class Page {
    */
   frame(archives) {
     const { view, depth } = this.history;
+    wall.show(view.wall);
     const all = view.slug === AUTO ? overall(archives) : undefined;
     if (all) this.history.finest = all.resolution;
     this.sidebar.show(archives, view);
@@ -254,11 +258,12 @@ class Page {
       if (!isEmpty) states.clear();
       else if (this.archive) states.nothingMatches(view, this.archive);
     }
+    performance.clearMarks(); // A page that is left open for weeks would collect them.
     performance.mark("tally-drawn");
     const archive = this.archive;
     const own = archive && ranges.get(archive);
     const told = seen(view, archive);
-    if (archive && own) {
+    if (archive && own && !view.wall) {
       this.leaderboard.show(await loader.board(told, archive, own, signal), told, archive, own);
       this.leaderboard.draw(await loader.trends(this.leaderboard.leaders, told, archive, own, signal));
     } else this.leaderboard.hide();

@@ -66,7 +66,7 @@ export class Palette {
 
 /**
  * Return what the style sheet says now, for what is drawn and not styled.
- * @returns {{ lines: string[], event: string, bad: string, text: string, grid: string, surface: string, font: string }}
+ * @returns {{ lines: string[], event: string, bad: string, ink: string, text: string, grid: string, surface: string, font: string }}
  */
 export function theme() {
   const style = getComputedStyle(document.documentElement);
@@ -75,6 +75,7 @@ export function theme() {
     lines: Array.from({ length: COLOURS }, (_, index) => said(`--line-${index}`)),
     event: said("--line-4"),
     bad: said("--bad"),
+    ink: said("--text"),
     text: said("--muted"),
     grid: said("--grid"),
     surface: said("--surface"),

@@ -6,9 +6,11 @@ import { announce, element, fill } from "./element.js";
 import * as events from "./events.js";
 import { Files, ofChart } from "./files.js";
 import { difference, legible, moment, number } from "./format.js";
-import { ofAggregate } from "./palette.js";
+import { ofAggregate, theme } from "./palette.js";
+import { picture } from "./picture.js";
 import { data, library, options } from "./plot.js";
 import { shown } from "./tags.js";
+import { offset } from "./zone.js";
 
 /**
  * @typedef {import("./question.js").Chart} Chart
@@ -50,7 +52,7 @@ export class Panel {
     /** @type {number | null} */
     this.index = null;
     this.drawn = "";
-    this.files = new Files(files, () => ofChart(/** @type {Chart} */ (this.chart), this.columns));
+    this.files = new Files(files, () => ofChart(/** @type {Chart} */ (this.chart), this.columns), () => this.picture());
     this.place.addEventListener("keydown", (event) => this.press(event));
     this.watcher = new ResizeObserver(() => this.plot?.setSize(this.size()));
     this.watcher.observe(this.place);
@@ -251,6 +253,26 @@ export class Panel {
     /** @type {any} */ (this.plot).setCursor({ left: this.plot.valToPos(time, "x"), top: 0 }, true, true);
     const read = this.columns.lines.map(({ key, values }, line) => `${legible(this.chart ? shown(key, this.chart.view) : key)} ${number(values[index])}${this.chart?.earlier ? `, ${this.told(line, index)}` : ""}`);
     announce([`${moment(time)}: ${read.join(", ")}`, this.happened()].filter(Boolean).join(", "));
+  }
+
+  /** Return the chart as a picture. */
+  async picture() {
+    const { plot, chart } = this;
+    if (!plot || !chart) return null;
+    const { since, until, step } = chart.page;
+    const selected = [...chart.view.q, ...chart.view.where].map(legible).join(" ");
+    const caption = [`${moment(since)} – ${moment(until + step)} ${offset()}`, selected].filter(Boolean).join(" · ");
+    return picture(plot.ctx.canvas, plot.ctx.canvas.width / plot.width, { title: `${chart.archive.name}: ${this.title.textContent}`, caption, lines: this.lines() });
+  }
+
+  /** Return the names of the lines as they are drawn. */
+  lines() {
+    const { chart } = this;
+    const colours = theme().lines;
+    return this.columns.lines.map(({ key }) => {
+      const ink = chart?.byName ? this.palette.of(key) : ofAggregate(key);
+      return { name: legible(chart ? shown(key, chart.view) : key), colour: colours[ink.colour] ?? "", dash: ink.dash };
+    });
   }
 
   /** Draw everything again, as colours have changed. */

@@ -22,6 +22,7 @@ import { moment, NOW } from "./range.js";
  * @property {string} compare with which span before; empty: with none
  * @property {string} events tags, separated by commas, that an event needs to be shown; empty: all are; `none`: none is
  * @property {string} sort an aggregate, `name`, or `change.` and the aggregate whose change ranks the names
+ * @property {boolean} wall whether there are charts alone, on all of the screen
  * @property {boolean} reversed whether the lowest stand first, or names from Z to A
  */
 
@@ -63,6 +64,7 @@ export function read(url) {
     axis: oneOf(AXES, fields.get("axis")),
     compare,
     events: fields.get("events") ?? "",
+    wall: fields.has("wall"),
     sort: isOrder(key, Boolean(compare)) ? key : SORT,
     reversed: sort.startsWith("-"),
   };
@@ -92,6 +94,7 @@ export function address(view) {
     ["sort", sort === SORT ? "" : sort],
   ];
   url.search = new URLSearchParams(fields.filter(([, value]) => value)).toString().replaceAll("%2C", ",").replaceAll("%3A", ":");
+  if (view.wall) url.search += url.search ? "&wall" : "?wall";
   return url;
 }
 
