@@ -40,18 +40,40 @@ void return_text(sqlite::Context* context, const std::string& text) {
     api->result_text64(context, text.data(), text.size(), sqlite::COPY, sqlite::UTF8);
 }
 
-// The text of a single sketch stays as it is.
-struct Merging {
-    Sketch merged, other;
-    std::string only;
-    std::int64_t unknown = 0;
-
-    bool read_only() {
-        if (only.empty()) return true;
-        const bool is_valid = load(only, merged);
-        if (is_valid) only.clear();
-        return is_valid;
+// Runs a function, and turns exceptions into SQLite's errors.
+template <typename Body>
+void answer(sqlite::Context* context, Body body) {
+    try {
+        body();
+    } catch (const Invalid& invalid) {
+        return_invalid(context, invalid.text);
+    } catch (const std::bad_alloc&) {
+        api->result_error_nomem(context);
     }
+}
+
+bool is_null(sqlite::Value* value) {
+    return api->value_type(value) == sqlite::NOTHING;
+}
+
+// Bins without samples go away. The text of a single sketch stays as it is, and is read when another one comes.
+struct Merging {
+    Merger merger;
+    std::string only;
+    std::int64_t known = 0, unknown = 0;
+
+    void change(std::string_view text, bool is_inverse) {
+        known += is_inverse ? -1 : 1;
+        if (known == 1 && !is_inverse) {
+            only.assign(text);
+            return;
+        }
+        if (!only.empty() && !merger.add(only)) throw Invalid{only};
+        only.clear();
+        if (!merger.add(text, is_inverse)) throw Invalid{text};
+    }
+
+    std::string text() const { return known == 0 || !only.empty() ? only : dump(merger.sketch()); }
 };
 
 // What SQLite keeps for a group, filled with zeros at first.
@@ -67,25 +89,14 @@ Merging& merging_of(sqlite::Context* context) {
 }
 
 void change(sqlite::Context* context, sqlite::Value* value, bool is_inverse) {
-    try {
+    answer(context, [&] {
         Merging& merging = merging_of(context);
-        if (is_inverse && !merging.read_only()) return return_invalid(context, merging.only);
-        if (api->value_type(value) == sqlite::NOTHING) {
+        if (is_null(value)) {
             merging.unknown += is_inverse ? -1 : 1;
-            return;
+        } else if (const std::string_view text = text_of(value); !text.empty()) {
+            merging.change(text, is_inverse);
         }
-        const std::string_view text = text_of(value);
-        if (text.empty()) return;
-        if (!is_inverse && merging.only.empty() && merging.merged.empty()) {
-            merging.only.assign(text);
-            return;
-        }
-        if (!merging.read_only()) return return_invalid(context, merging.only);
-        if (!load(text, merging.other)) return return_invalid(context, text);
-        add(merging.merged, merging.other, is_inverse);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
+    });
 }
 
 void step(sqlite::Context* context, int, sqlite::Value** values) {
@@ -97,13 +108,11 @@ void inverse(sqlite::Context* context, int, sqlite::Value** values) {
 }
 
 void value(sqlite::Context* context) {
-    try {
+    answer(context, [&] {
         const Merging& merging = merging_of(context);
-        if (merging.unknown != 0 || (merging.only.empty() && merging.merged.empty())) return api->result_null(context);
-        return_text(context, merging.only.empty() ? dump(merging.merged) : merging.only);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
+        const std::string text = merging.unknown == 0 ? merging.text() : "";
+        text.empty() ? api->result_null(context) : return_text(context, text);
+    });
 }
 
 void finish(sqlite::Context* context) {
@@ -160,22 +169,6 @@ double find_percentile(const Sketch& sketch, const Fraction& fraction, int level
         if (reached.value() >= rank) return middle(bin.number, level);
     }
     return middle(sketch.back().number, level);
-}
-
-// Runs a function, and turns exceptions into SQLite's errors.
-template <typename Body>
-void answer(sqlite::Context* context, Body body) {
-    try {
-        body();
-    } catch (const Invalid& invalid) {
-        return_invalid(context, invalid.text);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
-}
-
-bool is_null(sqlite::Value* value) {
-    return api->value_type(value) == sqlite::NOTHING;
 }
 
 // join_bins(bins, bins)

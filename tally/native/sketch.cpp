@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <new>
 
 #include "digits.hpp"
@@ -16,7 +17,8 @@ namespace {
 
 // Below this, a whole count is an integer of 64 bits.
 constexpr double WHOLE_END = 9e18;
-constexpr int SHORT_DIGITS = 9;
+constexpr bool IS_LITTLE_ENDIAN = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+constexpr std::int64_t SPARE_BINS = 64;
 // The least number of characters that a bin takes.
 constexpr std::size_t BIN_CHARACTERS = 4;
 
@@ -32,8 +34,24 @@ class Numbers {
         return true;
     }
 
+    // Reads a number of up to seven digits, as nearly all are, without a branch that depends on how many there are.
+    bool read_short(std::int64_t& whole) {
+        if (last_ - at_ < 8 || !IS_LITTLE_ENDIAN) return false;
+        std::uint64_t digits;
+        std::memcpy(&digits, at_, 8);
+        digits ^= 0x3030303030303030;
+        const std::uint64_t others = ((digits + 0x7676767676767676) | digits) & 0x8080808080808080;
+        const int bits = others == 0 ? 0 : __builtin_ctzll(others) - 7;
+        if (bits == 0 || (at_[bits / 8] != ',' && at_[bits / 8] != ']')) return false;
+        digits <<= 64 - bits;
+        digits = (digits * 10 + (digits >> 8)) & 0x00FF00FF00FF00FF;
+        digits = (digits * 100 + (digits >> 16)) & 0x0000FFFF0000FFFF;
+        whole = static_cast<std::int64_t>((digits * 10000 + (digits >> 32)) & 0xFFFFFFFF);
+        at_ += bits / 8;
+        return true;
+    }
+
     bool read(Count& number) {
-        if (read_short(number)) return true;
         skip_blanks();
         std::int64_t whole = 0;
         const auto [end, error] = std::from_chars(at_, last_, whole);
@@ -55,16 +73,6 @@ class Numbers {
     }
 
   private:
-    // Nearly all numbers have a few digits, which are read several times as fast as by std::from_chars.
-    bool read_short(Count& number) {
-        std::int64_t whole = 0;
-        const char* at = at_;
-        while (at != last_ && at - at_ < SHORT_DIGITS && *at >= '0' && *at <= '9') whole = whole * 10 + (*at++ - '0');
-        if (at == at_ || at == last_ || (*at != ',' && *at != ']')) return false;
-        number = Count(whole);
-        at_ = at;
-        return true;
-    }
     bool is_end(const char* at) const { return at == last_ || *at == ',' || *at == ']' || is_blank(*at); }
     static bool is_blank(char character) {
         return character == ' ' || character == '\t' || character == '\n' || character == '\r';
@@ -90,15 +98,14 @@ Count to_weight(double count) {
     return Count(std::nearbyint(count * FRACTIONS) / FRACTIONS);
 }
 
-void add(Sketch& merged, const Sketch& sketch, bool is_inverse) {
-    const auto counted = [&](const Bin& bin) { return is_inverse ? -bin.count : bin.count; };
+void add(Sketch& merged, const Sketch& sketch) {
     merged.reserve(merged.size() + sketch.size());
     std::size_t missing = 0;
     auto own = merged.begin();
     for (const Bin& bin : sketch) {
         while (own != merged.end() && own->number < bin.number) ++own;
         if (own != merged.end() && own->number == bin.number) {
-            own->count = own->count + counted(bin);
+            own->count = own->count + bin.count;
         } else {
             ++missing;
         }
@@ -108,11 +115,8 @@ void add(Sketch& merged, const Sketch& sketch, bool is_inverse) {
     merged.resize(to);
     for (auto bin = sketch.rbegin(); to != from; ++bin) {
         while (from != 0 && merged[from - 1].number > bin->number) merged[--to] = merged[--from];
-        if (from == 0 || merged[from - 1].number != bin->number) merged[--to] = {bin->number, counted(*bin)};
+        if (from == 0 || merged[from - 1].number != bin->number) merged[--to] = *bin;
     }
-    if (!is_inverse) return;
-    const auto is_empty = [](const Bin& bin) { return bin.count.value() == 0; };
-    merged.erase(std::remove_if(merged.begin(), merged.end(), is_empty), merged.end());
 }
 
 void add(Sketch& merged, const Bin& bin) {
@@ -141,21 +145,74 @@ Sketch coarsen(const Sketch& sketch, int levels) {
     return coarse;
 }
 
-bool load(std::string_view text, Sketch& sketch) {
-    sketch.clear();
-    sketch.reserve(text.size() / BIN_CHARACTERS);
+namespace {
+
+// Calls `take` for each bin in a text; returns whether the text is valid.
+template <typename Take>
+bool read_bins(std::string_view text, Take take) {
     Numbers numbers(text);
-    Count distance, count;
     std::int64_t number = 0;
     if (!numbers.take('[')) return false;
     do {
-        if (!numbers.read(distance) || !numbers.take(',') || !numbers.read(count)) return false;
-        if (distance.is_float() || std::abs(distance.whole()) >= 4 * ORIGIN || !count.is_positive()) return false;
-        number += distance.whole();
-        if (std::abs(number) >= 2 * ORIGIN) return false;
-        sketch.push_back({number, count});
+        std::int64_t distance = 0, whole = 0;
+        Count count;
+        if (!numbers.read_short(distance)) {
+            if (!numbers.read(count) || count.is_float()) return false;
+            distance = count.whole();
+        }
+        if (distance >= 4 * ORIGIN || distance <= -4 * ORIGIN || !numbers.take(',')) return false;
+        number += distance;
+        if (number >= 2 * ORIGIN || number <= -2 * ORIGIN) return false;
+        if (numbers.read_short(whole)) {
+            count = Count(whole);
+        } else if (!numbers.read(count)) {
+            return false;
+        }
+        if (!count.is_positive()) return false;
+        take(number, count);
     } while (numbers.take(','));
     return numbers.take(']') && numbers.is_at_end();
+}
+
+}  // namespace
+
+bool load(std::string_view text, Sketch& sketch) {
+    sketch.clear();
+    sketch.reserve(text.size() / BIN_CHARACTERS);
+    return read_bins(text, [&](std::int64_t number, const Count& count) { sketch.push_back({number, count}); });
+}
+
+Count& Merger::Side::at(std::int64_t number) {
+    if (counts.empty()) first = number;
+    const auto size = static_cast<std::int64_t>(counts.size());
+    if (number >= first + size) {
+        counts.resize(static_cast<std::size_t>(number - first + 1 + SPARE_BINS));
+    } else if (number < first) {
+        const std::int64_t before = first - number + SPARE_BINS;
+        counts.insert(counts.begin(), static_cast<std::size_t>(before), Count());
+        first -= before;
+    }
+    return counts[static_cast<std::size_t>(number - first)];
+}
+
+bool Merger::add(std::string_view text, bool is_inverse) {
+    return read_bins(text, [&](std::int64_t number, const Count& count) {
+        Count& sum = sides_[number < 0 ? 0 : number == 0 ? 1 : 2].at(number);
+        sum = sum + (is_inverse ? -count : count);
+        if (is_inverse && sum.value() == 0) sum = Count();
+    });
+}
+
+Sketch Merger::sketch() const {
+    Sketch merged;
+    for (const Side& side : sides_) {
+        std::int64_t number = side.first;
+        for (const Count& count : side.counts) {
+            if (count.value() != 0) merged.push_back({number, count});
+            ++number;
+        }
+    }
+    return merged;
 }
 
 namespace {

@@ -53,8 +53,8 @@ std::int64_t find_bin(double value);
 // Returns a count as a sketch keeps it: whole, or the nearest multiple of 1 / 65536.
 Count to_weight(double count);
 
-// Adds the bins of a sketch, or takes them out; bins without samples go away.
-void add(Sketch& merged, const Sketch& sketch, bool is_inverse = false);
+// Adds the bins of a sketch, or one bin.
+void add(Sketch& merged, const Sketch& sketch);
 void add(Sketch& merged, const Bin& bin);
 
 // Returns the sketch so many levels higher.
@@ -63,6 +63,23 @@ Sketch coarsen(const Sketch& sketch, int levels);
 // Reads the text of a sketch; returns whether it is valid.
 bool load(std::string_view text, Sketch& sketch);
 std::string dump(const Sketch& sketch);
+
+// Merges many sketches. Nearly all bins of a sketch are near each other, so each sign has an array of counts by bin.
+class Merger {
+  public:
+    // Adds the sketch in a text, or takes it out; returns whether the text is valid.
+    bool add(std::string_view text, bool is_inverse = false);
+    Sketch sketch() const;
+
+  private:
+    struct Side {
+        std::int64_t first = 0;
+        std::vector<Count> counts;
+
+        Count& at(std::int64_t number);
+    };
+    Side sides_[3];
+};
 
 // Registers the SQL functions of sketches with a connection; returns SQLite's result code.
 int register_sketch_functions(sqlite::Database* database);

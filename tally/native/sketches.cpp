@@ -5,12 +5,19 @@ namespace tally {
 
 using namespace python;
 
+namespace {
+
+[[noreturn]] void fail(PyObject* text) {
+    PyErr_Format(PyExc_ValueError, "sketch %R is not valid", text);
+    throw Error();
+}
+
+}  // namespace
+
 Sketch to_sketch(PyObject* object) {
     Sketch sketch;
-    const Text text(object);
-    if (load(text, sketch)) return sketch;
-    PyErr_Format(PyExc_ValueError, "sketch %R is not valid", object);
-    throw Error();
+    if (!load(Text(object), sketch)) fail(object);
+    return sketch;
 }
 
 namespace {
@@ -19,11 +26,14 @@ namespace {
 PyObject* merge_bins(PyObject*, PyObject* const* arguments, Py_ssize_t count) {
     return guard([&] {
         expect(count, 1);
-        Sketch merged;
+        Merger merger;
         const Py_ssize_t most = PyList_Size(arguments[0]);
         check(most < 0 ? -1 : 0);
-        for (Py_ssize_t at = 0; at < most; ++at) add(merged, to_sketch(PyList_GetItem(arguments[0], at)));
-        return to_text(dump(merged));
+        for (Py_ssize_t at = 0; at < most; ++at) {
+            PyObject* item = PyList_GetItem(arguments[0], at);
+            if (!merger.add(Text(item))) fail(item);
+        }
+        return to_text(dump(merger.sketch()));
     });
 }
 

@@ -150,9 +150,11 @@ def _bindings(question: Question, plan: Plan, cell: Cell | None) -> Bindings:
 
 
 def _blocks(marks: Watermarks, reach: Span) -> Bindings:
-    """Return the range of complete, sealed blocks within `reach`; empty if both ends are equal."""
+    """Return the range of blocks whose sealed rows are all within `reach`; empty if both ends are equal."""
     first = max(marks.block(reach.first + marks.block_s - 1), marks.blocks_from)
     end = marks.block(min(reach.end, marks.sealed_before))
+    if end < marks.sealed_before <= reach.end:  # The last block has only rows before `sealed_before`.
+        end += marks.block_s
     return {"blocks_first": first, "blocks_end": end} if first < end else dict.fromkeys(BLOCK_ENDS, reach.first)
 
 

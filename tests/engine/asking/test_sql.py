@@ -195,22 +195,25 @@ def test_packed(
     ("since", "until", "marks", "expected"),
     [
         (None, None, Watermarks(10, 0, 0, 3), (0, 0)),
-        (None, None, Watermarks(10, 29, 0, 3), (0, 0)),
+        (None, None, Watermarks(10, 29, 0, 3), (0, 30)),
         (None, None, Watermarks(10, 30, 0, 3), (0, 30)),
-        (None, None, Watermarks(10, 1000, 0, 3), (0, 990)),
-        (None, None, Watermarks(10, 1000, 60, 3), (60, 990)),
-        (30, None, Watermarks(10, 1000, 0, 3), (30, 990)),
-        (31, None, Watermarks(10, 1000, 0, 3), (60, 990)),
+        (None, None, Watermarks(10, 1000, 0, 3), (0, 1020)),
+        (None, None, Watermarks(10, 1000, 60, 3), (60, 1020)),
+        (30, None, Watermarks(10, 1000, 0, 3), (30, 1020)),
+        (31, None, Watermarks(10, 1000, 0, 3), (60, 1020)),
         (31, 70, Watermarks(10, 1000, 0, 3), (40, 40)),
         (31, 79, Watermarks(10, 1000, 0, 3), (40, 40)),
         (31, 80, Watermarks(10, 1000, 0, 3), (60, 90)),
-        (31, 80, Watermarks(10, 89, 0, 3), (40, 40)),
+        (31, 80, Watermarks(10, 89, 0, 3), (60, 90)),
+        (31, 70, Watermarks(10, 81, 0, 3), (40, 40)),
+        (None, None, Watermarks(10, 1000, 1020, 3), (0, 0)),
+        (1000, None, Watermarks(10, 1000, 0, 3), (1000, 1000)),
         (31, 80, Watermarks(10, 90, 0, 3), (60, 90)),
         (31, 80, Watermarks(10, 90, 90, 3), (40, 40)),
     ],
 )
 def test_blocks(since: int | None, until: int | None, marks: Watermarks, expected: tuple[int, int]) -> None:
-    """Only complete blocks are read: within the range, sealed, and not partly expired."""
+    """Blocks are read whose sealed rows are all within the range, and which are not partly expired."""
     given: dict[str, Any] = {name: value for name, value in (("since", since), ("until", until)) if value is not None}
     bindings = sql.select(question("aggregate", "name", **given), Plan(marks, few=False, packed=False)).bindings
     assert expected == (bindings["blocks_first"], bindings["blocks_end"])
