@@ -157,6 +157,17 @@ def _hosts(value: Any) -> tuple[str, ...]:
     return tuple(hosts)
 
 
+def _zone(value: Any) -> str:
+    from zoneinfo import ZoneInfo
+
+    if value != "UTC":
+        try:
+            ZoneInfo(value)
+        except (LookupError, OSError):
+            raise ValueError from None
+    return str(value)
+
+
 def _networks(value: Any) -> "tuple[IPv4Network | IPv6Network, ...]":
     from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -185,6 +196,7 @@ _HOSTS = Kind("a list of host names", f"host names without a port, separated by 
 _GLOBS = Kind("a list of globs", "globs without white space, separated by single commas", _globs)
 _TOKENS = Kind("a list of tokens", "tokens without white space, separated by single commas", _tokens)
 _NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, separated by commas", _networks)
+_ZONE = Kind("a time zone", "a name of the tz database such as UTC or Europe/Berlin", _zone)
 _CHOSEN = "the kernel chooses a free one"
 
 SETTINGS = (
@@ -217,6 +229,8 @@ SETTINGS = (
     Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS,
             "longest time that a timestamp may be ahead of the clock", "seconds", "not at all"),
     Setting("TALLY_EVENTS_RETENTION", "8760", _COUNT, "time that events are kept", "hours", "for ever"),
+    Setting("TALLY_GRAPHITE_TIMEZONE", "UTC", _ZONE,
+            "time zone of days and times of day in Graphite's requests that have no `tz`"),
     Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time limit of a query", "seconds"),
     Setting("TALLY_RECEIVE_BUFFER", "33554432", _BYTES,
             "receive buffer to request from the kernel; the log says how much it granted", "bytes"),
@@ -249,6 +263,7 @@ class Settings:
     max_cells: int
     max_future: int
     events_retention: int
+    graphite_timezone: str
     query_timeout: float
     receive_buffer: int
     workers: int

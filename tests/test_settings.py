@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "max_cells": 200_000,
     "max_future": 86_400,
     "events_retention": 8760,
+    "graphite_timezone": "UTC",
     "query_timeout": 30.0,
     "receive_buffer": 33_554_432,
     "workers": 1,
@@ -115,6 +116,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_MAX_CELLS": [("1000", 1000), (200_000, 200_000)],
     "TALLY_MAX_FUTURE": [*COUNTS],
     "TALLY_EVENTS_RETENTION": [*COUNTS],
+    "TALLY_GRAPHITE_TIMEZONE": [("UTC", "UTC"), ("Europe/Berlin", "Europe/Berlin")],
     "TALLY_QUERY_TIMEOUT": [*DURATIONS],
     "TALLY_RECEIVE_BUFFER": [("1", 1), ("2147483647", 2**31 - 1), (4096, 4096)],
     "TALLY_WORKERS": [("1", 1), ("1024", 1024), (2, 2)],
@@ -194,6 +196,10 @@ BAD: dict[str, tuple[str, list[object]]] = {
         [*NO_COUNTS],
     ),
     "TALLY_EVENTS_RETENTION": ("is not a count: use a whole number of at least 0", [*NO_COUNTS]),
+    "TALLY_GRAPHITE_TIMEZONE": (
+        "is not a time zone: use a name of the tz database such as UTC or Europe/Berlin",
+        ["", "utc+1", "Mars/Base", "/etc/passwd", "../UTC", "America", "\0", 1, None, b"UTC"],
+    ),
     "TALLY_QUERY_TIMEOUT": ("is not a duration: use a number of seconds greater than 0", [*NO_DURATIONS]),
     "TALLY_RECEIVE_BUFFER": (
         "is not a size: use a whole number of bytes from 1 to 2147483647",

@@ -59,7 +59,7 @@ def add(call: Call) -> Reply:
 
 def graphite(call: Call) -> Reply:
     """Answer the events that begin in a range, as Graphite does."""
-    since, until = event_window(call.parameters, call.now)
+    since, until = event_window(call.parameters, call.now, zone=call.settings.graphite_timezone)
     is_union = choice(call.parameters, "set", SETS) == "union"
     found = call.catalog.events.find(since=since, until=until, tags=event_tags(call.parameters), any_tag=is_union)
     return whole([_describe(event) for event in found])

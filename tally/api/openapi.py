@@ -53,7 +53,7 @@ FAILURES = (
     _WRONG,
     Failure(401, "the token is missing or wrong", lambda route: not route.is_open),
     Failure(403, "the API is read-only, or the token does not allow writing", lambda route: route.needs_write_token),
-    Failure(404, "there is no such archive or aggregate", lambda route: bool(route.placeholders)),
+    Failure(404, "there is no such archive or aggregate", lambda route: bool({*route.placeholders} - {"tag"})),
     Failure(405, "the path does not support the method", lambda _: True),
     Failure(408, f"the body did not arrive within {BODY_S:g} seconds", lambda route: bool(route.body)),
     Failure(409, "an archive with this slug exists", lambda route: route.status == 201),
@@ -300,7 +300,7 @@ def _operation(route: Route, *, guarded: bool) -> dict[str, Any]:
 
 def _placeholder(route: Route, name: str) -> dict[str, Any]:
     slug = {**_SLUG, "description": _AUTO} if route.is_for_auto else _SLUG
-    schema = slug if name == "slug" else _AGGREGATE
+    schema = {"slug": slug, "tag": _TEXT}.get(name, _AGGREGATE)
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 

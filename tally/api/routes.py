@@ -7,7 +7,21 @@ from tally.api import endpoints, events, graphite, health, metrics, pages, sampl
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Call, Route, Subject
 from tally.engine.recovery.backup import MEDIA_TYPE
-from tally.graphite.request import EVENTS, EXPAND, FIND, FUNCTIONS, NOTHING, RENDER, Meaning
+from tally.graphite.request import (
+    COMPLETE_TAGS,
+    COMPLETE_VALUES,
+    EVENTS,
+    EXPAND,
+    FIND,
+    FIND_SERIES,
+    FUNCTIONS,
+    INDEX,
+    NOTHING,
+    RENDER,
+    TAG_VALUES,
+    TAGS,
+    Meaning,
+)
 
 
 def _data(template: str, kind: str, by: str, summary: str) -> Route:
@@ -78,15 +92,21 @@ ROUTES = (
            schema="Found", is_question=True),
     *_form("/metrics/expand", "expand", graphite.expand, "the paths that patterns match", EXPAND, schema="Expanded",
            is_question=True),
-    _graphite("/metrics/index.json", "index", graphite.index, "the paths of all metrics", NOTHING, schema="Texts",
+    _graphite("/metrics/index.json", "index", graphite.index, "the paths of all metrics", INDEX, schema="Texts",
               is_question=True),
     _graphite("/functions", "functions", graphite.functions, "the functions that targets may call", FUNCTIONS,
               schema="Functions"),
     _graphite("/version", "version", graphite.version, "the version of Graphite whose API this is", NOTHING,
               schema="Version", media_type=graphite.TEXT),
-    _graphite("/tags", "tags", graphite.nothing, "an empty list: tags cannot be searched", NOTHING, schema="Texts"),
-    *_form("/tags/autoComplete/tags", "complete-tags", graphite.nothing, "an empty list", NOTHING, schema="Texts"),
-    *_form("/tags/autoComplete/values", "complete-values", graphite.nothing, "an empty list", NOTHING, schema="Texts"),
+    _graphite("/tags", "tags", graphite.tags, "the tags of all names", TAGS, schema="Tags", is_question=True),
+    *_form("/tags/findSeries", "find-series", graphite.find_series, "the names that match tag expressions",
+           FIND_SERIES, schema="Texts", is_question=True),
+    *_form("/tags/autoComplete/tags", "complete-tags", graphite.complete_tags, "tags that begin with a text",
+           COMPLETE_TAGS, schema="Texts", is_question=True),
+    *_form("/tags/autoComplete/values", "complete-values", graphite.complete_values,
+           "values of a tag that begin with a text", COMPLETE_VALUES, schema="Texts", is_question=True),
+    _graphite("/tags/{tag}", "tag", graphite.tag_values, "the values of a tag, and how many names have each",
+              TAG_VALUES, schema="TagValues", is_question=True),
     Route("GET", "/events/", "events", events.find, "the events that overlap a range",
           takes=("since", "until", "tags", "pretty"), schema="Events"),
     Route("POST", "/events/", "events", events.add, "store an event", schema="Event", body="NewEvent"),

@@ -9,8 +9,10 @@
 Case, underscores, commas and spaces are ignored.
 """
 
+import functools
 import re
 from datetime import UTC, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
 
 from tally.errors import InvalidQuestion
 
@@ -47,6 +49,20 @@ def parse_time(text: str, now: float, *, zone: tzinfo = UTC) -> float:
             f"{text!r:.100} is not a time: use unix seconds, now, -1h, -30min, midnight, 12:30_20231114 or the like"
         )
     return seconds
+
+
+@functools.lru_cache(maxsize=1000)
+def read_zone(name: str) -> tzinfo:
+    """Return the time zone with a name of the tz database, such as `Europe/Berlin`.
+
+    :raises InvalidQuestion: when there is none.
+    """
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise InvalidQuestion(f"{name!r:.100} is not a time zone: use for example UTC or Europe/Berlin") from None
 
 
 def parse_offset(text: str) -> int:

@@ -76,7 +76,15 @@ def _context(function: Function, bound: list[Any], source: Source, window: Windo
             raise InvalidQuestion(f"{name} cannot be called for groups: use a function that combines series")
         return _apply(other, *other.bind_series(lists))
 
-    return Context(window, fetch, ask, call, lambda texts: source.read_tagged(texts, window), source.stacks)
+    return Context(
+        window,
+        fetch,
+        ask,
+        call,
+        find_tagged=lambda texts: source.read_tagged(texts, window),
+        find_events=lambda tags: source.read_events(tags, window),
+        stacks=source.stacks,
+    )
 
 
 def _argument(parameter: Parameter, given: Any, source: Source, window: Window) -> Any:

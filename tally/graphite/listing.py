@@ -50,6 +50,19 @@ def completer(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool
         yield {"name": "*"}
 
 
+def nodes(catalog: Catalog, pattern: str, budget: Budget, *, leaves_only: bool) -> Iterator[dict[str, Any]]:
+    """Yield the path of each node that matches, and whether it is a leaf. Raises as `tree.find`."""
+    found = tree.find(catalog, pattern, budget)
+    shown = ({"path": each.path, "is_leaf": each.is_leaf} for each in found if each.is_leaf or not leaves_only)
+    yield from budget.checked(shown)
+
+
+def nodelist(catalog: Catalog, pattern: str, budget: Budget, *, position: int) -> Iterator[str]:
+    """Yield the nodes at a position of the paths that match, sorted; -1 is the last. Raises as `tree.find`."""
+    parts = (each.path.split(".") for each in tree.find(catalog, pattern, budget))
+    yield from budget.checked(sorted({each[position] for each in parts if -len(each) <= position < len(each)}))
+
+
 def expand(catalog: Catalog, patterns: Iterable[str], budget: Budget, *, leaves_only: bool) -> Iterator[str]:
     """Yield the paths that match any of the patterns, sorted; raises as `tree.find`."""
     paths: set[str] = set()

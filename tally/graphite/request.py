@@ -3,17 +3,28 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import NamedTuple
 
 from tally.errors import InvalidQuestion
-from tally.graphite.attime import parse_time
+from tally.graphite.attime import parse_time, read_zone
 from tally.graphite.source import Window
-from tally.graphite.target import Call, Path, parse
+from tally.graphite.target import Call, Path
+from tally.graphite.template import parse_target
 
 Fields = Mapping[str, list[str]]
 
-RENDER_FORMATS = ("json", "csv")
-FIND_FORMATS = ("treejson", "completer")
+RENDER_FORMATS = ("json", "csv", "raw", "dygraph", "rickshaw")
+FIND_FORMATS = ("treejson", "completer", "json", "nodelist")
+# What Graphite answers too, and why tally does not.
+REFUSED = {
+    "pickle": "reading a pickle can run any code: use json or raw",
+    "msgpack": "use json or raw",
+    "png": "tally draws no images: use json, or the dashboard",
+    "svg": "tally draws no images: use json, or the dashboard",
+    "pdf": "tally draws no images: use json, or the dashboard",
+}
+JSONP_MAX = 100
 
 
 class Meaning(NamedTuple):
@@ -26,7 +37,9 @@ class Meaning(NamedTuple):
 _TEXT: dict[str, object] = {"type": "string"}
 _TEXTS: dict[str, object] = {"type": "array", "items": _TEXT}
 _FLAG: dict[str, object] = {"enum": [0, 1], "default": 0}
+_WHOLE: dict[str, object] = {"type": "integer"}
 _TIME = "unix seconds, now, or relative such as -1h"
+JSONP = Meaning("answer JavaScript that calls this function with the JSON; not for pages of other sites", _TEXT)
 RENDER = {
     "target": Meaning("a path or a function; may be given several times", _TEXTS),
     "from": Meaning(f"start of the range, exclusive: {_TIME}; default: -24h", _TEXT),
@@ -39,23 +52,48 @@ RENDER = {
     "noNullPoints": Meaning(
         "in JSON, leave out points without a value, and series without any value; its own value is ignored", _TEXT
     ),
+    "tz": Meaning("the time zone of days and times of day; default: TALLY_GRAPHITE_TIMEZONE", _TEXT),
+    "jsonp": JSONP,
 }
 FIND = {
     "query": Meaning("a pattern of metrics", _TEXT),
     "format": Meaning("the format of the answer", {"enum": list(FIND_FORMATS), "default": "treejson"}),
     "wildcards": Meaning("if several nodes are found, add one that stands for all of them", _FLAG),
+    "leavesOnly": Meaning("leave branches out", _FLAG),
+    "position": Meaning("for the format nodelist: the position of the nodes, from 0; default: the last", _WHOLE),
+    "jsonp": JSONP,
 }
 EXPAND = {
     "query": Meaning("a pattern of metrics; given several times, any may match", _TEXTS),
     "groupByExpr": Meaning("answer by pattern", _FLAG),
     "leavesOnly": Meaning("leave branches out", _FLAG),
+    "jsonp": JSONP,
 }
+_LIMIT = Meaning("at most so many; default: all", _WHOLE)
+_COMPLETE_LIMIT = Meaning("at most so many; default: 100", _WHOLE)
+_EXPRESSIONS = Meaning("a tag expression such as env=prod; given several times, all must hold", _TEXTS)
+TAGS = {"filter": Meaning("a regular expression that tags match", _TEXT), "limit": _LIMIT}
+TAG_VALUES = {"filter": Meaning("a regular expression that values match", _TEXT), "limit": _LIMIT}
+FIND_SERIES = {"expr": _EXPRESSIONS}
+COMPLETE_TAGS = {
+    "tagPrefix": Meaning("how the tags begin", _TEXT),
+    "expr": _EXPRESSIONS,
+    "limit": _COMPLETE_LIMIT,
+}
+COMPLETE_VALUES = {
+    "tag": Meaning("the tag whose values are wanted", _TEXT),
+    "valuePrefix": Meaning("how the values begin", _TEXT),
+    "expr": _EXPRESSIONS,
+    "limit": _COMPLETE_LIMIT,
+}
+INDEX = {"jsonp": JSONP}
 # Graphite's way to say that events must have all tags has two names.
 SETS = ("", "intersection", "union")
 EVENTS = {
     "from": Meaning(f"start of the range: {_TIME}; default: the first event", _TEXT),
     "until": Meaning("end of the range: as from; default: now", _TEXT),
     "tags": Meaning("tags separated by spaces or commas", _TEXT),
+    "tz": RENDER["tz"],
     "set": Meaning("whether an event must have all of the tags, or any", {"enum": list(SETS), "default": ""}),
 }
 FUNCTIONS = {"grouped": Meaning("answer by group", _FLAG)}
@@ -71,19 +109,23 @@ class Render:
     format: str = "json"
     points_max: int | None = None
     skips_nulls: bool = False
+    jsonp: str = ""
 
     @classmethod
-    def read(cls, fields: Fields, now: float) -> "Render":
-        """Parse the fields of a request.
+    def read(cls, fields: Fields, now: float, *, zone: str = "UTC") -> "Render":
+        """Parse the fields of a request; `zone` is the time zone if there is no `tz`.
 
         :raises InvalidQuestion: when a target, a time or another parameter is malformed, or the range is empty.
         """
-        start, end = sorted((_time(fields, "from", "-24h", now), _time(fields, "until", "now", now)))
+        days = read_zone(_last(fields, "tz", zone) or zone)
+        start, end = sorted((_time(fields, "from", "-24h", now, days), _time(fields, "until", "now", now, days)))
         if start == end:
             raise InvalidQuestion("from and until are the same time: give two different times")
-        targets = tuple(parse(text.strip()) for text in fields.get("target", ()) if text.strip())
+        values = {name[9:-1]: found[-1] for name, found in fields.items() if re.fullmatch(r"template\[.+\]", name)}
+        targets = tuple(parse_target(each.strip(), values) for each in texts(fields, "target") if each.strip())
         chosen = choice(fields, "format", RENDER_FORMATS)
-        return cls(targets, Window(start, end, now), chosen, _points_max(fields), "noNullPoints" in fields)
+        window = Window(start, end, now, zone=days)
+        return cls(targets, window, chosen, _points_max(fields), "noNullPoints" in fields, jsonp(fields))
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -111,9 +153,43 @@ def choice(fields: Fields, name: str, choices: tuple[str, ...]) -> str:
     :raises InvalidQuestion: when the value is not one of the choices.
     """
     text = _last(fields, name, choices[0])
+    if text in REFUSED and name == "format":
+        raise InvalidQuestion(f"the format {text} is not supported: {REFUSED[text]}")
     if text not in choices:
         raise InvalidQuestion(f"{name} {text!r:.100} is unknown: use {' or '.join(choices)}")
     return text
+
+
+def texts(fields: Fields, name: str) -> list[str]:
+    """Return the values of a field, which may be called `name[]` too, without empty ones."""
+    return [text for text in fields.get(name) or fields.get(f"{name}[]") or () if text]
+
+
+def read_whole(fields: Fields, name: str, default: int, *, least: int = 0) -> int:
+    """Return a whole number of at least `least`.
+
+    :raises InvalidQuestion: when it is not one.
+    """
+    text = _last(fields, name, str(default))
+    if not re.fullmatch(r"-?\d{1,9}", text, re.ASCII) or int(text) < least:
+        raise InvalidQuestion(f"{name} {text!r:.100} is not a whole number of at least {least}")
+    return int(text)
+
+
+def text(fields: Fields, name: str) -> str:
+    """Return the value of a field, or "" without it."""
+    return _last(fields, name, "")
+
+
+def jsonp(fields: Fields) -> str:
+    """Return the name of the function that JSON is passed to, or "".
+
+    :raises InvalidQuestion: when it is not a name in JavaScript.
+    """
+    name = _last(fields, "jsonp", "")
+    if name and not re.fullmatch(rf"[A-Za-z_$][\w$.]{{0,{JSONP_MAX - 1}}}", name, re.ASCII):
+        raise InvalidQuestion(f"jsonp {name!r:.100} is not the name of a function: use letters, digits, _, $ and dots")
+    return name
 
 
 def queries(fields: Fields) -> list[str]:
@@ -127,12 +203,13 @@ def queries(fields: Fields) -> list[str]:
     return texts
 
 
-def event_window(fields: Fields, now: float) -> tuple[float, float]:
-    """Return the range of a request for events.
+def event_window(fields: Fields, now: float, *, zone: str = "UTC") -> tuple[float, float]:
+    """Return the range of a request for events; `zone` is the time zone if there is no `tz`.
 
     :raises InvalidQuestion: when a time is malformed.
     """
-    return _time(fields, "from", "0", now), _time(fields, "until", "now", now)
+    days = read_zone(_last(fields, "tz", zone) or zone)
+    return _time(fields, "from", "0", now, days), _time(fields, "until", "now", now, days)
 
 
 def event_tags(fields: Fields) -> list[str]:
@@ -140,9 +217,9 @@ def event_tags(fields: Fields) -> list[str]:
     return [tag for text in fields.get("tags", ()) for tag in re.split(r"[\s,]+", text) if tag]
 
 
-def _time(fields: Fields, name: str, default: str, now: float) -> float:
+def _time(fields: Fields, name: str, default: str, now: float, zone: tzinfo) -> float:
     try:
-        return parse_time(_last(fields, name, default) or default, now)
+        return parse_time(_last(fields, name, default) or default, now, zone=zone)
     except InvalidQuestion as error:
         raise InvalidQuestion(f"{name}: {error}") from None
 

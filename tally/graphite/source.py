@@ -114,6 +114,11 @@ class Source:
             for metric, each in self._read_metrics(metrics, window)
         ]
 
+    def read_events(self, tags: tuple[str, ...], window: Window) -> list[float]:
+        """Return when the events with all of the tags began that overlap the range."""
+        found = self._catalog.events.find(since=window.start, until=window.end, tags=tags)
+        return [event.since for event in found]
+
     def _read_metrics(self, metrics: list[Metric], window: Window) -> list[tuple[Metric, Series]]:
         """Return the series of metrics, sorted by path."""
         by_path = {metric.path: metric for metric in metrics}

@@ -6,16 +6,17 @@
 The tags are those of the names in the archives: see `tally.engine.asking.tags`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from tally.engine import Archive, Catalog
-from tally.engine.asking.question import Question
+from tally.engine.asking.question import AGGREGATES, Question
 from tally.engine.asking.tags import NAME, TagExpression, parse_expression
 from tally.engine.definition import AUTO
 from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
-from tally.graphite.leaves import find_leaves
+from tally.graphite.leaves import RANKS, find_leaves
 from tally.graphite.pattern import parse
 from tally.graphite.tree import Metric, read_names
 
@@ -83,3 +84,20 @@ def _find(catalog: Catalog, slug: str, question: Question) -> Archive | None:
             return catalog.auto.fit(question)[0]
         return next((archive for archive in catalog.archives() if archive.slug == slug), None)
     return None
+
+
+def tags(names: Iterable[str]) -> list[str]:
+    """Return the tags of names, sorted."""
+    return sorted({tag for name in names for tag in read_tags(name)})
+
+
+def values(names: Iterable[str], tag: str) -> dict[str, int]:
+    """Return the values that names have for a tag, sorted, and how many different names have each."""
+    found = Counter(value for name in {*names} if (value := read_tags(name).get(tag)) is not None)
+    return dict(sorted(found.items()))
+
+
+def choices(catalog: Catalog, tag: str) -> list[str]:
+    """Return what the expressions for archive and aggregate may choose."""
+    offered = {ARCHIVE: [AUTO, *(archive.slug for archive in catalog.archives())], AGGREGATE: [*AGGREGATES, *RANKS]}
+    return sorted(offered.get(tag, []))

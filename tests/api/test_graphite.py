@@ -10,6 +10,7 @@ import pytest
 from tally.api.message import MAX_BODY_BYTES, Request
 from tally.api.parameters import FORM
 from tally.api.routes import ROUTES
+from tally.engine import Catalog
 from tally.graphite.functions import FUNCTIONS
 from tests.api.asking import Got, answered, ask, begun, service
 from tests.api.cases import bearer, fill
@@ -127,11 +128,14 @@ def test_functions_are_told(directory: Path) -> None:
 
 
 def test_what_grafana_asks_before_all_else(directory: Path) -> None:
-    """Grafana understands the version. There are no tags and events."""
+    """Grafana understands the version. There are no tags but the names, and no events."""
     got = get(directory, "/version")
     assert (b"1.1.10", "text/plain; charset=utf-8") == (got.body, got.headers["content-type"])
-    for path in ("/tags", "/tags/autoComplete/tags", "/tags/autoComplete/values", "/events/get_data"):
-        assert [] == get(directory, path, {"from": "-1h", "until": "now", "tag": "a", "limit": "100"}).json
+    asked = {"from": "-1h", "until": "now", "tag": "a", "limit": "100"}
+    assert [{"tag": "name"}] == get(directory, "/tags", asked).json
+    assert ["aggregate", "archive", "name"] == get(directory, "/tags/autoComplete/tags", asked).json
+    for path in ("/tags/autoComplete/values", "/events/get_data"):
+        assert [] == get(directory, path, asked).json
 
 
 @pytest.mark.parametrize(
@@ -140,13 +144,24 @@ def test_what_grafana_asks_before_all_else(directory: Path) -> None:
         ("/render", {"target": "nonsense(a.b.c)"}, "/functions"),
         ("/render", {"target": "f("}, "target"),
         ("/render", {"from": "soon"}, "from"),
-        ("/render", {"format": "png"}, "json or csv"),
+        ("/render", {"format": "png"}, "draws no images"),
         ("/metrics/find", {}, "query is missing"),
         ("/metrics/find", {"query": "{a"}, "brace"),
-        ("/metrics/find", {"query": "a", "format": "pickle"}, "treejson or completer"),
+        ("/metrics/find", {"query": "a", "format": "pickle"}, "any code"),
         ("/metrics/find", {"query": "a", "wildcards": "yes"}, "wildcards"),
         ("/metrics/expand", {"query": ""}, "query is missing"),
         ("/functions", {"grouped": "2"}, "grouped"),
+        ("/render", {"format": "pickle"}, "any code"),
+        ("/render", {"format": "xml"}, "json or csv"),
+        ("/render", {"tz": "Mars/Base"}, "not a time zone"),
+        ("/render", {"jsonp": "alert(1)"}, "name of a function"),
+        ("/metrics/find", {"query": "a", "format": "xml"}, "treejson or completer"),
+        ("/metrics/find", {"query": "a", "format": "nodelist", "position": "x"}, "position"),
+        ("/tags/findSeries", {}, "expr is missing"),
+        ("/tags/findSeries", {"expr": "env"}, "env"),
+        ("/tags/autoComplete/values", {"expr": "env=a"}, "tag is missing"),
+        ("/tags/autoComplete/tags", {"limit": "-1"}, "limit"),
+        ("/tags", {"filter": "("}, "regular expression"),
     ],
 )
 def test_what_is_wrong_is_told(path: str, fields: dict[str, str], says: str, directory: Path) -> None:
@@ -196,7 +211,7 @@ def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
 def test_access_is_as_everywhere(route: Any, directory: Path) -> None:
     """If a read token is set, the routes need it, or a write token."""
     asked = service(directory, now=NOW, read_token="r", write_token="w")
-    target = f"{route.template}?query=daily.*"
+    target = f"{route.template.format(tag='name')}?query=daily.*&expr=name%3Da&tag=name"
     tokens: tuple[dict[str, str], ...] = ({}, bearer("x"), bearer("r"), bearer("w"))
     assert [401, 401, 200, 200] == [ask(asked, target, method=route.method, headers=sent).status for sent in tokens]
     assert 200 == ask(service(directory), target, method=route.method).status
@@ -230,3 +245,72 @@ def test_long_answers_stream(tmp_path: Path) -> None:
     chunks = list(reply.chunks)
     reply.close()
     assert 80 == len(json.loads(b"".join(chunks)))
+
+
+@pytest.fixture
+def tagged(tmp_path: Path) -> Path:
+    """Return a data directory with tagged names in two archives."""
+    catalog = Catalog(tmp_path)
+    names = ("load;env=prod;host=web1", "load;env=prod;host=web2", "load;env=dev", "plain")
+    for slug in ("daily", "hourly"):
+        catalog.create(slug, resolution=10, retention=0).record((name, 1.0, NOW - 20) for name in names)
+    return tmp_path
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("path", "fields", "expected"),
+    [
+        ("/tags/findSeries", [("expr", "env=prod")], ["load;env=prod;host=web1", "load;env=prod;host=web2"]),
+        ("/tags/findSeries", [("expr[]", "env=prod"), ("expr[]", "host=~.*2")], ["load;env=prod;host=web2"]),
+        ("/tags/autoComplete/tags", [], ["aggregate", "archive", "env", "host", "name"]),
+        ("/tags/autoComplete/tags", [("tagPrefix", "h")], ["host"]),
+        ("/tags/autoComplete/tags", [("expr", "env=dev")], ["aggregate", "archive", "name"]),
+        ("/tags/autoComplete/tags", [("limit", "2")], ["aggregate", "archive"]),
+        ("/tags/autoComplete/values", [("tag", "host"), ("valuePrefix", "web")], ["web1", "web2"]),
+        ("/tags/autoComplete/values", [("tag", "env"), ("expr", "host=web1")], ["prod"]),
+        ("/tags/autoComplete/values", [("tag", "archive")], ["auto", "daily", "hourly"]),
+        ("/tags/autoComplete/values", [("tag", "aggregate"), ("valuePrefix", "m")], ["max", "min"]),
+    ],
+)
+def test_tags_are_searched(method: str, path: str, fields: Any, expected: list[str], tagged: Path) -> None:
+    """Grafana's editor completes tags and values, by GET and POST."""
+    if method == "GET":
+        assert expected == get(tagged, path, fields).json
+    else:
+        assert expected == ask(service(tagged), path, method="POST", body=urlencode(fields).encode()).json
+
+
+def test_tags_are_listed(tagged: Path) -> None:
+    """All tags, and the values of one, with how many names have each."""
+    assert [{"tag": "env"}, {"tag": "host"}, {"tag": "name"}] == get(tagged, "/tags").json
+    assert [{"tag": "host"}] == get(tagged, "/tags", {"filter": "ho"}).json
+    assert [{"tag": "env"}] == get(tagged, "/tags", {"limit": "1"}).json
+    expected = [{"count": 1, "value": "dev"}, {"count": 2, "value": "prod"}]
+    assert {"tag": "env", "values": expected} == get(tagged, "/tags/env").json
+    assert {"tag": "env", "values": expected[1:]} == get(tagged, "/tags/env", {"filter": "pr"}).json
+    assert {"tag": "none", "values": []} == get(tagged, "/tags/none").json
+
+
+def test_nodes_in_other_formats(directory: Path) -> None:
+    """Paths, and the nodes at a position."""
+    fields = {"query": "daily.requests.get.*", "format": "json"}
+    about, index = "daily.requests.get.about", "daily.requests.get.index"
+    assert [about, index] == [each["path"] for each in get(directory, "/metrics/find", fields).json]
+    assert [] == get(directory, "/metrics/find", {**fields, "leavesOnly": "1"}).json
+    asked = {**fields, "format": "nodelist"}
+    assert {"nodes": ["about", "index"]} == get(directory, "/metrics/find", asked).json
+    assert {"nodes": ["requests"]} == get(directory, "/metrics/find", {**asked, "position": "1"}).json
+    assert {"nodes": []} == get(directory, "/metrics/find", {**asked, "position": "9"}).json
+
+
+@pytest.mark.parametrize("path", ["/render", "/metrics/find", "/metrics/expand", "/metrics/index.json"])
+def test_jsonp(path: str, directory: Path) -> None:
+    """JSON becomes the argument of a call, but not for pages of other sites."""
+    fields = {"query": "daily.*", "target": "daily.requests.get.index.sum"}
+    plain, called = (get(directory, path, {**fields, **more}) for more in ({}, {"jsonp": "page.show"}))
+    assert b"page.show(" + plain.body + b")" == called.body
+    assert "text/javascript; charset=utf-8" == called.headers["content-type"]
+    target = f"{path}?{urlencode({**fields, 'jsonp': 'show'})}"
+    for site, status in (("cross-site", 400), ("same-site", 200), ("none", 200)):
+        assert status == ask(service(directory), target, headers={"Sec-Fetch-Site": site}).status

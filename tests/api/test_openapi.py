@@ -157,13 +157,13 @@ def test_schemas_refuse_what_is_no_answer(target: str, value: Any) -> None:
 def provoke(route: Route, status: int, directory: Path) -> Got:
     """Return an answer of `status` from a route, with what leads to it."""
     slug = {404: "unknown", 500: "foreign"}.get(status, "daily")
-    target = route.template.format(slug=slug, aggregate="avg")
+    target = route.template.format(slug=slug, aggregate="avg", tag="name")
     query, body = SPECIAL.get((route.name, route.method, status), ("", BODIES.get(route.body, b"")))
     target, method, headers = target + query, route.method, bearer("w")
     tokens: dict[str, Any] = {} if status == 403 else {"read_token": "r", "write_token": "w"}
     if route.graphite is not None:
-        target += "?query=foreign.*&target=foreign.*.avg" if status == 500 else "?query=daily.*"
-    if route.template in ("/readyz", "/metrics/index.json") and status == 200:
+        target += f"?query={slug}.*&target={slug}.*.avg&expr=name!%3D&tag=name"
+    if route.template.startswith(("/readyz", "/metrics/index.json", "/tags")) and status == 200:
         (directory / "foreign.db").unlink()
         tokens["host"] = ""
     if status == 304:

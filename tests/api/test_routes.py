@@ -12,7 +12,7 @@ from tally.api.routes import BY_PATH, ROUTES
 from tally.settings import Settings
 
 APP = build(Settings.load({}))
-VALUES = {"slug": "daily", "aggregate": "avg", "file": "main.js"}
+VALUES = {"slug": "daily", "aggregate": "avg", "file": "main.js", "tag": "env"}
 
 
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.template}")

@@ -1,14 +1,17 @@
 """The answer to `/render`."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tally.engine import Catalog
 from tally.errors import InvalidQuestion, QueryTimeout
+from tally.graphite.attime import read_zone
 from tally.graphite.rendering import CHUNK_CHARACTERS, Rendering
 from tally.graphite.request import Render
+from tally.graphite.source import Window
 from tally.graphite.target import parse
 from tests.graphite.made import START, WINDOW, catalog
 
@@ -106,3 +109,50 @@ def test_a_late_answer_is_stopped(made: Catalog) -> None:
     """An answer that takes too long raises QueryTimeout."""
     with pytest.raises(QueryTimeout):
         next(Rendering(made, Render((parse("daily.a.sum"),), WINDOW), timeout_s=0))
+
+
+@pytest.mark.parametrize(
+    ("form", "media_type", "expected"),
+    [
+        ("raw", "text/plain; charset=utf-8", "daily.a.sum,1700000000,1700000100,10|1.0,2.5,None,4.0,None,"),
+        ("dygraph", "application/json",
+         '{"labels":["Time","daily.a.sum","daily.b;k=v.sum"],"data":[[1700000000000,1.0,null],[1700000010000,2.5,3.0],'),
+        ("rickshaw", "application/json",
+         '[{"target":"daily.a.sum","datapoints":[{"x":1700000000,"y":1.0},{"x":1700000010,"y":2.5},'),
+    ],
+)  # fmt: skip
+def test_other_formats(form: str, media_type: str, expected: str, made: Catalog) -> None:
+    """Each format has all series, and its own media type."""
+    answer = rendering(made, "daily.*.sum", form=form)
+    assert media_type == answer.media_type
+    text = b"".join(answer).decode()
+    assert text.startswith(expected)
+    if form != "raw":
+        json.loads(text)
+    for nothing in (
+        b"".join(rendering(made, form=form)).decode(),
+        b"".join(rendering(made, "a.b.c", form=form)).decode(),
+    ):
+        assert nothing in ("", "[]", '{"labels":["Time"],"data":[]}')
+
+
+def test_rows_of_dygraph_are_bounded(made: Catalog) -> None:
+    """Series whose times differ do not make rows without end."""
+    targets = [f"time('{step}',{step})" for step in range(1, 1200)]
+    asked = Render(tuple(map(parse, targets)), Window(0, 3000, 3000), "dygraph")
+    with pytest.raises(InvalidQuestion, match="values"):
+        b"".join(Rendering(made, asked, timeout_s=60))
+
+
+def test_a_line_of_raw_is_a_series(made: Catalog) -> None:
+    """A name cannot begin another line; infinite values are none."""
+    text = b"".join(rendering(made, "alias(scale(daily.a.sum,1e308)|scale(10),'a\nb')", form="raw")).decode()
+    assert text.startswith("a b,1700000000,1700000100,10|None,None,None,None,")
+    assert 1 == text.count("\n")
+
+
+def test_csv_has_the_times_of_the_zone(made: Catalog) -> None:
+    """Times in CSV are those of `tz`."""
+    window = replace(WINDOW, zone=read_zone("America/New_York"))
+    answer = Rendering(made, Render((parse("daily.a.sum"),), window, "csv"), timeout_s=60)
+    assert next(iter(answer)).startswith(b"daily.a.sum,2023-11-14 17:13:20,1.0")

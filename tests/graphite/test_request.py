@@ -1,9 +1,11 @@
 """The parameters of Graphite's routes."""
 
+from datetime import datetime
+
 import pytest
 
 from tally.errors import InvalidQuestion
-from tally.graphite.request import RENDER_FORMATS, Render, choice, flag, grouped, queries
+from tally.graphite.request import RENDER_FORMATS, Render, choice, flag, grouped, jsonp, queries
 from tally.graphite.source import Window
 from tally.graphite.target import Path
 
@@ -74,3 +76,62 @@ def test_patterns_are_required() -> None:
     assert ["a.*", "b"] == queries(grouped([("query", "a.*"), ("query", ""), ("query", "b")]))
     with pytest.raises(InvalidQuestion, match="query is missing"):
         queries({"query": [""]})
+
+
+def test_templates_of_a_request() -> None:
+    """`template[name]` goes before the value in the target."""
+    asked = read(("target", "template(a.$x.$y, x='1', y='2')"), ("template[x]", "3"))
+    assert (Path("a.3.2"),) == asked.targets
+    assert (Path("a.b"),) == read(("target[]", "a.b")).targets
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "times", "expected"),
+    [
+        # New York's midnight is 5 h after that of UTC in winter, and 4 h in summer.
+        ("America/New_York", "2023-11-14T22:00:00+00:00", ("midnight", "now"), "2023-11-14T05:00:00+00:00"),
+        ("America/New_York", "2023-07-14T22:00:00+00:00", ("midnight", "now"), "2023-07-14T04:00:00+00:00"),
+        # It is still the day before in New York.
+        ("America/New_York", "2023-11-15T03:00:00+00:00", ("midnight", "now"), "2023-11-14T05:00:00+00:00"),
+        # On the day on which clocks change, midnight has the offset of the night before.
+        ("America/New_York", "2024-03-10T20:00:00+00:00", ("midnight", "now"), "2024-03-10T05:00:00+00:00"),
+        ("America/New_York", "2024-03-10T20:00:00+00:00", ("12:00", "now"), "2024-03-10T16:00:00+00:00"),
+        ("America/New_York", "2024-11-03T20:00:00+00:00", ("midnight", "now"), "2024-11-03T04:00:00+00:00"),
+        ("America/New_York", "2024-11-03T20:00:00+00:00", ("noon", "now"), "2024-11-03T17:00:00+00:00"),
+        ("America/New_York", "2024-03-11T20:00:00+00:00", ("noon_yesterday", "now"), "2024-03-10T16:00:00+00:00"),
+        ("Europe/Berlin", "2024-03-31T20:00:00+00:00", ("00:00_20240331", "now"), "2024-03-30T23:00:00+00:00"),
+        ("Europe/Berlin", "2024-10-27T20:00:00+00:00", ("today", "now"), "2024-10-26T22:00:00+00:00"),
+        ("Asia/Kathmandu", "2024-01-01T12:00:00+00:00", ("midnight", "now"), "2023-12-31T18:15:00+00:00"),
+        # Offsets are seconds, and unix seconds are the same everywhere.
+        ("America/New_York", "2024-03-10T20:00:00+00:00", ("-24h", "now"), "2024-03-09T20:00:00+00:00"),
+        ("America/New_York", "2024-03-10T20:00:00+00:00", ("1700000000", "now"), "2023-11-14T22:13:20+00:00"),
+    ],
+)
+def test_times_are_those_of_the_zone(zone: str, now: str, times: tuple[str, str], expected: str) -> None:
+    """Days and times of day are those of `tz`, or of the setting, also when clocks change."""
+    fields, at = {"from": [times[0]], "until": [times[1]]}, datetime.fromisoformat(now).timestamp()
+    start = datetime.fromisoformat(expected).timestamp()
+    assert start == Render.read({**fields, "tz": [zone]}, at).window.start
+    assert start == Render.read(fields, at, zone=zone).window.start
+    assert Render.read({**fields, "tz": ["UTC"]}, at, zone=zone) == Render.read(fields, at)
+
+
+@pytest.mark.parametrize("zone", ["Mars/Base", "America", "/etc/passwd", "../UTC", "a\0b", "utc+1", "x" * 1000])
+def test_unknown_zones(zone: str) -> None:
+    """An unknown zone is an error, and no file outside of the database is read."""
+    with pytest.raises(InvalidQuestion, match="not a time zone"):
+        read(("tz", zone))
+    assert read() == read(("tz", ""))
+
+
+@pytest.mark.parametrize("name", ["show", "a.b.c", "$", "_x1", "a" * 100])
+def test_names_of_functions(name: str) -> None:
+    """`jsonp` is a name in JavaScript."""
+    assert name == jsonp({"jsonp": [name]})
+
+
+@pytest.mark.parametrize("name", ["1x", "a b", "a(", "a;b", "<x>", "a" * 101, "é", "a\n"])
+def test_what_is_no_function(name: str) -> None:
+    """Anything else could be a program."""
+    with pytest.raises(InvalidQuestion, match="name of a function"):
+        jsonp({"jsonp": [name]})

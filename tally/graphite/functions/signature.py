@@ -22,8 +22,8 @@ class Context:
     """What a function may use besides its arguments.
 
     `fetch` returns the first argument in another window, `ask` the series of a target given as text, `call` those of a
-    function that is applied to lists of series, and `find_tagged` those that match tag expressions. `stacks` has the
-    totals of `stacked` in this request.
+    function that is applied to lists of series, and `find_tagged` those that match tag expressions. `find_events`
+    returns when the events with some tags began. `stacks` has the totals of `stacked` in this request.
     """
 
     window: Window
@@ -31,6 +31,7 @@ class Context:
     ask: Callable[[str], list[Series]]
     call: Callable[[str, list[list[Series]]], list[Series]]
     find_tagged: Callable[[tuple[str, ...]], list[Series]]
+    find_events: Callable[[tuple[str, ...]], list[float]]
     stacks: dict[str, list[float]]
 
     @property
