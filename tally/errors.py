@@ -6,6 +6,7 @@ TallyError
 ├── InvalidDefinition   a property of an archive                  (also a ValueError)
 ├── InvalidQuestion     a parameter of a query                    (also a ValueError)
 ├── InvalidEvent        a field of an event                       (also a ValueError)
+├── InvalidAlerts       a rule in alerts.toml                     (also a ValueError)
 ├── UnknownAggregate    not one of avg, min, max, sum, count      (also a LookupError)
 ├── UnknownArchive      no such file                              (also a LookupError)
 ├── ArchiveExists       the slug is taken
@@ -17,6 +18,7 @@ TallyError
 │   └── SpillUnusable   spilled samples that do not fit the archive, or an invalid spill file
 ├── QueryTimeout        a query that took too long
 ├── PackageMissing      a package that an extra of tally installs
+├── DeliveryFailed      a message that a receiver of alerts has not taken
 ├── AddressUnavailable  an address that cannot be used
 ├── WorkerDied          a collector process that ended unexpectedly
 ├── SamplesLost         samples that could be neither stored nor spilled at the end
@@ -50,6 +52,10 @@ class InvalidQuestion(TallyError, ValueError):
 
 class InvalidEvent(TallyError, ValueError):
     """Raised when a field of an event is unknown or not valid."""
+
+
+class InvalidAlerts(TallyError, ValueError):
+    """Raised when the file of alerts cannot be read, or a rule in it is not valid."""
 
 
 class UnknownAggregate(TallyError, LookupError):
@@ -102,6 +108,10 @@ class QueryTimeout(TallyError):
 
 class PackageMissing(TallyError):
     """Raised when something needs a package that is not installed; the text names the extra that installs it."""
+
+
+class DeliveryFailed(TallyError):
+    """Raised when a receiver of alerts has not taken a message, or may not have."""
 
 
 class AddressUnavailable(TallyError):

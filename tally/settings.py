@@ -189,6 +189,7 @@ _FLAG = Kind("a flag", "true or false", _flag)
 _NAMING = Kind("a way of naming", "path, route or tags", _naming)
 _DIRECTORY = Kind("a directory", "the path of a directory", _path)
 _PATH_OR_NONE = Kind("a path", "the path of a socket, or empty", _path_or_none)
+_FILE_OR_NONE = Kind("a path", "the path of a file, or empty", _path_or_none)
 _ADDRESS = Kind("an address", "an IP address or a host name, without a port", _address)
 _ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a port, or empty", _address_or_none)
 _NAME_PREFIX = Kind("a prefix", "at most 255 bytes without white space or control characters", _prefix)
@@ -228,6 +229,8 @@ SETTINGS = (
             "most cells that a collector keeps in memory; a cell is one name in one bucket", "cells"),
     Setting("TALLY_MAX_FUTURE", "86400", _WHOLE_SECONDS,
             "longest time that a timestamp may be ahead of the clock", "seconds", "not at all"),
+    Setting("TALLY_ALERTS", "", _FILE_OR_NONE,
+            "file with the rules of alerts; empty: `alerts.toml` in the data directory"),
     Setting("TALLY_EVENTS_RETENTION", "8760", _COUNT, "time that events are kept", "hours", "for ever"),
     Setting("TALLY_GRAPHITE_TIMEZONE", "UTC", _ZONE,
             "time zone of days and times of day in Graphite's requests that have no `tz`"),
@@ -262,6 +265,7 @@ class Settings:
     max_names: int
     max_cells: int
     max_future: int
+    alerts: Path | None
     events_retention: int
     graphite_timezone: str
     query_timeout: float

@@ -31,6 +31,7 @@ DEFAULTS: dict[str, Any] = {
     "max_names": 100_000,
     "max_cells": 200_000,
     "max_future": 86_400,
+    "alerts": None,
     "events_retention": 8760,
     "graphite_timezone": "UTC",
     "query_timeout": 30.0,
@@ -115,6 +116,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_MAX_NAMES": [*COUNTS],
     "TALLY_MAX_CELLS": [("1000", 1000), (200_000, 200_000)],
     "TALLY_MAX_FUTURE": [*COUNTS],
+    "TALLY_ALERTS": [*PATHS, *NOTHING],
     "TALLY_EVENTS_RETENTION": [*COUNTS],
     "TALLY_GRAPHITE_TIMEZONE": [("UTC", "UTC"), ("Europe/Berlin", "Europe/Berlin")],
     "TALLY_QUERY_TIMEOUT": [*DURATIONS],
@@ -195,6 +197,7 @@ BAD: dict[str, tuple[str, list[object]]] = {
         "is not a whole duration: use a whole number of seconds of at least 0",
         [*NO_COUNTS],
     ),
+    "TALLY_ALERTS": ("is not a path: use the path of a file, or empty", [*NO_PATHS]),
     "TALLY_EVENTS_RETENTION": ("is not a count: use a whole number of at least 0", [*NO_COUNTS]),
     "TALLY_GRAPHITE_TIMEZONE": (
         "is not a time zone: use a name of the tz database such as UTC or Europe/Berlin",

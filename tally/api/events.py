@@ -35,6 +35,7 @@ def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
     return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
 
 
+PARAMETERS: dict[str, Any] = {"tags": _TEXT, "id": {"type": "integer", "minimum": 1}}
 SCHEMAS: dict[str, Any] = {
     "Event": _object(_EVENT),
     "Events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},

@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from tally.api import alert_health
 from tally.api.message import Reply, whole
 from tally.api.route import Call
 from tally.engine.archive import Archive
@@ -22,7 +23,7 @@ SILENT_FLUSHES, SILENT_S = 3, 10
 LATE_FLUSHES, LATE_S = 3, 2
 
 # Checks whose faults make `/readyz` degraded; it still answers 200.
-DEGRADING = ("logs", "names")
+DEGRADING = ("logs", "names", "alerts")
 
 Statuses = list[tuple[str, Status]]
 
@@ -69,6 +70,7 @@ def _find_faults(call: Call, statuses: Statuses, *, read: bool = False) -> list[
         *_writing_faults(statuses, others, call.now),
         *_collector_faults(statuses, call.settings, call.now),
         *_space_faults(call.settings),
+        *(Fault("alerts", None, text) for text in alert_health.find_faults(call.settings, call.now)),
     ]
 
 
@@ -83,6 +85,7 @@ def _passing(call: Call, statuses: Statuses) -> dict[str, str]:
         "space": _describe_space(call),
         "logs": "no log beside an archive is kept from being emptied",
         "names": "each archive has one name",
+        "alerts": alert_health.describe(call.settings),
     }
 
 

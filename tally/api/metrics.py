@@ -8,11 +8,13 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tally import forks
+from tally.api import alert_health
 from tally.api.message import Reply
 from tally.api.problems import Problem, problem
 from tally.engine.archive import Archive
@@ -109,6 +111,18 @@ METRICS = (
     Metric("tally_archive_spill_bytes", "gauge", "size of an archive's spill file", ("archive",)),
     Metric("tally_free_bytes", "gauge", "free disk space for the data directory"),
     Metric("tally_queries_total", "counter", "queries for data that this process answered, by outcome", ("outcome",)),
+    Metric("tally_alerts", "gauge", "alerts of a rule by state: `ok`, `pending`, `firing`, `unknown`",
+           ("rule", "state")),
+    Metric("tally_alert_rule_failing", "gauge", "1 if the last evaluation of a rule failed, else 0", ("rule",)),
+    Metric("tally_alert_left_out", "gauge", "names that have no state, because a rule has as many as it may", ("rule",),
+           "all"),
+    Metric("tally_alert_evaluation_seconds", "gauge", "duration of the last evaluation of a rule", ("rule",)),
+    Metric("tally_alert_evaluated_age_seconds", "gauge", "age of the end of the last window of a rule", ("rule",)),
+    Metric("tally_alert_changes_total", "counter", "changes of alerts by their new state", ("state",)),
+    Metric("tally_alert_deliveries_total", "counter", "changes for receivers by outcome: `made`, `delivered`, "
+           "`expired` after a day, `dropped` because too many waited; `failed` counts attempts", ("outcome",),
+           "`expired`, `dropped`"),
+    Metric("tally_alert_deliveries_pending", "gauge", "changes that wait for a receiver", ("receiver",)),
     Metric("tally_posted_lines_total", "counter", "lines posted to `/samples/` in this process, by outcome: "
            "`accepted`, `empty`, or the reason for their rejection; `unmatched` counts samples of accepted lines",
            ("outcome",)),
@@ -249,6 +263,8 @@ class Metrics:
             yield "tally_queries_total", (outcome,), count
         for line_outcome, count in self.posted.lines().items():
             yield "tally_posted_lines_total", (line_outcome,), count
+        with suppress(TallyError):  # `/readyz` reports the error.
+            yield from alert_health.values(catalog, time.time())
         for labels, count in self.posted.samples().items():
             yield "tally_posted_samples_total", labels, count
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from tally.api import events, graphite
+from tally.api import alerts, events, graphite
 from tally.api.message import (
     BODY_S,
     HEAD_MAX_BYTES,
@@ -97,7 +97,7 @@ PARAMETER_SCHEMAS: dict[str, Schema] = {
     "format": {"enum": ["json", "rows", "csv", "parquet"], "default": "json"},
     "pretty": {**_FLAG, "default": False},
     "dry_run": {**_FLAG, "default": False},
-    "tags": _TEXT,
+    **events.PARAMETERS,
 }
 PROPERTIES: dict[str, Schema] = {
     "name": {**_PRINTABLE, "description": "displayed name; default: the slug"},
@@ -228,6 +228,7 @@ _SCHEMAS: dict[str, Schema] = {
     "Stored": _object(_STORED),
     **graphite.SCHEMAS,
     **events.SCHEMAS,
+    **alerts.SCHEMAS,
     "Metrics": _TEXT,
     "File": {"description": "an SQLite database"},
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},

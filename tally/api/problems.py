@@ -14,6 +14,7 @@ from tally.engine.definition import SLUG
 STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
     errors.InvalidDefinition: HTTPStatus.BAD_REQUEST,
     errors.InvalidQuestion: HTTPStatus.BAD_REQUEST,
+    errors.InvalidAlerts: HTTPStatus.BAD_REQUEST,
     errors.InvalidEvent: HTTPStatus.BAD_REQUEST,
     errors.UnknownAggregate: HTTPStatus.NOT_FOUND,
     errors.UnknownArchive: HTTPStatus.NOT_FOUND,

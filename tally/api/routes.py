@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tally.api import endpoints, events, graphite, health, metrics, pages, samples
+from tally.api import alerts, endpoints, events, graphite, health, metrics, pages, samples
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Call, Route, Subject
 from tally.engine.recovery.backup import MEDIA_TYPE
@@ -112,6 +112,11 @@ ROUTES = (
     Route("POST", "/events/", "events", events.add, "store an event", schema="Event", body="NewEvent"),
     *_form("/events/get_data", "events-graphite", events.graphite, "the events of a range, as Graphite answers them",
            EVENTS, schema="GraphiteEvents"),
+    Route("GET", "/alerts/", "alerts", alerts.show, "the rules, states and silences of alerts", schema="Alerts"),
+    Route("POST", "/alerts/silences/", "silences", alerts.silence, "silence rules for a time", schema="Silence",
+          body="NewSilence"),
+    Route("DELETE", "/alerts/silences/", "silences", alerts.end_silence, "end a silence", takes=("id", "pretty"),
+          status=204),
     _page("/", "dashboard", pages.auto, "the dashboard: the archive that fits the range best"),
     _page("/archive/", "dashboard-archives", pages.overview, "the dashboard: all archives"),
     _page("/archive/{slug}/", "dashboard-archive", pages.archive, "the dashboard: one archive"),

@@ -28,6 +28,7 @@ ENTRIES = {
     "merge": Entry("tally.cli.merge", "merge", "Add the data of other archives to an archive."),
     "query": Entry("tally.cli.query", "query", "Query an archive, and print the result as a table, JSON or CSV."),
     "export": Entry("tally.cli.exporting", "export", "Write the cells of an archive to a file or stdout."),
+    "alerts": Entry("tally.cli.alerts", "alerts", "Check, test, list and silence alerts."),
     "events": Entry("tally.cli.events", "events", "Add and list events, such as deployments."),
     "backup": Entry("tally.cli.backup", "backup", "Back up archives while they are in use, and verify the copies."),
     "restore": Entry("tally.cli.restore", "restore", "Restore an archive from a backup while tally is running."),

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from tally.alerts.memory import Memory
 from tally.api.health import AUTO_RESERVED, describe_alias, describe_held_log
 from tally.cli.completion import slugs_or_files
 from tally.cli.group import FAILED
@@ -37,9 +38,9 @@ HEADER = ("archive", "is", "names", "rows", "unsealed", "expired", "bytes", "wal
 def check(context: click.Context, /, *, settings: Settings, archives: tuple[str, ...], as_json: bool) -> None:
     """Check archives for corruption, and verify settings and disk space.
 
-    Reads every archive, or each ARCHIVE, completely. Also checks the ledger of idempotency keys, the events, spill
-    files without an archive, links to an archive, write-ahead logs that another program keeps from being emptied, disk
-    space, files that every user may write, and settings.
+    Reads every archive, or each ARCHIVE, completely. Also checks the ledger of idempotency keys, the events, the memory
+    of alerts, spill files without an archive, links to an archive, write-ahead logs that another program keeps from
+    being emptied, disk space, files that every user may write, and settings.
 
     Samples in spill files, buckets in the future and unknown TALLY_ variables are reported as notes. Nothing is
     repaired. A damaged archive in --data-dir is marked, so that nothing more is written to it; the mark of a sound one
@@ -145,7 +146,8 @@ def _find_spills(archives: Sequence[Archive]) -> Iterator[str]:
 
 def _find_damaged_files(folders: Sequence[Path]) -> Iterator[str]:
     for catalog in map(Catalog, folders):
-        yield from filter(None, (catalog.ledger.damage(), catalog.events.damage()))
+        memory = Memory(catalog.directory)
+        yield from filter(None, (catalog.ledger.damage(), catalog.events.damage(), memory.damage()))
 
 
 def _find_low_space(folders: Sequence[Path]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator, Sequence
+from functools import partial
 from importlib.util import find_spec
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -18,6 +19,7 @@ import anyio
 from anyio import to_thread
 
 from tally import log
+from tally.alerts.evaluator import Evaluator
 from tally.collector.binding import bind_all
 from tally.collector.collector import Collector
 from tally.collector.sockets import Sockets
@@ -68,14 +70,25 @@ def run(
             worker.start()
             each.close()
         collector = Collector(settings, sockets[0])
-        _run(collector, workers, beside and beside(collector))
+        alerts = partial(_evaluate_alerts, Evaluator(settings))
+        _run(collector, workers, [alerts, *([beside(collector)] if beside else [])])
 
 
-def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Beside | None) -> None:
+def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Sequence[Beside]) -> None:
     anyio.run(_main, collector, workers, beside, backend_options={"use_uvloop": find_spec("uvloop") is not None})
 
 
-async def _main(collector: Collector, workers: Sequence[BaseProcess], beside: Beside | None) -> None:
+async def _evaluate_alerts(evaluator: Evaluator, stop: anyio.Event) -> None:
+    """Evaluate alerts in a thread, if no other process does."""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(to_thread.run_sync, evaluator.run, limiter=anyio.CapacityLimiter(1)))
+        try:
+            await stop.wait()
+        finally:
+            evaluator.stop()
+
+
+async def _main(collector: Collector, workers: Sequence[BaseProcess], beside: Sequence[Beside]) -> None:
     stop = anyio.Event()
     died: list[BaseProcess] = []
     async with anyio.create_task_group() as tasks:
@@ -85,8 +98,8 @@ async def _main(collector: Collector, workers: Sequence[BaseProcess], beside: Be
         tasks.start_soon(_stop_workers, workers, stop)
         async with anyio.create_task_group() as work:
             work.start_soon(collector.run, stop)
-            if beside is not None:
-                work.start_soon(beside, stop)
+            for each in beside:
+                work.start_soon(each, stop)
         stop.set()
         for worker in workers:
             await to_thread.run_sync(worker.join)
@@ -135,7 +148,7 @@ async def _watch(worker: BaseProcess, stop: anyio.Event, died: list[BaseProcess]
 def _work(settings: Settings, sockets: Sockets, log_format: str) -> None:
     log.set_up(log_format)
     try:
-        _run(Collector(settings, sockets), [], _stop_with_parent)
+        _run(Collector(settings, sockets), [], [_stop_with_parent])
     except (SamplesLost, OutOfMemory):
         sys.exit(LOST)  # It has been logged.
 

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tally.alerts.evaluation import advance
+from tally.alerts.memory import Memory, Result
+from tally.alerts.rules import Rule
 from tally.api.message import Request
 from tally.api.metrics import (
     COUNT_EVERY_S,
@@ -24,7 +27,7 @@ from tally.api.problems import Problem
 from tally.api.service import Service
 from tally.engine import Catalog, Outcome
 from tally.errors import ArchiveUnavailable, InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
-from tests.api.asking import ASK_ENDLESS, answered, ask, fill_endless, service
+from tests.api.asking import ASK_ENDLESS, NOW, answered, ask, fill_endless, service
 from tests.api.books import ACCOUNT, write
 from tests.api.cases import bearer
 from tests.api.test_service import Chunks
@@ -148,6 +151,9 @@ def test_nothing_is_told_that_is_not_in_the_catalogue(collected: Path) -> None:
     write(collected)
     asked = service(collected, write_token="w")
     ask(asked, "/samples/", method="POST", headers=bearer("w"), body=b"a 1")
+    rule = Rule("slow", 60, "max", above=1.0, notify=("https://host/",))
+    step = advance(rule, {}, {"": 2.0}, int(NOW))
+    Memory(collected).record([Result(rule, NOW, 0.1, step)], {"slow": rule}, NOW)
     families = {}
     for family in text_string_to_metric_families(ask(asked, "/metrics").body.decode()):
         name = family.name + ("_total" if family.type == "counter" else "")

@@ -9,6 +9,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
+from tally.alerts.memory import Memory
 from tally.api.message import Request
 from tally.api.openapi import FAILURES, PARAMETER_SCHEMAS, PROPERTIES, document
 from tally.api.route import KNOWN, Route
@@ -27,6 +28,7 @@ BODIES = {
     "ArchiveChanges": {"retention": 48},
     "Renaming": {"glob": "requests.*", "template": "web.*"},
     "Lines": b"a 1",
+    "NewSilence": {"rule": "slow", "for": "2h", "why": "moving"},
     "NewEvent": {"title": "deployed", "tags": "deploy"},
     "Form": b"target=daily.*.*.*.avg",
 }
@@ -35,6 +37,7 @@ BODIES = {
 # Queries and bodies that lead to a status of a route, where the usual ones do not.
 SPECIAL: dict[tuple[str, str, int], tuple[str, Any]] = {
     **{("names", "DELETE", status): ("?q=*", b"") for status in (200, 404, 500)},
+    ("silences", "DELETE", 204): ("?id=1", b""),
     ("archives", "POST", 200): ("?dry_run=1", {"slug": "new", "from": "daily"}),
 }
 
@@ -213,6 +216,8 @@ def test_every_status_happens(route: Route, status: int, tmp_path: Path) -> None
     fill(tmp_path)
     if route.name == "histogram":
         Archive(tmp_path / "daily.db").edit(percentiles=1)
+    if route.name == "silences":
+        Memory(tmp_path).silence("slow", "moving", since=NOW, until=NOW + 1)
     got = provoke(route, status, tmp_path)
     assert status == got.status
     answer = operation(route)["responses"][str(status)]

@@ -104,6 +104,15 @@ def have_a_server(told: Story) -> None:
     told.succeed("tally serve")
 
 
+def have_alerts(told: Story) -> None:
+    """Make the archives, a rule that examples name, where they look for it too, and a silence."""
+    have_archives(told)
+    rule = '[checkout-slow]\nask = "max"\nover = "5min"\nabove = 0.8\n'
+    for path in ("tally-data/alerts.toml", "alerts.toml"):
+        (told.directory / path).write_text(rule)
+    told.succeed("tally alerts silence other --for 2h --why x")
+
+
 def have_files_to_import(told: Story) -> None:
     """Make the archives, and a file of each format."""
     have_archives(told)
@@ -118,6 +127,7 @@ def have_nothing(_told: Story) -> None:
 BEFORE = {
     **dict.fromkeys(("", "archives", "archives create", "serve", "collect"), have_nothing),
     "import": have_files_to_import,
+    **dict.fromkeys(("alerts", "alerts check", "alerts test", "alerts unsilence"), have_alerts),
     **dict.fromkeys(("send", "health", "demo"), have_a_server),
 }
 

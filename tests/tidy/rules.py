@@ -23,7 +23,7 @@ LAYERS = (
     {"errors", "forks", "native"},
     {"lines"},
     {"settings", "engine", "log"},
-    {"graphite"},
+    {"graphite", "alerts"},
     {"collector", "api", "client"},
     {"tally"},
     {"integrations"},
@@ -35,6 +35,7 @@ LEVELS = {part: level for level, layer in enumerate(LAYERS) for part in layer}
 PACKAGES = {
     "engine": {"apsw", "pyarrow", "re2", "whisper"},
     "graphite": {"lark"},
+    "alerts": {"apprise", "apsw"},
     "collector": {"anyio"},
     "api": {"anyio", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},

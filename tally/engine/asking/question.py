@@ -342,8 +342,9 @@ CHANGES: dict[str, Parameter] = {
     "dry_run": Parameter(_flag, "report what would change, and change nothing", "changes of names, and from"),
 }
 
-# Parameters of requests for events.
+# Parameters of requests for events and silences.
 OF_EVENTS: dict[str, Parameter] = {
+    "id": Parameter(_whole(1, WHOLE_MAX), "number of the silence to end", "silences"),
     "tags": Parameter(_words, "tags separated by commas: events that have all of them", "events"),
 }
 

@@ -158,3 +158,60 @@ CREATE TABLE data (
         AND count * (max + {rounding} * max(-min, max)))
 );
 """
+
+# The memory of alerts: see `tally.alerts.memory`. Times are unix seconds. `told` is the state that receivers know.
+ALERTS = """
+CREATE TABLE states (
+    rule        TEXT NOT NULL,
+    name        TEXT NOT NULL,
+    kind        TEXT NOT NULL,
+    value       REAL,
+    holds_since REAL,
+    changed     REAL NOT NULL,
+    seen        REAL NOT NULL,
+    change      INTEGER,
+    is_told     INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (rule, name)
+) WITHOUT ROWID;
+CREATE TABLE rules (
+    rule          TEXT PRIMARY KEY,
+    evaluated     REAL,
+    took          REAL,
+    left_out      INTEGER NOT NULL DEFAULT 0,
+    error         TEXT NOT NULL DEFAULT '',
+    failing_since REAL,
+    is_told       INTEGER NOT NULL DEFAULT 0,
+    receivers     TEXT NOT NULL DEFAULT '[]'
+) WITHOUT ROWID;
+CREATE TABLE changes (
+    number    INTEGER PRIMARY KEY AUTOINCREMENT,
+    id        TEXT NOT NULL UNIQUE,
+    message   TEXT NOT NULL,
+    has_event INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE deliveries (
+    id       INTEGER PRIMARY KEY AUTOINCREMENT,
+    change   INTEGER NOT NULL,
+    rule     TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    receiver TEXT NOT NULL,
+    made     REAL NOT NULL,
+    due      REAL NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error    TEXT NOT NULL DEFAULT ''
+);
+CREATE INDEX deliveries_in_order ON deliveries (receiver, rule, name, id);
+CREATE TABLE silences (
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    rule  TEXT NOT NULL,
+    why   TEXT NOT NULL,
+    since REAL NOT NULL,
+    until REAL NOT NULL
+);
+CREATE TABLE counters (
+    name  TEXT NOT NULL,
+    label TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (name, label)
+) WITHOUT ROWID;
+"""

@@ -308,3 +308,42 @@ LEFT JOIN (SELECT bucket / :block_s * :block_s AS block, id, sum(count) AS count
     USING (block, id)
 WHERE coalesce(own.count, 0) < kept.count
 """
+
+# The memory of alerts: see `tally.alerts.memory`.
+ALERT_STATES = "SELECT * FROM states ORDER BY rule, name"
+ALERT_RULES = "SELECT * FROM rules ORDER BY rule"
+NEW_STATE = "INSERT OR REPLACE INTO states VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+NEW_RULE = "INSERT OR REPLACE INTO rules VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+NEW_CHANGE = "INSERT INTO changes (id, message) VALUES (?, ?) RETURNING number"
+NEW_DELIVERY = """
+INSERT INTO deliveries (change, rule, name, receiver, made, due) VALUES (:change, :rule, :name, :receiver, :now, :now)
+"""
+DELIVERY_COUNT = "SELECT count(*) FROM deliveries"
+OLD_DELIVERIES = """
+DELETE FROM deliveries WHERE id IN (
+    SELECT id FROM deliveries ORDER BY id LIMIT max(0, (SELECT count(*) FROM deliveries) - ?)) RETURNING id
+"""
+# Of each receiver and alert, the oldest delivery: later changes wait for it, so that they arrive in order.
+DUE_DELIVERIES = """
+SELECT deliveries.id, receiver, made, attempts, message FROM deliveries JOIN changes ON number = change
+WHERE due <= ? AND NOT EXISTS (
+    SELECT 1 FROM deliveries AS earlier WHERE earlier.receiver = deliveries.receiver AND earlier.rule = deliveries.rule
+        AND earlier.name = deliveries.name AND earlier.id < deliveries.id)
+ORDER BY due, deliveries.id LIMIT ?
+"""
+HAS_WORK = """
+SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM changes WHERE NOT has_event)
+"""
+WAITING_DELIVERIES = "SELECT receiver, count(*), max(attempts), min(made), max(error) FROM deliveries GROUP BY receiver"
+UNTOLD_CHANGES = "SELECT number, message FROM changes WHERE NOT has_event ORDER BY number"
+OLD_CHANGES = """
+DELETE FROM changes WHERE has_event AND number <= (SELECT max(number) FROM changes) - ?
+    AND number NOT IN (SELECT change FROM deliveries)
+    AND number NOT IN (SELECT change FROM states WHERE change NOT NULL)
+"""
+CHANGE = "SELECT message FROM changes WHERE number = ?"
+SILENCES = "SELECT id, rule, why, since, until FROM silences WHERE until > ? ORDER BY id"
+COUNTERS = "SELECT name, label, value FROM counters ORDER BY name, label"
+COUNT = """
+INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT (name, label) DO UPDATE SET value = value + excluded.value
+"""
