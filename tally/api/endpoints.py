@@ -63,6 +63,11 @@ def archive(call: Call) -> Reply:
     return whole(_describe(call, _archive(call)), pretty=call.is_pretty)
 
 
+def units(call: Call) -> Reply:
+    """Answer the units of metrics."""
+    return whole([asdict(rule) for rule in call.catalog.units().rules], pretty=call.is_pretty)
+
+
 def create(call: Call) -> Reply:
     """Create an archive."""
     body = _read_properties(call, ("slug", "from", *PROPERTIES))

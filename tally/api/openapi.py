@@ -213,6 +213,7 @@ _SCHEMAS: dict[str, Schema] = {
                           "checks": _map(_reference("schemas", "Check"))}),
     "Check": _object({"ok": _FLAG, "detail": _TEXT}),
     "Status": _object(_STATUS),
+    "Units": _array(_object({"archive": {"anyOf": [_TEXT, {"type": "null"}]}, "glob": _TEXT, "unit": _TEXT})),
     "Flush": _object({
         "updated": {**_NUMBER, "description": "end of its last flush"},
         "ago": {**_NUMBER, "description": "seconds since then"},

@@ -70,6 +70,7 @@ ROUTES = (
     Route("GET", "/names/{slug}/", "names", endpoints.names, "the metric names", takes=("q", "where", "pretty"),
           schema="Texts"),
     Route("GET", "/patterns/{slug}/", "patterns", endpoints.patterns, "globs worth offering", schema="Texts"),
+    Route("GET", "/units/", "units", endpoints.units, "the units of metrics, for people", schema="Units"),
     Route("GET", "/archives/", "archives", endpoints.archives, "the archives by slug", schema="Archives"),
     Route("POST", "/archives/", "archives", endpoints.create, "create an archive", takes=("dry_run", "pretty"),
           schema="Archive", status=201, body="NewArchive"),

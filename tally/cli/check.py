@@ -23,7 +23,7 @@ from tally.cli.table import Cell, echo_table, format_utc
 from tally.engine import Archive, Catalog, Checkup
 from tally.engine.files.disk import FREE_MIN_BYTES, format_free_space
 from tally.engine.storing import clock
-from tally.errors import UnknownArchive
+from tally.errors import TallyError, UnknownArchive
 from tally.log import pluralize
 from tally.settings import SETTINGS, Settings
 
@@ -39,8 +39,8 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     """Check archives for corruption, and verify settings and disk space.
 
     Reads every archive, or each ARCHIVE, completely. Also checks the ledger of idempotency keys, the events, the memory
-    of alerts, spill files without an archive, links to an archive, write-ahead logs that another program keeps from
-    being emptied, disk space, files that every user may write, and settings.
+    of alerts, the units of metrics, spill files without an archive, links to an archive, write-ahead logs that another
+    program keeps from being emptied, disk space, files that every user may write, and settings.
 
     Samples in spill files, buckets in the future and unknown TALLY_ variables are reported as notes. Nothing is
     repaired. A damaged archive in --data-dir is marked, so that nothing more is written to it; the mark of a sound one
@@ -148,6 +148,10 @@ def _find_damaged_files(folders: Sequence[Path]) -> Iterator[str]:
     for catalog in map(Catalog, folders):
         memory = Memory(catalog.directory)
         yield from filter(None, (catalog.ledger.damage(), catalog.events.damage(), memory.damage()))
+        try:
+            catalog.units()
+        except TallyError as error:
+            yield str(error)
 
 
 def _find_low_space(folders: Sequence[Path]) -> Iterator[str]:

@@ -17,7 +17,8 @@ from tally.cli.table import echo_table, escape_invisible, format_utc
 from tally.engine import Archive, Auto
 from tally.engine.asking.answer import Answer
 from tally.engine.asking.question import KINDS, PARAMETERS, Parameter, Question
-from tally.errors import InvalidQuestion
+from tally.engine.units import read as read_units
+from tally.errors import InvalidQuestion, TallyError
 from tally.settings import Settings
 
 LISTS = ("names", "patterns")
@@ -66,8 +67,8 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
     It reads the file itself and needs no collector. The kinds of queries and their parameters are those of the HTTP
     API.
 
-    A table shows times in UTC, and invisible characters of names as escapes. JSON, rows and CSV are as over HTTP, with
-    unix seconds and unchanged names. Numbers are exact in every format.
+    A table shows times in UTC, invisible characters of names as escapes, and in its headings the unit that units.toml
+    says. JSON, rows and CSV are as over HTTP, with unix seconds and unchanged names. Numbers are exact in every format.
 
     Arguments:
       ARCHIVE    a slug in --data-dir, or the path of a file, which ends in .db or contains a /. auto is the archive
@@ -138,7 +139,7 @@ def _ask(source: Archive | Auto, kind: str, options: dict[str, Any], limits: dic
     question = Question.parse(kind, list_parameters(options), aggregate=aggregate, by=by, now=time.time())
     with source.ask(question, **limits) as answer:
         if options["format"] == "table":
-            echo_table(_header(question), _rows(question, answer))
+            echo_table(_header(question, _find_unit(source, question)), _rows(question, answer))
         else:
             write(answer, sys.stdout.buffer, end=b"\n" if question.format in ("json", "rows") else b"")
 
@@ -161,10 +162,23 @@ def write(chunks: Iterable[bytes], file: BinaryIO, *, end: bytes = b"") -> None:
             left = left[file.write(left) :]
 
 
-def _header(question: Question) -> tuple[str, ...]:
+def _find_unit(source: Archive | Auto, question: Question) -> str:
+    """Return the unit of all names that a question is about; empty if there is none, or they have different ones."""
+    if isinstance(source, Auto):
+        source, question = source.fit(question)
+    try:
+        units = read_units(source.path.parent)
+    except TallyError:
+        return ""  # `tally check` reports it.
+    found = {units.find(source.slug, glob) for glob in question.q or (source.definition().pattern,)}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _header(question: Question, unit: str) -> tuple[str, ...]:
     keys = ("name", "time") if question.by == "time" else ("time", "name")
     shown = ("lower", "upper", "count") if question.kind == "histogram" else question.shown
-    return (*(keys if question.kind == "values" else (question.by,)), *shown)
+    written = [f"{each} ({unit})" if unit and each != "count" else each for each in shown]
+    return (*(keys if question.kind == "values" else (question.by,)), *written)
 
 
 def _rows(question: Question, answer: Answer) -> Iterator[tuple[Any, ...]]:

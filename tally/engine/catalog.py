@@ -26,6 +26,8 @@ from tally.engine.storing.clock import RetentionClock
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.ledger import Ledger
 from tally.engine.storing.merging import Cells, count
+from tally.engine.units import Units
+from tally.engine.units import read as read_units
 from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
 
 
@@ -124,6 +126,13 @@ class Catalog:
             tempfile.TemporaryFile(dir=self.directory).close()
         except OSError as error:
             raise ArchiveUnavailable(f"{self.directory}: cannot be written: {error.strerror}") from error
+
+    def units(self) -> Units:
+        """Return the units of metrics; see `units`.
+
+        :raises ArchiveUnavailable: when their file cannot be read, or is not valid.
+        """
+        return read_units(self.directory)
 
     def identity(self) -> tuple[int, int] | None:
         """Return the device and inode of the directory, or None if it is missing.

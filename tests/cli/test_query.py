@@ -143,6 +143,23 @@ def test_a_table_is_for_people(directory: Path, arguments: tuple[str, ...], tabl
     assert table == invoke(directory, "query", "daily", *arguments).stdout
 
 
+def test_headings_have_the_unit(tmp_path: Path) -> None:
+    """Where all names have one unit it stands in the headings, but for counts; a file that is not valid is left out."""
+    data = filled(tmp_path / "data")
+    (data / "units.toml").write_text('[daily]\n"requests.*" = "s"\n')
+    asked = ("query", "daily", "--by", "name", "--q", "requests.get.*")
+    assert invoke(data, *asked).stdout.splitlines()[0].split("  ")[-1] == "max (s)"
+    assert "count  sum (s)" in invoke(data, *asked).stdout
+    assert "(s)" not in invoke(data, *asked[:-2]).stdout
+    assert "avg (s)" in invoke(data, "query", "auto", "avg", *asked[4:]).stdout
+    assert "s)" not in invoke(data, *asked, "--format", "csv").stdout
+    (data / "units.toml").write_text("requests")
+    result = invoke(data, *asked)
+    assert ("(s)" not in result.stdout, 0) == (True, result.exit_code)
+    assert "wrong: " in invoke(data, "check").stdout
+    assert "units.toml: is not valid" in invoke(data, "check").stdout
+
+
 def test_auto_is_the_archive_that_fits(directory: Path, tmp_path: Path) -> None:
     """It answers all kinds of queries, and rounds `--step` up. A file of that name is asked by its path."""
     for arguments, fitted in (

@@ -1,11 +1,12 @@
 /** A chart of the distribution over time: the darker a cell, the larger the share of its span's samples that has its values. */
 
 import { announce, element, fill } from "./element.js";
-import { moment, number, percent, short } from "./format.js";
+import { moment, number, percent } from "./format.js";
 import { scale, ticks } from "./grid.js";
 import { theme } from "./palette.js";
 import { Panel } from "./panel.js";
 import { frame, library } from "./plot.js";
+import { marked, measured } from "./units.js";
 
 /**
  * @typedef {import("uplot")} Plot
@@ -77,7 +78,7 @@ export class Heatmap extends Panel {
     const own = kind === "linear" ? {} : {
       splits: (/** @type {Plot} */ plot) => ticks(this.scale, plot.over.clientHeight / TICK_PIXELS),
       filter: (/** @type {Plot} */ _, /** @type {number[]} */ splits) => splits,
-      values: (/** @type {Plot} */ _, /** @type {number[]} */ splits) => splits.map(short),
+      values: (/** @type {Plot} */ _, /** @type {number[]} */ splits) => splits.map((each) => marked(each, this.unit())),
     };
     return {
       ...common,
@@ -131,7 +132,7 @@ export class Heatmap extends Panel {
     const top = this.index === null ? -1 : this.plot?.cursor.top ?? -1;
     const bin = top > 0 ? this.find(bins, top) : fullest(bins);
     this.mark(this.index === null ? undefined : bin, index);
-    const told = bin ? [values(bin), number(bin.count), percent(share(bin, bins))] : ["–", bins.length ? "0" : "–", "–"];
+    const told = bin ? [values(bin, this.unit()), number(bin.count), percent(share(bin, bins))] : ["–", bins.length ? "0" : "–", "–"];
     const exact = bin ? [`${bin.lower} ${bin.upper}`, bin.count, share(bin, bins)] : [];
     this.legend.querySelectorAll("data").forEach((cell, at) => {
       cell.textContent = told[at] ?? "";
@@ -191,7 +192,7 @@ export class Heatmap extends Panel {
     const bin = nearest(bins, this.level);
     const [top, bottom] = bin ? extent(plot, bin, false) : [1, 1];
     /** @type {any} */ (plot).setCursor({ left: plot.valToPos(time + chart.range.step / 2, "x"), top: (top + bottom) / 2 }, true, true);
-    const told = bin ? `${values(bin)}, ${number(bin.count)} samples, ${percent(share(bin, bins))}` : "no samples";
+    const told = bin ? `${values(bin, this.unit())}, ${number(bin.count)} samples, ${percent(share(bin, bins))}` : "no samples";
     announce([`${moment(time)}: ${told}`, this.happened()].filter(Boolean).join(", "));
   }
 }
@@ -233,9 +234,12 @@ function middle({ lower, upper }) {
   return (lower + upper) / 2;
 }
 
-/** @param {Bin} bin */
-function values({ lower, upper }) {
-  return lower === upper ? number(lower) : `${number(lower)} – ${number(upper)}`;
+/**
+ * @param {Bin} bin
+ * @param {string} unit
+ */
+function values({ lower, upper }, unit) {
+  return lower === upper ? measured(lower, unit) : `${measured(lower, unit)} – ${measured(upper, unit)}`;
 }
 
 /**

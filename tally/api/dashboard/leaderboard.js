@@ -7,6 +7,7 @@ import { decimals, difference, fixed, legible, number } from "./format.js";
 import { leaders, LEADERS } from "./question.js";
 import { sparkline } from "./sparkline.js";
 import { narrowed, shown } from "./tags.js";
+import { measured, unit } from "./units.js";
 import { address } from "./view.js";
 
 /**
@@ -50,11 +51,11 @@ export class Leaderboard {
     this.again = () => this.show(board, view, archive, range);
     const rows = this.all ? board.rows : board.rows.slice(0, FIRST_ROWS);
     this.root.hidden = board.rows.length === 0;
-    this.caption.textContent = told(board, view);
+    this.caption.textContent = caption(board, view);
     this.shown = [archive.slug, withChanges(rows, board, view), [...leading(view), ...(board.before ? [`${ranked(view)}_before`] : [])]];
     this.files.name(`The ${rows.length === 1 ? "name" : `${number(rows.length)} names`} shown`, leaders(view, archive, range));
     this.headings(view, board.before !== null);
-    this.rows(rows, board, view);
+    this.rows(rows, board, view, archive);
     this.more.hidden = rows.length === board.rows.length;
     this.more.textContent = `Show all ${number(board.rows.length)} names`;
   }
@@ -97,11 +98,17 @@ export class Leaderboard {
    * @param {[string, Cell][]} rows
    * @param {Board} board
    * @param {View} view
+   * @param {Archive} archive
    */
-  rows(rows, board, view) {
+  rows(rows, board, view, archive) {
     const keys = leading(view);
     const places = Object.fromEntries(keys.map((key) => [key, decimals(board.rows.map(([, cell]) => cell[key] ?? 0))]));
     const aggregate = ranked(view);
+    const plain = { ...view, rate: false };
+    const told = (/** @type {number} */ each, /** @type {string} */ key, /** @type {string} */ name) => {
+      const own = unit(archive, plain, key, name);
+      return own ? measured(each, own) : fixed(each, places[key] ?? 0);
+    };
     const changed = (/** @type {[string, Cell]} */ [name, cell]) => change(aggregate, cell, board.before?.[name]);
     const size = (/** @type {[string, Cell]} */ row) => Math.abs(isByChange(view) ? changed(row)?.by ?? 0 : row[1][aggregate] ?? 0);
     const most = board.rows.reduce((most, row) => Math.max(most, size(row)), 0);
@@ -109,7 +116,7 @@ export class Leaderboard {
     fill(this.body, ...rows.map((row) => element("tr", {},
       first(row[0], view, most ? size(row) / most : 0),
       element("td", { class: "trend" }, this.trend(row[0])),
-      ...keys.map((key) => value(row[1][key] ?? null, places[key] ?? 0, key === view.sort)),
+      ...keys.map((key) => value(row[1][key] ?? null, (each) => told(each, key, row[0]), key === view.sort)),
       board.before && changeCell(changed(row), isByChange(view)))));
     const again = focused === null ? null : [...this.body.querySelectorAll("a")].find(({ title }) => title === focused);
     again?.focus();
@@ -163,19 +170,19 @@ function heading(key, view) {
 
 /**
  * @param {number | null} value null: it is not known
- * @param {number} places
+ * @param {(value: number) => string} write
  * @param {boolean} isSorted
  */
-function value(value, places, isSorted) {
+function value(value, write, isSorted) {
   if (value === null) return element("td", { class: isSorted && "sorted" }, "–");
-  return element("td", { class: isSorted && "sorted" }, element("data", { value, title: String(value) }, fixed(value, places)));
+  return element("td", { class: isSorted && "sorted" }, element("data", { value, title: String(value) }, write(value)));
 }
 
 /**
  * @param {Board} board
  * @param {View} view
  */
-function told({ rows, total, isComplete }, view) {
+function caption({ rows, total, isComplete }, view) {
   const noun = view.group ? "group" : "name";
   if (isComplete) return `${number(total)} ${total === 1 ? noun : `${noun}s`}`;
   if (view.group) return `${number(rows.length)} of the ${number(total)} groups with the highest sum`;

@@ -4,6 +4,7 @@ import { address, Failure, get } from "./api.js";
 import { columns, compared } from "./columns.js";
 import { change, earlier, isByChange, ranked, shifted } from "./compare.js";
 import { NONE } from "./events.js";
+import { ofArchive } from "./units.js";
 import { before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } from "./question.js";
 
 /**
@@ -37,11 +38,27 @@ import { before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } 
  */
 
 /**
+ * Return the archives, with the units of their names.
  * @param {AbortSignal} signal
  * @returns {Promise<Archive[]>}
  */
-export function archives(signal) {
-  return get(address("archives/"), signal);
+export async function archives(signal) {
+  /** @type {[Archive[], import("./units.js").Rule[]]} */
+  const [found, rules] = await Promise.all([get(address("archives/"), signal), lenient(get(address("units/"), signal))]);
+  return found.map((archive) => ({ ...archive, units: ofArchive(rules, archive.slug) }));
+}
+
+/**
+ * Return an answer; an empty one, where there is none. The server's faults say why.
+ * @param {Promise<any>} answer
+ */
+async function lenient(answer) {
+  try {
+    return await answer;
+  } catch (error) {
+    if (error instanceof Failure && error.status >= 500) return [];
+    throw error;
+  }
 }
 
 /**
@@ -65,12 +82,7 @@ export async function events(view, ranges, signal) {
   const until = Math.max(...ranges.map((each) => each.until + each.step - 1));
   /** @type {import("./api.js").Fields} */
   const fields = [["since", since], ["until", until], ...(view.events ? [/** @type {[string, string]} */ (["tags", view.events])] : [])];
-  try {
-    return await get(address("events/", fields), signal);
-  } catch (error) {
-    if (error instanceof Failure && error.status !== 401) return [];
-    throw error;
-  }
+  return lenient(get(address("events/", fields), signal));
 }
 
 /**

@@ -5,11 +5,12 @@ import { between } from "./compare.js";
 import { announce, element, fill } from "./element.js";
 import * as events from "./events.js";
 import { Files, ofChart } from "./files.js";
-import { difference, legible, moment, number } from "./format.js";
+import { difference, legible, moment } from "./format.js";
 import { ofAggregate, theme } from "./palette.js";
 import { picture } from "./picture.js";
 import { data, library, options } from "./plot.js";
 import { shown } from "./tags.js";
+import { marked, measured, unit } from "./units.js";
 import { offset } from "./zone.js";
 
 /**
@@ -127,6 +128,7 @@ export class Panel {
       selected: (left, right) => this.select(left, right),
       pointed: (index) => this.point(index),
       events: () => this.events,
+      mark: (value) => marked(value, this.unit()),
     };
   }
 
@@ -196,7 +198,7 @@ export class Panel {
   read(index) {
     this.legend.querySelectorAll("data").forEach((cell, line) => {
       const value = this.columns.lines[line]?.values[index] ?? null;
-      cell.textContent = number(value);
+      cell.textContent = measured(value, this.unit(line));
       cell.value = value === null ? "" : String(value);
       const former = cell.nextElementSibling;
       if (former) former.textContent = this.told(line, index);
@@ -211,7 +213,18 @@ export class Panel {
   told(line, index) {
     const { values = [], before = [] } = this.columns.lines[line] ?? {};
     const changed = between(values[index] ?? null, before[index] ?? null);
-    return `before ${number(before[index])}${changed ? `, ${difference(changed)}` : ""}`;
+    return `before ${measured(before[index], this.unit(line))}${changed ? `, ${difference(changed)}` : ""}`;
+  }
+
+  /**
+   * Return the unit of a line, or that of all of them.
+   * @param {number} [line]
+   */
+  unit(line) {
+    const { chart } = this;
+    const key = this.columns.lines[line ?? 0]?.key ?? "";
+    if (!chart) return "";
+    return chart.byName ? unit(chart.archive, chart.view, chart.aggregates[0] ?? "", line === undefined ? undefined : key) : unit(chart.archive, chart.view, key);
   }
 
   /** Return the index of the bucket that is still open, -1 where none is shown. */
@@ -251,7 +264,7 @@ export class Panel {
     if (!this.plot || time === undefined) return;
     // The last argument, which uPlot's types leave out, moves the cursors of the other charts too.
     /** @type {any} */ (this.plot).setCursor({ left: this.plot.valToPos(time, "x"), top: 0 }, true, true);
-    const read = this.columns.lines.map(({ key, values }, line) => `${legible(this.chart ? shown(key, this.chart.view) : key)} ${number(values[index])}${this.chart?.earlier ? `, ${this.told(line, index)}` : ""}`);
+    const read = this.columns.lines.map(({ key, values }, line) => `${legible(this.chart ? shown(key, this.chart.view) : key)} ${measured(values[index], this.unit(line))}${this.chart?.earlier ? `, ${this.told(line, index)}` : ""}`);
     announce([`${moment(time)}: ${read.join(", ")}`, this.happened()].filter(Boolean).join(", "));
   }
 

@@ -1,7 +1,7 @@
 /** How uPlot is told to draw a chart. */
 
 import { bands, marks } from "./events.js";
-import { short, tick } from "./format.js";
+import { tick } from "./format.js";
 import { theme } from "./palette.js";
 import { isUtc } from "./zone.js";
 
@@ -18,6 +18,7 @@ import { isUtc } from "./zone.js";
  * @property {(left: number, right: number) => void} selected
  * @property {(index: number | null) => void} pointed
  * @property {() => import("./events.js").Happening[]} events
+ * @property {(value: number) => string} mark what stands at the axis of values
  *
  * @typedef {object} Lines
  * @property {Ink[]} inks of the lines
@@ -75,7 +76,7 @@ export function frame(watched, size) {
     scales: { x: { time: true, range: () => watched.ends() } },
     axes: [
       { ...axis, size: AXIS_HEIGHT, space: 84, values: (_, splits, __, ___, apart) => splits.map((each) => tick(each, apart)) },
-      { ...axis, size: AXIS_WIDTH, space: 34, values: (_, splits) => splits.map((each) => (each === null ? "" : short(each))) },
+      { ...axis, size: AXIS_WIDTH, space: 34, values: (_, splits) => splits.map((each) => (each === null ? "" : watched.mark(each))) },
     ],
     series: [],
     hooks: {

@@ -16,6 +16,7 @@ import { parse } from "./zone.js";
  * @property {number | null} last
  * @property {number} bytes
  * @property {string} [error]
+ * @property {import("./units.js").Rule[]} [units] of its names, its own first
  *
  * @typedef {object} Range
  * @property {number} since the first bucket, included; unix seconds
