@@ -201,8 +201,7 @@ _SCHEMAS: dict[str, Schema] = {
     "Unreadable": _object({"slug": _SLUG, "error": {**_TEXT, "description": "why it cannot be read"}}),
     "NewArchive": _object({"slug": _ARCHIVE["slug"], "from": _FROM, **PROPERTIES}, required=["slug"]),
     "ArchiveChanges": _object(PROPERTIES, required=[]),
-    "Derived": _object(_CHANGED),
-    "Removed": _object(_CHANGED),
+    **dict.fromkeys(("Derived", "Removed"), _object(_CHANGED)),
     "Renamed": _object({**_CHANGED, "merged": {**_COUNT, "description": "how many names fewer there are"}}),
     "Renaming": _object({
         "glob": {**_TEXT, "minLength": 1, "description": "the names: each * and ? is captured"},
