@@ -23,7 +23,7 @@ _RANK = re.compile(r"(?:p|upper_)(\d+(?:_\d+)?)", re.ASCII)
 
 def list_leaves(archive: Archive) -> tuple[str, ...]:
     """Return the leaves of each name in an archive, which are aggregates too."""
-    return (*AGGREGATES, *RANKS) if _keeps_percentiles(archive) else AGGREGATES
+    return (*AGGREGATES, *RANKS) if keeps_percentiles(archive) else AGGREGATES
 
 
 def find_leaves(node: Node, archive: Archive) -> dict[str, str]:
@@ -32,7 +32,7 @@ def find_leaves(node: Node, archive: Archive) -> dict[str, str]:
     found = {leaf: leaf for leaf in AGGREGATES if node.matches(leaf)}
     if exact in AGGREGATES:
         found[node.glob] = str(exact)
-    elif (exact is not None or any(map(node.matches, RANKS))) and _keeps_percentiles(archive):
+    elif (exact is not None or any(map(node.matches, RANKS))) and keeps_percentiles(archive):
         found |= {leaf: leaf for leaf in RANKS if node.matches(leaf)}
         found |= {node.glob: exact} if exact is not None else {}
     return dict(sorted(found.items()))
@@ -50,7 +50,8 @@ def find_aggregate(node: Node) -> str | None:
     return aggregate if is_aggregate(aggregate) else None
 
 
-def _keeps_percentiles(archive: Archive) -> bool:
+def keeps_percentiles(archive: Archive) -> bool:
+    """Return whether an archive keeps percentiles."""
     try:
         return archive.definition().percentiles > 0
     except UnknownArchive:

@@ -202,6 +202,8 @@ class _ArchiveReader:
                 values[index] = row[column]
             path, consolidation = metric.path, CONSOLIDATIONS.get(metric.aggregate, RANK_CONSOLIDATION)
             weights = self._weights(indexes, rows) if metric.aggregate == "avg" else None
+            if metric.is_rate:
+                values, consolidation = [None if value is None else value / step for value in values], "average"
             yield Series(path, path, first, step, values, consolidation, weights, metric.tags)
 
     def _weights(self, indexes: list[int], rows: list[Any]) -> list[float]:

@@ -22,7 +22,10 @@ from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
 from tally.graphite.leaves import find_aggregate, find_leaves, list_leaves
 from tally.graphite.pattern import Node, parse
+from tally.graphite.statsd import TIMERS, VIEWS, View, find_view, list_branches
 
+# The first nodes of StatsD's paths.
+STATSD = {view.prefix[0] for view in VIEWS}
 # Bounds how long the nodes take to sort: no other thread runs meanwhile.
 NODES_MAX = 100_000
 
@@ -31,6 +34,7 @@ class Metric(NamedTuple):
     """A leaf of the tree: one aggregate of one name.
 
     Below `auto`, `answered_by` is the slug of the archive. `leaf` is the last node of the path, if it has another name.
+    `shown` is the path, if it is another one; `is_rate` tells that the aggregate is wanted per second.
     """
 
     slug: str
@@ -38,6 +42,8 @@ class Metric(NamedTuple):
     aggregate: str
     answered_by: str = ""
     leaf: str = ""
+    shown: str = ""
+    is_rate: bool = False
 
     @property
     def archive(self) -> str:
@@ -47,7 +53,7 @@ class Metric(NamedTuple):
     @property
     def path(self) -> str:
         """The path in the tree."""
-        return f"{self.slug}.{self.name}.{self.leaf or self.aggregate}"
+        return self.shown or f"{self.slug}.{self.name}.{self.leaf or self.aggregate}"
 
     @property
     def tags(self) -> dict[str, str]:
@@ -84,7 +90,11 @@ def find(catalog: Catalog, pattern: str, budget: Budget) -> list[TreeNode]:
 
 def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[TreeNode]:
     """Yield the nodes that match a pattern, some of them more than once; raises as `find`."""
-    first, *inner = parse(pattern)
+    first, *inner = nodes = parse(pattern)
+    if first.glob in STATSD and (meant := find_view(nodes, _slugs(catalog))):
+        yield from (TreeNode(path, is_leaf=False) for path in list_branches(nodes))
+        yield from _walk_view(catalog, *meant, budget)
+        return
     for slug, archive in _find_archives(catalog, first, Question("values", q=_globs(inner) if inner else ())):
         if not inner:
             yield TreeNode(slug, is_leaf=False)
@@ -105,7 +115,9 @@ def check_nodes(count: int) -> None:
 
 def metrics(catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None) -> list[Metric]:
     """Return the metrics that match a pattern, sorted by path; raises as `find`. `auto` is chosen by `since`."""
-    first, *inner = parse(pattern)
+    first, *inner = every = parse(pattern)
+    if first.glob in STATSD and (meant := find_view(every, _slugs(catalog))):
+        return _view_metrics(catalog, *meant, budget, since=since)
     if len(inner) < 2:
         return []
     *nodes, last = inner
@@ -122,6 +134,52 @@ def metrics(catalog: Catalog, pattern: str, budget: Budget, *, since: float | No
                 ]
                 check_series(len(found))
     return found
+
+
+def _slugs(catalog: Catalog) -> set[str]:
+    return {archive.slug for archive in catalog.archives()}
+
+
+def _view_metrics(
+    catalog: Catalog, view: View, rest: Sequence[Node], budget: Budget, *, since: float | None
+) -> list[Metric]:
+    """Return the metrics that a pattern for StatsD's paths matches."""
+    nodes = rest[:-1] if view.has_leaves else rest
+    aggregate = find_aggregate(rest[-1]) if rest else None
+    question = Question("values", aggregate if view is TIMERS else None, q=(_glob(nodes),), since=since)
+    if not nodes or (archive := _fit(catalog, question)) is None:
+        return []
+    found: list[Metric] = []
+    leaves = list(view.find_leaves(rest, archive))
+    for name in read_names(archive, (_glob(nodes),), budget) if leaves else ():
+        if _matches(name.split("."), nodes):
+            found += [
+                Metric(AUTO, name, each.aggregate, archive.slug, shown=view.join(name, leaf), is_rate=each.is_rate)
+                for leaf, each in leaves
+            ]
+            check_series(len(found))
+    return sorted(found, key=lambda metric: metric.path)
+
+
+def _walk_view(catalog: Catalog, view: View, rest: Sequence[Node], budget: Budget) -> Iterator[TreeNode]:
+    """Yield the nodes that a pattern for StatsD's paths matches, some of them more than once."""
+    if not rest or (archive := _fit(catalog, Question("values", q=_globs(rest)))) is None:
+        return
+    leaves = [leaf for leaf, _ in view.find_leaves(rest, archive)]
+    depth = len(rest) - view.has_leaves
+    for name in read_names(archive, _globs(rest), budget):
+        parts = name.split(".")
+        if len(parts) == depth and leaves and _matches(parts, rest[:depth]):
+            yield from (TreeNode(view.join(name, leaf), is_leaf=True) for leaf in leaves)
+        elif len(parts) >= len(rest) and _matches(parts[: len(rest)], rest):
+            yield TreeNode(view.join(".".join(parts[: len(rest)]), ""), is_leaf=False)
+
+
+def _fit(catalog: Catalog, question: Question) -> Archive | None:
+    """Return the archive that answers a question to `auto`, or None if none is enabled."""
+    with suppress(UnknownArchive):
+        return catalog.auto.fit(question)[0]
+    return None
 
 
 def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, tuple[str, ...], Iterator[str]]]:

@@ -53,7 +53,7 @@ def test_every_aggregate_function_is_documented() -> None:
 def test_every_time_is_one() -> None:
     """All times on the page are valid."""
     shown = re.findall(r"`([\w:/-]+)`", TEXT.partition("## Times")[2].partition("##")[0])
-    times = [text for text in shown if text not in ("from", "until", "tz")]
+    times = [text for text in shown if text not in ("from", "until", "tz") and not text.startswith("TALLY_")]
     assert len(times) > 15
     assert all(parse_time(text, NOW) >= 0 for text in times)
 
