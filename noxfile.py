@@ -94,7 +94,7 @@ def lint(session: nox.Session) -> None:
 def types(session: nox.Session) -> None:
     """Check the types with mypy."""
     install(session, "types", "test", "django", "browser", "docs")
-    session.run("mypy")
+    session.run("mypy", f"--num-workers={CPUS}")
 
 
 @nox.session(python=FOUND[OLDEST])

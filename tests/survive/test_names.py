@@ -14,10 +14,10 @@ import pytest
 
 from tally.engine import Catalog
 from tests.processes import Running, started
-from tests.survive.scale import scaled
+from tests.survive.scale import FULL, scaled
 
 LINES = 15
-SECONDS = scaled(3, 300)
+SECONDS = scaled(2, 300)
 MEMORY_BYTES = 512 * 2**20
 SENDER = """
 import itertools, socket, sys, time
@@ -57,7 +57,7 @@ LINE = {
 }
 
 
-@pytest.mark.parametrize("kind", LINE)
+@pytest.mark.parametrize("kind", LINE if FULL else ("wide", "scattered"))
 def test_names_without_end_are_survived(tmp_path: Path, kind: str) -> None:
     """With the default settings it lives, and each line is stored, rejected or dropped by the kernel."""
     with started(tmp_path, "serve", TALLY_FLUSH_TIME=5) as running:
