@@ -45,7 +45,8 @@ def main() -> int:
             "UBSAN_OPTIONS": "print_stacktrace=1",
             "PYTHONMALLOC": "malloc",
         }
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(sys.argv[1:] or TESTS)]
+        parallel = f"--numprocesses={os.cpu_count() or 1}"
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(sys.argv[1:] or (parallel, *TESTS))]
         return subprocess.run(command, cwd=copy, env=environment, check=False).returncode
 
 
