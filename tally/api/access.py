@@ -1,4 +1,7 @@
-"""Checks who may read and write: the host name, and the token, given as Bearer or as the password of HTTP Basic."""
+"""Checks who may read and write: the host name, and the token, given as Bearer or as the password of HTTP Basic.
+
+InfluxDB's clients give it as `Authorization: Token …`.
+"""
 
 import base64
 import binascii
@@ -101,7 +104,7 @@ def _token(request: Request) -> bytes:
     """Return the token of a request. It is empty if there is none; an empty token never matches."""
     scheme, _, rest = request.headers.get("authorization", "").strip().partition(" ")
     credentials = rest.strip().encode("latin-1", "replace")
-    if scheme.lower() == "bearer":
+    if scheme.lower() in ("bearer", "token"):
         return credentials
     return _password(credentials) if scheme.lower() == "basic" else b""
 

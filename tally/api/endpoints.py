@@ -7,9 +7,10 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from tally.api.message import COMMON_HEADERS, KEPT_HEADERS, Headers, Reply, array, empty, streamed, whole, whole_bytes
-from tally.api.openapi import PROPERTIES, document
+from tally.api.openapi import document
 from tally.api.parameters import read_object
 from tally.api.route import Call
+from tally.api.schemas import PROPERTIES
 from tally.engine.archive import Archive
 from tally.engine.asking.names import patterns as offered
 from tally.engine.asking.question import Question

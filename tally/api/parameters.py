@@ -54,10 +54,10 @@ def _read_fields(request: Request) -> Fields:
 def _read_known(route: Route, request: Request, now: float) -> dict[str, tuple[Any, ...]]:
     values: dict[str, tuple[Any, ...]] = dict.fromkeys(route.takes, ())
     for name, text in request.fields():
-        if name.startswith("_"):
+        if name.startswith("_") or name in route.ignores:
             continue
         if name not in values:
-            *others, last = values
+            *others, last = values or ("no parameters",)
             takes = f"{', '.join(others)} and {last}" if others else last
             raise InvalidQuestion(f"parameter {name!r:.100} has no meaning here: {route.template} takes {takes}")
         if values[name] and not KNOWN[name].is_repeated:

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 from tally.api.message import JSON, MAX_BODY_BYTES, Reply, Request
 from tally.api.metrics import Metrics
 from tally.api.problems import public
-from tally.engine.asking.question import AGGREGATES, CHANGES, OF_EVENTS, PARAMETERS, Question
+from tally.engine.asking.question import AGGREGATES, CHANGES, OF_EVENTS, OF_SAMPLES, PARAMETERS, Question
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import CollectorStatuses
 from tally.graphite.request import Meaning
 from tally.settings import Settings
 
 # All query parameters, except for Graphite's.
-KNOWN = {**PARAMETERS, **CHANGES, **OF_EVENTS}
+KNOWN = {**PARAMETERS, **CHANGES, **OF_EVENTS, **OF_SAMPLES}
 
 
 class Subject(NamedTuple):
@@ -35,6 +35,7 @@ class Route:
     summary                    for the OpenAPI document
     subject                    the question of a data route
     takes                      the parameters of any other route
+    ignores                    parameters that are accepted and have no meaning
     schema                     the schema of the answer in the OpenAPI document
     fails_as                   the schema of an answer with 503, if it is not a problem
     body, max_body_bytes       the schema and the maximum size of the body
@@ -53,6 +54,7 @@ class Route:
     summary: str
     subject: Subject | None = None
     takes: tuple[str, ...] = ("pretty",)
+    ignores: tuple[str, ...] = ()
     schema: str = ""
     status: int = 200
     is_open: bool = False

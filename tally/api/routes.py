@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tally.api import alerts, endpoints, events, graphite, health, metrics, pages, samples
+from tally.api import alerts, endpoints, events, graphite, health, influx, metrics, pages, samples
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Call, Route, Subject
 from tally.engine.recovery.backup import MEDIA_TYPE
@@ -45,6 +45,8 @@ def _form(*of_get: Any, **more: Any) -> tuple[Route, Route]:
                       graphite=get.graphite, **more)  # fmt: skip
 
 
+_POINTS: Any = {"takes": ("precision",), "ignores": influx.PLACES, "body": "Points", "status": 204,
+                "max_body_bytes": MAX_SAMPLES_BYTES}  # fmt: skip
 ROUTES = (
     _data("/values/{slug}/", "values", "time", "name → time → all aggregates"),
     _data("/values/{slug}/bytime/", "values", "time", "name → time → all aggregates"),
@@ -87,6 +89,15 @@ ROUTES = (
           takes=("dry_run", "pretty"), schema="Renamed", body="Renaming"),
     Route("POST", "/samples/", "samples", samples.post, "store the samples in the lines of the body", schema="Stored",
           body="Lines", max_body_bytes=MAX_SAMPLES_BYTES),
+    Route("POST", "/write", "influx-write", influx.write, "store points of InfluxDB's line protocol", **_POINTS),
+    Route("POST", "/api/v2/write", "influx-write-2", influx.write, "store points of InfluxDB's line protocol",
+            **_POINTS),
+    Route("POST", "/query", "influx-query", influx.query, "what InfluxDB's clients send before: CREATE DATABASE",
+            takes=(), ignores=("q", *influx.PLACES, "epoch", "precision"), schema="InfluxResults", body=influx.QUERY),
+    Route("GET", "/ping", "influx-ping", influx.ping, "whether the server answers, for InfluxDB's clients", takes=(),
+          ignores=("wait_for_leader", "verbose"), status=204, is_open=True),
+    Route("GET", "/health", "influx-health", influx.health, "whether the server answers, for InfluxDB's clients",
+          schema="InfluxHealth", is_open=True),
     *_form("/render", "render", graphite.render, "the series of targets", RENDER, schema="Rendered",
            is_question=True),
     *_form("/metrics/find", "find", graphite.find, "the nodes of the tree that a pattern matches", FIND,

@@ -1,4 +1,4 @@
-"""`POST /samples/`: commits the lines in a body, then answers.
+"""`POST /samples/`, and what all routes that store samples share: commits the samples of a body, then answers.
 
 Each archive commits the samples of a body in one transaction. There is no transaction across archives, so if one fails,
 the answer is an error that names those that have the samples. A body with an Idempotency-Key can then be sent again.
@@ -16,8 +16,9 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from http import HTTPStatus
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from tally.api.message import Reply, whole
 from tally.api.metrics import ACCEPTED
@@ -34,6 +35,7 @@ from tally.engine.storing.idempotency import KEY_MAX, Delivery, Receipt
 from tally.engine.storing.ledger import Decision
 from tally.engine.storing.merging import Cells, count
 from tally.engine.storing.native_rollup import new_rollup
+from tally.engine.storing.rollup import Rollup
 from tally.engine.storing.spill import Batch
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, TallyError, UnknownArchive
 from tally.lines.plain import Reason, bare
@@ -44,7 +46,8 @@ MAX_LINES = 100_000
 NONE_TAKES = "no archive takes samples now: create one, or enable one"
 KEY = re.compile(rf"[!-~]{{1,{KEY_MAX}}}")
 # The reasons that can occur for a posted line.
-REASONS = tuple(reason for reason in Reason if reason not in (Reason.EMPTY, Reason.CUT, Reason.UNMATCHED))
+_NEVER = (Reason.EMPTY, Reason.CUT, Reason.UNMATCHED, Reason.UNSUPPORTED)
+REASONS = tuple(reason for reason in Reason if reason not in _NEVER)
 
 
 class Target(NamedTuple):
@@ -85,13 +88,27 @@ class Targets(NamedTuple):
 
 
 class Lines(NamedTuple):
-    """The parsed lines of a body: cells, numbers of accepted and empty lines, and rejected lines with reasons."""
+    """The parsed lines of a body: cells, numbers of accepted and empty lines, and rejected lines with reasons.
+
+    `ignored` counts what is left out of accepted lines, by reason.
+    """
 
     resolution: int
     cells: Cells
     accepted: int
     empty: int
     rejected: list[tuple[int, str]]
+    ignored: Mapping[str, int]
+
+
+class Parsing(Protocol):
+    """Parses a body received in the second `now` into a rollup.
+
+    Returns the numbers of the rejected lines with reasons, and counts by reason what is left out of accepted lines.
+    """
+
+    def __call__(self, rollup: Rollup, now: int, max_future_s: int) -> tuple[list[tuple[int, str]], Mapping[str, int]]:
+        """Add the samples of the body to the rollup."""
 
 
 class Result(NamedTuple):
@@ -108,25 +125,31 @@ class Result(NamedTuple):
 
 
 def post(call: Call) -> Reply:
-    """Commit the samples in a request's body.
+    """Commit the samples in the lines of a request's body.
 
-    :raises Problem: if an archive cannot be written, after the others were; if every line was rejected; and as
-        `check_lines` and `read_body`.
-    :raises TallyError: as `find_targets` and `Ledger`, before anything is stored.
+    :raises Problem: if every line was rejected; and as `check_lines`, `read_body`, `split_lines` and `store`.
     """
     check_lines(call.request)
-    body = _split_lines(read_body(call.request, call.route.max_body_bytes))
+    body = split_lines(read_body(call.request, call.route.max_body_bytes))
+    lines, answer = store(call, b"\n".join(body), partial(add_lines, body))
+    return _reply(lines, answer, pretty=call.is_pretty)
+
+
+def store(call: Call, body: bytes, parsing: Parsing) -> tuple[Lines, Mapping[str, Any]]:
+    """Commit the samples of a body, and return its lines and the part of the report that does not follow from them.
+
+    :raises Problem: if an archive cannot be written, after the others were.
+    :raises TallyError: as `find_targets` and `Ledger`, before anything is stored.
+    """
     delivery = _read_delivery(call, body)
     known = delivery and call.catalog.ledger.find(delivery, now=call.catalog.now())
     if known and known.answer:
-        return _reply(
-            parse_lines(body, known.second, max_future_s=known.max_future_s), known.answer, pretty=call.is_pretty
-        )
+        return parse(parsing, known.second, max_future_s=known.max_future_s), known.answer
     targets = find_targets(call.catalog, delivery)
     decision = _decide(call, targets, delivery)
     targets = targets.of(decision.archives)
-    lines = parse_lines(
-        body,
+    lines = parse(
+        parsing,
         decision.second,
         max_future_s=decision.max_future_s,
         resolution=targets.resolution,
@@ -140,7 +163,7 @@ def post(call: Call) -> Reply:
         _count(call, lines, result)
     if result.errors:
         raise _incomplete(result, delivery)
-    return _reply(lines, answer, pretty=call.is_pretty)
+    return lines, answer
 
 
 def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
@@ -170,31 +193,53 @@ def find_targets(catalog: Catalog, delivery: Delivery | None) -> Targets:
     return targets
 
 
-def parse_lines(
-    lines: Iterable[bytes], now: int, *, max_future_s: int, resolution: int = 1, sketched: bool = False
-) -> Lines:
-    """Parse lines received in the second `now`. Blank lines only count for line numbers.
+def parse(parsing: Parsing, now: int, *, max_future_s: int, resolution: int = 1, sketched: bool = False) -> Lines:
+    """Parse a body received in the second `now`.
 
     StatsD gauges start at 0, and sets are empty: nothing is kept from one body to the next.
     """
     rollup = new_rollup(resolution, max_future_s=max_future_s, sketched=sketched)
+    rejected, ignored = parsing(rollup, now, max_future_s)
+    return Lines(resolution, rollup.take(), rollup.accepted, rollup.empty, rejected, ignored)
+
+
+def add_lines(
+    lines: Iterable[bytes], rollup: Rollup, now: int, _max_future_s: int
+) -> tuple[list[tuple[int, str]], Mapping[str, int]]:
+    """Add lines to a rollup, as a Parsing. Blank lines only count for line numbers."""
     rejected = []
     for number, line in enumerate(map(bare, lines), 1):
         reason = rollup.add_line(line, now) if line else None
         if reason is not None and reason is not Reason.EMPTY:
             rejected.append((number, str(reason)))
-    return Lines(resolution, rollup.take(), rollup.accepted, rollup.empty, rejected)
+    return rejected, {}
 
 
-def _split_lines(body: bytes) -> list[bytes]:
-    body = body.removesuffix(b"\n")
-    if body.count(b"\n") >= MAX_LINES:
+def split_lines(body: bytes) -> list[bytes]:
+    """Return the lines of a body.
+
+    :raises Problem: 413 if there are more than MAX_LINES.
+    """
+    check_count(body)
+    return body.removesuffix(b"\n").split(b"\n")
+
+
+def check_count(body: bytes) -> None:
+    """Check the number of lines in a body.
+
+    :raises Problem: 413 if there are more than MAX_LINES.
+    """
+    if body.count(b"\n") - body.endswith(b"\n") >= MAX_LINES:
         text = f"the body has more than {MAX_LINES} lines: send it in parts"
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
-    return body.split(b"\n")
 
 
-def _read_delivery(call: Call, lines: list[bytes]) -> Delivery | None:
+def list_rejected(lines: Lines) -> list[dict[str, Any]]:
+    """Return the numbers of the rejected lines, each with its reason."""
+    return [{"line": number, "reason": reason} for number, reason in lines.rejected]
+
+
+def _read_delivery(call: Call, body: bytes) -> Delivery | None:
     key = call.request.headers.get("idempotency-key")
     if key is None:
         return None
@@ -203,7 +248,7 @@ def _read_delivery(call: Call, lines: list[bytes]) -> Delivery | None:
             f"Idempotency-Key {key!r:.100} is not a key: use 1 to {KEY_MAX} printable ASCII characters without spaces"
         )
         raise Problem(HTTPStatus.BAD_REQUEST, text)
-    return Delivery(key, hashlib.sha256(b"\n".join(lines)).digest(), int(call.now))
+    return Delivery(key, hashlib.sha256(body).digest(), int(call.now))
 
 
 def _decide(call: Call, targets: Targets, delivery: Delivery | None) -> Decision:
@@ -291,7 +336,7 @@ def _count(call: Call, lines: Lines, result: Result) -> None:
     counted: Counter[str] = Counter()
     if result.done or not result.errors:
         counted = Counter({ACCEPTED: lines.accepted, Reason.EMPTY: lines.empty, Reason.UNMATCHED: result.unmatched})
-        counted += Counter(reason for _, reason in lines.rejected)
+        counted += Counter(reason for _, reason in lines.rejected) + Counter(lines.ignored)
     call.metrics.posted.count(counted, result.outcomes)
 
 
@@ -307,8 +352,7 @@ def _reply(lines: Lines, answer: Mapping[str, Any], *, pretty: bool) -> Reply:
 
     :raises Problem: 400, with the report, if every line was rejected.
     """
-    rejected = [{"line": number, "reason": reason} for number, reason in lines.rejected]
-    report = {"accepted": lines.accepted, "empty": lines.empty, "rejected": rejected, **answer}
+    report = {"accepted": lines.accepted, "empty": lines.empty, "rejected": list_rejected(lines), **answer}
     if lines.rejected and not (lines.accepted or lines.empty):
         number, reason = lines.rejected[0]
         text = f"every line was rejected, as line {number} for its {reason}: send lines NAME VALUE [TIMESTAMP]"

@@ -72,6 +72,8 @@ class Reason(StrEnum):
     # Only of lines in a stream.
     LENGTH = "length"
     CUT = "cut"
+    # Only of fields and samples in other formats than lines.
+    UNSUPPORTED = "unsupported"
     # Only of accepted samples that match no enabled archive.
     UNMATCHED = "unmatched"
 
@@ -90,6 +92,7 @@ EXPLANATIONS: dict[str, str] = {
     Reason.CHECK: "service checks are not supported",
     Reason.LENGTH: "longer than a datagram",
     Reason.CUT: "the connection was closed before the end of the line",
+    Reason.UNSUPPORTED: "a text instead of a number",
     Reason.UNMATCHED: "no enabled archive has a matching pattern",
 }
 

@@ -17,21 +17,12 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from tally.lines.plain import (
-    BLANK,
-    NAME_CACHE_SIZE,
-    NAME_MAX_BYTES,
-    NAN_WORDS,
-    NUMBER,
-    VALUE_MAX,
-    Reason,
-    parse_timestamp,
-)
+from tally.lines.plain import NAME_CACHE_SIZE, NAN_WORDS, NUMBER, VALUE_MAX, Reason, parse_timestamp
+from tally.lines.tags import clean_tag, join_tags
 
 # A sample stands for at most a billion samples.
 RATE_MIN = 1e-9
 MEMBER_MAX_BYTES = 255
-FLAG = "true"
 # The limit for a name with its tags before cleaning.
 NAME_MAX_CHARACTERS = 1024
 
@@ -45,8 +36,6 @@ _NOT_IN_NAME = re.compile(r"[^a-zA-Z0-9_.-]")
 _IN_BRACKETS = re.compile(r"([^\[]*)\[([^\]]*=[^\]]*)\](.*)")
 _BEHIND_NAME = re.compile(r"([^,#]*)[,#](.*=.*)")
 _DOGSTATSD_SEPARATOR = re.compile(r"[:=]")
-_NOT_IN_KEY = re.compile(rf"[;!^={BLANK}]")
-_NOT_IN_VALUE = re.compile(rf"^~|[;{BLANK}]")
 
 
 class Observed(NamedTuple):
@@ -95,7 +84,7 @@ def parse_line(line: bytes, now: int, max_future_s: int) -> Line | Reason:
     if isinstance(measures, Reason):
         return measures
     is_short = len(name) + sum(map(len, fields.tags)) <= NAME_MAX_CHARACTERS
-    full_name = _join_tags(name, fields.tags) if is_short else None
+    full_name = _join_all(name, fields.tags) if is_short else None
     return Reason.NAME if full_name is None else Line(full_name, measures, fields.timestamp)
 
 
@@ -195,15 +184,12 @@ def _add_measure(text: str, kind: str, weight: float, measures: Measures) -> Rea
 
 
 @lru_cache(maxsize=NAME_CACHE_SIZE)
-def _join_tags(name: str, tags: tuple[str, ...]) -> str | None:
+def _join_all(name: str, tags: tuple[str, ...]) -> str | None:
     """Return a name with sorted tags in Graphite's form, or None if it is not valid."""
     base, own = _split_tags(name)
-    pairs = {_clean_tag(*tag.partition("=")[::2]) for tag in own if tag}
-    pairs |= {_clean_tag(*_split(tag)) for some in tags for tag in some.split(",") if tag}
-    clean = clean_name(base)
-    full_name = ";".join([clean, *(f"{key}={value}" for key, value in sorted(pairs))])
-    is_whole = clean and all(key for key, _ in pairs)
-    return full_name if is_whole and len(full_name.encode()) <= NAME_MAX_BYTES else None
+    pairs = [clean_tag(*tag.partition("=")[::2]) for tag in own if tag]
+    pairs += [clean_tag(*_split(tag)) for some in tags for tag in some.split(",") if tag]
+    return join_tags(clean_name(base), pairs)
 
 
 def _split_tags(name: str) -> tuple[str, list[str]]:
@@ -221,11 +207,6 @@ def _split_tags(name: str) -> tuple[str, list[str]]:
 def _split(tag: str) -> list[str]:
     """Return key and value of a DogStatsD tag, or a flag alone."""
     return _DOGSTATSD_SEPARATOR.split(tag, maxsplit=1)
-
-
-def _clean_tag(key: str, value: str = "") -> tuple[str, str]:
-    """Return key and value of a tag, with `_` for characters that are not allowed."""
-    return _NOT_IN_KEY.sub("_", key), _NOT_IN_VALUE.sub("_", value) or FLAG
 
 
 def clean_name(name: str) -> str:

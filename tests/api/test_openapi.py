@@ -11,9 +11,10 @@ from openapi_spec_validator import validate
 
 from tally.alerts.memory import Memory
 from tally.api.message import Request
-from tally.api.openapi import FAILURES, PARAMETER_SCHEMAS, PROPERTIES, document
+from tally.api.openapi import FAILURES, document
 from tally.api.route import KNOWN, Route
 from tally.api.routes import ROUTES as ALL_ROUTES
+from tally.api.schemas import PARAMETER_SCHEMAS, PROPERTIES
 from tally.engine import Archive
 from tally.engine.asking.question import AGGREGATES, is_aggregate
 from tally.engine.definition import Definition
@@ -29,7 +30,9 @@ BODIES = {
     "Renaming": {"glob": "requests.*", "template": "web.*"},
     "Lines": b"a 1",
     "NewSilence": {"rule": "slow", "for": "2h", "why": "moving"},
+    "Points": b"a b=1",
     "NewEvent": {"title": "deployed", "tags": "deploy"},
+    "InfluxQuery": b"",
     "Form": b"target=daily.*.*.*.avg",
 }
 
@@ -38,6 +41,7 @@ BODIES = {
 SPECIAL: dict[tuple[str, str, int], tuple[str, Any]] = {
     **{("names", "DELETE", status): ("?q=*", b"") for status in (200, 404, 500)},
     ("silences", "DELETE", 204): ("?id=1", b""),
+    ("influx-query", "POST", 200): ("?q=CREATE+DATABASE+telegraf", b""),
     ("archives", "POST", 200): ("?dry_run=1", {"slug": "new", "from": "daily"}),
 }
 

@@ -3,13 +3,14 @@
 import gzip
 import threading
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 
-from tally.api.samples import MAX_LINES, REASONS, parse_lines
+from tally.api.samples import MAX_LINES, REASONS, add_lines, parse
 from tally.engine import Archive, Catalog
 from tally.engine.files import damage_marks
 from tally.engine.storing.spill import replay, spill_path
@@ -507,7 +508,7 @@ def test_what_was_posted_is_counted_once(catalog: Catalog) -> None:
 @pytest.mark.parametrize("length", [65_507, 65_508])
 def test_a_line_is_as_long_as_a_datagram(length: int) -> None:
     """A line that is longer than a datagram is rejected for its length."""
-    lines = parse_lines([b"a 1".ljust(length)], NOW, resolution=1, max_future_s=0)
+    lines = parse(partial(add_lines, [b"a 1".ljust(length)]), NOW, max_future_s=0)
     assert ([] if length == 65_507 else [(1, "length")]) == lines.rejected
 
 

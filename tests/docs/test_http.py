@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from tally.api.message import COMMON_HEADERS, MAX_BODY_BYTES, MAX_FIELDS, MAX_SAMPLES_BYTES
-from tally.api.openapi import FAILURES, PROPERTIES, document
+from tally.api.openapi import FAILURES, document
 from tally.api.route import KNOWN
 from tally.api.routes import ROUTES
 from tally.api.samples import MAX_LINES
+from tally.api.schemas import PROPERTIES
 from tally.api.slots import RESTING, SLOTS
 from tally.engine.asking.question import AGGREGATES
 from tally.engine.storing.idempotency import KEPT_MAX, KEPT_S, KEY_MAX

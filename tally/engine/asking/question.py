@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from tally.engine.asking.grouping import Group, parse_group
 from tally.engine.asking.tags import TagExpression, parse_expression
 from tally.errors import InvalidQuestion, UnknownAggregate
+from tally.lines.influx import PRECISIONS
 
 AGGREGATES = ("count", "sum", "avg", "min", "max")
 # A percentile such as p95 or p99.9 may stand wherever an aggregate may.
@@ -346,6 +347,14 @@ CHANGES: dict[str, Parameter] = {
 OF_EVENTS: dict[str, Parameter] = {
     "id": Parameter(_whole(1, WHOLE_MAX), "number of the silence to end", "silences"),
     "tags": Parameter(_words, "tags separated by commas: events that have all of them", "events"),
+}
+
+
+# Parameters of requests that store samples.
+OF_SAMPLES: dict[str, Parameter] = {
+    "precision": Parameter(
+        _choice(*PRECISIONS), "the unit of timestamps (default ns): ns, us, ms, s, m or h", "InfluxDB's lines"
+    ),
 }
 
 
