@@ -85,19 +85,20 @@ export async function locate(url, signal) {
 }
 
 /**
- * Create, change or delete an archive.
+ * Create, change or delete something.
  * @param {"POST" | "PATCH" | "DELETE"} method
  * @param {string} path
  * @param {object | null} body
  * @param {string} token empty: what the browser knows
+ * @param {Fields} [fields]
  * @throws {Failure}
  */
-export async function change(method, path, body, token) {
+export async function change(method, path, body, token, fields = []) {
   /** @type {Record<string, string>} */
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   // With a token of ours the browser has no part in it, and does not ask for a password when it is wrong.
   const credentials = token ? "omit" : "same-origin";
-  await ask(address(path), { method, headers, credentials, body: body && JSON.stringify(body) });
+  await ask(address(path, fields), { method, headers, credentials, body: body && JSON.stringify(body) });
 }
 
 /**

@@ -61,6 +61,33 @@ export function marks(plot, events) {
 }
 
 /**
+ * Draw a line, with its name, at each bound of an alert.
+ * @param {Plot} plot
+ * @param {{ name: string, value: number }[]} bounds
+ */
+export function thresholds(plot, bounds) {
+  const { ctx, bbox } = plot;
+  const look = theme();
+  ctx.save();
+  ctx.strokeStyle = ctx.fillStyle = look.bad;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "alphabetic";
+  ctx.font = look.font.replace("12px", `${11 * devicePixelRatio}px`);
+  for (const { name, value } of bounds) {
+    const at = Math.round(plot.valToPos(value, "y", true));
+    if (!(at >= bbox.top && at <= bbox.top + bbox.height)) continue;
+    ctx.setLineDash([6 * devicePixelRatio, 4 * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, at);
+    ctx.lineTo(bbox.left + bbox.width, at);
+    ctx.stroke();
+    ctx.fillText(legible(name), bbox.left + 6 * devicePixelRatio, at - 4 * devicePixelRatio);
+  }
+  ctx.restore();
+}
+
+/**
  * @param {Plot} plot
  * @param {Happening[]} events
  * @param {(event: Happening) => void} draw

@@ -49,6 +49,15 @@ export async function archives(signal) {
 }
 
 /**
+ * Return the rules, the states and the silences of alerts.
+ * @param {AbortSignal} signal
+ * @returns {Promise<import("./alerts.js").Told>}
+ */
+export async function alerts(signal) {
+  return { rules: [], alerts: [], silences: [], ...(await lenient(get(address("alerts/"), signal))) };
+}
+
+/**
  * Return an answer; an empty one, where there is none. The server's faults say why.
  * @param {Promise<any>} answer
  */

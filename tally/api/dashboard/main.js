@@ -1,5 +1,6 @@
 /** The page: one view, asked for anew as long as it is looked at. */
 
+import { AlertBanner, bounds } from "./alerts.js";
 import { Failure, now } from "./api.js";
 import { choose, overall } from "./auto.js";
 import { Combobox } from "./combobox.js";
@@ -45,6 +46,7 @@ class Page {
     this.pattern = new Combobox("pattern", (q) => this.history.change({ q }), patterns);
     this.where = new Combobox("where", (where) => this.history.change({ where }), expressions);
     this.panels = new Panels(this.history);
+    this.alerts = new AlertBanner(() => this.refresh());
     this.events = new EventList((events) => this.history.change({ events }));
     this.toolbar = new Toolbar(this.history);
     this.editor = new Editor((slug) => this.edited(slug));
@@ -168,7 +170,10 @@ class Page {
     if (all) this.chosen = await choose(this.history.view, all, now(), signal);
     const ranges = this.frame(archives);
     document.body.removeAttribute("data-loading");
-    if (this.say(archives, this.archive)) await this.draw(ranges, signal);
+    const alerts = loader.alerts(signal);
+    alerts.catch(() => undefined); // It is waited for below, unless something else fails before.
+    if (this.say(archives, this.archive)) await this.draw(ranges, alerts, signal);
+    this.alerts.show(await alerts, this.history.view, archives);
     const status = await loader.status(signal);
     notices.faults(status);
     notices.losses(status);
@@ -246,12 +251,15 @@ class Page {
 
   /**
    * @param {Map<Archive, Range>} ranges
+   * @param {Promise<import("./alerts.js").Told>} alerts
    * @param {AbortSignal} signal
    */
-  async draw(ranges, signal) {
+  async draw(ranges, alerts, signal) {
     const { view } = this.history;
     const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(seen(view, archive), archive, each));
-    const [columns, events] = await Promise.all([library() ? loader.drawn(wanted, signal) : [], loader.events(view, [...ranges.values()], signal)]);
+    const [columns, events, { rules }] = await Promise.all([
+      library() ? loader.drawn(wanted, signal) : [], loader.events(view, [...ranges.values()], signal), alerts]);
+    for (const chart of wanted) chart.bounds = bounds(rules, chart);
     this.events.show(events, view.events);
     if (library()) {
       const isEmpty = this.panels.show([...ranges.keys()], wanted, columns, events);

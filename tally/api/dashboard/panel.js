@@ -128,6 +128,7 @@ export class Panel {
       selected: (left, right) => this.select(left, right),
       pointed: (index) => this.point(index),
       events: () => this.events,
+      bounds: () => this.chart?.bounds ?? [],
       mark: (value) => marked(value, this.unit()),
     };
   }

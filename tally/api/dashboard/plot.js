@@ -1,6 +1,6 @@
 /** How uPlot is told to draw a chart. */
 
-import { bands, marks } from "./events.js";
+import { bands, marks, thresholds } from "./events.js";
 import { tick } from "./format.js";
 import { theme } from "./palette.js";
 import { isUtc } from "./zone.js";
@@ -18,6 +18,7 @@ import { isUtc } from "./zone.js";
  * @property {(left: number, right: number) => void} selected
  * @property {(index: number | null) => void} pointed
  * @property {() => import("./events.js").Happening[]} events
+ * @property {() => { name: string, value: number }[]} bounds of alerts
  * @property {(value: number) => string} mark what stands at the axis of values
  *
  * @typedef {object} Lines
@@ -45,6 +46,8 @@ const NARROW = 0.2;
 const OPEN_OPACITY = "80";
 const OPEN_DASH = [3, 4];
 const FORMER_OPACITY = "59";
+/** An axis reaches to an alert's bound, if it is at most so many times as high as the values. */
+const NEAR_BOUND = 2;
 /** The charts that share a cursor. */
 const SYNC = "tally";
 
@@ -83,7 +86,7 @@ export function frame(watched, size) {
       setSelect: [(plot) => select(plot, watched)],
       setCursor: [(plot) => watched.pointed(plot.cursor.idx ?? null)],
       drawAxes: [(plot) => bands(plot, watched.events())],
-      draw: [(plot) => marks(plot, watched.events())],
+      draw: [(plot) => marks(plot, watched.events()), (plot) => thresholds(plot, watched.bounds())],
     },
   };
 }
@@ -226,9 +229,9 @@ function between({ keys, shape, inks }, colours) {
  * @param {[number | null, number | null]} whole the least and the greatest value of the buckets that are over
  * @returns {[number | null, number | null]}
  */
-function extent(plot, { isLog, keys, open }, [low, high]) {
+function extent(plot, { isLog, keys, open, bounds }, [low, high]) {
   const range = isLog ? logarithmic : linear;
-  if (low !== null) return range(plot, low, high);
+  if (low !== null && high !== null) return range(plot, low, bounds().reduce((most, { value }) => (value <= NEAR_BOUND * high ? Math.max(most, value) : most), high));
   const opened = plot.data.slice(1 + keys.length, 1 + 2 * keys.length).flatMap((line) => line[open()] ?? []);
   return opened.length > 0 ? range(plot, Math.min(...opened), Math.max(...opened)) : range(plot, null, null);
 }

@@ -18,6 +18,7 @@ import { DISTRIBUTION, isPercentile } from "./view.js";
  * @property {boolean} byName whether each name has a line
  * @property {View} view
  * @property {URL} url what to draw; charts may share it
+ * @property {{ name: string, value: number }[]} [bounds] of alerts about what it shows
  * @property {number} earlier seconds between the span before and the range; 0: there is none
  */
 
