@@ -206,6 +206,8 @@ SETTINGS = (
             "address to listen on, and the default address of clients; empty: clients write to the archives directly"),
     Setting("TALLY_PORT", "8900", _PORT, "UDP port to listen on, and the default port of clients", zero=_CHOSEN),
     Setting("TALLY_TCP_PORT", "", _PORT_OR_NONE, "TCP port to receive lines on; empty: none", zero=_CHOSEN),
+    Setting("TALLY_PICKLE_PORT", "", _PORT_OR_NONE, "TCP port to receive Carbon's pickle protocol on; empty: none",
+            zero=_CHOSEN),
     Setting("TALLY_UNIX_DATAGRAM", "", _PATH_OR_NONE, "unix datagram socket to receive lines on; empty: none"),
     Setting("TALLY_UNIX_STREAM", "", _PATH_OR_NONE, "unix stream socket to receive lines on; empty: none"),
     Setting("TALLY_FLUSH_TIME", "5", _SECONDS, "time between flushes", "seconds"),
@@ -249,6 +251,7 @@ class Settings:
     host: str
     port: int
     tcp_port: int | None
+    pickle_port: int | None
     unix_datagram: Path | None
     unix_stream: Path | None
     flush_time: float

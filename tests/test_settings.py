@@ -15,6 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "host": "127.0.0.1",
     "port": 8900,
     "tcp_port": None,
+    "pickle_port": None,
     "unix_datagram": None,
     "unix_stream": None,
     "flush_time": 5.0,
@@ -77,6 +78,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_HOST": [*ADDRESSES, ("", ""), (None, "")],
     "TALLY_PORT": [*PORTS],
     "TALLY_TCP_PORT": [*PORTS, *NOTHING],
+    "TALLY_PICKLE_PORT": [*PORTS, *NOTHING],
     "TALLY_UNIX_DATAGRAM": [*PATHS, *NOTHING],
     "TALLY_UNIX_STREAM": [*PATHS, *NOTHING],
     "TALLY_FLUSH_TIME": [*DURATIONS],
@@ -133,6 +135,10 @@ BAD: dict[str, tuple[str, list[object]]] = {
     ),
     "TALLY_PORT": ("is not a port: use a whole number from 0 to 65535", [*NO_PORTS]),
     "TALLY_TCP_PORT": (
+        "is not a port: use a whole number from 0 to 65535, or empty",
+        [each for each in NO_PORTS if each not in ("", None)],
+    ),
+    "TALLY_PICKLE_PORT": (
         "is not a port: use a whole number from 0 to 65535, or empty",
         [each for each in NO_PORTS if each not in ("", None)],
     ),

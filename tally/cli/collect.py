@@ -27,9 +27,9 @@ logger = logging.getLogger("tally")
 def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
     """Collect samples into the archives of the data directory.
 
-    Samples arrive by UDP, and with --tcp-port, --unix-datagram and --unix-stream there too. At each --flush-time they
-    are committed to every enabled archive whose pattern matches. Archives may be created, changed and deleted while it
-    runs. It creates none itself, and does not serve HTTP.
+    Samples arrive by UDP, and with --tcp-port, --pickle-port, --unix-datagram and --unix-stream there too. At each
+    --flush-time they are committed to every enabled archive whose pattern matches. Archives may be created, changed and
+    deleted while it runs. It creates none itself, and does not serve HTTP.
 
     It runs in the foreground until SIGTERM, SIGINT or SIGHUP. Then it reads the datagrams that the kernel still holds,
     and flushes. Sockets inherited from systemd are used instead of new ones.

@@ -27,7 +27,7 @@ LISTENING = {
     "TALLY_PORT": "UDP port to listen on; 0: the kernel chooses a free one",
 }
 # Further sockets for lines.
-LINES = ("TALLY_TCP_PORT", "TALLY_UNIX_DATAGRAM", "TALLY_UNIX_STREAM")
+LINES = ("TALLY_TCP_PORT", "TALLY_PICKLE_PORT", "TALLY_UNIX_DATAGRAM", "TALLY_UNIX_STREAM")
 SENDING = {"TALLY_HOST": "address of the collector", "TALLY_PORT": "UDP port of the collector"}
 
 

@@ -33,9 +33,9 @@ DEFAULT_ARCHIVES = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 87
 def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
     """Collect samples and serve the API and dashboard in one process.
 
-    Samples arrive by UDP, and with --tcp-port, --unix-datagram and --unix-stream there too. The API and the dashboard
-    are on --http-host and --http-port. If the data directory has no archive, daily (10 s, 24 h), weekly (300 s, 168 h)
-    and yearly (3600 s, 8760 h) are created. Existing archives are not changed.
+    Samples arrive by UDP, and with --tcp-port, --pickle-port, --unix-datagram and --unix-stream there too. The API and
+    the dashboard are on --http-host and --http-port. If the data directory has no archive, daily (10 s, 24 h), weekly
+    (300 s, 168 h) and yearly (3600 s, 8760 h) are created. Existing archives are not changed.
 
     It runs in the foreground until SIGTERM, SIGINT or SIGHUP. Then it reads the datagrams that the kernel still holds,
     flushes, and gives running requests five seconds.

@@ -31,16 +31,19 @@ def bind_all(settings: Settings, inherited: Sequence[Inherited] = ()) -> list[So
     if not settings.host:
         raise InvalidSetting("TALLY_HOST='' is not an address to listen on: use an IP address or a host name")
     with contextlib.ExitStack() as unless_bound:
-        streams = bind_each(settings.host, settings.tcp_port, tcp.bind) if settings.tcp_port is not None else []
+        streams = _bind_tcp(settings.host, settings.tcp_port, "TCP")
         _close_all(streams, unless_bound)
+        pickles = _bind_tcp(settings.host, settings.pickle_port, "pickles on TCP")
+        _close_all(pickles, unless_bound)
         local = _bind_unix(settings)
         unless_bound.callback(local.close)
         udp, *others = _bind_udp(settings)
         _close_all(chain(udp, *others), unless_bound)
-        for sock in streams:
+        for sock in (*streams, *pickles):
             tcp.listen_on(sock)
         unless_bound.pop_all()
-    return [Sockets([*udp, *local.datagrams], [*streams, *local.streams], local.paths), *map(Sockets, others)]
+    first = Sockets([*udp, *local.datagrams], [*streams, *local.streams], local.paths, pickles=pickles)
+    return [first, *map(Sockets, others)]
 
 
 def bind_http(settings: Settings, inherited: Sequence[Inherited] = ()) -> list[socket.socket]:
@@ -50,6 +53,10 @@ def bind_http(settings: Settings, inherited: Sequence[Inherited] = ()) -> list[s
     """
     ours = [each.sock for each in inherited if each.name == HTTP]
     return ours or bind_each(settings.http_host, settings.http_port, partial(tcp.bind, purpose="HTTP"))
+
+
+def _bind_tcp(host: str, port: int | None, purpose: str) -> list[socket.socket]:
+    return [] if port is None else bind_each(host, port, partial(tcp.bind, purpose=purpose))
 
 
 def _bind_unix(settings: Settings) -> Sockets:

@@ -78,7 +78,9 @@ class Collector:
             Receiver(sock, self._take, allow=() if sock.family == socket.AF_UNIX else settings.allow, clock=clock)
             for sock in sockets.datagrams
         ]
-        self._streams = Streams(sockets.streams, self._take_lines, self._reject, allow=settings.allow)
+        self._streams = Streams(
+            sockets.streams, self._take_lines, self._reject, pickles=sockets.pickles, allow=settings.allow
+        )
         self._buffer_bytes = sum(map(granted_bytes, sockets.datagrams))
         self._kernel_drops = self._sum_udp(kernel_drops)
         self._queued_bytes = self._sum_udp(queued_bytes)

@@ -30,12 +30,16 @@ class Inherited(NamedTuple):
 
 
 class Sockets(NamedTuple):
-    """The sockets of one collector. Unless they `are_inherited`, it removes the `paths` at its end."""
+    """The sockets of one collector. Unless they `are_inherited`, it removes the `paths` at its end.
+
+    `pickles` receive Carbon's pickle protocol.
+    """
 
     datagrams: Sequence[socket.socket] = ()
     streams: Sequence[socket.socket] = ()
     paths: Sequence[Path] = ()
     are_inherited: bool = False
+    pickles: Sequence[socket.socket] = ()
 
     def log_addresses(self, *, asked_bytes: int) -> None:
         """Log each address, with the size of its receive buffer, and `asked_bytes` if the kernel granted less."""
@@ -47,12 +51,15 @@ class Sockets(NamedTuple):
             logger.info("collecting on %s (%s)", _format_address("UDP", sock), buffer)
         for sock in self.streams:
             logger.info("collecting on %s", _format_address("TCP", sock))
+        for sock in self.pickles:
+            logger.info("collecting pickles on %s", _format_address("TCP", sock))
 
     def close(self) -> None:
         """Close the sockets and remove their paths, once: after that, the paths may belong to another process."""
-        if all(sock.fileno() == -1 for sock in (*self.datagrams, *self.streams)):
+        sockets = (*self.datagrams, *self.streams, *self.pickles)
+        if all(sock.fileno() == -1 for sock in sockets):
             return
-        for sock in (*self.datagrams, *self.streams):
+        for sock in sockets:
             sock.close()
         for path in self.paths:
             path.unlink(missing_ok=True)

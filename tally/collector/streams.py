@@ -1,7 +1,7 @@
-"""Reads lines from TCP and unix stream connections and passes them to the rollup.
+"""Reads lines and pickles from TCP and unix stream connections and passes lines to the rollup.
 
-At most CONNECTIONS are open at once, and an idle one is closed after IDLE_S. Each line ends with LF. A line that is
-incomplete when its connection ends is rejected.
+At most CONNECTIONS are open at once, and an idle one is closed after IDLE_S. Each line ends with LF. A line or frame
+that is incomplete when its connection ends is rejected.
 """
 
 import contextlib
@@ -9,10 +9,12 @@ import logging
 import socket
 import time
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import anyio
 from anyio.abc import TaskGroup
 
+from tally.collector.frame_buffer import FrameBuffer
 from tally.collector.line_buffer import PIECE_MAX_BYTES, LineBuffer
 from tally.collector.receiver import Network, is_allowed
 from tally.lines.plain import Reason
@@ -28,6 +30,8 @@ PAUSE_S = 1.0
 class Streams:
     """Accepts connections to `listeners`, and passes complete lines to `take` and others to `reject`.
 
+    Connections to `pickles` send Carbon's pickle protocol.
+
     `taken` and `refused` count connections. Those from outside `allow`, unless it is empty, and those beyond
     CONNECTIONS are refused.
     """
@@ -38,15 +42,17 @@ class Streams:
         take: Callable[[list[bytes]], None],
         reject: Callable[[bytes, Reason], None],
         *,
+        pickles: Sequence[socket.socket] = (),
         allow: tuple[Network, ...] = (),
     ) -> None:
         self.taken = 0
         self.refused = 0
         self._listeners = listeners
+        self._pickles = pickles
         self._take = take
         self._reject = reject
         self._allow = allow
-        self._begun: dict[socket.socket, LineBuffer] = {}
+        self._begun: dict[socket.socket, LineBuffer | FrameBuffer] = {}
 
     @property
     def open(self) -> int:
@@ -56,7 +62,7 @@ class Streams:
     async def run(self) -> None:
         """Accept connections and read their lines until cancelled."""
         async with anyio.create_task_group() as tasks:
-            for listener in self._listeners:
+            for listener in chain(self._listeners, self._pickles):
                 tasks.start_soon(self._accept, listener, tasks)
 
     async def _accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
@@ -80,7 +86,7 @@ class Streams:
             if is_permitted and len(self._begun) < CONNECTIONS:
                 connection.setblocking(False)
                 self.taken += 1
-                self._begun[connection] = LineBuffer()
+                self._begun[connection] = FrameBuffer() if listener in self._pickles else LineBuffer()
                 return connection
             self.refused += 1
             connection.close()
@@ -98,30 +104,34 @@ class Streams:
         piece = _receive(connection)
         if piece:
             self._put(connection, piece)
-        return piece != b""
+        return piece != b"" and not self._begun[connection].is_broken
 
     def _put(self, connection: socket.socket, piece: bytes) -> None:
         begun = self._begun[connection]
         if lines := begun.put(piece):
             self._take([lines])
-        for line in begun.too_long:
-            self._reject(line, Reason.LENGTH)
-        begun.too_long.clear()
+        for line, reason in begun.rejected:
+            self._reject(line, reason)
+        begun.rejected.clear()
 
     def _end(self, connection: socket.socket) -> None:
         begun = self._begun.pop(connection).begun
         if begun.strip():
-            self._reject(begun, Reason.CUT)
+            self._reject(bytes(begun), Reason.CUT)
         connection.close()
 
     def finish(self, deadline: float) -> None:
         """Read what has already arrived, until `deadline` in monotonic time, and close all connections."""
-        for listener in self._listeners:
+        for listener in chain(self._listeners, self._pickles):
             with contextlib.suppress(OSError):  # No further connection is needed now.
                 while time.monotonic() < deadline and self._next(listener) is not None:
                     pass
         for connection in list(self._begun):
-            while time.monotonic() < deadline and (piece := _receive(connection)):
+            while (
+                time.monotonic() < deadline
+                and not self._begun[connection].is_broken
+                and (piece := _receive(connection))
+            ):
                 self._put(connection, piece)
             self._end(connection)
 

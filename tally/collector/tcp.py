@@ -6,7 +6,11 @@ import socket
 from tally.errors import AddressUnavailable
 
 BACKLOG = 2048
-SETTINGS = {"TCP": "TALLY_HOST and TALLY_TCP_PORT", "HTTP": "TALLY_HTTP_HOST and TALLY_HTTP_PORT"}
+SETTINGS = {
+    "TCP": "TALLY_HOST and TALLY_TCP_PORT",
+    "pickles on TCP": "TALLY_HOST and TALLY_PICKLE_PORT",
+    "HTTP": "TALLY_HTTP_HOST and TALLY_HTTP_PORT",
+}
 
 
 def listen(host: str, port: int, *, purpose: str = "TCP") -> socket.socket:

@@ -72,6 +72,8 @@ class Reason(StrEnum):
     # Only of lines in a stream.
     LENGTH = "length"
     CUT = "cut"
+    # Only of frames of Carbon's pickle protocol.
+    PICKLE = "pickle"
     # Only of fields and samples in other formats than lines.
     UNSUPPORTED = "unsupported"
     # Only of accepted samples that match no enabled archive.
@@ -92,6 +94,7 @@ EXPLANATIONS: dict[str, str] = {
     Reason.CHECK: "service checks are not supported",
     Reason.LENGTH: "longer than a datagram",
     Reason.CUT: "the connection was closed before the end of the line",
+    Reason.PICKLE: "not a pickle of a list of samples",
     Reason.UNSUPPORTED: "a text instead of a number",
     Reason.UNMATCHED: "no enabled archive has a matching pattern",
 }

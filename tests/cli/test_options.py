@@ -87,7 +87,15 @@ def test_commands_take_an_option_for_each_setting_that_they_go_by() -> None:
         "import": {"--data-dir", "--max-names", "--max-future"},
         "collect": {
             *("--data-dir", "--host", "--port", "--flush-time", "--allow", "--max-names", "--max-future"),
-            *("--receive-buffer", "--workers", "--tcp-port", "--unix-datagram", "--unix-stream", "--max-cells"),
+            *(
+                "--receive-buffer",
+                "--workers",
+                "--tcp-port",
+                "--pickle-port",
+                "--unix-datagram",
+                "--unix-stream",
+                "--max-cells",
+            ),
         },
         "query": {"--data-dir", "--query-timeout"},
         "demo": {"--data-dir", "--host", "--port", "--prefix", "--max-names"},

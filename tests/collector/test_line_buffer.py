@@ -12,7 +12,7 @@ def put(*pieces: bytes) -> tuple[list[bytes], bytes, list[bytes]]:
     """Return the whole lines out of some pieces, what is begun at the end, and what was too long."""
     buffer = LineBuffer()
     whole = [lines for piece in pieces if (lines := buffer.put(piece))]
-    return whole, buffer.begun, buffer.too_long
+    return whole, buffer.begun, [line for line, _ in buffer.rejected]
 
 
 def test_lines_are_handed_on_when_they_are_whole() -> None:
@@ -39,7 +39,7 @@ def test_memory_is_bounded() -> None:
     for _ in range(100):
         assert b"" == buffer.put(b"x" * PIECE_MAX_BYTES)
         assert len(buffer.begun) <= LINE_MAX_BYTES
-    assert 1 == len(buffer.too_long)
+    assert 1 == len(buffer.rejected)
 
 
 @given(st.lists(st.text("ab", max_size=12), max_size=8), st.integers(1, 9))
@@ -52,4 +52,4 @@ def test_any_pieces(texts: list[str], size: int) -> None:
         whole = [buffer.put(data[start : start + size]) for start in range(0, len(data), size)]
     found = [line for lines in whole for line in lines.split(b"\n") if line]
     assert [text.encode() for text in texts if 1 <= len(text) <= 9] == found
-    assert sum(len(text) > 9 for text in texts) == len(buffer.too_long)
+    assert sum(len(text) > 9 for text in texts) == len(buffer.rejected)
