@@ -46,7 +46,7 @@ MAX_LINES = 100_000
 NONE_TAKES = "no archive takes samples now: create one, or enable one"
 KEY = re.compile(rf"[!-~]{{1,{KEY_MAX}}}")
 # The reasons that can occur for a posted line.
-_NEVER = (Reason.EMPTY, Reason.CUT, Reason.UNMATCHED, Reason.UNSUPPORTED)
+_NEVER = (Reason.EMPTY, Reason.CUT, Reason.PICKLE, Reason.UNMATCHED, Reason.UNSUPPORTED)
 REASONS = tuple(reason for reason in Reason if reason not in _NEVER)
 
 
