@@ -28,7 +28,7 @@ def test_every_protocol_gives_the_same_lines(items: list[Any], protocol: int, as
     expected = [f"{name} {value!r} {time!r}".encode() for name, (time, value) in items]
     whole = tuple(items) if as_tuple else items
     slow = io.BytesIO()
-    pickle._Pickler(slow, protocol).dump(whole)  # type: ignore[attr-defined]
+    pickle._Pickler(slow, protocol).dump(whole)
     for found in (pickle.dumps(whole, protocol), slow.getvalue()):
         frame = parse_frame(found)
         limit = 10**60  # Longer numbers are no values of samples anyway.
