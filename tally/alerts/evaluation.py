@@ -58,8 +58,17 @@ class Measured(NamedTuple):
     resolution: int
 
 
-def measure(catalog: Catalog, rule: Rule, now: float, *, timeout_s: float | None = None) -> Measured:
+def measure(
+    catalog: Catalog,
+    rule: Rule,
+    now: float,
+    *,
+    timeout_s: float | None = None,
+    resolutions: dict[str, int] | None = None,
+) -> Measured:
     """Return the values of the rule's window that ends with the last whole bucket, `delay` before `now`.
+
+    Rules that are measured together share `resolutions`, by slug, which are read once.
 
     A window that is no multiple of the archive's resolution begins earlier. Without `each` there is one value at most,
     under an empty name.
@@ -68,7 +77,8 @@ def measure(catalog: Catalog, rule: Rule, now: float, *, timeout_s: float | None
     """
     asked = question_of(rule, int(now) - rule.delay - rule.over, None)
     archive, _ = catalog.find(rule.archive, asked, now=now, timeout_s=timeout_s)
-    resolution = archive.definition().resolution
+    known = {} if resolutions is None else resolutions
+    resolution = known.get(archive.slug) or known.setdefault(archive.slug, archive.definition().resolution)
     end = (int(now) - rule.delay) // resolution * resolution
     return Measured(_values(archive, rule, end, resolution=resolution, timeout_s=timeout_s), end, resolution)
 

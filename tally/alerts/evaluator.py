@@ -172,7 +172,8 @@ class Evaluator:
         if not due or self._steady() < self._rest_until:
             return
         began, busy = self._steady(), time.thread_time()
-        results = [self._evaluate_rule(rule, now) for rule in due]
+        resolutions: dict[str, int] = {}
+        results = [self._evaluate_rule(rule, now, resolutions) for rule in due]
         self._store(results)
         self._rest_until = began + (time.thread_time() - busy) / SHARE
 
@@ -182,10 +183,11 @@ class Evaluator:
             self._states = {rule: {name: each.state for name, each in of.items()} for rule, of in kept.items()}
             self._is_loaded = True
 
-    def _evaluate_rule(self, rule: Rule, now: float) -> Result:
+    def _evaluate_rule(self, rule: Rule, now: float, resolutions: dict[str, int]) -> Result:
         began = time.monotonic()
         try:
-            measured = measure(self._catalog, rule, now, timeout_s=self._settings.query_timeout)
+            limit_s = self._settings.query_timeout
+            measured = measure(self._catalog, rule, now, timeout_s=limit_s, resolutions=resolutions)
         except TallyError as error:
             self._due[rule.name] = now + AGAIN_S
             self._log_rarely(rule.name, f"alert {rule.name} cannot be evaluated: {error}")

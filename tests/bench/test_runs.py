@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from bench import ask, collect, flush, grow, history, salvage, server, start
+from bench import alerts, ask, collect, flush, grow, history, salvage, server, start
 from bench.collect import MALFORMED, Load
 from bench.load import datagrams
 from bench.questions import QUESTIONS
+from tally.alerts.memory import Memory
+from tally.engine import Catalog
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="what is measured is read from Linux's /proc")
 
@@ -53,6 +55,16 @@ def test_ask(monkeypatch: pytest.MonkeyPatch) -> None:
     printed = "\n".join(ask.lines(60, 4, ["tally"]))
     assert len(QUESTIONS) == len(re.findall(r"^\| .* \| [0-9.]+ / [0-9.]+ \| .*\) \|$", printed, re.MULTILINE))
     assert re.search(r"^\| 500 \| \d+ \| 0 \|$", printed, re.MULTILINE)
+
+
+def test_alerts(tmp_path: Path) -> None:
+    """Every rule is evaluated in every pass."""
+    alerts.fill(Catalog(tmp_path), 60)
+    (tmp_path / "alerts.toml").write_text(alerts.rules(6, 2))
+    assert 2 == len([*alerts.measure(tmp_path, 2)])
+    _, known = Memory(tmp_path).read()
+    assert {alerts.FIRST + alerts.KEPT_S - 20} == {state.evaluated for state in known.values()}
+    assert 6 == len(known)
 
 
 def test_grow() -> None:
