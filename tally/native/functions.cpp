@@ -65,12 +65,17 @@ struct Merging {
     void change(std::string_view text, bool is_inverse) {
         known += is_inverse ? -1 : 1;
         if (known == 1 && !is_inverse) {
+            merger = {};
             only.assign(text);
             return;
         }
+        read_only();
+        if (!merger.add(text, is_inverse)) throw Invalid{text};
+    }
+
+    void read_only() {
         if (!only.empty() && !merger.add(only)) throw Invalid{only};
         only.clear();
-        if (!merger.add(text, is_inverse)) throw Invalid{text};
     }
 
     std::string text() const { return known == 0 || !only.empty() ? only : dump(merger.sketch()); }
@@ -91,6 +96,7 @@ Merging& merging_of(sqlite::Context* context) {
 void change(sqlite::Context* context, sqlite::Value* value, bool is_inverse) {
     answer(context, [&] {
         Merging& merging = merging_of(context);
+        if (is_inverse) merging.read_only();
         if (is_null(value)) {
             merging.unknown += is_inverse ? -1 : 1;
         } else if (const std::string_view text = text_of(value); !text.empty()) {

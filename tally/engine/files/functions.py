@@ -43,14 +43,14 @@ class _Merge:
 
     def __init__(self) -> None:
         self._merged: Sketch = {}
-        self._unknown = 0
+        self._known = self._unknown = 0
         self._only: Any = None
 
     def step(self, bins: Any) -> None:
         if bins is None:
             self._unknown += 1
-        elif bins and self._only is None and not self._merged:
-            self._only = bins
+        elif bins and self._known == 0:
+            self._only, self._merged, self._known = bins, {}, 1
         elif bins:
             self._read_only()
             self._add(bins, 1)
@@ -65,9 +65,9 @@ class _Merge:
 
     def value(self) -> str | None:
         """Return the merged sketch."""
-        if self._unknown:
+        if self._unknown or not self._known:
             return None
-        return self._only or (dump(self._merged) if self._merged else None)
+        return self._only or dump(self._merged)
 
     final = value
 
@@ -77,6 +77,7 @@ class _Merge:
 
     def _add(self, bins: Any, sign: int) -> None:
         merged = self._merged
+        self._known += sign
         for each, count in load(bins):
             merged[each] = merged.get(each, 0) + sign * count
             if not merged[each]:
