@@ -126,7 +126,8 @@ def victoriametrics(directory: Path, names: int, buckets: range) -> Iterator[Run
 def _series(found: Columns, buckets: range) -> Iterator[str]:
     times = [bucket * 1000 for bucket in buckets]
     for name, cells in found.items():
-        for aggregate, values in zip(AGGREGATES, zip(*cells, strict=True), strict=True):
+        stored = zip(*(cell[: len(AGGREGATES)] for cell in cells), strict=True)
+        for aggregate, values in zip(AGGREGATES, stored, strict=True):
             metric = {"__name__": f"tally_{aggregate}", "name": name}
             yield json.dumps({"metric": metric, "values": values, "timestamps": times})
 

@@ -56,10 +56,14 @@ def cpu_s(work: Callable[[], object]) -> float:
     return time.process_time() - began
 
 
-def ask(archive: Archive, title: str, aggregate: str) -> None:
-    """Put a question, and read its answer."""
+def parse(title: str, aggregate: str) -> Question:
+    """Return the question of this title."""
     kind, by, parameters = QUESTIONS[title]
-    question = Question.parse(kind, parameters.items(), aggregate=aggregate, by=by, now=time.time())
+    return Question.parse(kind, parameters.items(), aggregate=aggregate, by=by, now=time.time())
+
+
+def ask(archive: Archive, question: Question) -> None:
+    """Put a question, and read its answer."""
     for _ in archive.ask(question):
         pass
 
@@ -111,8 +115,8 @@ def main() -> None:
         for title in QUESTIONS:
             plain, ranked = turns(
                 options.runs,
-                lambda title=title: ask(archives[0], title, "avg"),  # type: ignore[misc]
-                lambda title=title: ask(archives[1], title, "p95"),  # type: ignore[misc]
+                lambda title=title: ask(archives[0], parse(title, "avg")),  # type: ignore[misc]
+                lambda title=title: ask(archives[1], parse(title, "p95")),  # type: ignore[misc]
             )
             print(row(title, plain * 1000, ranked * 1000, ranked / plain), flush=True)
         plain, ranked = turns(
