@@ -15,7 +15,7 @@ def _mean(values: list[float]) -> float:
 
 
 def _difference(values: list[float]) -> float:
-    return values[0] - sum(values[1:])
+    return sum((-value for value in values[1:]), values[0])
 
 
 def _deviation(values: list[float]) -> float:

@@ -17,21 +17,20 @@ KEEPING = """
     filterSeries({S},'{func}','{operator}',{n}) grep({S},'{search}') group({S},{S}) highest({S},{count},'{func}')
     highestAverage({S},{count}) highestCurrent({S},{count}) highestMax({S},{count}) integral({S})
     integralByInterval({S},'{span}') interpolate({S}) interpolate({S},{count}) invert({S}) isNonNull({S})
-    keepLastValue({S}) keepLastValue({S},{count}) legendValue({S},'{func}') legendValue({S},'last','si')
-    cactiStyle({S}) cactiStyle({S},'si') cactiStyle({S},'binary','B') limit({S},{count}) lineWidth({S},2) log({S})
-    log({S},2) logit({S}) lower({S}) lower({S},0,2) lowest({S},{count},'{func}') lowestAverage({S},{count})
-    lowestCurrent({S},{count}) map({S},{node}) mapSeries({S},{node}) maximumAbove({S},{n}) maximumBelow({S},{n})
-    minMax({S}) minimumAbove({S},{n}) minimumBelow({S},{n}) mostDeviant({S},{count}) nPercentile({S},{rank})
-    nonNegativeDerivative({S}) offset({S},{n}) offsetToZero({S}) perSecond({S}) pow({S},2) pow({S},-0.5)
-    removeAbovePercentile({S},{rank}) removeAboveValue({S},{n}) removeBelowPercentile({S},{rank})
-    removeBelowValue({S},{n}) removeEmptySeries({S}) removeEmptySeries({S},0.5) round({S}) round({S},2) scale({S},{n})
-    scaleToSeconds({S},60) secondYAxis({S}) sigmoid(scale({S},0.01)) sortBy({S}) sortBy({S},'{func}',true)
-    sortByMaxima({S}) sortByMinima({S}) sortByName({S}) sortByName({S},true,true) sortByTotal({S}) squareRoot({S})
-    stacked({S}) substr({S},1,3) substr({S},-2) transformNull({S}) transformNull({S},{n}) unique({S},{S}) upper({S})
-    upper({S},1) setXFilesFactor({S},0.3) xFilesFactor({S},0.8) aggregateLine({S},'{func}',true)
+    keepLastValue({S}) keepLastValue({S},{count}) limit({S},{count}) lineWidth({S},2) log({S}) log({S},2) logit({S})
+    lower({S}) lower({S},0,2) lowest({S},{count},'{func}') lowestAverage({S},{count}) lowestCurrent({S},{count})
+    map({S},{node}) mapSeries({S},{node}) maximumAbove({S},{n}) maximumBelow({S},{n}) minMax({S})
+    minimumAbove({S},{n}) minimumBelow({S},{n}) mostDeviant({S},{count}) nonNegativeDerivative({S}) offset({S},{n})
+    offsetToZero({S}) perSecond({S}) pow({S},2) pow({S},-0.5) removeAbovePercentile({S},{rank})
+    removeAboveValue({S},{n}) removeBelowPercentile({S},{rank}) removeBelowValue({S},{n}) removeEmptySeries({S})
+    removeEmptySeries({S},0.5) scale({S},{n}) scaleToSeconds({S},60) secondYAxis({S}) sigmoid(scale({S},0.01))
+    sortBy({S}) sortBy({S},'{func}',true) sortByMaxima({S}) sortByMinima({S}) sortByName({S})
+    sortByName({S},true,true) sortByTotal({S}) squareRoot({S}) substr({S},1,3) substr({S},-2) transformNull({S})
+    transformNull({S},{n}) unique({S},{S}) upper({S}) upper({S},1) setXFilesFactor({S},0.3) xFilesFactor({S},0.8)
+    aggregateLine({S},'{func}',true)
 """
 FINE = """
-    aggregate({F},'{func}') aggregate({F},'{func}',0.5) aggregateSeriesLists({F},{F},'{func}')
+    nPercentile({F},{rank}) aggregate({F},'{func}') aggregate({F},'{func}',0.5) aggregateSeriesLists({F},{F},'{func}')
     aggregateWithWildcards({F},'{func}',{place}) applyByNode({P},2,'sumSeries(%.*.avg)')
     applyByNode({P},2,'scale(%.*.avg,2)','% twice') areaBetween(limit({P},2)) asPercent({F}) asPercent({F},{n})
     asPercent({F},{O}) asPercent({P},None,{node}) averageSeries({F}) averageSeries({F},{F})
@@ -44,12 +43,12 @@ FINE = """
     movingMedian({F},{size}) movingMin({F},{size}) movingSum({F},{size}) movingWindow({F},{size},'{func}')
     movingWindow({F},'{span}','{func}',0.3) multiplySeries({F}) multiplySeriesLists({P},{P})
     multiplySeriesWithWildcards({P},{place}) pct({F}) percentileOfSeries({F},{rank})
-    percentileOfSeries({F},{rank},true) powSeries({F}) rangeOfSeries({F})
+    percentileOfSeries({F},{rank},true) powSeries({P}) rangeOfSeries({F})
     reduceSeries(mapSeries({P},2),'divideSeries',3,'cpu','mem') reduce(map({P},2),'asPercent',3,'mem','cpu')
     removeBetweenPercentile(transformNull({F},0),{rank}) stddevSeries({F}) sum({F}) sumSeries({F}) sumSeries({F},{F})
-    sumSeriesLists({F},{F}) sumSeriesWithWildcards({P},{place}) timeShift({P},'1min') timeShift({P},'+1min',false)
-    timeStack({P},'1min',0,3) useSeriesAbove(transformNull({P}),{n},'cpu','mem') weightedAverage({P},{P},2,3)
-    weightedAverage({P},{P}) aliasQuery(limit({P},1),'mem','cpu','now %g') transformNull({F},0,{F})
+    sumSeriesLists({F},{F}) sumSeriesWithWildcards({P},{place}) timeShift({P},'1min') timeStack({P},'1min',0,3)
+    useSeriesAbove(transformNull({P}),{n},'cpu','mem') weightedAverage({P},{P},2,3) weightedAverage({P},{P})
+    aliasQuery(limit({P},1),'mem','cpu','now %g') transformNull({F},0,{F})
     template(scale(daily.web.$host.cpu.avg,2),host='a') template(sumSeries(daily.web.*.$1.avg),'mem')
 """
 COARSE = """
@@ -59,8 +58,11 @@ COARSE = """
     aggregateLine({F},'{func}') constantLine({n}) threshold({n}) threshold({n},'{word}') identity('{word}')
     time('{word}') timeFunction('{word}',30) sin('{word}') sinFunction('{word}',3,20)
 """
-# Only as the outermost function: what differs a little in these would differ much in functions of them.
+# Only as the outermost function: what differs a little in these, such as the last digit before rounding, would differ
+# much in functions of them. `stacked` adds up again whenever a function reads it again, which differs.
 LAST = """
+    stacked({S}) round({P}) round({P},2) timeShift({P},'+1min',false) legendValue({P},'{func}')
+    legendValue({P},'last','si') cactiStyle({P}) cactiStyle({P},'si') cactiStyle({P},'binary','B')
     exponentialMovingAverage({F},{size}) exponentialMovingAverage({F},'{span}') linearRegression({F}) stdev({P},5)
     stdev({P},12,0.5) {S}|scale({n}) {F}|sumSeries()|alias('{word}')
 """
@@ -88,7 +90,7 @@ WORDS: dict[str, tuple[object, ...]] = {
     "size": (1, 2, 5, 12),
     "span": ("20s", "30s", "1min", "2min", "5min"),
     "steps": (1, 3, -2),
-    "word": ("some", "other name", "x.y"),
+    "word": ("some", "other-name", "x.y"),
 }  # fmt: skip
 
 

@@ -9,6 +9,8 @@ import os
 import random
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +63,24 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> tuple[Catalog, Path]:
     return catalog, root
 
 
-def of_graphite(root: Path, targets: list[str]) -> list[Any]:
-    """Return the answers of graphite-web."""
+@contextmanager
+def of_graphite(root: Path, targets: list[str]) -> Iterator[Callable[[], list[Any]]]:
+    """Let graphite-web answer meanwhile, and give a function that waits for its answers."""
     command = [os.environ["GRAPHITE_PYTHON"], graphite_answers.__file__, str(root), str(START), str(END)]
-    lines = "".join(json.dumps(target) + "\n" for target in targets)
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, timeout=LIMIT_S, check=False)
-    assert not done.returncode, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    (root / "targets").write_text("".join(json.dumps(target) + "\n" for target in targets))
+    with (root / "targets").open() as asked, (root / "answers").open("w") as answers:
+        process = subprocess.Popen(command, stdin=asked, stdout=answers, stderr=subprocess.PIPE)
+
+        def wait() -> list[Any]:
+            _, errors = process.communicate(timeout=LIMIT_S)
+            assert not process.returncode, errors.decode()
+            return [json.loads(line) for line in (root / "answers").read_text().splitlines()]
+
+        try:
+            yield wait
+        finally:
+            process.kill()
+            process.wait()
 
 
 def of_tally(catalog: Catalog, target: str) -> Any:
@@ -82,6 +95,10 @@ def of_tally(catalog: Catalog, target: str) -> Any:
 
 def are_equal(target: str, ours: Any, theirs: Any) -> bool:
     """Return whether two answers have the same names and times, and values as close as rounding allows."""
+    if target.startswith("stdev") and not isinstance(ours, str):
+        # Where the variance is 0, Graphite has what rounding leaves of it, which may be negative, and then no value.
+        ours, theirs = ([[name, [[value or 0.0, at] for value, at in points]] for name, points in each]
+                        for each in (ours, theirs))  # fmt: skip
     if target.startswith("exponentialMovingAverage"):
         # Graphite puts the mean of the values before the range first, and so all others one step too late.
         theirs = [[name, [[value, at - step(points)] for value, at in points[1:]]] for name, points in theirs]
@@ -107,7 +124,7 @@ def are_close(mine: list[list[Any]], other: list[list[Any]]) -> bool:
     known = [
         [None if value is None or not math.isfinite(value) else value for value, _ in each] for each in (mine, other)
     ]
-    least = 1e-7 * max((abs(value) for value in known[1] if value is not None), default=0)
+    least = 1e-6 * max((abs(value) for value in known[1] if value is not None), default=0)
     return all(
         a == b or (None not in (a, b) and math.isclose(a, b, rel_tol=1e-7, abs_tol=least))
         for a, b in zip(*known, strict=True)
@@ -135,14 +152,12 @@ def test_random_expressions(source: tuple[Catalog, Path]) -> None:
         for template in graphite_expressions.templates(text)
     ]
     targets = every + [graphite_expressions.make(rng, rng.randint(1, 4), "top") for _ in range(COUNT - len(every))]
-    answers = of_graphite(root, targets)
-    assert len(answers) == len(targets)
-    different, failed = [], 0
-    for target, theirs in zip(targets, answers, strict=True):
-        ours = of_tally(catalog, target)
-        if isinstance(theirs, str):
-            failed += 1
-        elif not are_equal(target, ours, theirs):
-            different.append((target, ours, theirs))
-    assert failed < COUNT / 10
-    assert not different, f"seed {SEED}: {len(different)} of {len(targets)}, such as {different[0]}"
+    with of_graphite(root, targets) as wait:
+        answered = [of_tally(catalog, target) for target in targets]
+        answers = wait()
+    compared = [each for each in zip(targets, answered, answers, strict=True) if not isinstance(each[2], str)]
+    # Some expressions mean nothing, such as lists of different lengths.
+    assert len(compared) > 0.9 * len(targets)
+    different = [each for each in compared if not are_equal(*each)]
+    first = "; ".join(target for target, _, _ in different[:5])
+    assert not different, f"seed {SEED}: {len(different)} of {len(targets)}, such as {first}"

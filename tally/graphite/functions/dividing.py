@@ -55,7 +55,7 @@ def as_percent(series: list[Series], total: list[Series] | float | None, nodes: 
         return []
     if total is None:
         name = f"sumSeries({join_expressions(series)})"
-        return [_percent(each, replace(combine(series, "sum")[0], name=name)) for each in series]
+        return [_percent(each, replace(combine(series, "sum", factor=0)[0], name=name)) for each in series]
     if not isinstance(total, list):
         scaled = ((each, f"asPercent({each.name},{total})") for each in series)
         return [replace(each.map(name, lambda v: _quotient(v, total, 100)), consolidation="average", weights=None)
@@ -96,7 +96,7 @@ def _sum(group: list[Series]) -> Series:
     """Return the sum of series, or the only series unchanged."""
     if len(group) == 1:
         return group[0]
-    return replace(combine(group, "sum")[0], name=f"sumSeries({join_expressions(group)})")
+    return replace(combine(group, "sum", factor=0)[0], name=f"sumSeries({join_expressions(group)})")
 
 
 def _sorted(series: list[Series]) -> list[Series]:
