@@ -171,9 +171,9 @@ def _hosts(value: Any) -> tuple[str, ...]:
 
 
 def _zone(value: Any) -> str:
-    from zoneinfo import ZoneInfo
-
     if value != "UTC":
+        from zoneinfo import ZoneInfo
+
         try:
             ZoneInfo(value)
         except (LookupError, OSError):

@@ -1,6 +1,7 @@
 """Each row of the table of settings: its default, its forms, each side of each bound, and what is said of a bad one."""
 
 import math
+import socket
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ DEFAULTS: dict[str, Any] = {
     "graphite_timezone": "UTC",
     "query_timeout": 30.0,
     "receive_buffer": 33_554_432,
+    "cluster": "",
+    "cluster_file": None,
+    "source": socket.gethostname(),
     "workers": 1,
 }
 
@@ -123,6 +127,9 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_GRAPHITE_TIMEZONE": [("UTC", "UTC"), ("Europe/Berlin", "Europe/Berlin")],
     "TALLY_QUERY_TIMEOUT": [*DURATIONS],
     "TALLY_RECEIVE_BUFFER": [("1", 1), ("2147483647", 2**31 - 1), (4096, 4096)],
+    "TALLY_CLUSTER": [("", ""), (None, ""), ("clickhouse://a:b@c/d?secure=1", "clickhouse://a:b@c/d?secure=1")],
+    "TALLY_CLUSTER_FILE": [*NOTHING, ("/etc/tally/cluster", Path("/etc/tally/cluster"))],
+    "TALLY_SOURCE": [("web-1.example_org", "web-1.example_org"), ("", socket.gethostname()), ("a" * 100, "a" * 100)],
     "TALLY_WORKERS": [("1", 1), ("1024", 1024), (2, 2)],
 }
 
@@ -214,6 +221,15 @@ BAD: dict[str, tuple[str, list[object]]] = {
         "is not a size: use a whole number of bytes from 1 to 2147483647",
         ["0", "2147483648", "32M", "", 0, 2**31, True, None],
     ),
+    "TALLY_CLUSTER": (
+        "is not the address of a cluster: use clickhouse://user:password@host:9000/database, or empty",
+        ["http://a", "clickhouse://", "clickhouse://a b", "db1", 5, True],
+    ),
+    "TALLY_CLUSTER_FILE": ("is not a path: use the path of a file, or empty", [" ", 5, b"a"]),
+    "TALLY_SOURCE": (
+        "is not the name of a source: use 1 to 100 letters, digits, _, . or -",
+        ["a b", "a/b", "a" * 101, "é", 5],
+    ),
     "TALLY_WORKERS": (
         "is not a number of processes: use a whole number from 1 to 1024",
         ["0", "1025", "two", "", 0, 1025, True, None],
@@ -277,6 +293,15 @@ def test_secrets_are_never_shown(name: str) -> None:
         Settings.load({name: "hunter2,"})
     assert "hunter2" not in repr(caught.value)
     assert caught.value.__cause__ is None
+
+
+def test_the_password_of_a_cluster_is_never_shown() -> None:
+    """Neither in the text of the settings nor in an error about the address."""
+    settings = Settings.load({"TALLY_CLUSTER": "clickhouse://me:hunter2@db"})
+    assert "hunter2" not in f"{settings!r} {settings!s}"
+    with pytest.raises(InvalidSetting) as caught:
+        Settings.load({"TALLY_CLUSTER": "me:hunter2@db"})
+    assert "hunter2" not in repr(caught.value)
 
 
 def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
