@@ -16,6 +16,7 @@ from tally.api.message import (
     PROBLEM,
 )
 from tally.api.parameters import FORM, UNSPECIFIED
+from tally.api.prometheus import PROTOBUF
 from tally.api.route import Route, Subject
 from tally.api.samples import KEY, MAX_LINES
 from tally.api.schemas import (
@@ -45,7 +46,7 @@ DESCRIPTION = (
     "are streamed. If an error occurs while one is sent, the connection is closed without the last chunk."
 )
 # The bodies with samples.
-SAMPLES = ("Lines", "Points")
+SAMPLES = ("Lines", "Points", "WriteRequest")
 
 
 class Failure(NamedTuple):
@@ -81,8 +82,8 @@ FAILURES = (
     Failure(431, f"the address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
     Failure(500, "the file is damaged, or is not an archive",
             lambda route: bool(route.placeholders) or route.is_question),
-    Failure(501, "the server lacks the package that writes the format",
-            lambda route: route.subject is not None and route.subject.kind != "histogram"),
+    Failure(501, "the server lacks the package that reads or writes the format",
+            lambda route: route.body == "WriteRequest" if route.subject is None else route.subject.kind != "histogram"),
     _UNAVAILABLE,
 )  # fmt: skip
 _TAG = {"schema": TEXT, "description": "for If-None-Match in a repeated request"}
@@ -93,12 +94,13 @@ _KEY = {
     "description": "identifies the body: if it is sent again with the same key, it is stored once",
     "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
 }
-_ENCODING = {
+_ENCODING: dict[str, Any] = {
     "name": "Content-Encoding",
     "in": "header",
     "description": "compression of the body",
     "schema": {"enum": ["gzip", "identity"]},
 }
+_SNAPPY = {**_ENCODING, "schema": {"const": "snappy"}}
 _HEADERS = {
     304: {"ETag": _TAG},
     201: {"Location": {"schema": TEXT, "description": "path of the new archive"}},
@@ -159,13 +161,17 @@ def _body(route: Route) -> dict[str, Any]:
     if route.body not in SAMPLES:
         media_type = FORM if route.body == influx.QUERY else JSON
         return {"required": media_type == JSON, "content": {media_type: {"schema": reference("schemas", route.body)}}}
+    if route.body == "WriteRequest":
+        return {"required": True, "content": {PROTOBUF: {"schema": {**TEXT, "format": "binary"}}}}
     schema = {**TEXT, "description": f"at most {MAX_LINES} lines: {_OF_LINES[route.body]}"}
     types = ("text/plain", *filter(None, UNSPECIFIED))
     return {"required": True, "content": {each: {"schema": schema} for each in types}}
 
 
 def _headers(route: Route) -> list[dict[str, Any]]:
-    return [_KEY, _ENCODING] if route.body in SAMPLES else []
+    if route.body not in SAMPLES:
+        return []
+    return [_KEY, _SNAPPY if route.body == "WriteRequest" else _ENCODING]
 
 
 def _parameters(route: Route) -> list[dict[str, Any]]:

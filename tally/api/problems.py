@@ -12,6 +12,7 @@ from tally.engine.definition import SLUG
 
 # Errors that are not listed are not caused by the client: 500.
 STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
+    errors.InvalidSample: HTTPStatus.BAD_REQUEST,
     errors.InvalidDefinition: HTTPStatus.BAD_REQUEST,
     errors.InvalidQuestion: HTTPStatus.BAD_REQUEST,
     errors.InvalidAlerts: HTTPStatus.BAD_REQUEST,
@@ -22,8 +23,6 @@ STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
     errors.MergeRefused: HTTPStatus.CONFLICT,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ArchiveUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.ClusterUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
-    errors.ClusterRefused: HTTPStatus.CONFLICT,
     errors.QueryTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PackageMissing: HTTPStatus.NOT_IMPLEMENTED,
 }

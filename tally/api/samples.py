@@ -46,7 +46,7 @@ MAX_LINES = 100_000
 NONE_TAKES = "no archive takes samples now: create one, or enable one"
 KEY = re.compile(rf"[!-~]{{1,{KEY_MAX}}}")
 # The reasons that can occur for a posted line.
-_NEVER = (Reason.EMPTY, Reason.CUT, Reason.PICKLE, Reason.UNMATCHED, Reason.UNSUPPORTED)
+_NEVER = (Reason.EMPTY, Reason.CUT, Reason.PICKLE, Reason.UNMATCHED, Reason.UNSUPPORTED, Reason.REPEATED)
 REASONS = tuple(reason for reason in Reason if reason not in _NEVER)
 
 
@@ -135,13 +135,15 @@ def post(call: Call) -> Reply:
     return _reply(lines, answer, pretty=call.is_pretty)
 
 
-def store(call: Call, body: bytes, parsing: Parsing) -> tuple[Lines, Mapping[str, Any]]:
+def store(call: Call, body: bytes, parsing: Parsing, *, key: str = "") -> tuple[Lines, Mapping[str, Any]]:
     """Commit the samples of a body, and return its lines and the part of the report that does not follow from them.
+
+    `key` is the key of a body that comes without an Idempotency-Key.
 
     :raises Problem: if an archive cannot be written, after the others were.
     :raises TallyError: as `find_targets` and `Ledger`, before anything is stored.
     """
-    delivery = _read_delivery(call, body)
+    delivery = _read_delivery(call, body, key)
     known = delivery and call.catalog.ledger.find(delivery, now=call.catalog.now())
     if known and known.answer:
         return parse(parsing, known.second, max_future_s=known.max_future_s), known.answer
@@ -239,8 +241,8 @@ def list_rejected(lines: Lines) -> list[dict[str, Any]]:
     return [{"line": number, "reason": reason} for number, reason in lines.rejected]
 
 
-def _read_delivery(call: Call, body: bytes) -> Delivery | None:
-    key = call.request.headers.get("idempotency-key")
+def _read_delivery(call: Call, body: bytes, default: str) -> Delivery | None:
+    key = call.request.headers.get("idempotency-key", default or None)
     if key is None:
         return None
     if not KEY.fullmatch(key):

@@ -39,8 +39,9 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     """Check archives for corruption, and verify settings and disk space.
 
     Reads every archive, or each ARCHIVE, completely. Also checks the ledger of idempotency keys, the events, the memory
-    of alerts, the units of metrics, spill files without an archive, links to an archive, write-ahead logs that another
-    program keeps from being emptied, disk space, files that every user may write, and settings.
+    of alerts, the readings of counters, the units of metrics, spill files without an archive, links to an archive,
+    write-ahead logs that another program keeps from being emptied, disk space, files that every user may write, and
+    settings.
 
     Samples in spill files, buckets in the future and unknown TALLY_ variables are reported as notes. Nothing is
     repaired. A damaged archive in --data-dir is marked, so that nothing more is written to it; the mark of a sound one
@@ -146,8 +147,8 @@ def _find_spills(archives: Sequence[Archive]) -> Iterator[str]:
 
 def _find_damaged_files(folders: Sequence[Path]) -> Iterator[str]:
     for catalog in map(Catalog, folders):
-        memory = Memory(catalog.directory)
-        yield from filter(None, (catalog.ledger.damage(), catalog.events.damage(), memory.damage()))
+        files = (catalog.ledger, catalog.events, catalog.counters, Memory(catalog.directory))
+        yield from filter(None, (each.damage() for each in files))
         try:
             catalog.units()
         except TallyError as error:

@@ -24,6 +24,7 @@ from tally.engine.storing import spill
 from tally.engine.storing.cells import Time, Value, roll_up
 from tally.engine.storing.clock import RetentionClock
 from tally.engine.storing.commit import Outcome, Rules
+from tally.engine.storing.counters import Counters
 from tally.engine.storing.ledger import Ledger
 from tally.engine.storing.merging import Cells, count
 from tally.engine.units import Units
@@ -48,8 +49,8 @@ class Distribution:
 class Catalog:
     """The archives in `directory`, which is created with the first archive. Thread-safe.
 
-    `clock` returns unix seconds, and `steady` monotonic seconds. `ledger` has the idempotency keys, and `events` what
-    happened.
+    `clock` returns unix seconds, and `steady` monotonic seconds. `ledger` has the idempotency keys, `events` what
+    happened, and `counters` the last readings of cumulative counters.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Catalog:
         self._damages = DamageMarks()
         self.ledger = Ledger(self.directory)
         self.events = Events(self.directory)
+        self.counters = Counters(self.directory)
         self.now()
 
     def __enter__(self) -> "Catalog":

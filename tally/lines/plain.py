@@ -76,6 +76,8 @@ class Reason(StrEnum):
     PICKLE = "pickle"
     # Only of fields and samples in other formats than lines.
     UNSUPPORTED = "unsupported"
+    # Only of counters.
+    REPEATED = "repeated"
     # Only of accepted samples that match no enabled archive.
     UNMATCHED = "unmatched"
 
@@ -95,7 +97,8 @@ EXPLANATIONS: dict[str, str] = {
     Reason.LENGTH: "longer than a datagram",
     Reason.CUT: "the connection was closed before the end of the line",
     Reason.PICKLE: "not a pickle of a list of samples",
-    Reason.UNSUPPORTED: "a text instead of a number",
+    Reason.UNSUPPORTED: "a text instead of a number, or a native histogram of Prometheus",
+    Reason.REPEATED: "a counter's value for a time that was counted before",
     Reason.UNMATCHED: "no enabled archive has a matching pattern",
 }
 

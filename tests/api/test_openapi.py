@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import cramjam
 import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
@@ -20,6 +21,7 @@ from tally.engine.asking.question import AGGREGATES, is_aggregate
 from tally.engine.definition import Definition
 from tests.api.asking import NOW, Got, answered, ask, rows, service
 from tests.api.cases import CASES, Case, bearer, fill
+from tests.lines.messages import series
 
 # Pages are for browsers.
 ROUTES = tuple(route for route in ALL_ROUTES if not route.is_page)
@@ -31,11 +33,13 @@ BODIES = {
     "Lines": b"a 1",
     "NewSilence": {"rule": "slow", "for": "2h", "why": "moving"},
     "Points": b"a b=1",
+    "WriteRequest": bytes(cramjam.snappy.compress_raw(series({"__name__": "a"}, [(1, 5)]))),
     "NewEvent": {"title": "deployed", "tags": "deploy"},
     "InfluxQuery": b"",
     "Form": b"target=daily.*.*.*.avg",
 }
-
+# Other bodies with samples.
+OTHERS = {"WriteRequest": bytes(cramjam.snappy.compress_raw(series({"__name__": "b"}, [(1, 5)])))}
 
 # Queries and bodies that lead to a status of a route, where the usual ones do not.
 SPECIAL: dict[tuple[str, str, int], tuple[str, Any]] = {
@@ -196,10 +200,10 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
         headers, tokens = {**headers, "Host": "evil.test"}, {"write_token": "w"}
     elif status == 422:
         headers = {**headers, "Idempotency-Key": "one"}
-        ask(service(directory, **tokens), target, method=method, headers=headers, body=b"another 1")
-    elif status == 501:
+        ask(service(directory, **tokens), target, method=method, headers=headers, body=OTHERS.get(route.body, b"b 1"))
+    elif status == 501 and route.subject is not None:
         target += "?format=parquet"
-    missing = {"pyarrow": None} if status == 501 else {}
+    missing = {"pyarrow": None, "cramjam": None} if status == 501 else {}
     with patch.dict(sys.modules, missing):
         return ask(service(directory, **tokens), target, method=method, headers=headers, body=body)
 

@@ -1,1 +1,0 @@
-"""Replicates archives into ClickHouse, where many collectors come together: see docs/cluster.md."""
