@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tally.api import alerts, endpoints, events, graphite, health, influx, metrics, pages, prometheus, samples
+from tally.api import alerts, endpoints, events, graphite, health, influx, metrics, pages, prometheus, samples, views
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Call, Route, Subject
 from tally.engine.recovery.backup import MEDIA_TYPE
@@ -121,6 +121,9 @@ ROUTES = (
            "values of a tag that begin with a text", COMPLETE_VALUES, schema="Texts", is_question=True),
     _graphite("/tags/{tag}", "tag", graphite.tag_values, "the values of a tag, and how many names have each",
               TAG_VALUES, schema="TagValues", is_question=True),
+    Route("GET", "/views/", "views", views.find, "the saved views of the dashboard", schema="Views"),
+    Route("POST", "/views/", "views", views.save, "save a view of the dashboard", schema="View", body="NewView"),
+    Route("DELETE", "/views/", "views", views.delete, "delete a saved view", takes=("id", "pretty"), status=204),
     Route("GET", "/events/", "events", events.find, "the events that overlap a range",
           takes=("since", "until", "tags", "pretty"), schema="Events"),
     Route("POST", "/events/", "events", events.add, "store an event", schema="Event", body="NewEvent"),

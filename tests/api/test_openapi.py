@@ -19,6 +19,7 @@ from tally.api.schemas import PARAMETER_SCHEMAS, PROPERTIES
 from tally.engine import Archive
 from tally.engine.asking.question import AGGREGATES, is_aggregate
 from tally.engine.definition import Definition
+from tally.engine.views import View, Views
 from tests.api.asking import NOW, Got, answered, ask, rows, service
 from tests.api.cases import CASES, Case, bearer, fill
 from tests.lines.messages import series
@@ -26,6 +27,7 @@ from tests.lines.messages import series
 # Pages are for browsers.
 ROUTES = tuple(route for route in ALL_ROUTES if not route.is_page)
 DOCUMENT = document(ALL_ROUTES, root="", guarded=True)
+NEW_VIEW: dict[str, Any] = {"name": "a", "address": "?top=8"}
 BODIES = {
     "NewArchive": {"slug": "new"},
     "ArchiveChanges": {"retention": 48},
@@ -34,6 +36,7 @@ BODIES = {
     "NewSilence": {"rule": "slow", "for": "2h", "why": "moving"},
     "Points": b"a b=1",
     "WriteRequest": bytes(cramjam.snappy.compress_raw(series({"__name__": "a"}, [(1, 5)]))),
+    "NewView": NEW_VIEW,
     "NewEvent": {"title": "deployed", "tags": "deploy"},
     "InfluxQuery": b"",
     "Form": b"target=daily.*.*.*.avg",
@@ -41,10 +44,13 @@ BODIES = {
 # Other bodies with samples.
 OTHERS = {"WriteRequest": bytes(cramjam.snappy.compress_raw(series({"__name__": "b"}, [(1, 5)])))}
 
+VIEW = View.create(NEW_VIEW).id
+
 # Queries and bodies that lead to a status of a route, where the usual ones do not.
 SPECIAL: dict[tuple[str, str, int], tuple[str, Any]] = {
     **{("names", "DELETE", status): ("?q=*", b"") for status in (200, 404, 500)},
     ("silences", "DELETE", 204): ("?id=1", b""),
+    ("views", "DELETE", 204): (f"?id={VIEW}", b""),
     ("influx-query", "POST", 200): ("?q=CREATE+DATABASE+telegraf", b""),
     ("archives", "POST", 200): ("?dry_run=1", {"slug": "new", "from": "daily"}),
 }
@@ -226,6 +232,8 @@ def test_every_status_happens(route: Route, status: int, tmp_path: Path) -> None
         Archive(tmp_path / "daily.db").edit(percentiles=1)
     if route.name == "silences":
         Memory(tmp_path).silence("slow", "moving", since=NOW, until=NOW + 1)
+    if route.name == "views":
+        Views(tmp_path).save(NEW_VIEW)
     got = provoke(route, status, tmp_path)
     assert status == got.status
     answer = operation(route)["responses"][str(status)]

@@ -100,7 +100,7 @@ export class AlertBanner {
 
   /** @param {string} rule */
   begin(rule) {
-    ask({ title: `Silence ${rule}`, button: "Silence", isSilence: true }, async (token, body) => {
+    ask({ title: `Silence ${rule}`, button: "Silence", needs: "silence" }, async (token, body) => {
       await change("POST", "alerts/silences/", { rule, ...body }, token);
       this.changed();
     });
@@ -111,7 +111,7 @@ export class AlertBanner {
    * @param {string} rule
    */
   end(id, rule) {
-    ask({ title: `End the silence of ${rule}`, button: "End", isSilence: false }, async (token) => {
+    ask({ title: `End the silence of ${rule}`, button: "End", needs: "" }, async (token) => {
       await change("DELETE", "alerts/silences/", null, token, [["id", id]]);
       this.changed();
     });

@@ -1,4 +1,4 @@
-/** Asks for what a change of alerts needs: a write token, and of a silence how long it lasts, and why. */
+/** Asks for what a change needs: a write token; of a silence how long it lasts, and why; of a view its name. */
 
 import { Failure } from "./api.js";
 import { writing } from "./editor.js";
@@ -8,15 +8,15 @@ import { the } from "./element.js";
  * @typedef {object} Wish
  * @property {string} title
  * @property {string} button
- * @property {boolean} isSilence
+ * @property {"silence" | "name" | ""} needs beside a token
  */
 
 /**
  * Ask, and do it; a failure is shown, and can be tried again.
  * @param {Wish} wish
- * @param {(token: string, body: { for: string, why: string }) => Promise<void>} work
+ * @param {(token: string, body: { for: string, why: string, name: string }) => Promise<void>} work
  */
-export function ask({ title, button, isSilence }, work) {
+export function ask({ title, button, needs }, work) {
   /** @type {HTMLDialogElement} */
   const dialog = the("silencing");
   /** @type {HTMLFormElement} */
@@ -25,14 +25,16 @@ export function ask({ title, button, isSilence }, work) {
   the("silencing-title").textContent = title;
   the("silencing-do").textContent = button;
   the("silencing-problem").textContent = "";
-  the("silencing-fields").hidden = !isSilence;
-  field("why").required = isSilence;
+  the("silencing-fields").hidden = needs !== "silence";
+  the("silencing-name").hidden = needs !== "name";
+  field("why").required = needs === "silence";
+  field("name").required = needs === "name";
   field("token").required = writing() === "token";
   dialog.querySelector("[data-token]")?.toggleAttribute("hidden", writing() !== "token");
   form.onsubmit = async (event) => {
     event.preventDefault();
     try {
-      await work(field("token").value.trim(), { for: field("for").value, why: field("why").value });
+      await work(field("token").value.trim(), { for: field("for").value, why: field("why").value, name: field("name").value });
       dialog.close();
     } catch (error) {
       if (!(error instanceof Failure)) throw error;

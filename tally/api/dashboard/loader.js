@@ -49,6 +49,15 @@ export async function archives(signal) {
 }
 
 /**
+ * Return the saved views.
+ * @param {AbortSignal} signal
+ * @returns {Promise<import("./saved.js").Saved[]>}
+ */
+export function views(signal) {
+  return lenient(get(address("views/"), signal));
+}
+
+/**
  * Return the rules, the states and the silences of alerts.
  * @param {AbortSignal} signal
  * @returns {Promise<import("./alerts.js").Told>}

@@ -16,6 +16,7 @@ import { patterns } from "./pattern.js";
 import { library } from "./plot.js";
 import { charts } from "./question.js";
 import { preset, range } from "./range.js";
+import { SavedViews } from "./saved.js";
 import { Sidebar } from "./sidebar.js";
 import * as states from "./states.js";
 import { expressions, Tags } from "./tags.js";
@@ -47,6 +48,7 @@ class Page {
     this.where = new Combobox("where", (where) => this.history.change({ where }), expressions);
     this.panels = new Panels(this.history);
     this.alerts = new AlertBanner(() => this.refresh());
+    this.saved = new SavedViews(() => this.refresh());
     this.events = new EventList((events) => this.history.change({ events }));
     this.toolbar = new Toolbar(this.history);
     this.editor = new Editor((slug) => this.edited(slug));
@@ -90,6 +92,7 @@ class Page {
     else if (action === "create") this.editor.open(null);
     else if (action === "edit" && archive) this.editor.open(archive);
     else if (action === "delete" && archive) this.editor.ask(archive);
+    else if (action === "save") this.saved.save();
     else if (action === "zone") this.turnZone();
     else if (action === "wall") wall.fill(() => this.history.change({ wall: true }));
     else if (action === "skip") the("main").focus();
@@ -174,6 +177,7 @@ class Page {
     alerts.catch(() => undefined); // It is waited for below, unless something else fails before.
     if (this.say(archives, this.archive)) await this.draw(ranges, alerts, signal);
     this.alerts.show(await alerts, this.history.view, archives);
+    if (!this.history.view.wall) this.saved.show(await loader.views(signal));
     const status = await loader.status(signal);
     notices.faults(status);
     notices.losses(status);

@@ -343,9 +343,9 @@ CHANGES: dict[str, Parameter] = {
     "dry_run": Parameter(_flag, "report what would change, and change nothing", "changes of names, and from"),
 }
 
-# Parameters of requests for events and silences.
+# Parameters of requests for events, silences and views.
 OF_EVENTS: dict[str, Parameter] = {
-    "id": Parameter(_whole(1, WHOLE_MAX), "number of the silence to end", "silences"),
+    "id": Parameter(_whole(1, WHOLE_MAX), "number of the silence to end, or view to delete", "silences and views"),
     "tags": Parameter(_words, "tags separated by commas: events that have all of them", "events"),
 }
 
