@@ -31,7 +31,10 @@ _CREATION = re.compile(r"\s*CREATE\s+DATABASE\s.*", re.IGNORECASE | re.DOTALL)
 
 _TEXT = {"type": "string"}
 _RESULT = {"type": "object", "properties": {"statement_id": {"type": "integer"}}}
-_HEALTH = {**dict.fromkeys(("name", "message", "status", "version"), _TEXT), "checks": {"type": "array"}}
+_HEALTH = {
+    **dict.fromkeys(("name", "message", "status", "version"), _TEXT),
+    "checks": {"type": "array", "items": {"type": "object"}},
+}
 SCHEMAS: dict[str, dict[str, Any]] = {
     QUERY: {"type": "object", "properties": {"q": _TEXT}},
     "InfluxResults": {"type": "object", "properties": {"results": {"type": "array", "items": _RESULT}}},
