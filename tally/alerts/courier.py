@@ -1,4 +1,4 @@
-"""Delivers changes: each attempt has a thread, so that a receiver that hangs delays no other."""
+"""Delivers changes: each receiver has a thread while something is due, so that one that hangs delays no other."""
 
 import logging
 import random
@@ -40,25 +40,30 @@ class Courier:
         self._jitter = jitter
         self._lock = forks.lock()
         self._busy: dict[str, threading.Thread] = {}
+        self._is_stopped = False
 
     def pump(self) -> int:
-        """Start attempts for what is due, and return how many.
+        """Start a thread for each receiver for whom something is due and who has none, and return how many.
 
         :raises ArchiveUnavailable: when the memory cannot be read.
         """
         started = 0
-        for delivery in self._memory.due(self._clock(), 10 * THREADS):
+        for receiver in self._memory.due_receivers(self._clock()):
             with self._lock:
-                if delivery.receiver in self._busy or len(self._busy) >= THREADS:
+                if receiver in self._busy or len(self._busy) >= THREADS:
                     continue
-                thread = threading.Thread(target=self._attempt, args=(delivery,), name="tally delivery", daemon=True)
-                self._busy[delivery.receiver] = thread
+                thread = threading.Thread(target=self._serve, args=(receiver,), name="tally delivery", daemon=True)
+                self._busy[receiver] = thread
             thread.start()
             started += 1
         return started
 
+    def stop(self) -> None:
+        """Let each thread end after its present attempt."""
+        self._is_stopped = True
+
     def wait(self, timeout_s: float) -> bool:
-        """Wait for running attempts, and return whether all have ended."""
+        """Wait for the threads, and return whether all have ended."""
         until = time.monotonic() + timeout_s
         for thread in self._running():
             thread.join(max(0.0, until - time.monotonic()))
@@ -68,15 +73,17 @@ class Courier:
         with self._lock:
             return list(self._busy.values())
 
-    def _attempt(self, delivery: Delivery) -> None:
+    def _serve(self, receiver: str) -> None:
+        """Deliver what is due to a receiver, one after the other."""
         try:
-            self._deliver(delivery)
+            while not self._is_stopped and (due := self._memory.due(self._clock(), 1, receiver=receiver)):
+                self._deliver(due[0])
         except TallyError as error:
             # It stays in the queue: the change is delivered again with the same id.
             logger.error("the outcome of a delivery cannot be stored: %s", error)
         finally:
             with self._lock:
-                del self._busy[delivery.receiver]
+                del self._busy[receiver]
 
     def _deliver(self, delivery: Delivery) -> None:
         where, what = redact(delivery.receiver), delivery.change.title

@@ -93,6 +93,7 @@ class Evaluator:
         try:
             while not self._stopped.wait(TICK_S):
                 self.step()
+            self._courier.stop()
             self._courier.wait(LAST_ATTEMPTS_S)
         finally:
             os.close(descriptor)

@@ -134,12 +134,21 @@ class Memory(Database):
             recording.finish()
             return recording.changes
 
-    def due(self, now: float, most: int) -> list[Delivery]:
-        """Return the deliveries that are due, at most one of each receiver and alert."""
+    def due_receivers(self, now: float) -> list[str]:
+        """Return the receivers for whom something is due."""
         if not self.exists():
             return []
         with self.open(write=False) as connection:
-            rows = connection.execute(statements.DUE_DELIVERIES, (now, most)).fetchall()
+            return [str(receiver) for (receiver,) in connection.execute(statements.DUE_RECEIVERS, (now,))]
+
+    def due(self, now: float, most: int, *, receiver: str | None = None) -> list[Delivery]:
+        """Return the deliveries that are due, to one receiver or all, at most one of each receiver and alert."""
+        if not self.exists():
+            return []
+        with self.open(write=False) as connection:
+            rows = connection.execute(
+                statements.DUE_DELIVERIES, {"now": now, "most": most, "receiver": receiver}
+            ).fetchall()
         return [_delivery(row) for row in rows]
 
     def settle(self, delivery: Delivery, outcome: str) -> None:

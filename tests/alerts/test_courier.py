@@ -94,6 +94,32 @@ def test_a_receiver_that_hangs_delays_no_other(tmp_path: Path) -> None:
     assert [] == post.memory.waiting()
 
 
+def test_one_thread_delivers_all_that_is_due(tmp_path: Path) -> None:
+    """A receiver gets many alerts at once, and a receiver with few does not wait for them."""
+    many = Rule("many", 60, "max", above=1.0, each="name", notify=("https://many/",))
+    few = Rule("few", 60, "max", above=1.0, notify=("https://few/",))
+    memory = Memory(tmp_path)
+    values = {str(number): 2.0 for number in range(100)}
+    rules = {"many": many, "few": few}
+    memory.record(
+        [
+            Result(many, T, 0.1, advance(many, {}, values, int(T))),
+            Result(few, T, 0.1, advance(few, {}, {"": 2.0}, int(T))),
+        ],
+        rules,
+        T,
+    )
+    taken: list[str] = []
+    courier = Courier(memory, sender=lambda receiver, _change: taken.append(receiver), clock=lambda: T)
+    assert 2 == courier.pump()
+    assert courier.wait(LIMIT_S)
+    assert (100, 1) == (taken.count("https://many/"), taken.count("https://few/"))
+    assert taken.index("https://few/") < 99
+    courier.stop()
+    memory.record([Result(few, T + 10, 0.1, advance(few, {}, {"": 2.0}, int(T) + 10))], {"few": few}, T + 10)
+    assert 101 == len(taken)
+
+
 def test_an_unexpected_error_is_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged with its traceback, and the change stays."""
     post = Post(tmp_path, "https://host/")

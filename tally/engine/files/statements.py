@@ -341,11 +341,12 @@ DELETE FROM deliveries WHERE id IN (
 # Of each receiver and alert, the oldest delivery: later changes wait for it, so that they arrive in order.
 DUE_DELIVERIES = """
 SELECT deliveries.id, receiver, made, attempts, message FROM deliveries JOIN changes ON number = change
-WHERE due <= ? AND NOT EXISTS (
+WHERE due <= :now AND (:receiver IS NULL OR receiver = :receiver) AND NOT EXISTS (
     SELECT 1 FROM deliveries AS earlier WHERE earlier.receiver = deliveries.receiver AND earlier.rule = deliveries.rule
         AND earlier.name = deliveries.name AND earlier.id < deliveries.id)
-ORDER BY due, deliveries.id LIMIT ?
+ORDER BY due, deliveries.id LIMIT :most
 """
+DUE_RECEIVERS = "SELECT DISTINCT receiver FROM deliveries WHERE due <= ?"
 HAS_WORK = """
 SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM changes WHERE NOT has_event)
 """
