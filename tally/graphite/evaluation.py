@@ -90,7 +90,7 @@ def _context(function: Function, bound: list[Any], source: Source, window: Windo
 def _argument(parameter: Parameter, given: Any, source: Source, window: Window) -> Any:
     """Return the value that a function gets for a parameter."""
     if parameter.multiple and parameter.type == "seriesList":
-        return [series for each in given for series in _series(parameter, each, source, window)]
+        return [series for each in given for series in _series(parameter, each, source, window) or ()]
     if parameter.multiple:
         return tuple(_value(parameter, each) for each in given)
     if parameter.type in SERIES_TYPES and is_target(given):

@@ -84,3 +84,9 @@ def test_values_and_names(target: str, name: str, expected: list[float | None], 
 def test_series_are_kept_and_sorted(target: str, expected: str, daily: Catalog) -> None:
     """These series remain, in this order."""
     assert expected == shown(answered(daily, target))
+
+
+def test_none_is_no_series(daily: Catalog) -> None:
+    """`None` among the series stands for none."""
+    assert "a b" == shown(answered(daily, f"group({WEB_A},None,{WEB_B})"))
+    assert [] == answered(daily, "countSeries(None)")
