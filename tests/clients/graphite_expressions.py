@@ -26,7 +26,7 @@ KEEPING = """
     removeEmptySeries({S},0.5) scale({S},{n}) scaleToSeconds({S},60) secondYAxis({S}) sigmoid(scale({S},0.01))
     sortBy({S}) sortBy({S},'{func}',true) sortByMaxima({S}) sortByMinima({S}) sortByName({S})
     sortByName({S},true,true) sortByTotal({S}) squareRoot({S}) substr({S},1,3) substr({S},-2) transformNull({S})
-    transformNull({S},{n}) unique({S},{S}) upper({S}) upper({S},1) setXFilesFactor({S},0.3) xFilesFactor({S},0.8)
+    transformNull({S},{n}) unique({S},{S}) upper({S}) upper({S},1)
     aggregateLine({S},'{func}',true)
 """
 FINE = """
@@ -59,9 +59,11 @@ COARSE = """
     time('{word}') timeFunction('{word}',30) sin('{word}') sinFunction('{word}',3,20)
 """
 # Only as the outermost function: what differs a little in these, such as the last digit before rounding, would differ
-# much in functions of them. `stacked` adds up again whenever a function reads it again, which differs.
+# much in functions of them. A factor of `setXFilesFactor` stays for a request in Graphite.
+# `stacked` adds up again whenever a function reads it again, which differs.
 LAST = """
-    stacked({S}) round({P}) round({P},2) timeShift({P},'+1min',false) legendValue({P},'{func}')
+    sumSeries(setXFilesFactor({P},0.5))
+    xFilesFactor({P},0.8) stacked({S}) round({P}) round({P},2) timeShift({P},'+1min',false) legendValue({P},'{func}')
     legendValue({P},'last','si') cactiStyle({P}) cactiStyle({P},'si') cactiStyle({P},'binary','B')
     exponentialMovingAverage({F},{size}) exponentialMovingAverage({F},'{span}') linearRegression({F}) stdev({P},5)
     stdev({P},12,0.5) {S}|scale({n}) {F}|sumSeries()|alias('{word}')
