@@ -237,7 +237,8 @@ BAD: dict[str, tuple[str, list[object]]] = {
 }
 
 FIELDS = {setting.name: setting.field for setting in SETTINGS}
-SECRETS = ("TALLY_READ_TOKEN", "TALLY_WRITE_TOKEN")
+TOKEN_SETTINGS = ("TALLY_READ_TOKEN", "TALLY_WRITE_TOKEN")
+SECRETS = (*TOKEN_SETTINGS, "TALLY_CLUSTER")
 
 
 def test_every_row_is_tested() -> None:
@@ -282,7 +283,7 @@ def test_what_is_malformed_is_named(name: str, given: object) -> None:
     assert caught.value.__suppress_context__
 
 
-@pytest.mark.parametrize("name", SECRETS)
+@pytest.mark.parametrize("name", TOKEN_SETTINGS)
 def test_secrets_are_never_shown(name: str) -> None:
     """A token is neither in the text of the settings nor in an error about it, nor in what the error came from."""
     settings = Settings.load({name: "hunter2"})
