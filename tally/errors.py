@@ -17,6 +17,8 @@ TallyError
 ├── ArchiveUnavailable  a file that cannot be read or written now
 │   └── SpillUnusable   spilled samples that do not fit the archive, or an invalid spill file
 ├── QueryTimeout        a query that took too long
+├── ClusterUnavailable  a cluster that cannot be reached or used now
+├── ClusterRefused      a source that must not replicate into the cluster
 ├── PackageMissing      a package that an extra of tally installs
 ├── DeliveryFailed      a message that a receiver of alerts has not taken
 ├── AddressUnavailable  an address that cannot be used
@@ -104,6 +106,14 @@ class SpillUnusable(ArchiveUnavailable):
 
 class QueryTimeout(TallyError):
     """Raised when a query takes longer than its limit."""
+
+
+class ClusterUnavailable(TallyError):
+    """Raised when the cluster cannot be reached, or does not answer as it should."""
+
+
+class ClusterRefused(TallyError):
+    """Raised when a data directory must not be replicated: its name is taken, or it is a copy of another one."""
 
 
 class PackageMissing(TallyError):

@@ -6,6 +6,7 @@ A value is text, as in the environment, or a native object, as in Django's setti
 import math
 import os
 import re
+import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -128,6 +129,18 @@ def _prefix(value: Any) -> str:
     return value or ""
 
 
+def _cluster(value: Any) -> str:
+    if value not in (None, "") and not re.fullmatch(r"clickhouse://\S+", value):
+        raise ValueError
+    return value or ""
+
+
+def _source(value: Any) -> str:
+    if value not in (None, "") and not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", value):
+        raise ValueError
+    return value or socket.gethostname()
+
+
 def _items(value: Any) -> list[Any]:
     if value in (None, ""):
         return []
@@ -198,6 +211,8 @@ _GLOBS = Kind("a list of globs", "globs without white space, separated by single
 _TOKENS = Kind("a list of tokens", "tokens without white space, separated by single commas", _tokens)
 _NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, separated by commas", _networks)
 _ZONE = Kind("a time zone", "a name of the tz database such as UTC or Europe/Berlin", _zone)
+_CLUSTER = Kind("the address of a cluster", "clickhouse://user:password@host:9000/database, or empty", _cluster)
+_SOURCE = Kind("the name of a source", "1 to 100 letters, digits, _, . or -", _source)
 _CHOSEN = "the kernel chooses a free one"
 
 SETTINGS = (
@@ -239,6 +254,12 @@ SETTINGS = (
     Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time limit of a query", "seconds"),
     Setting("TALLY_RECEIVE_BUFFER", "33554432", _BYTES,
             "receive buffer to request from the kernel; the log says how much it granted", "bytes"),
+    Setting("TALLY_CLUSTER", "", _CLUSTER,
+            "ClickHouse to replicate the archives into: `clickhouse://user:password@host:9000/database?secure=1`, "
+            "with several hosts by commas; empty: none", secret=True),
+    Setting("TALLY_CLUSTER_FILE", "", _FILE_OR_NONE,
+            "file that contains the value of `TALLY_CLUSTER`, to keep its password out of the environment"),
+    Setting("TALLY_SOURCE", "", _SOURCE, "name of this data directory in the cluster; empty: the name of the host"),
     Setting("TALLY_WORKERS", "1", _PROCESSES, "collector processes that share the port", "processes"),
 )  # fmt: skip
 
@@ -273,6 +294,9 @@ class Settings:
     graphite_timezone: str
     query_timeout: float
     receive_buffer: int
+    cluster: str = field(repr=False)
+    cluster_file: Path | None
+    source: str
     workers: int
 
     @classmethod

@@ -23,6 +23,8 @@ STATUSES: dict[type[errors.TallyError], HTTPStatus] = {
     errors.MergeRefused: HTTPStatus.CONFLICT,
     errors.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ArchiveUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ClusterUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.ClusterRefused: HTTPStatus.CONFLICT,
     errors.QueryTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.PackageMissing: HTTPStatus.NOT_IMPLEMENTED,
 }

@@ -39,6 +39,8 @@ ENTRIES = {
     ),
     "check": Entry("tally.cli.check", "check", "Check archives for corruption, and verify settings and disk space."),
     "health": Entry("tally.cli.health", "health", "Check whether a running server is ready."),
+    "cluster": Entry("tally.cli.cluster", "cluster", "Set up and watch the ClickHouse cluster of many collectors."),
+    "replicate": Entry("tally.cli.replicate", "replicate", "Replicate the archives into the ClickHouse cluster."),
     "demo": Entry("tally.cli.demo", "demo", "Send made-up page timings, to try out the dashboard."),
 }
 

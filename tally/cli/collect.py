@@ -8,6 +8,7 @@ import click
 
 from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_clock, with_collector_help, with_log_format, with_settings
+from tally.cluster.task import replicating
 from tally.collector import bind_all, confirm_clock, inherited_sockets, run
 from tally.engine import Catalog
 from tally.log import set_up
@@ -53,4 +54,5 @@ def collect(settings: Settings, *, clock_is_right: bool, log_format: str) -> Non
             logger.warning("no archive yet, so no sample is stored: create one with `tally archives create daily`")
         if clock_is_right:
             confirm_clock(settings.data_dir)
-        run(settings, sockets=sockets, log_format=log_format)
+        with replicating(settings):
+            run(settings, sockets=sockets, log_format=log_format)

@@ -10,6 +10,7 @@ from tally.api import create_app
 from tally.cli.manual import Documented
 from tally.cli.options import LINES, LISTENING, with_clock, with_collector_help, with_log_format, with_settings
 from tally.cli.server import Server
+from tally.cluster.task import replicating
 from tally.collector import Beside, Collector, bind_all, bind_http, confirm_clock, inherited_sockets, run
 from tally.collector.tcp import listen_on
 from tally.engine import Catalog
@@ -69,7 +70,8 @@ def serve(settings: Settings, *, clock_is_right: bool, log_format: str) -> None:
         def beside(collector: Collector) -> Beside:
             return Server(create_app(settings, own=collector.current_status), *http).run_until
 
-        run(settings, sockets=sockets, beside=beside, log_format=log_format)
+        with replicating(settings):
+            run(settings, sockets=sockets, beside=beside, log_format=log_format)
 
 
 def create_default_archives(catalog: Catalog) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.clickhouse import ClickHouse
 from tests.processes import LIMIT_S, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -101,6 +102,14 @@ class Story:
         count = expected.count("\n")
         wait_for(lambda: path.read_text().count("\n") >= count or process.poll() is not None, command)
         assert comparable(expected) == comparable(path.read_text()), command
+
+    def have_a_cluster(self) -> None:
+        """Start a ClickHouse server, and set its address."""
+        directory = self.directory / "clickhouse"
+        directory.mkdir()
+        server = ClickHouse(directory)
+        self._stack.callback(server.stop)
+        self.environment |= {"TALLY_CLUSTER": server.setting(), "TALLY_SOURCE": "web1"}
 
     def _launch(self, command: str) -> "tuple[Path, subprocess.Popen[bytes]]":
         """Start what ends with the story, and return where it writes what it says."""

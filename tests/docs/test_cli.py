@@ -113,6 +113,13 @@ def have_alerts(told: Story) -> None:
     told.succeed("tally alerts silence other --for 2h --why x")
 
 
+def have_a_cluster(told: Story) -> None:
+    """Replicate what `have_archives` makes."""
+    have_archives(told)
+    told.have_a_cluster()
+    told.succeed("tally cluster init && tally replicate --once")
+
+
 def have_files_to_import(told: Story) -> None:
     """Make the archives, and a file of each format."""
     have_archives(told)
@@ -129,6 +136,7 @@ BEFORE = {
     "import": have_files_to_import,
     **dict.fromkeys(("alerts", "alerts check", "alerts test", "alerts unsilence"), have_alerts),
     **dict.fromkeys(("send", "health", "demo"), have_a_server),
+    **dict.fromkeys(("cluster", "cluster init", "cluster status", "replicate"), have_a_cluster),
 }
 
 

@@ -110,6 +110,12 @@ def have_a_site(told: Story) -> None:
     append(told, "mysite/urls.py", f"from django.urls import include\n{urls}\n")
 
 
+def have_a_cluster(told: Story) -> None:
+    """Start a ClickHouse server beside an archive with samples."""
+    told.have_a_cluster()
+    told.succeed("tally archives create daily --resolution 10 && printf 'a 1\\nb 2\\n' | tally import -")
+
+
 def have_the_shop(told: Story) -> None:
     """Copy the example site."""
     shutil.copytree(ROOT / "examples" / "django_site", told.directory, dirs_exist_ok=True)
@@ -127,6 +133,8 @@ BEFORE: dict[str, Callable[[Story], None]] = {
     "docs/backup.md": serve_an_archive,
     "docs/cli.md: Collect and send": have_samples,
     "docs/cli.md: Keep and ask": have_samples,
+    "docs/cli.md: Replicate": have_a_cluster,
+    "docs/cluster.md": have_a_cluster,
     "docs/collecting.md": have_a_socket_directory,
     "docs/django.md": have_a_site,
     "docs/events.md": serve_an_archive,

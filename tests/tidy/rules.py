@@ -23,7 +23,7 @@ LAYERS = (
     {"errors", "forks", "native"},
     {"lines"},
     {"settings", "engine", "log"},
-    {"graphite", "alerts"},
+    {"graphite", "alerts", "cluster"},
     {"collector", "api", "client"},
     {"tally"},
     {"integrations"},
@@ -36,6 +36,7 @@ PACKAGES = {
     "engine": {"apsw", "pyarrow", "re2", "whisper"},
     "graphite": {"lark"},
     "alerts": {"apprise", "apsw"},
+    "cluster": {"clickhouse_driver"},
     "collector": {"anyio"},
     "api": {"anyio", "cramjam", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},
@@ -169,12 +170,19 @@ def packages(modules: list[Module]) -> Iterator[str]:
 def one_place_for_select(modules: list[Module]) -> Iterator[str]:
     """SELECTs are only in sql.py and columns.py of asking and, if constant, in statements.py and history/queries.py."""
     asking = ("tally/engine/asking/sql.py", "tally/engine/asking/columns.py")
-    return _strings(modules, SELECT, *asking, "tally/engine/files/statements.py", "tally/engine/history/queries.py")
+    return _strings(
+        modules,
+        SELECT,
+        *asking,
+        "tally/engine/files/statements.py",
+        "tally/engine/history/queries.py",
+        "tally/cluster/statements.py",
+    )
 
 
 def one_place_for_ddl(modules: list[Module]) -> Iterator[str]:
     """Statements that change the schema of a file are only in engine/files/ddl.py."""
-    return _strings(modules, DDL, "tally/engine/files/ddl.py")
+    return _strings(modules, DDL, "tally/engine/files/ddl.py", "tally/cluster/tables.py")
 
 
 def _strings(modules: list[Module], pattern: re.Pattern[str], *places: str) -> Iterator[str]:

@@ -114,6 +114,31 @@ CREATE TABLE IF NOT EXISTS merged_bins (
 ) WITHOUT ROWID;
 """
 
+# What has changed in an archive that is replicated: see `storing.tracking`. Every change of a cell changes the total of
+# its bucket in the same transaction, so a trigger for each bucket suffices, and none is needed for each row.
+_CHANGED = """
+    UPDATE meta SET value = value + 1 WHERE key = 'changed';
+    INSERT INTO changes SELECT new.bucket, value, new.count, unixepoch() FROM meta WHERE key = 'changed'
+        ON CONFLICT DO UPDATE SET version = excluded.version, count = excluded.count;"""
+_REWRITTEN = """
+    UPDATE meta SET value = value + 1 WHERE key = 'changed';
+    INSERT INTO changes SELECT -1, value, 0, unixepoch() FROM meta WHERE key = 'changed'
+        ON CONFLICT DO UPDATE SET version = excluded.version;"""
+TRACKING = f"""
+CREATE TABLE changes (
+    bucket  INTEGER PRIMARY KEY,
+    version INTEGER NOT NULL,
+    count   NUMERIC NOT NULL,
+    second  INTEGER NOT NULL
+);
+CREATE TRIGGER change_added AFTER INSERT ON totals BEGIN {_CHANGED} END;
+CREATE TRIGGER change_merged AFTER UPDATE ON totals BEGIN {_CHANGED} END;
+CREATE TRIGGER change_rewritten AFTER UPDATE ON meta
+    WHEN new.key IN ('rewrites', 'percentiles') AND new.value IS NOT old.value BEGIN {_REWRITTEN} END;
+CREATE TRIGGER change_first_rewritten AFTER INSERT ON meta
+    WHEN new.key IN ('rewrites', 'percentiles') BEGIN {_REWRITTEN} END;
+"""
+
 LEDGER = """
 CREATE TABLE keys (
     id         INTEGER PRIMARY KEY,

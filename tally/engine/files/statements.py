@@ -105,6 +105,40 @@ INSERT INTO kinds (family, kind)
 SELECT :family, :kind WHERE (SELECT count(*) FROM kinds) < :most OR :family IN (SELECT family FROM kinds)
 ON CONFLICT (family) DO UPDATE SET kind = excluded.kind
 """
+# Tracking of changes: see `storing.tracking`.
+IS_TRACKED = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'changes')"
+TRACK_META = "INSERT OR IGNORE INTO meta VALUES ('changed', 1), ('acknowledged', 0)"
+TRACK_ALL = """
+INSERT INTO changes SELECT bucket, (SELECT value FROM meta WHERE key = 'changed'), count, unixepoch()
+FROM totals WHERE TRUE ON CONFLICT DO UPDATE SET version = excluded.version
+"""
+CHANGED_BUCKETS = "SELECT bucket, version FROM changes WHERE bucket >= ? ORDER BY bucket LIMIT ?"
+REWRITTEN_VERSION = "SELECT version FROM changes WHERE bucket = -1"
+REWRITTEN_DONE = "DELETE FROM changes WHERE bucket = -1 AND version <= ?"
+FORGET_EMPTY_CHANGES = "DELETE FROM changes WHERE bucket >= 0 AND bucket NOT IN (SELECT bucket FROM totals)"
+EXPIRED_CHANGES = """
+DELETE FROM changes WHERE bucket >= 0 AND bucket NOT IN (SELECT bucket FROM totals) RETURNING count
+"""
+ACKNOWLEDGE = "DELETE FROM changes WHERE bucket = ? AND version <= ?"
+SET_ACKNOWLEDGED = "UPDATE meta SET value = max(value, ?) WHERE key = 'acknowledged'"
+RAISE_CHANGED = "UPDATE meta SET value = max(value, ?) + 1 WHERE key = 'changed' RETURNING value"
+MARK_REWRITTEN = """
+INSERT INTO changes VALUES (-1, ?1, 0, unixepoch()) ON CONFLICT DO UPDATE SET version = excluded.version
+"""
+BACKLOG = """
+SELECT min(second), (SELECT count(*) FROM data WHERE bucket IN (SELECT bucket FROM changes)) FROM changes
+"""
+CHANGED_CELLS = {
+    False: """
+SELECT id, name, count, sum, min, max, NULL FROM data JOIN names USING (id)
+WHERE bucket = ? AND data.id > ? ORDER BY data.id LIMIT ?
+""",
+    True: """
+SELECT data.id, name, count, sum, min, max, bins FROM data JOIN names USING (id)
+LEFT JOIN data_sketches AS kept ON kept.bucket = data.bucket AND kept.id = data.id
+WHERE data.bucket = ? AND data.id > ? ORDER BY data.id LIMIT ?
+""",
+}
 # The ledger.
 KEY = "SELECT digest, second, max_future, archives, answer FROM keys WHERE key = ? AND second >= ?"
 NEW_KEY = "INSERT INTO keys (key, digest, second, max_future, archives) VALUES (?, ?, ?, ?, ?)"

@@ -1,0 +1,28 @@
+"""The statements that read and write the tables of a cluster; `{database}` is replaced by its name."""
+
+DEFINITION = (
+    "archive", "source", "identity", "title", "description", "pattern", "resolution", "retention", "enabled",
+    "percentiles", "floor", "acknowledged", "is_deleted",
+)  # fmt: skip
+ARCHIVES = """
+SELECT archive, source, identity, title, description, pattern, resolution, retention, enabled, percentiles, floor,
+    acknowledged, is_deleted
+FROM {database}.archives FINAL ORDER BY archive, source
+"""
+NEW_ARCHIVE = f"INSERT INTO {{database}}.archives ({', '.join(DEFINITION)}, stamp) VALUES"
+CELLS = (
+    "archive", "bucket", "name", "source", "count", "sum", "min", "max", "bins", "weights", "is_sketched", "version",
+)  # fmt: skip
+NEW_CELLS = f"INSERT INTO {{database}}.cells ({', '.join(CELLS)}) VALUES"
+GREATEST_VERSION = """
+SELECT max(version) FROM {database}.cells WHERE archive = %(archive)s AND source = %(source)s
+"""
+CLAIMS = "SELECT source, identity FROM {database}.claims ORDER BY stamp, identity"
+NEW_CLAIM = "INSERT INTO {database}.claims (source, identity, stamp) VALUES"
+SOURCES = "SELECT source, seen, lag, cells, expired FROM {database}.sources FINAL ORDER BY source"
+NEW_SOURCE = "INSERT INTO {database}.sources (source, identity, seen, lag, cells, expired, stamp) VALUES"
+# `cells_local` exists on a cluster only. Its engine tells the name of the cluster.
+CELLS_ENGINE = "SELECT engine_full FROM system.tables WHERE database = %(database)s AND name = 'cells'"
+PARTITIONS = """
+SELECT DISTINCT partition FROM {parts} WHERE active AND database = %(database)s AND table = %(table)s
+"""
