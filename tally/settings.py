@@ -208,6 +208,7 @@ _ADDRESS_OR_NONE = Kind("an address", "an IP address or a host name, without a p
 _NAME_PREFIX = Kind("a prefix", "at most 255 bytes without white space or control characters", _prefix)
 _HOSTS = Kind("a list of host names", f"host names without a port, separated by single commas, or {ANY_HOST}", _hosts)
 _GLOBS = Kind("a list of globs", "globs without white space, separated by single commas", _globs)
+_ATTRIBUTES = Kind("a list of attributes", "keys without white space, separated by single commas", _globs)
 _TOKENS = Kind("a list of tokens", "tokens without white space, separated by single commas", _tokens)
 _NETWORKS = Kind("a list of networks", "networks such as 10.0.0.0/8 or ::1, separated by commas", _networks)
 _ZONE = Kind("a time zone", "a name of the tz database such as UTC or Europe/Berlin", _zone)
@@ -251,6 +252,8 @@ SETTINGS = (
     Setting("TALLY_EVENTS_RETENTION", "8760", _COUNT, "time that events are kept", "hours", "for ever"),
     Setting("TALLY_GRAPHITE_TIMEZONE", "UTC", _ZONE,
             "time zone of days and times of day in Graphite's requests that have no `tz`"),
+    Setting("TALLY_OTLP_TAGS", "service.name,deployment.environment.name,host.name", _ATTRIBUTES,
+            "attributes of OpenTelemetry's resources that become tags"),
     Setting("TALLY_QUERY_TIMEOUT", "30", _SECONDS, "time limit of a query", "seconds"),
     Setting("TALLY_RECEIVE_BUFFER", "33554432", _BYTES,
             "receive buffer to request from the kernel; the log says how much it granted", "bytes"),
@@ -292,6 +295,7 @@ class Settings:
     alerts: Path | None
     events_retention: int
     graphite_timezone: str
+    otlp_tags: tuple[str, ...]
     query_timeout: float
     receive_buffer: int
     cluster: str = field(repr=False)

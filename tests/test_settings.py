@@ -36,6 +36,7 @@ DEFAULTS: dict[str, Any] = {
     "alerts": None,
     "events_retention": 8760,
     "graphite_timezone": "UTC",
+    "otlp_tags": ("service.name", "deployment.environment.name", "host.name"),
     "query_timeout": 30.0,
     "receive_buffer": 33_554_432,
     "cluster": "",
@@ -125,6 +126,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_ALERTS": [*PATHS, *NOTHING],
     "TALLY_EVENTS_RETENTION": [*COUNTS],
     "TALLY_GRAPHITE_TIMEZONE": [("UTC", "UTC"), ("Europe/Berlin", "Europe/Berlin")],
+    "TALLY_OTLP_TAGS": [("", ()), ("host.name, k8s.pod.name", ("host.name", "k8s.pod.name"))],
     "TALLY_QUERY_TIMEOUT": [*DURATIONS],
     "TALLY_RECEIVE_BUFFER": [("1", 1), ("2147483647", 2**31 - 1), (4096, 4096)],
     "TALLY_CLUSTER": [("", ""), (None, ""), ("clickhouse://a:b@c/d?secure=1", "clickhouse://a:b@c/d?secure=1")],
@@ -215,6 +217,10 @@ BAD: dict[str, tuple[str, list[object]]] = {
     "TALLY_GRAPHITE_TIMEZONE": (
         "is not a time zone: use a name of the tz database such as UTC or Europe/Berlin",
         ["", "utc+1", "Mars/Base", "/etc/passwd", "../UTC", "America", "\0", 1, None, b"UTC"],
+    ),
+    "TALLY_OTLP_TAGS": (
+        "is not a list of attributes: use keys without white space, separated by single commas",
+        ["a,", ",", "a,,b", "a b", [""], 5],
     ),
     "TALLY_QUERY_TIMEOUT": ("is not a duration: use a number of seconds greater than 0", [*NO_DURATIONS]),
     "TALLY_RECEIVE_BUFFER": (

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from tally.api import influx
+from tally.api import influx, otlp
 from tally.api.message import (
     BODY_S,
     HEAD_MAX_BYTES,
@@ -46,7 +46,10 @@ DESCRIPTION = (
     "are streamed. If an error occurs while one is sent, the connection is closed without the last chunk."
 )
 # The bodies with samples.
-SAMPLES = ("Lines", "Points", "WriteRequest")
+SAMPLES = ("Lines", "Points", "WriteRequest", otlp.BODY)
+# Those that packages of extras read.
+PACKAGED = ("WriteRequest", otlp.BODY)
+_BINARY = {PROTOBUF: {"schema": {"type": "string", "format": "binary"}}}
 
 
 class Failure(NamedTuple):
@@ -83,7 +86,7 @@ FAILURES = (
     Failure(500, "the file is damaged, or is not an archive",
             lambda route: bool(route.placeholders) or route.is_question),
     Failure(501, "the server lacks the package that reads or writes the format",
-            lambda route: route.body == "WriteRequest" if route.subject is None else route.subject.kind != "histogram"),
+            lambda route: route.body in PACKAGED if route.subject is None else route.subject.kind != "histogram"),
     _UNAVAILABLE,
 )  # fmt: skip
 _TAG = {"schema": TEXT, "description": "for If-None-Match in a repeated request"}
@@ -161,8 +164,8 @@ def _body(route: Route) -> dict[str, Any]:
     if route.body not in SAMPLES:
         media_type = FORM if route.body == influx.QUERY else JSON
         return {"required": media_type == JSON, "content": {media_type: {"schema": reference("schemas", route.body)}}}
-    if route.body == "WriteRequest":
-        return {"required": True, "content": {PROTOBUF: {"schema": {**TEXT, "format": "binary"}}}}
+    if route.body in PACKAGED:
+        return {"required": True, "content": {**_BINARY, **(_json_of(otlp.BODY) if route.body == otlp.BODY else {})}}
     schema = {**TEXT, "description": f"at most {MAX_LINES} lines: {_OF_LINES[route.body]}"}
     types = ("text/plain", *filter(None, UNSPECIFIED))
     return {"required": True, "content": {each: {"schema": schema} for each in types}}
@@ -199,6 +202,11 @@ def _responses(route: Route) -> dict[str, Any]:
         problems = [reference("schemas", name) for name in ("Problem", refused)]
         failures["400"] = _failure(_WRONG._replace(meaning=f"{_WRONG.meaning}; or lines were rejected"))
         failures["400"]["content"] = {PROBLEM: {"schema": {"anyOf": problems}}}
+    if route.body == otlp.BODY:
+        for failure in FAILURES:
+            if failure.status >= 400 and failure.happens(route):
+                failures[str(failure.status)] = _failure(failure)
+                failures[str(failure.status)]["content"] |= {**_BINARY, **_json_of("RpcStatus")}
     counted = {"200": {"description": "with dry_run: what the archive would have", "content": _json_of("Derived")}}
     return {str(route.status): own, **(counted if route.body == "NewArchive" else {}), **failures}
 
@@ -213,6 +221,8 @@ def _failure(failure: Failure) -> dict[str, Any]:
 
 
 def _content(route: Route) -> dict[str, Any]:
+    if route.body == otlp.BODY:
+        return {**_json_of(route.schema), **_BINARY}
     if route.schema == "Rendered":
         return {**_json_of(route.schema), "text/csv": {"schema": TEXT}}
     return {route.media_type: {"schema": reference("schemas", route.schema)}}

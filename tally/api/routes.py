@@ -3,7 +3,20 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tally.api import alerts, endpoints, events, graphite, health, influx, metrics, pages, prometheus, samples, views
+from tally.api import (
+    alerts,
+    endpoints,
+    events,
+    graphite,
+    health,
+    influx,
+    metrics,
+    otlp,
+    pages,
+    prometheus,
+    samples,
+    views,
+)
 from tally.api.message import MAX_SAMPLES_BYTES, Reply
 from tally.api.route import Call, Route, Subject
 from tally.engine.recovery.backup import MEDIA_TYPE
@@ -94,6 +107,8 @@ ROUTES = (
             **_POINTS),
     Route("POST", "/api/v1/write", "prometheus-write", prometheus.write, "store samples of Prometheus remote write 1.0",
           takes=(), status=204, body="WriteRequest", max_body_bytes=MAX_SAMPLES_BYTES),
+    Route("POST", "/v1/metrics", "otlp", otlp.export, "store the data points of OpenTelemetry's metrics", takes=(),
+          body=otlp.BODY, schema="ExportMetricsServiceResponse", max_body_bytes=MAX_SAMPLES_BYTES),
     Route("POST", "/query", "influx-query", influx.query, "what InfluxDB's clients send before: CREATE DATABASE",
             takes=(), ignores=("q", *influx.PLACES, "epoch", "precision"), schema="InfluxResults", body=influx.QUERY),
     Route("GET", "/ping", "influx-ping", influx.ping, "whether the server answers, for InfluxDB's clients", takes=(),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from tally.api import alerts, events, graphite, influx, views
+from tally.api import alerts, events, graphite, influx, otlp, views
 from tally.api.samples import REASONS
 from tally.engine.asking.question import AGGREGATES, BINS, BINS_MAX, BINS_MIN, RELATIVE, WHOLE_MAX
 from tally.engine.definition import AUTO, RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
@@ -176,6 +176,7 @@ SCHEMAS: dict[str, Schema] = {
     **alerts.SCHEMAS,
     **views.SCHEMAS,
     **influx.SCHEMAS,
+    **otlp.SCHEMAS,
     "Metrics": TEXT,
     "File": {"description": "an SQLite database"},
     "Description": {"type": "object", "required": ["openapi", "info", "paths"]},

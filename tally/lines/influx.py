@@ -27,7 +27,9 @@ PRECISIONS = {
     "m": 1 / 60,
     "h": 1 / 3600,
 }
-NAME_CACHE_SIZE = 2**16
+NAME_CACHE_SIZE = 2**14
+# A longer series or field cannot become a valid name, unless nearly all of it are backslashes.
+NAME_MAX_BYTES = 1024
 
 # Possessive, so that no body takes more than linear time.
 _POINT = re.compile(
@@ -111,7 +113,7 @@ def _parse_fields(series: bytes, text: bytes, timestamp: int) -> Point | Reason:
     texts = 0
     for key, value in _split_fields(text):
         number = _parse_value(value)
-        name = _name(series, key)
+        name = _name(series, key) if len(series) + len(key) <= NAME_MAX_BYTES else Reason.NAME
         if isinstance(name, Reason):
             return name
         if number is not None:

@@ -67,6 +67,15 @@ def as_double(value: int | bytes) -> float:
     return float(_DOUBLE.unpack(as_bytes(value, _DOUBLE.size))[0])
 
 
+def write_varint(number: int) -> bytes:
+    """Return a whole number as a varint."""
+    found = bytearray()
+    while number > 127:
+        found.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*found, number])
+
+
 def read_varint(message: bytes, at: int) -> tuple[int, int]:
     """Return a varint and the position after it.
 

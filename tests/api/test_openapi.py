@@ -23,11 +23,19 @@ from tally.engine.views import View, Views
 from tests.api.asking import NOW, Got, answered, ask, rows, service
 from tests.api.cases import CASES, Case, bearer, fill
 from tests.lines.messages import series
+from tests.lines.test_otlp import request
 
 # Pages are for browsers.
 ROUTES = tuple(route for route in ALL_ROUTES if not route.is_page)
 DOCUMENT = document(ALL_ROUTES, root="", guarded=True)
 NEW_VIEW: dict[str, Any] = {"name": "a", "address": "?top=8"}
+
+
+def one_gauge(name: str) -> bytes:
+    """Return a message of OpenTelemetry with a gauge."""
+    return bytes(request({"name": name, "gauge": {"data_points": [{"as_int": 1}]}}).SerializeToString())
+
+
 BODIES = {
     "NewArchive": {"slug": "new"},
     "ArchiveChanges": {"retention": 48},
@@ -37,12 +45,16 @@ BODIES = {
     "Points": b"a b=1",
     "WriteRequest": bytes(cramjam.snappy.compress_raw(series({"__name__": "a"}, [(1, 5)]))),
     "NewView": NEW_VIEW,
+    "ExportMetricsServiceRequest": one_gauge("a"),
     "NewEvent": {"title": "deployed", "tags": "deploy"},
     "InfluxQuery": b"",
     "Form": b"target=daily.*.*.*.avg",
 }
 # Other bodies with samples.
-OTHERS = {"WriteRequest": bytes(cramjam.snappy.compress_raw(series({"__name__": "b"}, [(1, 5)])))}
+OTHERS = {
+    "WriteRequest": bytes(cramjam.snappy.compress_raw(series({"__name__": "b"}, [(1, 5)]))),
+    "ExportMetricsServiceRequest": one_gauge("b"),
+}
 
 VIEW = View.create(NEW_VIEW).id
 
@@ -54,6 +66,10 @@ SPECIAL: dict[tuple[str, str, int], tuple[str, Any]] = {
     ("influx-query", "POST", 200): ("?q=CREATE+DATABASE+telegraf", b""),
     ("archives", "POST", 200): ("?dry_run=1", {"slug": "new", "from": "daily"}),
 }
+
+
+# What extras bring.
+PACKAGES = ("pyarrow", "cramjam", "opentelemetry.proto.collector.metrics.v1.metrics_service_pb2")
 
 
 def label(value: object) -> str:
@@ -209,7 +225,7 @@ def provoke(route: Route, status: int, directory: Path) -> Got:
         ask(service(directory, **tokens), target, method=method, headers=headers, body=OTHERS.get(route.body, b"b 1"))
     elif status == 501 and route.subject is not None:
         target += "?format=parquet"
-    missing = {"pyarrow": None, "cramjam": None} if status == 501 else {}
+    missing = dict.fromkeys(PACKAGES if status == 501 else ())
     with patch.dict(sys.modules, missing):
         return ask(service(directory, **tokens), target, method=method, headers=headers, body=body)
 

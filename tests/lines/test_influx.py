@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tally.lines import influx
 from tally.lines.influx import PRECISIONS, Point, parse_point, split_points
 from tally.lines.plain import Reason, stored_name
 
@@ -76,6 +77,13 @@ def test_wrong_lines_are_rejected_whole(line: bytes, reason: str) -> None:
 def test_a_name_has_at_most_255_bytes() -> None:
     """One more is rejected."""
     assert [("n" * 253 + ".b", 1, NOW)] == found(b"%b b=1" % (b"n" * 253))
+
+
+def test_no_long_series_is_remembered() -> None:
+    """One that cannot become a name is rejected before it is parsed."""
+    remembered = influx._name.cache_info().currsize
+    assert Reason.NAME == parsed(b"a,t=%b b=1" % (b"x" * influx.NAME_MAX_BYTES))
+    assert remembered == influx._name.cache_info().currsize
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ PACKAGES = {
     "alerts": {"apprise", "apsw"},
     "cluster": {"clickhouse_driver"},
     "collector": {"anyio"},
-    "api": {"anyio", "cramjam", "prometheus_client", "starlette"},
+    "api": {"anyio", "cramjam", "google", "opentelemetry", "prometheus_client", "starlette"},
     "cli": {"anyio", "click", "starlette", "uvicorn"},
     "integrations": {"anyio", "asgiref", "django", "starlette"},
 }

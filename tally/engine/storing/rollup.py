@@ -266,6 +266,23 @@ class Rollup:
         bucket = sample.timestamp // self.resolution * self.resolution
         return self._add_open(sample) if bucket == self._open else self._add_cell(bucket, sample)
 
+    def add_cell(self, name: str, second: int, cell: Cell) -> bool:
+        """Add samples that were counted elsewhere, as one. Return False if there is no capacity for their cell."""
+        bucket = second // self.resolution * self.resolution
+        cells = 0 if self._has_cell(bucket, name) else weigh(name)
+        if cells and not self._has_capacity([name], cells):
+            return False
+        if not self._makes_sketches():
+            cell = (*cell[:4], None)
+        present = self._find_cell(bucket, name)
+        merged: Cells = {} if present is None else {bucket: {name: present}}
+        self._merge(merged, {bucket: {name: cell}})
+        size, counted = self.size + cells, self._counted + 1
+        self._set_cell(bucket, name, merged[bucket][name])
+        self.size, self._counted = size, counted
+        self._weigh_bins(present, merged[bucket][name])
+        return True
+
     def _add_open(self, sample: Sample) -> bool:
         name = sample.name.encode()
         series = self._values.get(name)
