@@ -197,7 +197,7 @@ def silence(*, settings: Settings, rule: str, length: str, why: str) -> None:
       RULE  the name of a rule, or a glob such as 'checkout-*'
 
     Examples:
-      tally alerts silence checkout-slow --for 2h --why 'the database is being moved'
+      tally alerts silence checkout-slow --for 2h --why 'moving the database'
 
     Output:
       stdout  the number of the silence, and when it ends
@@ -214,6 +214,8 @@ def silence(*, settings: Settings, rule: str, length: str, why: str) -> None:
 @with_settings("TALLY_DATA_DIR")
 def unsilence(*, settings: Settings, number: int) -> None:
     """End a silence.
+
+    Its alerts tell their next change again.
 
     Arguments:
       NUMBER  its number, as tally alerts list shows it

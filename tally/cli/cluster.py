@@ -65,6 +65,8 @@ def init(*, settings: Settings, on_cluster: str | None, dry_run: bool) -> None:
 def status(*, settings: Settings, as_json: bool) -> None:
     """Show how far each source has come.
 
+    The sources report it to the cluster themselves, so those that are stopped are shown as they were last.
+
     Columns:
       source    the name of a data directory: its TALLY_SOURCE
       reported  when it reported last

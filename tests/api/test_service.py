@@ -97,10 +97,10 @@ def test_the_length_of_an_address_is_bounded(surplus: int, status: int, filled: 
 
 
 def test_only_the_health_is_open(filled: Path) -> None:
-    """`/healthz` needs no token, but every other route does."""
+    """`/healthz` and what InfluxDB's clients ask before need no token, but every other route does."""
     asked = service(filled, read_token="r")
     assert 200 == ask(asked, "/healthz").status
-    assert {"/healthz"} == {route.template for route in ROUTES if route.is_open}
+    assert {"/healthz", "/ping", "/health"} == {route.template for route in ROUTES if route.is_open}
     assert 401 == ask(asked, "/healthz/").status
 
 

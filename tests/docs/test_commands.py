@@ -140,6 +140,7 @@ BEFORE: dict[str, Callable[[Story], None]] = {
     "docs/events.md": serve_an_archive,
     "docs/history.md": have_samples,
     "docs/http.md": serve_nothing,
+    "docs/influxdb.md": serve_an_archive,
     "docs/machines.md": have_a_token,
     "docs/moving-from-graphite.md": have_whisper_files,
     "docs/moving-from-tally-1.md": have_an_old_archive,

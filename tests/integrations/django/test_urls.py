@@ -13,7 +13,7 @@ from tally.api.routes import ROUTES
 from tally.integrations.django import urls, views
 from tests.integrations.django.conftest import Site
 
-VALUES = {"slug": "daily", "aggregate": "avg", "file": "main.js"}
+VALUES = {"slug": "daily", "aggregate": "avg", "file": "main.js", "tag": "env"}
 
 
 @pytest.mark.parametrize("row", ROUTES, ids=lambda row: f"{row.method} {row.template}")

@@ -132,7 +132,7 @@ def test_head_is_answered_as_by_the_starlette_app(case: Case, ask: Ask, contract
     assert expected.headers.get("content-length") == got.headers.get("content-length")
 
 
-PLACES = {"slug": "daily", "aggregate": "avg", "file": "main.js"}
+PLACES = {"slug": "daily", "aggregate": "avg", "file": "main.js", "tag": "env"}
 
 
 @pytest.mark.parametrize(
