@@ -223,9 +223,10 @@ def _failure(failure: Failure) -> dict[str, Any]:
 def _content(route: Route) -> dict[str, Any]:
     if route.body == otlp.BODY:
         return {**_json_of(route.schema), **_BINARY}
-    if route.schema == "Rendered":
-        return {**_json_of(route.schema), "text/csv": {"schema": TEXT}}
-    return {route.media_type: {"schema": reference("schemas", route.schema)}}
+    own = {route.media_type: {"schema": reference("schemas", route.schema)}}
+    others = ["text/csv", "text/plain"] if route.schema == "Rendered" else []
+    others += ["text/javascript"] if "jsonp" in (route.graphite or ()) else []
+    return {**own, **{media_type: {"schema": TEXT} for media_type in others}}
 
 
 def _json_of(schema: str) -> dict[str, Any]:
