@@ -29,7 +29,7 @@ async ([shape, index]) => {
     const values = [100, 100, 2];
     const inks = [{ colour: 0, dash: [] }];
     const drawing = { inks, keys: ["count"], shape, isLog: false, step: () => 60, ends: () => [0, 180],
-                      open: () => index, selected() {}, pointed() {} };
+                      open: () => index, bounds: () => [], selected() {}, pointed() {} };
     const columns = { times: [0, 60, 120], lines: [{ key: "count", values }] };
     const only = { ...columns, lines: [{ key: "count", values: [null, null, 50] }] };
     const { series, scales } = options(drawing, { width: 100, height: 100 });

@@ -101,7 +101,7 @@ export class AlertBanner {
   /** @param {string} rule */
   begin(rule) {
     ask({ title: `Silence ${rule}`, button: "Silence", needs: "silence" }, async (token, body) => {
-      await change("POST", "alerts/silences/", { rule, ...body }, token);
+      await change("POST", "alerts/silences/", { rule, for: body.for, why: body.why }, token);
       this.changed();
     });
   }
