@@ -91,4 +91,5 @@ def test_no_archive_is_enabled(year: Site, open_page: Open) -> None:
         archive.edit(enabled=False)
     page = open_page(year.url)
     page.wait(lambda: "No archive is enabled" in page.text("#state h2"), "the state")
+    page.page.wait_for_load_state("networkidle")  # Nothing is asked that cannot be answered.
     assert 5 == page.find("#archives a").count()

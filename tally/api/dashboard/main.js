@@ -190,7 +190,7 @@ class Page {
    * @param {AbortSignal} signal
    */
   async learn(slug, signal) {
-    const hasNames = this.sidebar.archives.some((each) => !each.error && each.last !== null && (slug === AUTO || slug === each.slug));
+    const hasNames = this.sidebar.archives.some((each) => !each.error && each.last !== null && (slug === AUTO ? each.enabled : slug === each.slug));
     if (hasNames && await this.tags.learn(slug, signal)) {
       this.toolbar.tags(this.history.view, this.tags.keys(slug));
     }
