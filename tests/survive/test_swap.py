@@ -120,6 +120,12 @@ def stored(directory: Path, slug: str) -> int:
     return sum(int(each["archives"].get(slug, {}).get("stored", 0)) for each in books(directory))
 
 
+def is_damaged(path: Path, running: Running) -> bool:
+    """Damage the header again, which the checkpoint of a commit under way repairs; return whether that was noticed."""
+    damage_header(path, b"x" * 16)
+    return any("is damaged" in line for line in running.lines)
+
+
 def test_an_archive_that_comes_back_has_all(tmp_path: Path) -> None:
     """What came while a file was damaged is stored once it is whole again, in the file as it was before."""
     random = chance("back")
@@ -129,7 +135,7 @@ def test_an_archive_that_comes_back_has_all(tmp_path: Path) -> None:
         sender = Sender(running.udp_port, random)
         with sender.at_work():
             wait_for(lambda: stored(tmp_path, "daily"), "some samples")
-            damage_header(path, b"x" * 16)
+            wait_for(lambda: is_damaged(path, running), "the damage to be noticed")
             running.said("daily.db: is damaged: file is not a database; its samples are spilled")
             damage_header(path, b"SQLite format 3\0")
             running.said("archive daily can be written again")
