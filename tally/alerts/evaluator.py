@@ -20,6 +20,7 @@ from tally.alerts.messages import Change
 from tally.alerts.rules import Rule
 from tally.engine.catalog import Catalog
 from tally.engine.events import Event
+from tally.engine.files.connection import read_stamp
 from tally.errors import InvalidAlerts, InvalidEvent, TallyError
 from tally.settings import Settings
 
@@ -146,7 +147,7 @@ class Evaluator:
 
     def _reload(self) -> None:
         """Read the rules if their file has changed. A file with an error keeps the rules from before."""
-        stamp = _stamp(self._path)
+        stamp = read_stamp(self._path)
         if stamp == self._stamp:
             return
         self._stamp = stamp
@@ -236,11 +237,3 @@ def _log_changes(rule: Rule, step: Step) -> None:
         subject = f"{rule.name} of {state.name}" if state.name else rule.name
         level = logging.WARNING if Kind.FIRING in (state.kind, before) else logging.INFO
         logger.log(level, "alert %s: %s, was %s: %s", subject, state.kind, before, rule.describe(state.value))
-
-
-def _stamp(path: Path) -> object:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

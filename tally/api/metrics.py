@@ -123,10 +123,10 @@ METRICS = (
            "`expired` after a day, `dropped` because too many waited; `failed` counts attempts", ("outcome",),
            "`expired`, `dropped`"),
     Metric("tally_alert_deliveries_pending", "gauge", "changes that wait for a receiver", ("receiver",)),
-    Metric("tally_posted_lines_total", "counter", "lines posted to `/samples/` in this process, by outcome: "
+    Metric("tally_posted_lines_total", "counter", "lines and data points posted in this process, by outcome: "
            "`accepted`, `empty`, or the reason for their rejection; `unmatched` counts samples of accepted lines",
            ("outcome",)),
-    Metric("tally_posted_samples_total", "counter", "samples posted to `/samples/` by archive and outcome: `stored`, "
+    Metric("tally_posted_samples_total", "counter", "posted samples by archive and outcome: `stored`, "
            "`expired`, `cardinality`, `spilled`", ("archive", "outcome"), "`expired`, `cardinality`"),
 )  # fmt: skip
 

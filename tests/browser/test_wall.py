@@ -12,7 +12,8 @@ from tests.browser.site import Site, recent, served
 IS_FULL = os.environ.get("SURVIVE") == "full"
 FLUSH_S = 5
 REFRESHES = 24 * 3600 // FLUSH_S if IS_FULL else 60
-WARM = 20
+# By then the browser has compiled and cached what it will.
+WARM = 60
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,7 @@ def test_the_wall_does_not_grow(hung: Site, open_page: Open) -> None:
     before, after = refresh(WARM), refresh(REFRESHES)
     assert before["nodes"] == pytest.approx(after["nodes"], abs=5)
     assert before["jsEventListeners"] == after["jsEventListeners"]
-    # What the browser compiles and caches meanwhile makes up to a fifth.
-    assert after["used"] < before["used"] * 1.5
+    assert after["used"] < before["used"] * 1.1
 
 
 def test_a_chart_is_saved_as_a_picture(hung: Site, open_page: Open) -> None:

@@ -145,16 +145,17 @@ class ImmutableConnection(Connection):
 
     def __init__(self, path: Path, *, is_long: bool = False) -> None:
         self._path = path
-        self._opened_as = _stamp(path)
+        self._opened_as = read_stamp(path)
         uri = f"file:{quote(str(path))}?immutable=1"
         super().__init__(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, is_long=is_long)
 
     def is_changed(self) -> bool:
         """Return whether the file has changed since it was opened."""
-        return _stamp(self._path) != self._opened_as
+        return read_stamp(self._path) != self._opened_as
 
 
-def _stamp(path: Path) -> object:
+def read_stamp(path: Path) -> object:
+    """Return what is another value once a file has changed, or None if there is no file."""
     try:
         status = path.stat()
     except OSError:
