@@ -1,11 +1,14 @@
 """The page without a mouse, with a screen reader, on a phone, and in the dark: axe-core finds nothing."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tally.alerts.memory import Memory
+from tally.engine.events import Event
 from tests.browser.conftest import Open, missing
 from tests.browser.site import Site, Watched, recent, served
 
@@ -13,13 +16,35 @@ AXE = Path(__file__).parents[2] / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 360, "height": 740}
 WIDE = {"width": 1920, "height": 1080}
 
+# Over charts of two names, so that both are drawn with their lines at the bounds.
+RULES = "".join(
+    f"""[{name}]
+archive = "daily"
+q = "requests.*"
+ask = "max"
+over = "1h"
+above = 1
+"""
+    for name in ("slow", "moved")
+)
+
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Return a server with data, with losses, and with an archive that is empty."""
-    with served(tmp_path_factory.mktemp("busy"), TALLY_WRITE_TOKEN="w") as site:
-        site.archives.record(recent())
+    """Return a server with all that a page can show: data, losses, events, alerts, a silence and an empty archive."""
+    directory = tmp_path_factory.mktemp("busy")
+    (directory / "alerts.toml").write_text(RULES)
+    with served(directory, TALLY_WRITE_TOKEN="w") as site:
+        site.archives["daily"].edit(percentiles=1)
+        samples = recent()
+        site.archives.record(
+            [*samples, *((f"jobs;host=a{n}", 2.0, moment) for n, (_, _, moment) in enumerate(samples[-3:]))]
+        )
         site.archives.create("empty", pattern="nothing.*")
+        now = time.time()
+        for fields in ({"since": now - 600, "until": now - 300}, {"since": now - 900, "tags": ["deploy"]}):
+            site.archives.events.add(Event.create({"title": "deployed", **fields}, now=now), now=now)
+        Memory(directory).silence("moved", "being moved", since=now, until=now + 3600)
         site.send("bad one")
         yield site
 
@@ -39,25 +64,34 @@ def violations(page: Watched, *rules: str) -> list[str]:
 
 def check_both_schemes(page: Watched) -> None:
     """Check a page as it is now, light and dark; only the contrast of its colours differs between the two."""
-    width = page.page.viewport_size["width"]
     page.page.emulate_media(color_scheme="light")
     assert [] == violations(page), page.page.url
     page.page.emulate_media(color_scheme="dark")
     assert [] == violations(page, "color-contrast"), page.page.url
-    assert page.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-VIEWS = ("", "archive/", "archive/daily/?show=avg,min,max,count", "archive/daily/?top=3", "archive/empty/")
+# Each with as much as can be seen at once.
+VIEWS = (
+    "",
+    "archive/",
+    "archive/daily/?show=avg,min,max,count&q=requests.*&compare=span&since=-15min",
+    "archive/daily/?top=3&show=max,p95,distribution&q=requests.*&events=deploy",
+    "archive/daily/?where=host!%3D&group=tag:host",
+    "archive/empty/",
+    "archive/daily/?show=avg,max&q=requests.*&wall",
+)
 
 
 @pytest.mark.parametrize("size", [PHONE, WIDE], ids=["phone", "wide"])
 def test_axe_finds_nothing(size: dict[str, int], busy: Site, open_page: Open) -> None:
-    """Auto, all archives, one with charts, one line a name, and an empty one, on any screen, light and dark."""
+    """Every kind of page, and what is on it, on any screen, light and dark."""
     page = open_page(busy.url, viewport=size, bypass_csp=True)
     for view in VIEWS:
         page.page.goto(f"{busy.url}{view}")
         page.wait(lambda: page.find("canvas, #state h2").count(), "the page")
-        page.wait(lambda: page.find("#losses").is_visible(), "the warning")
+        for notice in ("#losses", "#firing", "#silenced"):
+            page.find(notice).wait_for()
         check_both_schemes(page)
 
 
