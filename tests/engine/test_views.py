@@ -1,11 +1,12 @@
 """Saved views: what is valid, what is replaced, and what is left out."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tally.engine.views import ADDRESS_MAX, NAME_MAX, VIEWS_MAX, Views
+from tally.engine.views import ADDRESS_MAX, NAME_MAX, VIEWS_MAX, View, Views
 from tally.errors import ArchiveUnavailable, InvalidDefinition
 
 
@@ -58,8 +59,11 @@ def test_there_are_not_too_many(tmp_path: Path) -> None:
     """One more is refused; one that there is can still be replaced."""
     views = Views(tmp_path)
     views.save({"name": "a", "address": ""})
-    for number in range(VIEWS_MAX - 1):
-        views.save({"name": f"n{number}", "address": ""})
+    for number in range(VIEWS_MAX - 2):
+        view = View.create({"name": f"n{number}", "address": ""})
+        fields = {"name": view.name, "address": view.address}
+        (tmp_path / f"view-{view.id:012x}.json").write_text(json.dumps(fields))
+    views.save({"name": "last", "address": ""})
     with pytest.raises(InvalidDefinition, match="delete one first"):
         views.save({"name": "more", "address": ""})
     views.save({"name": "a", "address": "?top=8"})
