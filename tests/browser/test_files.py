@@ -147,7 +147,7 @@ def test_the_files_of_a_table_of_some_names(site: Site, open_page: Open) -> None
 
 def test_a_refresh_leaves_the_buttons(gaps: Site, open_page: Open) -> None:
     """A button that is focused stays so while the page follows what comes."""
-    page = open_page(f"{gaps.url}archive/daily/?since=-15min")
+    page = open_page(f"{gaps.url}archive/daily/?since=-1h")
     page.find("#leaders-body tr").first.wait_for()
     page.page.get_by_label("avg as CSV", exact=True).focus()
     count = len(page.asked)

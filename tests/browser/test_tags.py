@@ -37,7 +37,7 @@ def sums(page: Watched) -> dict[str, float]:
 
 def test_names_are_selected_by_tags(tagged: Site, open_page: Open) -> None:
     """Tags are suggested; a chosen one stands in the address, and the charts and names are those that have it."""
-    page = open_page(f"{tagged.url}archive/tagged/?since=-15min")
+    page = open_page(f"{tagged.url}archive/tagged/?since=-3h")
     page.find("#where").fill("prod")
     page.find("#where-options [role=option]").first.wait_for()
     assert ["env=prod"] == page.find("#where-options [role=option]").all_inner_texts()
@@ -75,7 +75,7 @@ def test_an_archive_without_tags_has_no_field_for_them(tagged: Site, open_page: 
 @pytest.mark.parametrize("group", ["tag:env", "tag:host,env", "node:0", "node:1", "node:2", "node:-1", "node:0,-2"])
 def test_groups_are_the_apis_and_lead_to_their_names(group: str, tagged: Site, open_page: Open) -> None:
     """The table and the lines have a group each, and the link of each shows its names and no others."""
-    page = open_page(f"{tagged.url}archive/tagged/?since=-15min&top=20&show=sum&group={group}")
+    page = open_page(f"{tagged.url}archive/tagged/?since=-3h&top=20&show=sum&group={group}")
     page.wait(page.table, "the groups")
     answer = tagged.ask("aggregate/tagged/sum/byname/", group=group)
     assert sorted(answer.values()) == sorted(sums(page).values())
@@ -91,7 +91,7 @@ def test_groups_are_the_apis_and_lead_to_their_names(group: str, tagged: Site, o
 
 def test_a_group_is_chosen_and_left(tagged: Site, open_page: Open) -> None:
     """The choice offers the archive's tags; a click on a group selects its names, and they stand alone again."""
-    page = open_page(f"{tagged.url}archive/tagged/?since=-15min")
+    page = open_page(f"{tagged.url}archive/tagged/?since=-3h")
     page.find("#group option[value='tag:env']").wait_for(state="attached")
     page.find("#group").select_option("tag:env")
     page.wait(lambda: set(sums(page)) == {"prod", "test", "(none)"}, "the groups")

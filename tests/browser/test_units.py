@@ -5,14 +5,13 @@ import time
 from tests.browser.conftest import Open
 from tests.browser.site import Site
 
-NOW = int(time.time())
-
 
 def test_values_have_units(site: Site, open_page: Open) -> None:
     """Axes, lines, the table and the heatmap have the unit; without one, and for counts, numbers stand alone."""
-    samples = [("requests.index", 0.25, NOW - ago) for ago in range(20, 600, 10)]
+    now = int(time.time())
+    samples = [("requests.index", 0.25, now - ago) for ago in range(20, 600, 10)]
     samples += [
-        (name, value, NOW - ago) for name, value in (("disk", 2.5e6), ("other", 3.0)) for ago in range(20, 600, 10)
+        (name, value, now - ago) for name, value in (("disk", 2.5e6), ("other", 3.0)) for ago in range(20, 600, 10)
     ]
     site.archives.create("daily", percentiles=1).record(samples)
     (site.archives.directory / "units.toml").write_text('"requests.*" = "s"\n[daily]\n"disk" = "bytes"\n')
