@@ -15,7 +15,9 @@ from tally.alerts.rules import RATE, Rule
 from tally.engine.archive import Archive
 from tally.engine.asking.question import Question
 from tally.engine.catalog import Catalog
+from tally.engine.definition import AUTO
 
+NO_QUESTION = Question("timedata")
 # A name without data is forgotten after this long, or after as many windows as this.
 FORGET_S, FORGET_WINDOWS = 86_400, 10
 
@@ -58,44 +60,68 @@ class Measured(NamedTuple):
     resolution: int
 
 
-def measure(
-    catalog: Catalog,
-    rule: Rule,
-    now: float,
-    *,
-    timeout_s: float | None = None,
-    resolutions: dict[str, int] | None = None,
-) -> Measured:
-    """Return the values of the rule's window that ends with the last whole bucket, `delay` before `now`.
+class Round:
+    """The rules that are evaluated at `now`, and what they share: each question is asked once.
 
-    Rules that are measured together share `resolutions`, by slug, which are read once.
-
-    A window that is no multiple of the archive's resolution begins earlier. Without `each` there is one value at most,
-    under an empty name.
-
-    :raises TallyError: when the archive cannot answer.
+    Each answer has `timeout_s` seconds.
     """
-    asked = question_of(rule, int(now) - rule.delay - rule.over, None)
-    archive, _ = catalog.find(rule.archive, asked, now=now, timeout_s=timeout_s)
-    known = {} if resolutions is None else resolutions
-    resolution = known.get(archive.slug) or known.setdefault(archive.slug, archive.definition().resolution)
-    end = (int(now) - rule.delay) // resolution * resolution
-    return Measured(_values(archive, rule, end, resolution=resolution, timeout_s=timeout_s), end, resolution)
+
+    def __init__(self, catalog: Catalog, now: float, *, timeout_s: float | None = None) -> None:
+        self._catalog = catalog
+        self._now = now
+        self._timeout_s = timeout_s
+        self._archives: dict[tuple[str, Question], tuple[Archive, int]] = {}
+        self._answers: dict[tuple[str, Question], dict[str, float]] = {}
+
+    def measure(self, rule: Rule) -> Measured:
+        """Return the values of the rule's window that ends with the last whole bucket, `delay` before now.
+
+        A window that is no multiple of the archive's resolution begins earlier. Without `each` there is one value at
+        most, under an empty name.
+
+        :raises TallyError: when the archive cannot answer.
+        """
+        archive, resolution = self._find(rule)
+        end = (int(self._now) - rule.delay) // resolution * resolution
+        question = window_question(rule, end, resolution=resolution)
+        key = (archive.slug, question)
+        if key not in self._answers:
+            self._answers[key] = _ask(archive, question, timeout_s=self._timeout_s)
+        return Measured(_scale(rule, self._answers[key]), end, resolution)
+
+    def _find(self, rule: Rule) -> tuple[Archive, int]:
+        """Return the archive that answers a rule, and its resolution."""
+        question = question_of(rule, int(self._now) - rule.delay - rule.over, None)
+        # Which archive fits best depends on the question; another archive answers all of them.
+        key = (rule.archive, question if rule.archive == AUTO else NO_QUESTION)
+        if key not in self._archives:
+            archive, _ = self._catalog.find(rule.archive, question, now=self._now, timeout_s=self._timeout_s)
+            self._archives[key] = archive, archive.definition().resolution
+        return self._archives[key]
 
 
 def measure_at(archive: Archive, rule: Rule, end: int, *, resolution: int) -> dict[str, float]:
     """Return the values of the window that ends before `end`, a multiple of the archive's resolution."""
-    return _values(archive, rule, end, resolution=resolution, timeout_s=None)
+    return _scale(rule, _ask(archive, window_question(rule, end, resolution=resolution), timeout_s=None))
 
 
-def _values(archive: Archive, rule: Rule, end: int, *, resolution: int, timeout_s: float | None) -> dict[str, float]:
+def window_question(rule: Rule, end: int, *, resolution: int) -> Question:
+    """Return the question for the window that ends before `end`."""
     width = -(-rule.over // resolution) * resolution
     last = end - resolution
-    question = question_of(rule, end - width, last) if rule.each else question_of(rule, last, last, moving=width)
+    return question_of(rule, end - width, last) if rule.each else question_of(rule, last, last, moving=width)
+
+
+def _ask(archive: Archive, question: Question, *, timeout_s: float | None) -> dict[str, float]:
+    """Return the values by name, or the value of the only bucket under an empty name."""
     with archive.ask(question, timeout_s=timeout_s) as answer:
-        rows = {str(key) if rule.each else "": value for key, value in answer.rows()}
-    share = rule.over if rule.ask == RATE else 1
-    return {name: value / share for name, value in rows.items() if isinstance(value, int | float)}
+        rows = [(str(key) if question.by == "name" else "", value) for key, value in answer.rows()]
+    return {name: value for name, value in rows if isinstance(value, int | float)}
+
+
+def _scale(rule: Rule, values: dict[str, float]) -> dict[str, float]:
+    """Return the values of a rule, given those of its question: a rate is a count by the second."""
+    return {name: value / rule.over for name, value in values.items()} if rule.ask == RATE else values
 
 
 def question_of(rule: Rule, since: int, until: int | None, *, moving: int | None = None) -> Question:

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from tally.alerts import rules as rules_file
 from tally.alerts.courier import Courier
-from tally.alerts.evaluation import Kind, State, Step, advance, measure
+from tally.alerts.evaluation import Kind, Round, State, Step, advance
 from tally.alerts.memory import Memory, Result
 from tally.alerts.messages import Change
 from tally.alerts.rules import Rule
 from tally.engine.catalog import Catalog
 from tally.engine.events import Event
 from tally.engine.files.connection import read_stamp
-from tally.errors import InvalidAlerts, InvalidEvent, TallyError
+from tally.errors import InvalidAlerts, TallyError
 from tally.settings import Settings
 
 logger = logging.getLogger("tally.alerts")
@@ -174,8 +174,8 @@ class Evaluator:
         if not due or self._steady() < self._rest_until:
             return
         began, busy = self._steady(), time.thread_time()
-        resolutions: dict[str, int] = {}
-        results = [self._evaluate_rule(rule, now, resolutions) for rule in due]
+        shared = Round(self._catalog, now, timeout_s=self._settings.query_timeout)
+        results = [self._evaluate_rule(rule, now, shared) for rule in due]
         self._store(results)
         self._rest_until = began + (time.thread_time() - busy) / SHARE
 
@@ -185,11 +185,10 @@ class Evaluator:
             self._states = {rule: {name: each.state for name, each in of.items()} for rule, of in kept.items()}
             self._is_loaded = True
 
-    def _evaluate_rule(self, rule: Rule, now: float, resolutions: dict[str, int]) -> Result:
+    def _evaluate_rule(self, rule: Rule, now: float, shared: Round) -> Result:
         began = time.monotonic()
         try:
-            limit_s = self._settings.query_timeout
-            measured = measure(self._catalog, rule, now, timeout_s=limit_s, resolutions=resolutions)
+            measured = shared.measure(rule)
         except TallyError as error:
             self._due[rule.name] = now + AGAIN_S
             self._log_rarely(rule.name, f"alert {rule.name} cannot be evaluated: {error}")
@@ -210,11 +209,10 @@ class Evaluator:
     def _add_events(self) -> None:
         """Add each change to the events, once: its id is the event's key."""
         found = self._memory.changes_without_event()
-        for _, change in found:
-            with suppress(InvalidEvent):  # It has expired, while nothing ran.
-                retention = self._settings.events_retention
-                self._catalog.events.add(_event(change), now=self._catalog.now(), retention=retention, key=change.id)
         if found:
+            events = [(change.id, _event(change)) for _, change in found]
+            retention = self._settings.events_retention
+            self._catalog.events.add_all(events, now=self._catalog.now(), retention=retention)
             self._memory.confirm_events(number for number, _ in found)
 
     def _log_rarely(self, key: str, text: str) -> None:

@@ -20,6 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
+import apsw
+
 from tally.engine.asking.question import WHOLE_MAX, parse_time
 from tally.engine.definition import HOUR_S
 from tally.engine.files import ddl, schema, statements
@@ -78,6 +80,11 @@ class Event:
                 f"text {text!r:.100} is not valid: use at most {TEXT_MAX} characters, none of them a control character"
             )
         return cls(_check_title(given.get("title")), text, parse_tags(given.get("tags", ())), since, until)
+
+    @property
+    def ended(self) -> float:
+        """When it was over."""
+        return self.since if self.until is None else self.until
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as in JSON, the id first."""
@@ -146,14 +153,18 @@ class Events(Database):
 
         :raises InvalidEvent: when the event itself has expired.
         """
-        ended = event.since if event.until is None else event.until
+        if stored := self.add_all([(key, event)], now=now, retention=retention):
+            return stored[0]
+        raise InvalidEvent(f"the event ended more than {retention} h ago: such events are not kept")
+
+    def add_all(self, events: Iterable[tuple[str | None, Event]], *, now: float, retention: int = 0) -> list[Event]:
+        """Store events with their keys as `add` does, in one transaction, and return those that have not expired."""
         cutoff = now - retention * HOUR_S if retention else -math.inf
-        if ended < cutoff:
-            raise InvalidEvent(f"the event ended more than {retention} h ago: such events are not kept")
-        row = (key, event.title, event.text, json.dumps(event.tags), event.since, event.until, ended)
+        kept = [(key, event) for key, event in events if event.ended >= cutoff]
+        if not kept:
+            return []
         with self.open() as connection, schema.Transaction(connection):
-            number = connection.execute(statements.NEW_EVENT, row).get
-            stored = _read(connection.execute(statements.EVENT, (number,)).get)
+            stored = [_store(connection, event, key) for key, event in kept]
             connection.execute(statements.OLD_EVENTS, {"cutoff": cutoff, "most": KEPT_MAX})
         return stored
 
@@ -182,6 +193,12 @@ class Events(Database):
         }
         with self.open(write=False) as connection:
             return [_read(row) for row in connection.execute(statements.EVENTS, asked)]
+
+
+def _store(connection: apsw.Connection, event: Event, key: str | None) -> Event:
+    row = (key, event.title, event.text, json.dumps(event.tags), event.since, event.until, event.ended)
+    number = connection.execute(statements.NEW_EVENT, row).get
+    return _read(connection.execute(statements.EVENT, (number,)).get)
 
 
 def _read(row: Any) -> Event:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tally.alerts.evaluation import FORGET_S, Kind, Measured, State, advance, measure
+from tally.alerts.evaluation import FORGET_S, Kind, Measured, Round, State, advance
 from tally.alerts.rules import RATE, Rule, parse
 from tally.engine import Catalog
 from tally.errors import InvalidQuestion, UnknownArchive
@@ -47,7 +47,7 @@ def rule(text: str) -> Rule:
 )
 def test_the_window_ends_with_the_last_whole_bucket(catalog: Catalog, text: str, expected: dict[str, float]) -> None:
     """It is exact, and a length that is no multiple of the resolution is rounded up."""
-    found = measure(catalog, rule(f"delay = 0\n{text}"), T + 9.9)
+    found = Round(catalog, T + 9.9).measure(rule(f"delay = 0\n{text}"))
     assert (T, 10) == (found.end, found.resolution)
     assert expected == {name: pytest.approx(value, rel=0.02) for name, value in found.values.items()}
 
@@ -57,21 +57,21 @@ def test_the_window_ends_with_the_last_whole_bucket(catalog: Catalog, text: str,
 )
 def test_late_samples_have_time(catalog: Catalog, now: int, delay: int, end: int) -> None:
     """The window ends `delay` before now."""
-    assert end == measure(catalog, rule(f"delay = {delay}\nover = 10\nask = 'count'\nabove = 1"), now).end
+    assert end == Round(catalog, now).measure(rule(f"delay = {delay}\nover = 10\nask = 'count'\nabove = 1")).end
 
 
 def test_auto_answers_from_the_finest_archive(catalog: Catalog) -> None:
     """Without an archive the finest one that has the names answers."""
     found = parse(b"[a]\nover = 60\nask = 'count'\nabove = 1\ndelay = 0")[0]["a"]
-    assert Measured({"": 66.0}, T, 10) == measure(catalog, found, T)
+    assert Measured({"": 66.0}, T, 10) == Round(catalog, T).measure(found)
 
 
 def test_what_cannot_be_answered_is_raised(catalog: Catalog) -> None:
     """Such as by an archive that is not there, or keeps no percentiles."""
     with pytest.raises(UnknownArchive):
-        measure(catalog, Rule("a", 60, archive="weekly", above=1.0), T)
+        Round(catalog, T).measure(Rule("a", 60, archive="weekly", above=1.0))
     with pytest.raises(InvalidQuestion):
-        measure(catalog, Rule("a", 60, "p95", archive="hourly", above=1.0), T)
+        Round(catalog, T).measure(Rule("a", 60, "p95", archive="hourly", above=1.0))
 
 
 HELD = Rule("a", 60, RATE, above=1.0, hold=20)

@@ -47,6 +47,19 @@ class Watch:
         assert self.courier.wait(30)
 
 
+def count_questions(monkeypatch: pytest.MonkeyPatch) -> list[Question]:
+    """Return a list that gets each question that an archive is asked."""
+    asked: list[Question] = []
+    ask = Archive.ask
+
+    def count(archive: Archive, question: Question, **limits: Any) -> Any:
+        asked.append(question)
+        return ask(archive, question, **limits)
+
+    monkeypatch.setattr(Archive, "ask", count)
+    return asked
+
+
 def test_a_change_is_logged_delivered_and_an_event(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The log has a line for each change, and an end is an event with a duration."""
     caplog.set_level(logging.INFO, "tally.alerts")
@@ -67,14 +80,7 @@ def test_a_change_is_logged_delivered_and_an_event(tmp_path: Path, caplog: pytes
 
 def test_a_rule_is_evaluated_once_a_resolution(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As soon as the bucket is whole, and at once when it has changed."""
-    asked: list[Question] = []
-    ask = Archive.ask
-
-    def count(archive: Archive, question: Question, **limits: Any) -> Any:
-        asked.append(question)
-        return ask(archive, question, **limits)
-
-    monkeypatch.setattr(Archive, "ask", count)
+    asked = count_questions(monkeypatch)
     watch = Watch(tmp_path)
     for after_s, times in ((1, 1), (1, 1), (7, 1), (1, 2), (9, 2), (1, 3)):
         watch.step(after_s=after_s)
@@ -82,6 +88,19 @@ def test_a_rule_is_evaluated_once_a_resolution(tmp_path: Path, monkeypatch: pyte
     watch.rules.write_text(SLOW.replace("10s", "20s"))
     watch.step(after_s=1)
     assert 4 == len(asked)
+
+
+def test_rules_that_ask_the_same_share_the_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rules that differ in their bounds alone ask once; those of another window or aggregate ask for themselves."""
+    asked = count_questions(monkeypatch)
+    rules = [SLOW.replace("slow", f"rule{number}") for number in range(4)]
+    rules[1] = rules[1].replace("above = 1", "above = 5")
+    rules[2] = rules[2].replace("10s", "20s", 1)
+    rules[3] = rules[3].replace("max", "sum")
+    watch = Watch(tmp_path, "".join(rules))
+    watch.step(2)
+    assert 3 == len(asked)
+    assert {("rule0", "firing"), ("rule2", "firing"), ("rule3", "firing")} == set(watch.taken)
 
 
 def test_evaluating_leaves_the_core_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,15 +99,15 @@ def test_a_range_has_the_events_that_overlap_it(
 ) -> None:
     """Both ends count, an event with a duration is in the range in part, and it has all of the tags, or one."""
     events = Catalog(tmp_path_factory.mktemp("events")).events
-    stored = [
-        events.add(Event("a", "", tuple(own), begin, None if lasts is None else begin + lasts), now=T)
-        for (begin, lasts), own in made
+    given = [
+        Event("a", "", tuple(own), begin, None if lasts is None else begin + lasts) for (begin, lasts), own in made
     ]
+    stored = events.add_all([(None, event) for event in given], now=T)
     expected = [
         event
         for event in sorted(stored, key=lambda event: (event.since, event.id))
         if event.since <= until
-        and (event.since if event.until is None else event.until) >= since
+        and event.ended >= since
         and (not tags or (bool({*tags} & {*event.tags}) if any_tag else {*tags} <= {*event.tags}))
     ]
     assert expected == events.find(since=since, until=until, tags=tags, any_tag=any_tag)
@@ -147,6 +147,18 @@ def test_a_key_is_stored_once(tmp_path: Path) -> None:
     others = [events.add(Event("b", since=T), now=T, key=key) for key in (None, None, "two")]
     assert [first, *others] == events.find()
     assert 4 == len({event.id for event in (first, *others)})
+
+
+def test_events_are_added_at_once(tmp_path: Path) -> None:
+    """Several are one transaction; those that have expired are left out, and those whose key is known are not new."""
+    events = Catalog(tmp_path).events
+    assert [] == events.add_all([("old", Event("old", since=T - 3601))], now=T, retention=1)
+    assert not events.exists()
+    given = [("a", Event("a", since=T)), ("old", Event("old", since=T - 3601)), (None, Event("b", since=T - 3600))]
+    stored = events.add_all(given, now=T, retention=1)
+    assert [("a", 1), ("b", 2)] == [(each.title, each.id) for each in stored]
+    assert stored[:1] == events.add_all([("a", Event("other", since=T))], now=T)
+    assert ["b", "a"] == [each.title for each in events.find()]
 
 
 def test_threads_add_events(tmp_path: Path) -> None:
