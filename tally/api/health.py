@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tally.api import alert_health
+from tally.api import alert_health, cluster_health
 from tally.api.message import Reply, whole
 from tally.api.route import Call
 from tally.engine.archive import Archive
@@ -23,7 +23,7 @@ SILENT_FLUSHES, SILENT_S = 3, 10
 LATE_FLUSHES, LATE_S = 3, 2
 
 # Checks whose faults make `/readyz` degraded; it still answers 200.
-DEGRADING = ("logs", "names", "alerts")
+DEGRADING = ("logs", "names", "alerts", "cluster")
 
 Statuses = list[tuple[str, Status]]
 
@@ -71,7 +71,13 @@ def _find_faults(call: Call, statuses: Statuses, *, read: bool = False) -> list[
         *_collector_faults(statuses, call.settings, call.now),
         *_space_faults(call.settings),
         *(Fault("alerts", None, text) for text in alert_health.find_faults(call.settings, call.now)),
+        *_cluster_faults(call),
     ]
+
+
+def _cluster_faults(call: Call) -> Iterator[Fault]:
+    found = cluster_health.find_faults(call.settings, has_archives=bool(_slugs(call)), now=call.now)
+    yield from (Fault("cluster", None, text) for text in found)
 
 
 def _passing(call: Call, statuses: Statuses) -> dict[str, str]:
@@ -86,6 +92,7 @@ def _passing(call: Call, statuses: Statuses) -> dict[str, str]:
         "logs": "no log beside an archive is kept from being emptied",
         "names": "each archive has one name",
         "alerts": alert_health.describe(call.settings),
+        "cluster": cluster_health.describe(call.settings),
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tally import forks
-from tally.api import alert_health
+from tally.api import alert_health, cluster_health
 from tally.api.message import Reply
 from tally.api.problems import Problem, problem
 from tally.engine.archive import Archive
@@ -123,6 +123,14 @@ METRICS = (
            "`expired` after a day, `dropped` because too many waited; `failed` counts attempts", ("outcome",),
            "`expired`, `dropped`"),
     Metric("tally_alert_deliveries_pending", "gauge", "changes that wait for a receiver", ("receiver",)),
+    Metric("tally_cluster_lag_seconds", "gauge", "age of the first change that a source has not shipped to the "
+           "cluster, 0 if it has shipped everything; of other sources, as they reported it", ("source",)),
+    Metric("tally_cluster_pending_cells", "gauge", "cells that a source has to ship", ("source",)),
+    Metric("tally_cluster_expired_samples_total", "counter", "samples that expired before they could be shipped",
+           ("source",), "all, in the cluster"),
+    Metric("tally_cluster_report_age_seconds", "gauge", "age of the last report of a source's replicator", ("source",)),
+    Metric("tally_cluster_failing_seconds", "gauge", "seconds since shipping began to fail, 0 if it succeeds",
+           ("source",)),
     Metric("tally_posted_lines_total", "counter", "lines and data points posted in this process, by outcome: "
            "`accepted`, `empty`, or the reason for their rejection; `unmatched` counts samples of accepted lines",
            ("outcome",)),
@@ -265,6 +273,7 @@ class Metrics:
             yield "tally_posted_lines_total", (line_outcome,), count
         with suppress(TallyError):  # `/readyz` reports the error.
             yield from alert_health.values(catalog, time.time())
+        yield from cluster_health.values(catalog.directory, time.time())
         for labels, count in self.posted.samples().items():
             yield "tally_posted_samples_total", labels, count
 

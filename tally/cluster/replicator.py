@@ -16,9 +16,11 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
+from contextlib import suppress
+from typing import Any, NamedTuple
 
 from tally.cluster.cluster import Cluster, Published, Source
+from tally.cluster.progress import SHIPS_PER_BUCKET, Backlog, Progress
 from tally.cluster.tables import WEEK_S
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
@@ -32,9 +34,9 @@ BATCH_CELLS = 50_000
 BATCH_WEEKS = 50
 BACKOFF_MAX_S = 60.0
 REPORT_S = 10.0
+# Counting what is to be shipped takes at most one in so many seconds.
+REPORT_SHARE = 20
 DROP_S = 3600.0
-# The bucket that is still open is shipped so many times until it closes, or at each pass if that is less often.
-SHIPS_PER_BUCKET = 20
 # A version that no archive reaches: nothing of a deleted archive counts.
 NEVER = 2**63
 
@@ -67,6 +69,8 @@ class Replicator:
         self._stamp = 0
         self._expired = 0
         self._reported_at = self._dropped_at = 0.0
+        self._report_pause_s = REPORT_S
+        self._progress = Progress(name, 0.0, Backlog(None, None, 0))
         self._known: dict[str, Published] | None = None
         self._others: list[Published] = []
         self._shipped_at: dict[str, float] = {}
@@ -86,14 +90,39 @@ class Replicator:
                 failures = 0 if not failures else self._log_recovery()
                 for error in found.errors:
                     logger.warning("%s", error)
-            except ClusterUnavailable as error:
+                self._tell(found.errors)
+            except ClusterRefused:
+                raise
+            except TallyError as error:
                 failures += 1
                 self._known = None
                 if failures == 1:
                     logger.warning("%s; what changes meanwhile is shipped later", error)
+                self._tell([error], has_failed=True)
             if is_last:
                 return
             stop.wait(_wait_s(interval_s, failures))
+
+    def _tell(self, errors: list[TallyError], *, has_failed: bool = False) -> None:
+        """Write the progress after a pass, if it is news."""
+        texts = tuple(map(str, errors))
+        failing = (self._progress.failing or self._clock()) if has_failed else None
+        if has_failed:
+            self._measure()
+        if has_failed or (texts, failing) != (self._progress.errors, self._progress.failing):
+            self._write_progress(failing=failing, errors=texts)
+
+    def _write_progress(self, **changes: Any) -> None:
+        self._progress = self._progress._replace(updated=self._clock(), expired=self._expired, **changes)
+        self._progress.write(self._catalog.directory)
+
+    def _measure(self) -> Backlog:
+        """Return what is to be shipped."""
+        began = time.monotonic()
+        backlog = Backlog.measure(self._catalog.archives())
+        self._progress = self._progress._replace(backlog=backlog)
+        self._report_pause_s = max(REPORT_S, REPORT_SHARE * (time.monotonic() - began))
+        return backlog
 
     def _log_recovery(self) -> int:
         logger.info("%s: can be used again", self._cluster.address)
@@ -108,8 +137,10 @@ class Replicator:
         :raises ClusterUnavailable: when the cluster cannot be used; what is left is shipped by the next pass.
         :raises ClusterRefused: as `run`.
         """
-        known = self._connect()
         archives = self._catalog.archives()
+        if self._known is None:
+            _track(archives)
+        known = self._connect()
         cells, expired = 0, 0
         errors: list[TallyError] = []
         for archive in archives:
@@ -127,7 +158,7 @@ class Replicator:
         for slug in known.keys() - {archive.slug for archive in archives}:
             self._delete(known[slug])
         self._expired += expired
-        self._report(archives, is_due=is_complete)
+        self._report(is_due=is_complete)
         return Pass(cells, expired, errors)
 
     def _connect(self) -> dict[str, Published]:
@@ -208,6 +239,8 @@ class Replicator:
                 tracker.acknowledge(batch.version, batch.marks)
             cells += len(batch.rows)
             place = batch.end
+            if place is not None:
+                self._report()
         if cells:
             self._acknowledged[slug] = tracker.read_state().acknowledged
         return cells
@@ -218,17 +251,19 @@ class Replicator:
             self._cluster.publish(gone, stamp=self._next_stamp())
             self._connect()[known.archive] = gone
 
-    def _report(self, archives: list[Archive], *, is_due: bool) -> None:
-        """Tell the cluster how far this source has come, and drop what has expired, now and then."""
+    def _report(self, *, is_due: bool = False) -> None:
+        """Report to the cluster and to other processes, and drop what has expired, now and then."""
         now = self._clock()
-        if is_due or not 0 <= now - self._reported_at < REPORT_S:
-            backlogs = [Tracker(archive.path).backlog() for archive in archives]
-            lag_s = max((now - each.second for each in backlogs if each.second is not None), default=0.0)
-            source = Source(self._name, now, max(0.0, lag_s), sum(each.cells for each in backlogs), self._expired)
+        if is_due or not 0 <= now - self._reported_at < self._report_pause_s:
+            backlog = self._measure()
+            lag_s = max(0.0, now - backlog.first) if backlog.first is not None else 0.0
+            source = Source(self._name, now, lag_s, backlog.cells, self._expired)
             self._cluster.report(source, self._identity, stamp=self._next_stamp())
             self._publish_acknowledged()
             self._known = self._read_archives()
             self._reported_at = now
+            others = tuple(each for each in self._cluster.read_sources() if each.source != self._name)
+            self._write_progress(others=others)
         if not 0 <= now - self._dropped_at < DROP_S:
             self._cluster.drop_expired(now)
             self._dropped_at = now
@@ -243,6 +278,13 @@ class Replicator:
         """Return a number that grows, even if the clock does not."""
         self._stamp = max(time.time_ns(), self._stamp + 1)
         return self._stamp
+
+
+def _track(archives: list[Archive]) -> None:
+    """Begin to track archives, so that there is a backlog even if the cluster has been away from the start."""
+    for archive in archives:
+        with suppress(TallyError):  # The pass that ships it reports the error.
+            Tracker(archive.path).start()
 
 
 def _wait_s(interval_s: float, failures: int) -> float:

@@ -2,15 +2,17 @@
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tally.cluster.address import Address, find_address
 from tally.cluster.cluster import Cluster
 from tally.cluster.identity import Identity
+from tally.cluster.progress import FILE, Backlog, Progress
 from tally.cluster.replicator import Replicator
 from tally.engine.catalog import Catalog
-from tally.errors import TallyError
+from tally.errors import ClusterRefused, TallyError
 from tally.settings import Settings
 
 logger = logging.getLogger("tally.cluster")
@@ -30,6 +32,7 @@ def replicating(settings: Settings) -> Iterator[None]:
     """
     address = find_address(settings)
     if address is None:
+        (settings.data_dir / FILE).unlink(missing_ok=True)
         yield
         return
     cluster = Cluster(address)
@@ -66,5 +69,8 @@ def _work(settings: Settings, cluster: Cluster, stop: threading.Event) -> None:
         _replicate(settings, cluster, stop)
     except TallyError as error:
         logger.error("not replicating: %s", error)
+        if isinstance(error, ClusterRefused):
+            told = (f"not replicating: {error}",)
+            Progress(settings.source, time.time(), Backlog(None, None, 0), errors=told).write(settings.data_dir)
     except Exception:
         logger.exception("not replicating")

@@ -114,7 +114,9 @@ def test_all_is_well(sound: Path) -> None:
     """The answer is 200 if archives are readable, a collector flushes, and there is disk space."""
     got = ready(sound)
     assert (200, "ready") == (got.status, got.json["status"])
-    assert ["archives", "writing", "collector", "space", "logs", "names", "alerts"] == list(got.json["checks"])
+    assert ["archives", "writing", "collector", "space", "logs", "names", "alerts", "cluster"] == list(
+        got.json["checks"]
+    )
     assert {"ok": True, "detail": "1 can be read"} == got.json["checks"]["archives"]
     assert {"ok": True, "detail": "the last flush was 1.5 s ago"} == got.json["checks"]["collector"]
     assert got.json["checks"]["space"]["ok"]

@@ -25,6 +25,7 @@ from tally.api.metrics import (
 )
 from tally.api.problems import Problem
 from tally.api.service import Service
+from tally.cluster.progress import Backlog, Progress
 from tally.engine import Catalog, Outcome
 from tally.errors import ArchiveUnavailable, InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
 from tests.api.asking import ASK_ENDLESS, NOW, answered, ask, fill_endless, service
@@ -154,6 +155,7 @@ def test_nothing_is_told_that_is_not_in_the_catalogue(collected: Path) -> None:
     rule = Rule("slow", 60, "max", above=1.0, notify=("https://host/",))
     step = advance(rule, {}, {"": 2.0}, int(NOW))
     Memory(collected).record([Result(rule, NOW, 0.1, step)], {"slow": rule}, NOW)
+    Progress("web1", NOW, Backlog(None, None, 0)).write(collected)
     families = {}
     for family in text_string_to_metric_families(ask(asked, "/metrics").body.decode()):
         name = family.name + ("_total" if family.type == "counter" else "")
