@@ -32,10 +32,20 @@ def accepts_gzip(request: Request) -> bool:
 
 def negotiate(request: Request, reply: Reply) -> Reply:
     """Return the reply for a request's `Accept-Encoding`: with a weak `ETag`, and compressed if it is whole."""
-    if accepts_gzip(request) and not reply.is_long:
-        # The compressed and the plain body have the same tag, so the tag must be weak.
-        reply = replace(reply, headers=tuple(_weaken_tag(header) for header in reply.headers))
-    return encode_reply(request, reply) if reply.is_whole else reply
+    if not reply.is_whole:
+        return reply
+    return encode_reply(request, replace(reply, headers=weaken_tag(request, reply.headers)))
+
+
+def add_late_headers(request: Request, reply: Reply) -> Reply:
+    """Return the reply with the headers that depend on what its query has read."""
+    headers = reply.late_headers()
+    return replace(reply, headers=(*reply.headers, *weaken_tag(request, headers))) if headers else reply
+
+
+def weaken_tag(request: Request, headers: Headers) -> Headers:
+    """Return the headers with a weak `ETag` if the client accepts gzip: the plain body has the same tag."""
+    return tuple(map(_weaken_tag, headers)) if accepts_gzip(request) else headers
 
 
 def encode_reply(request: Request, reply: Reply) -> Reply:

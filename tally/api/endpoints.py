@@ -27,12 +27,16 @@ def ask(call: Call) -> Reply:
     archive, question = _find(call, call.parameters)
     limits = {"timeout_s": call.settings.query_timeout, "max_future_s": call.settings.max_future}
     answer = archive.ask(question, **limits)
-    tag = f'"{answer.tag}"'
-    headers = (("ETag", tag), *_content_location(call, archive, question), *KEPT_HEADERS)
-    if call.request.has(tag):
+    headers = (*_content_location(call, archive, question), *KEPT_HEADERS)
+    if call.request.has(f'"{answer.tag}"'):
         answer.close()
-        return Reply(304, headers, ())
-    return Reply(200, (("Content-Type", answer.media_type), *headers), answer, answer.close)
+        return Reply(304, (("ETag", f'"{answer.tag}"'), *headers), ())
+
+    def find_tag() -> Headers:
+        return (("ETag", f'"{answer.tag}"'),)
+
+    headers = (("Content-Type", answer.media_type), *headers)
+    return Reply(200, headers, answer, answer.close, late_headers=find_tag)
 
 
 def names(call: Call) -> Reply:

@@ -81,7 +81,7 @@ class Reply:
     """A reply. A tuple of `chunks` is complete; other `chunks` are made by a query while they are read.
 
     `close` stops that query; it may be called from any thread, and more than once. If `is_long`, the time limit applies
-    to each chunk instead of the whole.
+    to each chunk instead of the whole. `late_headers` returns headers that depend on what the query has read.
     """
 
     status: int
@@ -89,6 +89,7 @@ class Reply:
     chunks: Iterable[bytes]
     close: Callable[[], None] = _close_nothing
     is_long: bool = False
+    late_headers: Callable[[], Headers] = tuple
 
     @property
     def is_whole(self) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from tally import forks
 from tally.api import access
-from tally.api.compression import encode_reply, negotiate
+from tally.api.compression import add_late_headers, encode_reply, negotiate
 from tally.api.message import MAX_BODY_BYTES, MAX_URL_CHARACTERS, Reply, Request, content_length, empty
 from tally.api.metrics import CountedChunks, Metrics, QueryCounters, QueryOutcome, query_outcome
 from tally.api.parameters import read
@@ -84,6 +84,7 @@ class Service:
         except Exception as error:
             reply.close()
             return self._problem(request, error, route)
+        reply = add_late_headers(request, reply)
         body = b"".join(first)
         if len(body) >= WHOLE_BYTES:
             return encode_reply(request, replace(reply, chunks=chain((body,), chunks)))
@@ -200,7 +201,7 @@ def _without_body(request: Request, reply: Reply) -> Reply:
     if request.method != "HEAD":
         return reply
     reply.close()
-    return replace(reply, chunks=())
+    return replace(add_late_headers(request, reply), chunks=())
 
 
 def _is_pretty(request: Request) -> bool:

@@ -1,7 +1,7 @@
 """An archive: one file, and the operations on it.
 
-An `Archive` keeps no file open between operations. Any number of them, in any threads and processes, may use the same
-file.
+An `Archive` locks no file between operations. Its catalog keeps connections open to read it (see `files.kept`).
+Any number of archives, in any threads and processes, may use the same file.
 """
 
 import json
@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import apsw
 
@@ -22,6 +23,7 @@ from tally.engine.asking.tags import parse_expression
 from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, schema, statements
 from tally.engine.files.connection import Connection
+from tally.engine.files.kept import KeptConnections
 from tally.engine.files.wal import held_bytes
 from tally.engine.history import loading
 from tally.engine.history.operations import Operations
@@ -39,6 +41,7 @@ from tally.errors import ArchiveDamaged, ArchiveUnavailable, InvalidQuestion
 
 # One text or several.
 Texts = str | Iterable[str]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Archive(Operations):
     something else, ArchiveDamaged if it is damaged, and ArchiveUnavailable if it cannot be used now.
 
     A catalog passes `damages` to mark damaged archives. A marked archive can be read as far as possible, but not
-    written to. Other files are not marked.
+    written to. Other files are not marked. It also passes `connections`, which it keeps for reading.
     """
 
     def __init__(
@@ -68,12 +71,14 @@ class Archive(Operations):
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
         damages: damage_marks.DamageMarks | None = None,
+        connections: KeptConnections | None = None,
     ) -> None:
         self.path = Path(path)
         self.slug = self.path.name.removesuffix(".db")
         self._clock = clock
         self._steady = steady
         self._damages = damages
+        self._connections = connections
         self._ids = NameIds()
         self._retention = RetentionClock()
         # The time of the last commit with a trusted clock.
@@ -110,24 +115,32 @@ class Archive(Operations):
         with self._marking_damage(), schema.OpenArchive(self.path, write=write, is_long=is_long) as connection:
             yield connection
 
+    def _read(self, work: Callable[[apsw.Connection], Result]) -> Result:
+        """Return what `work` reads from a consistent state. It may be called twice, and does not return None."""
+        found = None if self._connections is None else self._connections.read(self.path, work)
+        if found is None:
+            with self._opened() as connection:
+                connection.execute("BEGIN")
+                found = work(connection)
+        return found
+
     def definition(self) -> Definition:
         """Return the archive's properties."""
-        with self._opened() as connection:
-            return schema.read_definition(connection, self.path)
+        return self._read(partial(schema.read_definition, path=self.path))
 
     def summary(self) -> Summary:
         """Return the archive's properties, range of buckets and size."""
-        with self._opened() as connection:
-            connection.execute("BEGIN")
-            definition = schema.read_definition(connection, self.path)
-            first, last = connection.execute(statements.FIRST_LAST).get
-            size_bytes = connection.pragma("page_count") * connection.pragma("page_size")
+        return self._read(self._summarize)
+
+    def _summarize(self, connection: apsw.Connection) -> Summary:
+        definition = schema.read_definition(connection, self.path)
+        first, last = connection.execute(statements.FIRST_LAST).get
+        size_bytes = connection.pragma("page_count") * connection.pragma("page_size")
         return Summary(definition, first, last, size_bytes)
 
     def points(self) -> int:
         """Return the number of stored points: one for each name in each bucket."""
-        with self._opened() as connection:
-            return int(connection.execute(statements.POINTS).get)
+        return self._read(lambda connection: int(connection.execute(statements.POINTS).get))
 
     def edit(self, **changes: Any) -> Definition:
         """Change properties, all or none, and return the new definition. A coarser resolution merges stored buckets.
@@ -294,7 +307,10 @@ class Archive(Operations):
         """
         with self._marking_damage():
             latest = self._clock() + max_future_s
-            return Answer(self.path, question, timeout_s=timeout_s, latest=latest, mark_damage=self._marking_damage)
+            return Answer(self.path, question, timeout_s=timeout_s, latest=latest, **self._reading())
+
+    def _reading(self) -> dict[str, Any]:
+        return {"mark_damage": self._marking_damage, "connections": self._connections}
 
     def names(self, q: Texts = (), *, where: Texts = (), timeout_s: float | None = None) -> list[str]:
         """Return the metric names that match any of the globs `q` and all tag expressions `where`, in byte order.
@@ -307,17 +323,18 @@ class Archive(Operations):
         with self.read_names(q, where=where, timeout_s=timeout_s) as names:
             return list(chain.from_iterable(names.batches()))
 
-    def read_names(self, q: Texts = (), *, where: Texts = (), timeout_s: float | None = None) -> Names:
-        """Return the same names in batches, for archives with very many. Raises as `names`."""
+    def read_names(
+        self, q: Texts = (), *, where: Texts = (), limit: int | None = None, timeout_s: float | None = None
+    ) -> Names:
+        """Return the same names, or the first `limit`, in batches, for archives with very many. Raises as `names`."""
         globs = tuple(parse_glob(*each) for each in to_texts({"q": q}))
         tags = tuple(parse_expression(text) for _, text in to_texts({"where": where}))
         with self._marking_damage():
-            return Names(self.path, globs, where=tags, timeout_s=timeout_s, mark_damage=self._marking_damage)
+            return Names(self.path, globs, where=tags, limit=limit, timeout_s=timeout_s, **self._reading())
 
     def count_names(self) -> int:
         """Return the number of names."""
-        with self._opened() as connection:
-            return int(connection.execute(statements.NAME_COUNT).get)
+        return self._read(lambda connection: int(connection.execute(statements.NAME_COUNT).get))
 
     def patterns(self) -> list[str]:
         """Return the globs worth offering: each name's leading parts, up to 3 deep, followed by `.*`, and `*`."""

@@ -139,7 +139,7 @@ def _round_up(seconds: int, unit: int) -> int:
 
 def _has_names(archive: Archive, question: Question, timeout_s: float | None) -> bool:
     try:
-        with archive.read_names(question.q, where=map(str, question.where), timeout_s=timeout_s) as names:
-            return next(names.batches(most=1), None) is not None
+        with archive.read_names(question.q, where=map(str, question.where), limit=1, timeout_s=timeout_s) as names:
+            return next(names.batches(), None) is not None
     except (UnknownArchive, NotAnArchive, ArchiveUnavailable):
         return False

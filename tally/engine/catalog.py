@@ -1,4 +1,7 @@
-"""A directory of archives. Nothing is cached, except damage that cannot be marked in the directory."""
+"""A directory of archives.
+
+Nothing is cached, except damage that cannot be marked in the directory, and connections that small questions share.
+"""
 
 import tempfile
 import time
@@ -16,6 +19,7 @@ from tally.engine.events import Events
 from tally.engine.files import directory, schema
 from tally.engine.files.damage_marks import DamageMarks
 from tally.engine.files.directory import SUFFIX, Listing
+from tally.engine.files.kept import KeptConnections
 from tally.engine.history.derive import Derived
 from tally.engine.history.source import Progress as Parts
 from tally.engine.recovery.backup import Progress, backup
@@ -65,6 +69,7 @@ class Catalog:
         self._steady = steady
         self._retention = RetentionClock()
         self._damages = DamageMarks()
+        self._connections = KeptConnections()
         self.ledger = Ledger(self.directory)
         self.events = Events(self.directory)
         self.counters = Counters(self.directory)
@@ -74,7 +79,12 @@ class Catalog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Do nothing: no file is open."""
+        """Close the files that are kept open for reading."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the files that are kept open for reading, which otherwise happens soon. The catalog remains usable."""
+        self._connections.close()
 
     def now(self) -> float:
         """Return the time by which buckets expire, in unix seconds; see `storing.clock`."""
@@ -185,7 +195,9 @@ class Catalog:
 
     def _archive(self, slug: str) -> Archive:
         path = self.directory / f"{slug}{SUFFIX}"
-        return Archive(path, clock=self._clock, steady=self._steady, damages=self._damages)
+        return Archive(
+            path, clock=self._clock, steady=self._steady, damages=self._damages, connections=self._connections
+        )
 
     def slugs(self) -> list[str]:
         """Return the slugs of the archive files, sorted; empty if there is no directory.
@@ -210,6 +222,7 @@ class Catalog:
         :raises ArchiveUnavailable: when it cannot be deleted.
         """
         archive = self[slug]
+        self.close()
         schema.delete(archive.path)
         spill.delete(archive.path)
 

@@ -281,6 +281,7 @@ def test_plain_copy_beside_readers(archive: Archive) -> None:
 
 def test_answer_is_of_one_moment(archive: Archive) -> None:
     """An answer does not see later commits and does not delay them."""
+    archive = Archive(archive.path)
     question = Question.parse("aggregate", [], aggregate="count", now=T)
     with archive.ask(question) as answer:
         archive.record(SAMPLES)
@@ -433,7 +434,8 @@ def test_locks_are_kept(archive: Archive) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="only Linux tells which files are open")
 def test_nothing_stays_open(archive: Archive) -> None:
-    """Between operations no file descriptor is open, even after errors."""
+    """Between operations no file descriptor is open without kept connections, even after errors."""
+    archive = Archive(archive.path)
     with pytest.raises(InvalidDefinition):
         archive.edit(resolution=1)
     with pytest.raises(InvalidQuestion):

@@ -94,4 +94,5 @@ if __name__ == "__main__":
             at = chance.randint(1, most)
             is_recorded = traced(name, at) < at
         returned += [name] if is_recorded else []
+    catalog.close()
     print(json.dumps({"returned": returned, "open": open_files()}))  # noqa: T201

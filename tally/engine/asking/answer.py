@@ -4,65 +4,25 @@ An answer owns a connection and a read transaction. They end when it is exhauste
 collected.
 """
 
-import threading
-import time
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from hashlib import blake2b
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Self
-from weakref import ref
+from typing import Any
 
-import apsw
-
-from tally import forks
-from tally.engine.asking import digits, matching, sql
+from tally.engine.asking import sql
 from tally.engine.asking.parquet import MEDIA_TYPE, ParquetWriter
+from tally.engine.asking.query import Limit, Reader
 from tally.engine.asking.question import Question
 from tally.engine.asking.shape import Row, fields, fill_gaps, make_shape
-from tally.engine.files import failure, schema, statements
-from tally.engine.files.connection import Connection, ImmutableConnection, check_not_forked, ensure_unchanged, is_forked
-from tally.engine.files.damage_marks import MarkDamage
-from tally.engine.files.temporary import beside
-from tally.engine.storing.watermarks import Watermarks
-from tally.errors import InvalidQuestion, QueryTimeout
+from tally.engine.files import failure
 
 CHUNK_BYTES = 65_536
-BATCH_ROWS = 500
-# Steps of SQLite's virtual machine between two checks of the time.
-CHECK_STEPS = 10_000
-# A reader keeps SQLite's log from restarting. A query that is not read for this long is stopped once the log has more
-# than `schema.WAL_MAX_BYTES`.
-STALL_S = 10.0
-# The most buckets in an answer that shows every bucket of a range.
-BUCKETS_MAX = 10_000_000
-NO_CONTEXT = nullcontext()
+# The longest answer that is read at once.
+CHUNKS_AT_ONCE, ROWS_AT_ONCE = 4, 5_000
 MEDIA_TYPES = {"csv": "text/csv; charset=utf-8", "parquet": MEDIA_TYPE}
-NO_PERCENTILES = (
-    "the archive keeps no percentiles: turn them on, as with `tally archives edit SLUG --percentiles 1`, and they are "
-    "kept from then on"
-)
-
-
-class Reader:
-    """Owns a query, which `close` stops. Any thread may call it."""
-
-    _limit: "Limit"
-    _query: "Query"
-
-    def close(self) -> None:
-        """Stop the query and close the file. Further calls do nothing."""
-        self._limit.is_stopped = True
-        self._query.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 class Answer(Reader):
@@ -77,11 +37,10 @@ class Answer(Reader):
         path: Path,
         question: Question,
         *,
-        timeout_s: float | None = None,
         latest: float = sql.FOREVER,
-        mark_damage: MarkDamage = nullcontext,
+        **reading: Any,
     ) -> None:
-        """Open the archive at `path` and start the timeout. Later reads happen within `mark_damage`.
+        """Open the archive at `path`. `reading` is as for `Reader`.
 
         A series without `until` ends with the newest bucket, or at `latest` in unix seconds if that is earlier.
 
@@ -92,23 +51,27 @@ class Answer(Reader):
         :raises QueryTimeout: when the timeout is over.
         """
         self.media_type = MEDIA_TYPES.get(question.format, "application/json")
-        self._path = path
         self._question = question
-        self._mark_damage = mark_damage
-        self._limit = Limit(timeout_s)
-        self._query = Query(schema.connect(path, is_long=True), self._limit)
-        try:
-            with failure.translate_errors(path):
-                read, plan = self._query.begin(question, latest)
-                self._span, reach = (sql.span(each, plan.marks.resolution) for each in (question, read))
-                if question.kind == "timedata":
-                    self._query.check_bucket_count(read, reach)
-            self.tag = _tag(question, reach, plan.marks.version)
-            self._select = partial(sql.select, read, plan)
-            self._chunks = self._make_parquet() if question.format == "parquet" else self._make_text()
-        except BaseException:
-            self.close()
-            raise
+        self._latest = latest
+        super().__init__(path, **reading)
+
+    def _begin(self) -> None:
+        question = self._question
+        read, plan = self._query.begin(question, self._latest)
+        self._span, reach = (sql.span(each, plan.marks.resolution) for each in (question, read))
+        if question.kind == "timedata":
+            self._query.check_bucket_count(read, reach)
+        self.tag = _tag(question, reach, plan.marks.version)
+        self._select = partial(sql.select, read, plan)
+        self._chunks = self._make_parquet() if question.format == "parquet" else self._make_text()
+
+    def start(self) -> None:
+        """Read the answer if it is short. Its `tag` may change, but not later. Raises as `__next__`."""
+        if self._is_trial:
+            with self._mark_damage():
+                chunks = self._gather(self._chunks, CHUNKS_AT_ONCE)
+            if chunks is not None:
+                self._chunks = iter(chunks)
 
     def _make_text(self) -> Iterator[bytes]:
         shape = make_shape(self._question, self._span)
@@ -134,6 +97,7 @@ class Answer(Reader):
             answer was open.
         """
         self._query.check_process()
+        self.start()
         with self._mark_damage():
             chunk = self._next()
         if chunk is None:
@@ -151,157 +115,16 @@ class Answer(Reader):
 
     def rows(self) -> Iterator[Row]:
         """Yield rows instead of chunks, with keys (name before bucket) and values, then close. Raises as `__next__`."""
-        with self._mark_damage(), self, failure.translate_errors(self._path):
-            yield from self._rows()
+        with self._mark_damage(), self:
+            rows = self._gather(self._rows(), ROWS_AT_ONCE) if self._is_trial else None
+            with failure.translate_errors(self._path):
+                yield from self._rows() if rows is None else rows
 
     def _rows(self) -> Iterator[Row]:
         rows: Iterable[Row] = chain.from_iterable(self._query.batches(self._select()))
         for row in fill_gaps(self._question, rows, self._span) if self._question.kind == "timedata" else rows:
             self._limit.check()
             yield row
-
-
-class Limit:
-    """Tells a query when to stop. The connection refers to it, so it refers to nothing, to avoid a reference cycle."""
-
-    def __init__(self, timeout_s: float | None) -> None:
-        self.is_stopped = False
-        self.is_stalled = False
-        self._deadline = None if timeout_s is None else time.monotonic() + timeout_s
-
-    def is_over(self) -> bool:
-        """Return whether the timeout is over or the query was stopped."""
-        return self.is_stopped or (self._deadline is not None and time.monotonic() > self._deadline)
-
-    def check(self) -> None:
-        """Raise an error if the query has to stop."""
-        if self.is_stalled:
-            raise QueryTimeout(f"the answer was not read for {STALL_S:g} s while commits waited for its reader")
-        if self.is_over():
-            raise apsw.InterruptError
-
-
-class Query:
-    """A connection that one thread reads and any thread may close.
-
-    In a forked child it is not used, and neither is its lock, which a thread of the parent may have held.
-    """
-
-    def __init__(self, connection: Connection, limit: Limit, *, check_steps: int = CHECK_STEPS) -> None:
-        self._connection = connection
-        self._limit = limit
-        self._lock = threading.Lock()
-        self._wal = beside(Path(connection.filename), "-wal")
-        self._is_watched = False
-        self._watcher: threading.Thread | None = None
-        self._closed = threading.Event()
-        self._read_at = time.monotonic()
-        digits.register(connection)
-        connection.set_progress_handler(limit.is_over, check_steps)
-
-    def _reading(self) -> AbstractContextManager[None]:
-        return ensure_unchanged(self._connection) if isinstance(self._connection, ImmutableConnection) else NO_CONTEXT
-
-    def begin(self, question: Question, latest: float) -> tuple[Question, sql.Plan]:
-        """Begin the read transaction, in which watermarks and rows are consistent.
-
-        Return the question, with `until` set to `latest` if needed, and the plan.
-        """
-        with self._reading():
-            self._connection.execute("BEGIN")
-            read = self._limit_series(question, latest)
-            return read, self._plan(read)
-
-    def _limit_series(self, question: Question, latest: float) -> Question:
-        """End a series at `latest` if a wrong clock has left a later bucket: it would have millions of buckets."""
-        if question.kind != "timedata" or question.until is not None or (question.since or 0) > latest:
-            return question
-        _, newest = self._connection.execute(statements.FIRST_LAST).get
-        return replace(question, until=latest) if newest is not None and newest > latest else question
-
-    def _plan(self, question: Question) -> sql.Plan:
-        marks = Watermarks.read(dict(self._connection.execute(statements.META)))
-        if question.needs_sketches and not marks.percentiles:
-            raise InvalidQuestion(NO_PERCENTILES)
-        planning = sql.planning(question, marks)
-        matching.register(self._connection, question.where, group=question.group, check=self._limit.check)
-        few, packed, names = self._connection.execute(planning.text, planning.bindings).get
-        return sql.Plan(marks, bool(few), bool(packed), names)
-
-    def check_bucket_count(self, question: Question, span: sql.Span) -> None:
-        """Raise InvalidQuestion if the series has too many buckets. An open end of `span` is that of the data."""
-        with self._reading():
-            first, last = self._connection.execute(statements.FIRST_LAST).get
-        begin = span.first if question.since is not None else first
-        end = span.end if question.until is not None else last and last + span.resolution
-        count = 0 if begin is None or end is None else (end - begin) // span.resolution
-        if count > BUCKETS_MAX:
-            raise InvalidQuestion(
-                f"the range has {count} buckets, more than {BUCKETS_MAX}: give since and until nearer to each other, "
-                "or a longer step"
-            )
-
-    def batches(self, statement: sql.Statement, *, most: int = BATCH_ROWS) -> Iterator[list[Row]]:
-        """Yield the rows in batches of up to `most`; packed rows one at a time, without empty ones."""
-        cursor = None
-        most = 1 if statement.is_packed else most
-        while True:
-            self.check_process()
-            with self._lock:
-                self._limit.check()
-                with self._reading():
-                    if cursor is None:
-                        cursor = self._connection.execute(statement.text, statement.bindings)
-                        self._connection.set_cursor(cursor)
-                    batch = list(islice(cursor, most))
-                self._read_at = time.monotonic()
-            if not batch:
-                return
-            self._watch()
-            if batch[0][-1] is not None or not statement.is_packed:
-                yield batch
-
-    def _watch(self) -> None:
-        """From the second batch on, start a thread that closes the query if its reader stalls."""
-        if self._is_watched and self._watcher is None:
-            self._watcher = threading.Thread(target=_close_stalled, args=(ref(self), self._closed), daemon=True)
-            self._watcher.start()
-        self._is_watched = True
-
-    def close_if_stalled(self) -> None:
-        """Close if the answer was not read for STALL_S and the log has grown too large."""
-        if not self._lock.acquire(blocking=False):
-            return  # It is being read.
-        try:
-            is_stalled = time.monotonic() - self._read_at > STALL_S
-            if is_stalled and (schema.file_size(self._wal) or 0) > schema.WAL_MAX_BYTES:
-                self._limit.is_stalled = True
-                schema.close(self._connection)
-        finally:
-            self._lock.release()
-
-    def check_process(self) -> None:
-        """Raise ArchiveUnavailable if the process was forked while the connection was open."""
-        forks.detect_fork()
-        check_not_forked(self._connection)
-
-    def close(self) -> None:
-        """Close the file, after waiting for a read in progress."""
-        forks.detect_fork()
-        if not is_forked(self._connection):
-            self._closed.set()
-            with self._lock:
-                schema.close(self._connection)
-
-
-def _close_stalled(query: "ref[Query]", closed: threading.Event) -> None:
-    """Watch a query until it is closed or garbage collected."""
-    while not closed.wait(STALL_S / 2):
-        watched = query()
-        if watched is None:
-            return
-        watched.close_if_stalled()
-        del watched
 
 
 def _tag(question: Question, span: sql.Span, version: int) -> str:

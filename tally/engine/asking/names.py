@@ -1,19 +1,20 @@
 """Reads the metric names of an archive in batches, in constant memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from itertools import takewhile
 from pathlib import Path
+from typing import Any
 
-from tally.engine.asking import matching, sql
-from tally.engine.asking.answer import Limit, Query, Reader
+from tally.engine.asking import sql
+from tally.engine.asking.query import Reader
 from tally.engine.asking.shape import Row
 from tally.engine.asking.tags import TagExpression
 from tally.engine.files import failure, schema, statements
-from tally.engine.files.damage_marks import MarkDamage
 
 PATTERN_DEPTH = 3
 BATCH_NAMES = 5000
+# The most names that are read at once.
+NAMES_AT_ONCE = 10_000
 # Steps of SQLite's virtual machine between two checks of the time. Each step may compare a long glob.
 CHECK_STEPS = 1000
 
@@ -24,39 +25,47 @@ class Names(Reader):
     `close` may be called from any thread.
     """
 
+    check_steps = CHECK_STEPS
+
     def __init__(
         self,
         path: Path,
         q: tuple[str, ...],
         *,
         where: tuple[TagExpression, ...] = (),
-        timeout_s: float | None = None,
-        mark_damage: MarkDamage = nullcontext,
+        limit: int | None = None,
+        **reading: Any,
     ) -> None:
-        """Open the archive at `path` and start the timeout. Later reads happen within `mark_damage`.
+        """Open the archive at `path` to read at most `limit` names; `reading` is as for `Reader`.
 
         :raises UnknownArchive, NotAnArchive, ArchiveUnavailable: as `schema.connect`.
         :raises InvalidQuestion: when there are too many globs or tag expressions.
         """
-        self._path = path
-        self._mark_damage = mark_damage
-        self._statement = sql.names(q, where)
-        self._limit = Limit(timeout_s)
-        connection = schema.connect(path, is_long=True)
-        matching.register(connection, where, check=self._limit.check)
-        self._query = Query(connection, self._limit, check_steps=CHECK_STEPS)
+        self._where = where
+        self._statement = sql.names(q, where, limit=limit)
+        super().__init__(path, **reading)
+
+    def _begin(self) -> None:
+        self._query.register(self._where)
 
     def batches(self, *, most: int = BATCH_NAMES) -> Iterator[list[str]]:
         """Yield the names in batches of up to `most`, then close. Raises as `Answer.__next__`."""
-        rows = self._query.batches(self._statement, most=most)
         with self:
-            while batch := self._next(rows):
+            batches = self._read_at_once(most) if self._is_trial else None
+            batches = self._query.batches(self._statement, most=most) if batches is None else batches
+            while batch := self._next(batches):
                 yield [str(name) for (name,) in batch]
 
-    def _next(self, rows: Iterator[list[Row]]) -> list[Row] | None:
+    def _read_at_once(self, most: int) -> Iterator[list[Row]] | None:
+        with self._mark_damage():
+            batches = self._gather(self._query.batches(self._statement, most=most), -(-NAMES_AT_ONCE // most))
+        return None if batches is None else iter(batches)
+
+    def _next(self, batches: Iterator[list[Row]]) -> list[Row] | None:
         self._query.check_process()
         with self._mark_damage(), failure.translate_errors(self._path):
-            return next(rows, None)
+            self._limit.check_stopped()
+            return next(batches, None)
 
 
 def each_name(path: Path) -> Iterator[str]:

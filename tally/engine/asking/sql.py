@@ -87,10 +87,11 @@ def span(question: Question, stored: int) -> Span:
     return Span(size, first, end, max(0, first + size - question.moving) if question.moving else first)
 
 
-def names(q: tuple[str, ...], where: tuple[TagExpression, ...]) -> Statement:
+def names(q: tuple[str, ...], where: tuple[TagExpression, ...], *, limit: int | None = None) -> Statement:
     """Return the SELECT of the matching names in byte order. It needs the functions of `matching.register`."""
     condition, bindings = matching(q, where)
-    return Statement(f"SELECT name FROM names WHERE {condition or 'TRUE'} ORDER BY name", {**bindings})
+    most = -1 if limit is None else limit
+    return Statement(f"SELECT name FROM names WHERE {condition or 'TRUE'} ORDER BY name LIMIT {most}", {**bindings})
 
 
 def planning(question: Question, marks: Watermarks) -> Statement:

@@ -14,9 +14,11 @@ is read as immutable, without locks or log. If it changes while it is open, what
 """
 
 import ctypes
+from _thread import get_ident
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import quote
 from weakref import ref
 
@@ -111,6 +113,19 @@ class Connection(apsw.Connection):
         if is_open is not None:
             is_open.set_cursor(cursor)
 
+    def rest(self) -> None:
+        """Tell `forks` that the connection is not in use, so that a fork need not wait for it."""
+        is_open = self._is_open()
+        if is_open is not None:
+            forks.end(is_open)
+
+    def resume(self) -> None:
+        """Tell `forks` that this thread uses the connection again. Raises as the constructor."""
+        is_open = self._is_open()
+        if is_open is not None:
+            is_open.thread = get_ident()
+            _begin(is_open)
+
 
 class ForkedConnection(Connection):
     """The class of a connection in the child of a fork that found it open."""
@@ -145,22 +160,32 @@ class ImmutableConnection(Connection):
 
     def __init__(self, path: Path, *, is_long: bool = False) -> None:
         self._path = path
-        self._opened_as = read_stamp(path)
+        self.stamp = read_stamp(path)
         uri = f"file:{quote(str(path))}?immutable=1"
         super().__init__(uri, apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI, is_long=is_long)
 
     def is_changed(self) -> bool:
         """Return whether the file has changed since it was opened."""
-        return read_stamp(self._path) != self._opened_as
+        return read_stamp(self._path) != self.stamp
 
 
-def read_stamp(path: Path) -> object:
-    """Return what is another value once a file has changed, or None if there is no file."""
+class Stamp(NamedTuple):
+    """What differs once a file has changed. The last two are its times in nanoseconds: of its content, and of both."""
+
+    device: int
+    inode: int
+    bytes: int
+    written_ns: int
+    changed_ns: int
+
+
+def read_stamp(path: Path) -> Stamp | None:
+    """Return the stamp of a file, or None if there is none."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+    return Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
 @contextmanager

@@ -66,7 +66,7 @@ BUSY_TIMEOUT_MS = 10_000
 # Sealing and expiry visit each index page many times. A smaller cache would write it as often.
 WRITE_CACHE_KIB = 65_536
 # The log grows while readers overlap or one is slow. Above this size a commit waits up to RESTART_TIMEOUT_MS for them,
-# so that the log can restart; see also `answer.STALL_S`.
+# so that the log can restart; see also `query.STALL_S`.
 WAL_MAX_BYTES = 64 * 2**20
 RESTART_TIMEOUT_MS = 1_000
 # The arguments of `__exit__` after a block that raised nothing.
@@ -292,7 +292,7 @@ def _checked(connection: Connection, path: Path, *, write: bool) -> Connection:
     """Return a connection after checking its format; close it on an error."""
     try:
         with ensure_unchanged(connection):
-            _check_format(connection, path)
+            check_format(connection, path)
         if write:
             connection.pragma("cache_size", -WRITE_CACHE_KIB)
             connection.pragma("journal_mode", "wal")  # A backup is in DELETE mode.
@@ -332,7 +332,8 @@ def _open(path: Path, *, write: bool, is_long: bool) -> Connection:
     return ImmutableConnection(path, is_long=is_long)
 
 
-def _check_format(connection: apsw.Connection, path: Path) -> None:
+def check_format(connection: apsw.Connection, path: Path) -> None:
+    """Check that the file is an archive, and register the functions that its tables need. Raises as `connect`."""
     if connection.pragma("application_id") != ddl.APPLICATION_ID:
         raise NotAnArchive(f"{path}: is not a tally archive")
     version = connection.pragma("user_version")

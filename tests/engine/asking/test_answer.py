@@ -3,10 +3,8 @@
 import json
 import random
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,20 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
-from tally.engine.asking import answer, sql
-from tally.engine.asking.answer import BATCH_ROWS, BUCKETS_MAX, CHECK_STEPS, CHUNK_BYTES, Answer
+from tally.engine.asking import sql
+from tally.engine.asking.answer import CHUNK_BYTES, Answer
+from tally.engine.asking.query import BATCH_ROWS
 from tally.engine.asking.question import Question
 from tally.engine.storing import commit
-from tally.errors import InvalidQuestion, NotAnArchive, QueryTimeout, UnknownArchive
+from tally.errors import InvalidQuestion, NotAnArchive, UnknownArchive
 from tests.engine.forms import FORMS, by_json, by_python, check
 from tests.engine.model import check_file, rolled_up, row_count
 from tests.engine.recompute import AGGREGATES, Asked, Recomputation, Row, matrix
 
 T = 1_000_000
-FAR = 2 * BUCKETS_MAX
 SPAN_S = 240
 RESOLUTION_S = 10
-LONG_S = 20_000
 RANKS = ("p50", "p99.9", "p0", "p100", "p33.3")
 NAMES = ["a", "a.b", "a.b.c", "b", "b.é", 'c,"d"', "c\\d", "𝄞", "z%d%s"]
 TAGGED = ["a.b;env=dev", "a.b;env=prod;host=web1", "a.c;env=prod", "b;env=prod;flag", "b;env=é;host=web1.x"]
@@ -273,110 +270,6 @@ def test_many_batches() -> None:
                 check(archive, asked, recomputation.rows(asked), form)
 
 
-def long_answer(archive: Archive, timeout_s: float | None = None) -> Answer:
-    """Return an answer that needs many steps and has many chunks."""
-    archive.commit({second: dict.fromkeys("abc", (1, 0.5, 0.5, 0.5)) for second in range(LONG_S)}, now=0)
-    return archive.ask(Question.parse("values", [("moving", "1000")], now=0), timeout_s=timeout_s)
-
-
-@pytest.fixture
-def archive(tmp_path: Path) -> Archive:
-    """Give an empty archive of one second."""
-    return Catalog(tmp_path).create("x", resolution=1, retention=0)
-
-
-def beside(archive: Archive) -> list[str]:
-    """Return the names in the archive's directory."""
-    return sorted(path.name for path in archive.path.parent.iterdir())
-
-
-@pytest.mark.parametrize("chunks", [0, 1, 2])
-def test_close(archive: Archive, chunks: int) -> None:
-    """A closed answer returns no more chunks and closes the file, and the log is removed."""
-    with long_answer(archive) as found:
-        for _ in range(chunks):
-            assert next(found)
-        assert ["x.db", "x.db-shm", "x.db-wal"] == beside(archive)
-    assert ["x.db"] == beside(archive)
-    assert [] == list(found)
-    found.close()
-
-
-def test_an_exhausted_answer_is_closed(archive: Archive) -> None:
-    """Nothing stays open after the last chunk or the last row."""
-    found = long_answer(archive)
-    assert list(found)
-    assert ["x.db"] == beside(archive)
-    rows = archive.ask(Question.parse("values", [], now=0)).rows()
-    assert 3 * LONG_S == len(list(rows))
-    assert ["x.db"] == beside(archive)
-
-
-def test_a_garbage_collected_answer_is_closed(archive: Archive) -> None:
-    """An answer without references does not keep the file open."""
-    found = long_answer(archive)
-    next(found)
-    del found
-    assert ["x.db"] == beside(archive)
-
-
-def test_closing_the_rows_closes_the_file(archive: Archive) -> None:
-    """Closing the iterator of rows early closes the file."""
-    rows = long_answer(archive).rows()
-    next(iter(rows))
-    assert beside(archive) != ["x.db"]
-    rows.close()  # type: ignore[attr-defined]
-    assert ["x.db"] == beside(archive)
-
-
-def test_close_from_another_thread(archive: Archive) -> None:
-    """Another thread can stop a running query, which then returns nothing."""
-    found = long_answer(archive)
-    taken: list[bytes] = []
-    is_taking = threading.Event()
-
-    def take() -> None:
-        is_taking.set()
-        with suppress(QueryTimeout):
-            taken.extend(found)
-
-    with patch.object(answer, "CHUNK_BYTES", 2**40):
-        taking = threading.Thread(target=take)
-        taking.start()
-        is_taking.wait()
-        found.close()
-        taking.join(30)
-    assert not taking.is_alive()
-    assert [] == taken
-    assert ["x.db"] == beside(archive)
-
-
-def test_timeout(archive: Archive) -> None:
-    """A query that exceeds the timeout is stopped and closes the file."""
-    assert CHECK_STEPS < 3 * LONG_S
-    with pytest.raises(QueryTimeout, match="TALLY_QUERY_TIMEOUT"):
-        list(long_answer(archive, timeout_s=0.001))
-    assert ["x.db"] == beside(archive)
-    with pytest.raises(QueryTimeout):
-        list(archive.ask(Question.parse("timedata", [("since", "0")], now=0), timeout_s=0).rows())
-    assert LONG_S == sum(1 for _ in archive.ask(Question.parse("timedata", [], now=0), timeout_s=60).rows())
-
-
-def test_a_very_long_gap_is_stopped(archive: Archive) -> None:
-    """The timeout also applies while Python fills a very long gap."""
-    archive.record([("a", 1, T)])
-    began = time.monotonic()
-    far = str(BUCKETS_MAX - 1)
-    for parameters in ([("until", far)], [("since", "0"), ("until", far), ("q", "none")]):
-        with pytest.raises(QueryTimeout):
-            for _ in archive.ask(Question.parse("timedata", parameters, now=0), timeout_s=0.05):
-                pass
-        with pytest.raises(QueryTimeout):
-            for _ in archive.ask(Question.parse("timedata", parameters, now=0), timeout_s=0.05).rows():
-                pass
-    assert time.monotonic() - began < 5
-
-
 AHEAD = T + 86_400
 
 
@@ -404,34 +297,6 @@ def test_a_series_without_until_ends_near_the_clock(
     assert expected == len(json.loads(b"".join(answer)))
 
 
-@pytest.mark.parametrize(
-    ("most", "too_many"),
-    [
-        ({"since": 0, "until": BUCKETS_MAX - 1}, {"since": 0, "until": BUCKETS_MAX}),
-        ({"since": 0, "until": 10 * BUCKETS_MAX - 1, "step": 10}, {"since": 0, "until": 10 * BUCKETS_MAX, "step": 10}),
-        ({"until": FAR + BUCKETS_MAX - 1}, {"until": FAR + BUCKETS_MAX}),
-        ({"since": FAR - BUCKETS_MAX + 1}, {"since": FAR - BUCKETS_MAX}),
-        ({}, {"since": 0, "until": 2**53}),
-    ],
-)
-def test_a_series_has_a_bounded_number_of_buckets(
-    archive: Archive, most: dict[str, int], too_many: dict[str, int]
-) -> None:
-    """A series with more than BUCKETS_MAX buckets is rejected, and the error gives their number."""
-    archive.record([("a", 1, FAR)])
-    texts = [(name, str(value)) for name, value in most.items()]
-    archive.ask(Question.parse("timedata", texts, now=0)).close()
-    with pytest.raises(InvalidQuestion, match=f"the range has [0-9]+ buckets, more than {BUCKETS_MAX}"):
-        archive.timedata("count", **too_many)
-
-
-def test_an_empty_archive_has_no_range(archive: Archive) -> None:
-    """Without data an open range has no buckets, and a closed range has the requested ones."""
-    assert [] == archive.timedata("count", since=0)
-    assert [] == archive.timedata("count", until=2**53)
-    assert [[0, None], [1, None]] == archive.timedata("count", since=0, until=1)
-
-
 @pytest.mark.parametrize(("name", "value"), [("step", 15), ("moving", 15), ("step", 5), ("moving", 5)])
 def test_a_step_that_is_no_multiple_of_the_resolution(tmp_path: Path, name: str, value: int) -> None:
     """It is rejected before anything is read, and nothing stays open."""
@@ -439,7 +304,7 @@ def test_a_step_that_is_no_multiple_of_the_resolution(tmp_path: Path, name: str,
     archive.record([("a", 1, T)])
     with pytest.raises(InvalidQuestion, match=f"{name} {value} is not a multiple of .* 10"):
         archive.ask(Question.parse("values", [(name, str(value))], now=0))
-    assert ["x.db"] == beside(archive)
+    assert [archive.path] == list(archive.path.parent.iterdir())
 
 
 def test_no_archive(tmp_path: Path) -> None:
@@ -457,7 +322,8 @@ def test_no_archive(tmp_path: Path) -> None:
     ("form", "expected"),
     [("json", "application/json"), ("rows", "application/json"), ("csv", "text/csv; charset=utf-8")],
 )
-def test_media_type(archive: Archive, form: str, expected: str) -> None:
+def test_media_type(tmp_path: Path, form: str, expected: str) -> None:
     """The answer has the media type of its chunks."""
+    archive = Catalog(tmp_path).create("x", resolution=1, retention=0)
     with archive.ask(Question.parse("values", [("format", form)], now=0)) as found:
         assert expected == found.media_type
