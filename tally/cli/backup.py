@@ -1,10 +1,11 @@
-"""`tally backup`: copies archives while they are in use, and verifies the copies."""
+"""`tally backup`: copies archives and the files beside them while they are in use, and verifies the copies."""
 
 from pathlib import Path
 
 import click
 
 from tally.cli import completion
+from tally.cli.companions import back_up_companion, find_companions
 from tally.cli.group import WRONG
 from tally.cli.manual import Documented
 from tally.cli.options import find_archives, with_settings
@@ -27,6 +28,8 @@ def backup(
 ) -> None:
     """Back up archives while they are in use, and verify the copies.
 
+    Without SLUG, events, the rules, states and silences of alerts, units and saved views are copied, too.
+
     Each copy contains complete flushes only, and is verified page by page before it gets its name. It is a single file
     that any SQLite tool can open, even read-only. In a data directory, it is an archive again.
 
@@ -35,21 +38,23 @@ def backup(
 
     Arguments:
       DIRECTORY  where SLUG.db is written; created if missing
-      SLUG       an archive to copy; default all
+      SLUG       an archive to copy; default all, and the files beside them
 
     Examples:
       tally backup /var/backups/tally --replace
       tally backup "backups/$(date +%F)" daily weekly
 
     Exit status:
-      2  an archive could not be copied, or an argument is wrong: stderr has the reason
+      2  a file could not be copied, or an argument is wrong: stderr has the reason
 
     Output:
       stdout  each copy with its size in bytes
-      stderr  archives that could not be copied, samples in spill files, and on a terminal the progress
+      stderr  files that could not be copied, samples in spill files, and on a terminal the progress
 
     Files:
-      SLUG.db  in DIRECTORY: the copy of the archive SLUG
+      SLUG.db       in DIRECTORY: the copy of the archive SLUG
+      events.db, alerts.state, alerts.toml, units.toml, view-*.json
+                    in DIRECTORY: the copies of the files of these names, if they are in the data directory
 
     See also:
       tally query and tally check take the path of a copy
@@ -57,6 +62,10 @@ def backup(
     archives = find_archives(settings, slugs)
     Catalog(directory).prepare()
     done = [_is_copied(archive, directory / f"{archive.slug}{SUFFIX}", replace) for archive in archives]
+    if not slugs:
+        done += [
+            _is_companion_copied(path, directory / path.name, replace) for path in find_companions(settings.data_dir)
+        ]
     context.exit(0 if all(done) else WRONG)
 
 
@@ -75,4 +84,14 @@ def _is_copied(archive: Archive, target: Path, replace: bool) -> bool:
     click.echo(f"{target}: {target.stat().st_size} bytes")
     if text := describe_spill(archive):
         click.echo(f"tally: {text}, nor in the copy", err=True)
+    return True
+
+
+def _is_companion_copied(path: Path, target: Path, replace: bool) -> bool:
+    try:
+        back_up_companion(path, target, replace=replace)
+    except TallyError as error:
+        click.echo(f"tally: {error}", err=True)
+        return False
+    click.echo(f"{target}: {target.stat().st_size} bytes")
     return True

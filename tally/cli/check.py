@@ -21,6 +21,7 @@ from tally.cli.progress import Progress
 from tally.cli.spilled import describe_spill, find_orphans
 from tally.cli.table import Cell, echo_table, format_utc
 from tally.engine import Archive, Catalog, Checkup
+from tally.engine.events import FILE as EVENTS_FILE
 from tally.engine.files.disk import FREE_MIN_BYTES, format_free_space
 from tally.engine.storing import clock
 from tally.errors import TallyError, UnknownArchive
@@ -75,7 +76,10 @@ def check(context: click.Context, /, *, settings: Settings, archives: tuple[str,
     """
     found, missing = _find_archives(settings, archives)
     checkups = list(_check_all(found, settings.max_future))
-    folders = sorted({archive.path.parent for archive in found} | ({settings.data_dir} if not archives else set()))
+    named = {path.parent for path in map(Path, archives) if _is_events(path)}
+    folders = sorted(
+        {archive.path.parent for archive in found} | named | ({settings.data_dir} if not archives else set())
+    )
     left = [text for folder in folders for text in find_orphans(Catalog(folder))]
     wrong = [
         *missing,
@@ -104,11 +108,18 @@ def _find_archives(settings: Settings, names: Sequence[str]) -> tuple[list[Archi
         return Catalog(settings.data_dir).archives(), []
     found, missing = [], []
     for name in names:
+        if _is_events(Path(name)):
+            continue
         try:
             found.append(find_file(settings, name))
         except UnknownArchive as error:
             missing.append(str(error))
     return found, missing
+
+
+def _is_events(path: Path) -> bool:
+    """Return whether this is a file of events, which is checked with its directory."""
+    return path.name == EVENTS_FILE and path.is_file()
 
 
 def _check_all(archives: Sequence[Archive], max_future_s: int) -> Iterator[Checkup]:

@@ -22,6 +22,7 @@ VIEWS_MAX = 500
 # The path of a page of the dashboard, without its first slash, and a query.
 _ADDRESS = re.compile(r"(archive/([a-z0-9][a-z0-9_-]{0,63}/)?)?(\?[!-~]*)?", re.ASCII)
 _PATTERN = "view-*.json"
+_FILE = re.compile(r"view-[0-9a-f]{12}\.json", re.ASCII)
 
 
 class View(NamedTuple):
@@ -47,6 +48,11 @@ class View(NamedTuple):
                 f"address {address!r:.100} is not valid: use that of a page, such as archive/daily/?top=8"
             )
         return cls(int.from_bytes(sha256(name.encode()).digest()[:6]), name, address)
+
+
+def is_view_file(name: str) -> bool:
+    """Return whether a file of this name has a view."""
+    return _FILE.fullmatch(name) is not None
 
 
 class Views:

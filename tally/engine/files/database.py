@@ -38,6 +38,10 @@ class Database:
         self.path = path
         self._form = form
 
+    def at(self, path: Path) -> "Database":
+        """Return the file of the same kind at another path."""
+        return Database(path, self._form)
+
     def exists(self) -> bool:
         """Return whether there is a file."""
         return schema.file_size(self.path) is not None

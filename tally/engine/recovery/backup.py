@@ -45,7 +45,9 @@ def backup(
     :raises ArchiveUnavailable: when the copy cannot be written.
     """
     try:
-        _check_target(source, target, replace=replace)
+        check_target(source, target, replace=replace)
+        if replace and target.exists():
+            schema.connect(target).close()
         with temporary_file(target) as built:
             copy(source, built, final=target, progress=progress, by_rules=by_rules)
             publish(built, target, replace=replace)
@@ -57,8 +59,12 @@ def backup(
         raise ArchiveUnavailable(f"{target}: cannot be written: {error.strerror}") from error
 
 
-def _check_target(source: Path, target: Path, *, replace: bool) -> None:
-    """Refuse to replace the archive itself, an archive in use, or anything but an archive."""
+def check_target(source: Path, target: Path, *, replace: bool) -> None:
+    """Refuse to replace the source itself, or what is in use or is no file.
+
+    :raises FileExistsError: when there is a file at `target`, unless `replace` is set.
+    :raises ArchiveExists: when it cannot be replaced.
+    """
     if not os.path.lexists(target):
         return
     if not replace:
@@ -69,7 +75,6 @@ def _check_target(source: Path, target: Path, *, replace: bool) -> None:
         raise ArchiveExists(f"{target} is the archive itself: give another directory")
     if any(schema.file_size(beside(target, suffix)) for suffix in ("-wal", "-journal")):
         raise ArchiveExists(f"{target} is in use: it is not replaced")
-    schema.connect(target).close()
 
 
 def copy(source: Path, built: Path, *, final: Path, progress: Progress | None = None, by_rules: bool = False) -> None:
