@@ -24,10 +24,8 @@ CODE = ("tally", "tests", "bench", "docsite", "examples", "noxfile.py")
 READING = ("tests/tidy", "tests/docs")
 BROWSER = "tests/browser"
 CPUS = os.cpu_count() or 1
-# Many tests wait for a process, a socket or the disk. So there is one process more than processors, and twice as many
-# for those that wait most of their time.
-PARALLEL = (f"--numprocesses={CPUS + 1}", "--dist=worksteal")
-WAITING = (f"--numprocesses={2 * CPUS}", "--dist=worksteal")
+# Most tests wait for a process, a socket or the disk for half of their time.
+PARALLEL = (f"--numprocesses={2 * CPUS}", "--dist=worksteal")
 SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 # What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
 SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")
@@ -125,7 +123,7 @@ def browser(session: nox.Session) -> None:
     """Test the dashboard in a real browser."""
     install_node_packages(session)
     install(session, "test", "browser")
-    session.run("pytest", *(session.posargs or [*WAITING, BROWSER]))
+    session.run("pytest", *(session.posargs or [*PARALLEL, BROWSER]))
 
 
 @nox.session
@@ -156,7 +154,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     if session.python == FOUND[OLDEST]:
-        session.run("pytest", *WAITING, *SENSITIVE, *TWINS, env={"TALLY_NATIVE": "0"})
+        session.run("pytest", *PARALLEL, *SENSITIVE, *TWINS, env={"TALLY_NATIVE": "0"})
     if is_newest:
         covered(session, *PARALLEL, *ignoring(*SLOW))
         session.run("pytest", *PARALLEL, *SLOW)
