@@ -49,7 +49,8 @@ SCHEMAS: dict[str, Any] = {
                  text=_TEXT, id=_TEXT, allowChildren=_FLAG, expandable=_FLAG, leaf=_FLAG),
         {"type": "object", "properties": {"metrics": _objects("name", name=_TEXT, path=_TEXT, is_leaf=_TEXT)},
          "required": ["metrics"]},
-        _objects("path is_leaf", path=_TEXT, is_leaf={"type": "boolean"}),
+        _objects("path is_leaf", path=_TEXT, is_leaf={"type": "boolean"},
+                 intervals=_objects("start end", start={"type": "integer"}, end={"type": "integer"})),
         {"type": "object", "properties": {"nodes": _TEXTS}, "required": ["nodes"]},
     ]},
     "Expanded": {

@@ -53,10 +53,15 @@ def _apply(function: Function, *arguments: Any) -> list[Series]:
 
 
 def _with_factor(found: list[Series], arguments: tuple[Any, ...]) -> list[Series]:
-    """Return the series with the factor of those that they were made of, where they have none."""
+    """Return the series with the common factor of those that they were made of, where they have none."""
     given = (each for argument in arguments if isinstance(argument, list) for each in argument)
-    factor = max((each.x_files_factor for each in given), default=0)
-    return [replace(each, x_files_factor=each.x_files_factor or factor) for each in found] if factor else found
+    factor = max((each.common_factor for each in given), default=0)
+    if not factor:
+        return found
+    return [
+        replace(each, x_files_factor=each.x_files_factor or factor, common_factor=each.common_factor or factor)
+        for each in found
+    ]
 
 
 def _context(function: Function, bound: list[Any], source: Source, window: Window) -> Context:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring
 from typing import Any
 
-from tally.engine import Catalog
+from tally.engine import Archive, Catalog
+from tally.errors import UnknownArchive
 from tally.graphite import tree
 from tally.graphite.budget import Budget
 from tally.graphite.tree import TreeNode
@@ -51,10 +52,29 @@ def completer(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool
 
 
 def nodes(catalog: Catalog, pattern: str, budget: Budget, *, leaves_only: bool) -> Iterator[dict[str, Any]]:
-    """Yield the path of each node that matches, and whether it is a leaf. Raises as `tree.find`."""
-    found = tree.find(catalog, pattern, budget)
-    shown = ({"path": each.path, "is_leaf": each.is_leaf} for each in found if each.is_leaf or not leaves_only)
-    yield from budget.checked(shown)
+    """Yield the path of each node that matches, and whether it is a leaf. Raises as `tree.find`.
+
+    A leaf has the range of the buckets in its archive, in unix seconds.
+    """
+    intervals: dict[str, list[dict[str, int]]] = {}
+    for each in budget.checked(tree.find(catalog, pattern, budget)):
+        first = each.path.partition(".")[0]
+        if each.is_leaf:
+            if first not in intervals:
+                intervals[first] = _intervals(tree.find_archive(catalog, first))
+            yield {"path": each.path, "is_leaf": True, "intervals": intervals[first]}
+        elif not leaves_only:
+            yield {"path": each.path, "is_leaf": False}
+
+
+def _intervals(archive: Archive | None) -> list[dict[str, int]]:
+    try:
+        summary = archive.summary() if archive else None
+    except UnknownArchive:
+        return []  # It was deleted meanwhile.
+    if summary is None or summary.first is None or summary.last is None:
+        return []
+    return [{"start": summary.first, "end": summary.last + summary.definition.resolution}]
 
 
 def nodelist(catalog: Catalog, pattern: str, budget: Budget, *, position: int) -> Iterator[str]:

@@ -47,7 +47,7 @@ class Rendering:
         self.media_type = JAVASCRIPT if render.jsonp and render.format in JSON_FORMATS else MEDIA_TYPES[render.format]
         self._budget = Budget(timeout_s)
         self._render = render
-        self._source = Source(catalog, self._budget)
+        self._source = Source(catalog, self._budget, x_files_factor=render.x_files_factor)
         self._is_closed = False
         self._chunks = self._join()
 

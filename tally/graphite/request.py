@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import tzinfo
 from typing import NamedTuple
 
+from tally.engine.asking.question import NUMBER
 from tally.errors import InvalidQuestion
 from tally.graphite.attime import parse_time, read_zone
 from tally.graphite.source import Window
@@ -53,6 +54,8 @@ RENDER = {
         "in JSON, leave out points without a value, and series without any value; its own value is ignored", _TEXT
     ),
     "tz": Meaning("the time zone of days and times of day; default: TALLY_GRAPHITE_TIMEZONE", _TEXT),
+    "now": Meaning("the time that relative times are relative to, and that the answer ends at: as from", _TEXT),
+    "xFilesFactor": Meaning("as setXFilesFactor, for all series; default: 0", {"type": "number"}),
     "jsonp": JSONP,
 }
 FIND = {
@@ -110,6 +113,7 @@ class Render:
     points_max: int | None = None
     skips_nulls: bool = False
     jsonp: str = ""
+    x_files_factor: float = 0
 
     @classmethod
     def read(cls, fields: Fields, now: float, *, zone: str = "UTC") -> "Render":
@@ -118,14 +122,16 @@ class Render:
         :raises InvalidQuestion: when a target, a time or another parameter is malformed, or the range is empty.
         """
         days = read_zone(_last(fields, "tz", zone) or zone)
-        start, end = sorted((_time(fields, "from", "-24h", now, days), _time(fields, "until", "now", now, days)))
+        given = _time(fields, "now", str(now), now, days)
+        start, end = sorted((_time(fields, "from", "-24h", given, days), _time(fields, "until", "now", given, days)))
         if start == end:
             raise InvalidQuestion("from and until are the same time: give two different times")
         values = {name[9:-1]: found[-1] for name, found in fields.items() if re.fullmatch(r"template\[.+\]", name)}
         targets = tuple(parse_target(each.strip(), values) for each in texts(fields, "target") if each.strip())
         chosen = choice(fields, "format", RENDER_FORMATS)
-        window = Window(start, end, now, zone=days)
-        return cls(targets, window, chosen, _points_max(fields), "noNullPoints" in fields, jsonp(fields))
+        window = Window(start, end, min(given, now), zone=days)
+        skips_nulls, factor = "noNullPoints" in fields, _read_factor(fields)
+        return cls(targets, window, chosen, _points_max(fields), skips_nulls, jsonp(fields), factor)
 
 
 def grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -222,6 +228,13 @@ def _time(fields: Fields, name: str, default: str, now: float, zone: tzinfo) -> 
         return parse_time(_last(fields, name, default) or default, now, zone=zone)
     except InvalidQuestion as error:
         raise InvalidQuestion(f"{name}: {error}") from None
+
+
+def _read_factor(fields: Fields) -> float:
+    text = _last(fields, "xFilesFactor", "0") or "0"
+    if not NUMBER.fullmatch(text) or not 0 <= float(text) <= 1:
+        raise InvalidQuestion(f"xFilesFactor {text!r:.100} is not a number from 0 to 1")
+    return float(text)
 
 
 def _points_max(fields: Fields) -> int | None:

@@ -1,13 +1,15 @@
 """Series: values at regular times, and their consolidation into fewer values.
 
 The aggregate of a series decides how its values are consolidated: sums and counts are added, minima and maxima stay
-exact, and averages are weighted by their numbers of samples. So a chart shows the same totals at any width.
+exact, averages are weighted by their numbers of samples, and percentiles are read again, in longer buckets. So a chart
+shows the same totals at any width.
 """
 
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 from tally.graphite.budget import check_points
 from tally.graphite.reducers import reduce, weighted_mean
@@ -17,13 +19,22 @@ Value = float | None
 NAME_MAX = 4096
 
 
+class Origin(NamedTuple):
+    """Values as an archive has them, from `start`. `read` reads them in longer buckets, or with None in one."""
+
+    values: Sequence[Value]
+    start: int
+    read: Callable[[int | None], Sequence[Value]]
+
+
 @dataclass(frozen=True)
 class Series:
     """One value for every `step` seconds from `start`, in unix seconds; None where there is no data.
 
     `name` is shown to users; `expression` becomes part of the names that functions give. `consolidation` is a name in
     REDUCERS. For averages, `weights` are the numbers of samples of the values, or None if unknown. A consolidated value
-    needs at least the share `x_files_factor` of its values.
+    needs at least the share `x_files_factor` of its values. `common_factor` is that of all that is computed from the
+    series, as `setXFilesFactor` sets it. `origin` is where the values were read, if they cannot be consolidated.
     """
 
     name: str
@@ -35,6 +46,8 @@ class Series:
     weights: Sequence[float] | None = None
     tags: dict[str, str] = field(default_factory=dict)
     x_files_factor: float = 0
+    common_factor: float = 0
+    origin: Origin | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("name", "expression"):
@@ -87,11 +100,14 @@ class Series:
         early = self.start % step // self.step
         bounds = [max(0, begin) for begin in range(-early, len(self.values), points)] + [len(self.values)]
         bands = list(pairwise(bounds))
+        known = self._read(step)
         values = [
-            self.reduce(self.consolidation, begin=begin, end=end)
-            if self.has_enough(points, begin=begin, end=end)
-            else None
-            for begin, end in bands
+            None
+            if not self.has_enough(points, begin=begin, end=end)
+            else self.reduce(self.consolidation, begin=begin, end=end)
+            if known is None
+            else known[index]
+            for index, (begin, end) in enumerate(bands)
         ]
         weights = None if self.weights is None else [sum(self.weights[begin:end]) for begin, end in bands]
         return replace(self, start=self.start - self.start % step, step=step, values=values, weights=weights)
@@ -102,12 +118,21 @@ class Series:
         if count <= points_max:
             return self
         if points_max == 1:
-            return replace(self, step=self.step * count, values=[self.reduce(self.consolidation)], weights=None)
+            values = self._read(None) or [self.reduce(self.consolidation)]
+            return replace(
+                self, step=self.step * count, values=values if self.has_enough(count) else [None], weights=None
+            )
         for divisor in (points_max, points_max - 1):
             fitted = self.coarsen(math.ceil(count / divisor) * self.step)
             if len(fitted.values) <= points_max:
                 break
         return fitted
+
+    def _read(self, step: int | None) -> Sequence[Value] | None:
+        """Return the values of longer buckets, or None if they follow from the values of the series."""
+        if self.origin is None or self.origin.values is not self.values or self.origin.start != self.start:
+            return None
+        return self.origin.read(step)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -18,11 +19,11 @@ from tally.engine.glob import escape
 from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite import tagging, tree
 from tally.graphite.budget import Budget
-from tally.graphite.series import Series
+from tally.graphite.series import Origin, Series
 from tally.graphite.tree import Metric
 
 CONSOLIDATIONS = {"count": "sum", "sum": "sum", "avg": "average", "min": "min", "max": "max"}
-# Percentiles cannot be merged. The greatest hides no slow bucket.
+# How percentiles are consolidated after a function has changed them. The greatest hides no slow bucket.
 RANK_CONSOLIDATION = "max"
 # How deep targets that functions such as `applyByNode` make may contain such functions.
 NESTED_MAX = 4
@@ -83,8 +84,9 @@ class Window:
 class Source:
     """Reads series for one request, and caches them."""
 
-    def __init__(self, catalog: Catalog, budget: Budget) -> None:
+    def __init__(self, catalog: Catalog, budget: Budget, *, x_files_factor: float = 0) -> None:
         self._catalog = catalog
+        self._factor = x_files_factor
         self.budget = budget
         self.stacks: dict[str, list[float]] = {}
         self._nested = 0
@@ -151,7 +153,9 @@ class Source:
         buckets = window.buckets(definition.resolution, oldest=oldest)
         self.budget.spend(len(metrics), len(buckets))
         if buckets:
-            yield from _ArchiveReader(archive, buckets, now=window.now, budget=self.budget).read(metrics)
+            found = _ArchiveReader(archive, buckets, now=window.now, budget=self.budget).read(metrics)
+            factor = self._factor
+            yield from (replace(each, x_files_factor=factor, common_factor=factor) for each in found)
 
 
 class _ArchiveReader:
@@ -171,24 +175,30 @@ class _ArchiveReader:
 
     def _read_names(self, names: dict[str, list[Metric]]) -> Iterator[Series]:
         """Yield the series of at most GLOBS_MAX names, read with one question."""
-        given = {"q": tuple(map(escape, names)), "since": self._buckets[0], "until": self._buckets[-1]}
+        given: dict[str, Any] = {"q": tuple(map(escape, names))}
         wanted = {metric.aggregate for metrics in names.values() for metric in metrics}
         if ranks := tuple(sorted(wanted - {*AGGREGATES})):
             given["percentiles"] = ranks
+        given |= {"since": self._buckets[0], "until": self._buckets[-1]}
         question = Question.create("values", aggregate=None, by="time", given=given)
+        coarse = _CoarseReader(self, question)
         without_data = dict(names)
+        for name, rows in groupby(self.ask(question), key=lambda row: str(row[0])):
+            yield from self._build(without_data.pop(name), list(rows), coarse)
+        for metrics in without_data.values():
+            yield from self._build(metrics, [], coarse)
+
+    def ask(self, question: Question) -> Iterator[Any]:
+        """Yield the rows of an answer."""
         with self._archive.ask(question, timeout_s=self._budget.left_s()) as answer:
             self._budget.set_interrupt(answer.close)
             try:
-                for name, rows in groupby(answer.rows(), key=lambda row: str(row[0])):
-                    yield from self._build(without_data.pop(name), list(rows), question.shown)
+                yield from answer.rows()
             finally:
                 self._budget.set_interrupt(None)
-        for metrics in without_data.values():
-            yield from self._build(metrics, [], question.shown)
 
-    def _build(self, metrics: list[Metric], rows: list[Any], shown: tuple[str, ...]) -> Iterator[Series]:
-        """Yield the series of the metrics of one name; a row is name, bucket, and the values of `shown`.
+    def _build(self, metrics: list[Metric], rows: list[Any], coarse: "_CoarseReader") -> Iterator[Series]:
+        """Yield the series of the metrics of one name; a row is name, bucket, and the values of the question.
 
         As in Graphite, a bucket has no value until it is over. Otherwise every chart would end in a drop.
         """
@@ -197,14 +207,17 @@ class _ArchiveReader:
         indexes = [(bucket - first) // step for _, bucket, *_ in rows]
         for metric in metrics:
             values: list[float | None] = [None] * len(self._buckets)
-            column = 2 + shown.index(metric.aggregate)
+            column = 2 + coarse.question.shown.index(metric.aggregate)
             for index, row in zip(indexes, rows, strict=True):
                 values[index] = row[column]
             path, consolidation = metric.path, CONSOLIDATIONS.get(metric.aggregate, RANK_CONSOLIDATION)
             weights = self._weights(indexes, rows) if metric.aggregate == "avg" else None
             if metric.is_rate:
                 values, consolidation = [None if value is None else value / step for value in values], "average"
-            yield Series(path, path, first, step, values, consolidation, weights, metric.tags)
+            origin = None
+            if metric.aggregate not in AGGREGATES:
+                origin = Origin(values, first, partial(coarse.read, metric.name, metric.aggregate))
+            yield Series(path, path, first, step, values, consolidation, weights, metric.tags, origin=origin)
 
     def _weights(self, indexes: list[int], rows: list[Any]) -> list[float]:
         """Return the number of samples of each bucket."""
@@ -212,3 +225,35 @@ class _ArchiveReader:
         for index, row in zip(indexes, rows, strict=True):
             weights[index] = row[2 + AGGREGATES.index("count")]
         return weights
+
+
+class _CoarseReader:
+    """Asks the question of a reader again for longer buckets, once for all of its series.
+
+    A value is that of a whole bucket, even if the range begins or ends within it.
+    """
+
+    def __init__(self, reader: _ArchiveReader, question: Question) -> None:
+        self.question = question
+        self._reader = reader
+        self._answers: dict[int | None, dict[str, dict[int, Any]]] = {}
+
+    def read(self, name: str, aggregate: str, step: int | None) -> list[float | None]:
+        """Return the values of all buckets of `step` seconds in the range of the question, or of one for all of it."""
+        first, last = int(self.question.since or 0), int(self.question.until or 0)
+        buckets = [0] if step is None else range(first - first % step, last + 1, step)
+        if step not in self._answers:
+            self._answers[step] = self._ask(step, since=first if step is None else buckets[0])
+        rows, column = self._answers[step].get(name, {}), self.question.shown.index(aggregate)
+        return [rows[bucket][column] if bucket in rows else None for bucket in buckets]
+
+    def _ask(self, step: int | None, *, since: int) -> dict[str, dict[int, Any]]:
+        """Return the values by name and bucket."""
+        question = replace(self.question, step=step, since=since)
+        if step is None:
+            question = replace(question, kind="aggregate", by="name")
+        found: dict[str, dict[int, Any]] = {}
+        for name, *rest in self._reader.ask(question):
+            bucket, values = (0, rest) if step is None else (rest[0], rest[1:])
+            found.setdefault(str(name), {})[bucket] = values
+        return found

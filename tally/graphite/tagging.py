@@ -18,7 +18,7 @@ from tally.errors import InvalidQuestion, UnknownArchive
 from tally.graphite.budget import Budget, check_series
 from tally.graphite.leaves import RANKS, find_leaves
 from tally.graphite.pattern import parse
-from tally.graphite.tree import Metric, read_names
+from tally.graphite.tree import Metric, list_archives, read_names
 
 ARCHIVE, AGGREGATE = "archive", "aggregate"
 
@@ -54,7 +54,7 @@ def names(catalog: Catalog, expressions: Iterable[str], budget: Budget) -> Itera
     slug = _take(where, ARCHIVE, "")
     _take(where, AGGREGATE, "")
     archive = _find(catalog, slug, Question("values", where=tuple(where))) if slug else None
-    for each in ([archive] if archive else []) if slug else catalog.archives():
+    for each in ([archive] if archive else []) if slug else list_archives(catalog):
         yield from read_names(each, (), budget, where=tuple(map(str, where)))
 
 

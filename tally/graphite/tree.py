@@ -18,7 +18,7 @@ from typing import NamedTuple
 from tally.engine import Archive, Catalog
 from tally.engine.asking.question import Question
 from tally.engine.definition import AUTO
-from tally.errors import InvalidQuestion, UnknownArchive
+from tally.errors import ArchiveDamaged, InvalidQuestion, NotAnArchive, UnknownArchive
 from tally.graphite.budget import Budget, check_series
 from tally.graphite.leaves import find_aggregate, find_leaves, list_leaves
 from tally.graphite.pattern import Node, parse
@@ -184,8 +184,32 @@ def _fit(catalog: Catalog, question: Question) -> Archive | None:
 
 def index(catalog: Catalog, budget: Budget) -> Iterator[tuple[str, tuple[str, ...], Iterator[str]]]:
     """Yield each archive's slug, leaves and names. Read the names before the next archive. Raises as `find`."""
-    for archive in catalog.archives():
+    for archive in list_archives(catalog):
         yield archive.slug, list_leaves(archive), read_names(archive, (), budget)
+
+
+def list_archives(catalog: Catalog) -> Iterator[Archive]:
+    """Yield the archives, without files that are none. The damaged ones are yielded: reading them is an error."""
+    return filter(_is_archive, catalog.archives())
+
+
+def _is_archive(archive: Archive) -> bool:
+    try:
+        archive.definition()
+    except ArchiveDamaged:
+        return True
+    except (NotAnArchive, UnknownArchive):
+        return False
+    return True
+
+
+def find_archive(catalog: Catalog, first: str) -> Archive | None:
+    """Return the archive of paths that begin with a node, or None if there is none."""
+    if first == AUTO or (first in STATSD and first not in _slugs(catalog)):
+        return _fit(catalog, Question("values"))
+    with suppress(UnknownArchive):
+        return catalog[first]
+    return None
 
 
 def _find_archives(catalog: Catalog, first: Node, question: Question) -> Iterator[tuple[str, Archive]]:
@@ -193,7 +217,9 @@ def _find_archives(catalog: Catalog, first: Node, question: Question) -> Iterato
     if first.glob == AUTO:
         with suppress(UnknownArchive):  # None is enabled.
             yield AUTO, catalog.auto.fit(question)[0]
-    yield from ((archive.slug, archive) for archive in catalog.archives() if first.matches(archive.slug))
+    for archive in catalog.archives():
+        if first.glob == archive.slug or (first.matches(archive.slug) and _is_archive(archive)):
+            yield archive.slug, archive
 
 
 def read_names(

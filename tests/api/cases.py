@@ -25,6 +25,13 @@ def fill(directory: Path) -> None:
     (directory / "foreign.db").write_bytes(NOT_A_DATABASE)
 
 
+def tear(path: Path) -> None:
+    """Overwrite an archive behind its header."""
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 65_536)
+
+
 def bearer(token: str) -> dict[str, str]:
     """Return the header that gives a token."""
     return {"Authorization": f"Bearer {token}"}

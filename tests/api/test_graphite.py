@@ -13,7 +13,7 @@ from tally.api.routes import ROUTES
 from tally.engine import Catalog
 from tally.graphite.functions import FUNCTIONS
 from tests.api.asking import Got, answered, ask, begun, service
-from tests.api.cases import bearer, fill
+from tests.api.cases import bearer, fill, tear
 
 NOW = 1_700_000_030.0
 TARGET = "daily.requests.get.*.sum"
@@ -196,6 +196,7 @@ def test_bodies_that_are_no_forms(directory: Path) -> None:
 def test_what_cannot_be_read_is_told(tmp_path: Path) -> None:
     """Only patterns that match a damaged archive are answered by an error."""
     fill(tmp_path)
+    tear(Catalog(tmp_path).create("torn", resolution=10).path)
     fields = {**RANGE, "target": "*.requests.get.index.sum"}
     assert 500 == get(tmp_path, "/render", fields).status
     assert 200 == get(tmp_path, "/render", {**fields, "target": TARGET}).status
@@ -314,3 +315,52 @@ def test_jsonp(path: str, directory: Path) -> None:
     target = f"{path}?{urlencode({**fields, 'jsonp': 'show'})}"
     for site, status in (("cross-site", 400), ("same-site", 200), ("none", 200)):
         assert status == ask(service(directory), target, headers={"Sec-Fetch-Site": site}).status
+
+
+def test_a_leaf_tells_the_range_of_its_archive(directory: Path) -> None:
+    """It begins with the first bucket of the archive, and ends with the end of the last one; below auto too."""
+    asked = {"query": "daily.requests.get.index.{sum,avg}", "format": "json"}
+    found = get(directory, "/metrics/find", asked).json
+    interval = {"start": 1700000000, "end": 1700000020}
+    assert [[interval], [interval]] == [each["intervals"] for each in found]
+    (one,) = get(directory, "/metrics/find", {"query": "auto.requests.get.index.sum", "format": "json"}).json
+    assert [interval] == one["intervals"]
+    (one,) = get(directory, "/metrics/find", {"query": "stats.gauges.requests.get.index", "format": "json"}).json
+    assert [interval] == one["intervals"]
+
+
+def test_now_and_factor_of_a_request(directory: Path) -> None:
+    """Relative times count from `now`, which ends the answer; too few values are none."""
+    asked = {"target": "sumSeries(daily.requests.get.*.sum)", "from": "-20s", "now": "1700000019", "xFilesFactor": "1"}
+    (found,) = get(directory, "/render", asked).json
+    # The bucket that is open at that time has no value.
+    assert [[None, 1700000000], [None, 1700000010]] == found["datapoints"]
+    (found,) = get(directory, "/render", {**asked, "now": "1700000020", "xFilesFactor": "0.5"}).json
+    assert [[2.0, 1700000010], [None, 1700000020]] == found["datapoints"]
+    for field, value in (("now", "soon"), ("xFilesFactor", "2"), ("xFilesFactor", "nan"), ("xFilesFactor", "-0.1")):
+        got = get(directory, "/render", {**asked, field: value})
+        assert 400 == got.status
+        assert field in got.json["detail"]
+
+
+def test_files_that_are_no_archives_hide_no_others(tmp_path: Path) -> None:
+    """What lists all archives leaves such a file out, and what names it is told that it is none."""
+    fill(tmp_path)
+    for path, fields in (
+        ("/metrics/index.json", {}),
+        ("/metrics/find", {"query": "*.requests"}),
+        ("/metrics/find", {"query": "*.requests", "format": "json"}),
+        ("/metrics/expand", {"query": "*.requests.*.*.sum"}),
+        ("/render", {"target": "*.requests.*.*.sum", "from": "1699999999"}),
+        ("/tags", {}),
+        ("/tags/name", {}),
+        ("/tags/findSeries", {"expr": "name=~req"}),
+        ("/tags/autoComplete/tags", {}),
+        ("/tags/autoComplete/values", {"tag": "name"}),
+    ):
+        got = get(tmp_path, path, fields)
+        assert 200 == got.status, path
+        assert got.json, path
+    got = get(tmp_path, "/render", {"target": "foreign.a.sum", "from": "1699999999"})
+    assert 500 == got.status
+    assert "foreign" in got.json["detail"]

@@ -47,8 +47,8 @@ FINE = """
     reduceSeries(mapSeries({P},2),'divideSeries',3,'cpu','mem') reduce(map({P},2),'asPercent',3,'mem','cpu')
     removeBetweenPercentile(transformNull({F},0),{rank}) stddevSeries({F}) sum({F}) sumSeries({F}) sumSeries({F},{F})
     sumSeriesLists({F},{F}) sumSeriesWithWildcards({P},{place}) timeShift({P},'1min') timeStack({P},'1min',0,3)
-    useSeriesAbove(transformNull({P}),{n},'cpu','mem') weightedAverage({P},{P},2,3) weightedAverage({P},{P})
-    aliasQuery(limit({P},1),'mem','cpu','now %g') transformNull({F},0,{F})
+    useSeriesAbove(transformNull({P}),{n},'cpu','mem') weightedAverage({P},{P},2,3)
+    aliasQuery(limit({P},1),'mem','cpu','now-%g') transformNull({F},0,{F})
     template(scale(daily.web.$host.cpu.avg,2),host='a') template(sumSeries(daily.web.*.$1.avg),'mem')
 """
 COARSE = """
@@ -60,9 +60,10 @@ COARSE = """
 """
 # Only as the outermost function: what differs a little in these, such as the last digit before rounding, would differ
 # much in functions of them. A factor of `setXFilesFactor` stays for a request in Graphite.
-# `stacked` adds up again whenever a function reads it again, which differs.
+# `stacked` adds up again whenever a function reads it again, which differs. Graphite cannot read the name of a
+# `weightedAverage` without nodes.
 LAST = """
-    sumSeries(setXFilesFactor({P},0.5))
+    sumSeries(setXFilesFactor({P},0.5)) weightedAverage({P},{P})
     xFilesFactor({P},0.8) stacked({S}) round({P}) round({P},2) timeShift({P},'+1min',false) legendValue({P},'{func}')
     legendValue({P},'last','si') cactiStyle({P}) cactiStyle({P},'si') cactiStyle({P},'binary','B')
     exponentialMovingAverage({F},{size}) exponentialMovingAverage({F},'{span}') linearRegression({F}) stdev({P},5)

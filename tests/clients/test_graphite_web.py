@@ -194,6 +194,11 @@ def test_the_tree_is_alike(query: str, both: Both) -> None:
                  "/metrics/expand?leavesOnly=1&", "/metrics/expand?groupByExpr=1&"):  # fmt: skip
         asked = path + urlencode({"query": query})
         assert sortable(both.graphite(asked)) == sortable(both.tally(asked)), asked
+    asked = "/metrics/find?" + urlencode({"query": query, "format": "json"})
+    theirs, ours = both.graphite(asked), both.tally(asked)
+    assert [each["path"] for each in theirs] == [each["path"] for each in ours]
+    # The ranges are those of files there, and those of archives here.
+    assert [each.keys() for each in theirs] == [each.keys() for each in ours]
 
 
 def test_the_index_is_alike(both: Both) -> None:

@@ -106,12 +106,12 @@ def test_no_archives(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_archive_raises_an_error(made: Catalog) -> None:
-    """A pattern that reaches a damaged file raises an error; other patterns do not."""
+    """A pattern that names a file that is no archive raises an error; other patterns do not find it."""
     (made.directory / "broken.db").write_bytes(b"this is no database" * 100)
-    assert ["broken", "daily", "hourly"] == found(made, "*")
-    assert ["daily.load"] == found(made, "daily.load")
+    assert ["daily", "hourly"] == found(made, "*")
+    assert ["daily.load", "hourly.load"] == found(made, "*.load")
     with pytest.raises(NotAnArchive, match="broken"):
-        found(made, "*.load")
+        found(made, "broken.load")
 
 
 def test_an_archive_that_is_deleted_meanwhile(made: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:

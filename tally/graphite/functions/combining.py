@@ -19,7 +19,7 @@ def combine(series: list[Series], word: str, *, factor: float | None = None) -> 
     """
     if not series:
         return []
-    least = max(each.x_files_factor for each in series) if factor is None else factor
+    least = max(each.common_factor for each in series) if factor is None else factor
     grid, reducer, title = Grid.of(series), resolve_name(word), word.removesuffix("Series")
     name = f"{title}Series({join_expressions(series)})"
     tags = {**_common_tags(series), "aggregatedBy": title}

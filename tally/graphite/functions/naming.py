@@ -10,8 +10,8 @@ from tally.graphite.functions.signature import Context, Function, Parameter
 from tally.graphite.series import Series
 from tally.graphite.target import PATH
 
-# The innermost first argument in a name such as `scale(sumSeries(daily.*.sum),2)`.
-_FIRST_PATH = re.compile(rf"(?:\w+\(\s*)+({PATH})")
+# The innermost first argument in a name such as `scale(sumSeries(daily.*.sum),2)`, unless it is a number.
+_FIRST_PATH = re.compile(rf"(?:\w+\(\s*)++(?!-?[\d.]+[,)])({PATH})")
 
 # Where `aliasQuery` shows a value. Wider formats would make names too long.
 _PLACE = re.compile(r"%[-+ 0#]?\d{0,2}(?:\.\d{0,2})?[dieEfFgGs]", re.ASCII)

@@ -73,7 +73,10 @@ def _fill_nulls(series: Series, default: float, times: set[int] | None) -> list[
 def consolidate_by(series: list[Series], function: str) -> list[Series]:
     """Set the aggregate function by which values are consolidated."""
     reducer = resolve_name(function)
-    return [replace(each.rename(f'consolidateBy({each.name},"{function}")'), consolidation=reducer) for each in series]
+    return [
+        replace(each.rename(f'consolidateBy({each.name},"{function}")'), consolidation=reducer, origin=None)
+        for each in series
+    ]
 
 
 def cumulative(series: list[Series]) -> list[Series]:
@@ -83,7 +86,7 @@ def cumulative(series: list[Series]) -> list[Series]:
 
 def set_x_files_factor(series: list[Series], factor: float) -> list[Series]:
     """Set the least share of values that a consolidated value needs."""
-    return [replace(each, x_files_factor=factor) for each in series]
+    return [replace(each, x_files_factor=factor, common_factor=factor) for each in series]
 
 
 def _differences(values: Sequence[Value]) -> list[Value]:

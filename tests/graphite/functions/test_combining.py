@@ -4,9 +4,10 @@ import pytest
 
 from tally.engine import Catalog
 from tally.errors import InvalidQuestion
-from tally.graphite.functions.combining import combine, join_expressions
+from tally.graphite.functions.combining import aggregate, combine, join_expressions
 from tally.graphite.functions.dividing import as_percent, divide
 from tally.graphite.functions.grouping import group_by_node
+from tally.graphite.functions.transforming import set_x_files_factor
 from tests.graphite.made import START, WEB, WEB_A, WEB_B, answered, first, names, series, values
 
 A = series(
@@ -35,6 +36,17 @@ def test_series_are_combined(word: str, name: str, expected: list[float | None])
     (found,) = combine([A, B], word)
     assert (name, expected, "sum") == (found.name, found.values, found.consolidation)
     assert {"k": "v", "name": name} == {tag: found.tags[tag] for tag in ("k", "name")}
+
+
+def test_a_factor_of_aggregate_is_only_its_own() -> None:
+    """It is a bound of its series, and of their consolidation, but not of what is computed from them."""
+    one, other = series(1.0, None, 3.0), series(None, None, 5.0)
+    (found,) = aggregate([one, other], "sum", 1.0)
+    assert [None, None, 8.0] == found.values
+    assert [2.0, None, 8.0] == combine([found, series(2.0, None, None)], "sum")[0].values
+    assert [None] == found.fit(1).values
+    (limited, *_) = set_x_files_factor([one], 1.0)
+    assert [None, None, 8.0] == combine([limited, other], "sum")[0].values
 
 
 def test_series_of_different_aggregates() -> None:

@@ -30,6 +30,7 @@ def test_an_alias_is_for_all() -> None:
         ("scale(daily.{a,b(c}.avg,2)", (1,), "{a,b(c}"),
         (r"scale(daily.f\(x\).avg,2)", (2,), "avg"),
         ("is (no target)", (0,), "is (no target)"),
+        ("exp(scale(1000,0.01))", (0, 1), "exp(scale(1000,0.01))"),
         ("daily.http;method=get;region=eu.avg", (1, "method"), "http.get"),
         ("daily.http;method=get;region=eu.avg", ("none",), ""),
     ],
