@@ -1,6 +1,7 @@
 """What a source tells a cluster, and what a cluster tells of its sources and archives."""
 
 import re
+import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -12,6 +13,8 @@ from tally.engine.definition import HOUR_S, Definition
 from tally.engine.storing.tracking import Batch
 from tally.errors import ClusterRefused
 
+# Cells are encoded so many at a time, and other threads run in between: they answer questions and collect.
+SLICE_CELLS, YIELD_S = 2_000, 0.0002
 _PARTITION = re.compile(r"\('([a-z0-9_-]+)', ?([0-9]+)\)")
 _DISTRIBUTED = re.compile(r"Distributed\(['`]?([^,'`]+)")
 
@@ -112,17 +115,24 @@ class Cluster:
         size = len(batch.rows)
         if not size:
             return
-        _ids, names, counts, sums, lows, highs, texts = map(list, zip(*batch.rows, strict=True))
-        sketches = [None if text is None else sketch.load_sketch(text) for text in texts]
-        columns: list[list[Any]] = [
-            [archive] * size, batch.buckets, names, [source] * size, [*map(float, counts)], sums, lows, highs,
-            [[*(each or ())] for each in sketches],
-            [[*map(float, each.values())] if each else [] for each in sketches],
-            [int(each is not None) for each in sketches],
-            [batch.version] * size,
-        ]  # fmt: skip
-        statement = statements.NEW_CELLS.format(database=self.address.database)
-        self._connection.insert(statement, columns, insert_distributed_sync=1)
+        statement = statements.NEW_CELLS
+        columns: list[list[Any]] = [[archive] * size, batch.buckets, [], [source] * size, [], [], [], []]
+        columns.append([batch.version] * size)
+        texts: list[str | None] = []
+        for at in range(0, size, SLICE_CELLS):
+            _ids, *parts, texts_part = zip(*batch.rows[at : at + SLICE_CELLS], strict=True)
+            for column, part in zip((columns[2], *columns[4:8], texts), (*parts, texts_part), strict=True):
+                column.extend(part)
+            time.sleep(YIELD_S)
+        if any(texts):
+            statement = statements.NEW_SKETCHED_CELLS
+            columns.extend(_sketch_columns(texts))
+        self._connection.insert(
+            statement.format(database=self.address.database),
+            columns,
+            insert_distributed_sync=1,
+            insert_block_size=SLICE_CELLS,
+        )
 
     def report(self, source: Source, identity: str, *, stamp: int) -> None:
         """Store how far a source has come."""
@@ -154,6 +164,16 @@ class Cluster:
         for partition in expired:
             self._connection.execute(tables.drop_partition(database, table, partition, name))
         return len(expired)
+
+
+def _sketch_columns(texts: list[str | None]) -> Iterable[list[Any]]:
+    """Return the columns SKETCH of sketches as archives keep them."""
+    sketches = [None if text is None else sketch.load_sketch(text) for text in texts]
+    return (
+        [[*(each or ())] for each in sketches],
+        [[*each.values()] if each else [] for each in sketches],
+        [int(each is not None) for each in sketches],
+    )
 
 
 def _published(row: tuple[Any, ...]) -> Published:

@@ -1,6 +1,6 @@
 """A connection to a cluster by the package clickhouse-driver, which is loaded when it is first used."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -59,7 +59,7 @@ class Connection:
             rows: list[tuple[Any, ...]] = self._client.execute(statement, parameters)
             return rows
 
-    def insert(self, statement: str, columns: list[list[Any]], **settings: Any) -> None:
+    def insert(self, statement: str, columns: Sequence[Sequence[Any]], **settings: Any) -> None:
         """Insert values, given by column."""
         with self._translating():
             self._client.execute(statement, columns, columnar=True, settings=settings)

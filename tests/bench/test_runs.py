@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import alerts, ask, collect, flush, grow, history, salvage, server, start
+from bench import alerts, ask, cluster, collect, flush, grow, history, salvage, server, start
 from bench.collect import MALFORMED, Load
 from bench.load import datagrams
 from bench.questions import QUESTIONS
@@ -88,6 +88,15 @@ def test_history() -> None:
     printed = [line.split(" | ") for line in history.lines(4, 10) if line.startswith("| ")]
     assert [f"| {tool}" for tool in history.TOOLS] == [cells[0] for cells in printed[2:]]
     assert {"40"} == {cells[1] for cells in printed[2:]}
+
+
+def test_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backlog is shipped completely, and so is what collectors collect."""
+    monkeypatch.setattr(cluster, "IDLE_S", 0.1)
+    monkeypatch.setattr(cluster, "NAMES", 50)
+    printed = "\n".join(cluster.lines(200, [1], 2))
+    assert re.search(r"^\| 200 \|( [0-9.,]+ \|){6}$", printed, re.MULTILINE)
+    assert re.search(r"^\| 1 \| 10,500 \| [1-9][0-9.]* \| [0-9.]+ \|$", printed, re.MULTILINE)
 
 
 def test_start() -> None:
