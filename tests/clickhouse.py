@@ -20,7 +20,15 @@ CONFIG = """<?xml version="1.0"?>
   <users_config>users.xml</users_config>
   <default_profile>default</default_profile><default_database>default</default_database>
   <mark_cache_size>100000000</mark_cache_size>
+{more}
 </yandex>
+"""
+TLS = """
+  <tcp_port_secure>{port}</tcp_port_secure>
+  <openSSL><server>
+    <certificateFile>{certificate}</certificateFile><privateKeyFile>{key}</privateKeyFile>
+    <verificationMode>none</verificationMode><loadDefaultCAFile>false</loadDefaultCAFile>
+  </server></openSSL>
 """
 USERS = """<?xml version="1.0"?>
 <yandex>
@@ -33,23 +41,28 @@ USERS = """<?xml version="1.0"?>
 """
 
 
-class ClickHouse:
-    """A server in `directory`; `stop` kills it, and `start` starts it again with its data."""
+def free_port() -> int:
+    """Return a port that nobody uses now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
 
-    def __init__(self, directory: Path) -> None:
+
+class ClickHouse:
+    """A server in `directory`; `stop` kills it, and `start` starts it again with its data. `more` is configuration."""
+
+    def __init__(self, directory: Path, *, more: str = "", port: int | None = None) -> None:
         binary = shutil.which("clickhouse-server", path=f"{os.environ['PATH']}:/usr/sbin")
         if binary is None:
             if os.environ.get("CI"):
                 pytest.fail("clickhouse-server is missing: .ci/run installs it")
             pytest.skip("clickhouse-server is missing")
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = port or free_port()
         for name in ("data", "tmp"):
             (directory / name).mkdir()
         (directory / "users.xml").write_text(USERS)
         config = directory / "config.xml"
-        config.write_text(CONFIG.format(directory=directory, port=self.port))
+        config.write_text(CONFIG.format(directory=directory, port=self.port, more=more))
         self._command = [binary, f"--config-file={config}"]
         self._directory = directory
         self.start()

@@ -1,10 +1,11 @@
 """The address of a cluster, from TALLY_CLUSTER or TALLY_CLUSTER_FILE.
 
-clickhouse://user:password@host:9000,host:9000/database?secure=1
+clickhouse://user:password@host:9000,host:9000/database?secure=1&ca=/etc/tally/ca.pem
 """
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
 from tally.errors import InvalidSetting
@@ -20,13 +21,17 @@ _DATABASE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
 @dataclass(frozen=True)
 class Address:
-    """Hosts with ports in the order of preference, and how to log in. Its text has no password."""
+    """Hosts with ports in the order of preference, and how to log in. Its text has no password.
+
+    With `is_secure`, certificates must be signed by the authorities in the file `ca`, or by those of the machine.
+    """
 
     hosts: tuple[tuple[str, int], ...]
     user: str = "default"
     password: str = field(default="", repr=False)
     database: str = DATABASE
     is_secure: bool = False
+    ca: Path | None = None
 
     def __str__(self) -> str:
         return f"{SCHEME}{','.join(f'{host}:{port}' for host, port in self.hosts)}/{self.database}"
@@ -42,9 +47,15 @@ class Address:
         hosts, _, database = place.partition("/")
         user, _, password = login.partition(":")
         options = dict(parse_qsl(query, keep_blank_values=True))
-        is_secure = options.pop("secure", "0")
+        is_secure, ca = options.pop("secure", "0"), options.pop("ca", "")
         found = [_HOST.fullmatch(host) for host in hosts.split(",")]
-        is_valid = text.startswith(SCHEME) and all(found) and not options and is_secure in ("0", "1")
+        is_valid = (
+            text.startswith(SCHEME)
+            and all(found)
+            and not options
+            and is_secure in ("0", "1")
+            and (is_secure == "1" or not ca)
+        )
         if not is_valid or not _DATABASE.fullmatch(database or DATABASE):
             raise InvalidSetting(f"{name}=(not shown) is not the address of a cluster: {_RIGHT}")
         port = PORTS[is_secure == "1"]
@@ -54,6 +65,7 @@ class Address:
             unquote(password),
             database or DATABASE,
             is_secure == "1",
+            Path(ca) if ca else None,
         )
 
 

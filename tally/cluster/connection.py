@@ -1,5 +1,7 @@
 """A connection to a cluster by the package clickhouse-driver, which is loaded when it is first used."""
 
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -12,6 +14,10 @@ CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
 # The code of ClickHouse's error for a database or table that does not exist.
 MISSING = (60, 81)
+
+# How the driver and OpenSSL tell which server it is, and why a certificate is refused.
+_SERVER = re.compile(r"\(([^() ]+:[0-9]+)\)$")
+_REFUSED = re.compile(r"certificate verify failed: (.*?)(?: \(_ssl|$)")
 
 
 class Connection:
@@ -31,6 +37,7 @@ class Connection:
             password=address.password,
             secure=address.is_secure,
             verify=True,
+            ca_certs=None if address.ca is None else str(address.ca),
             alt_hosts=",".join(f"{each}:{other_port}" for each, other_port in others) or None,
             connect_timeout=CONNECT_TIMEOUT_S,
             send_receive_timeout=ANSWER_TIMEOUT_S,
@@ -50,8 +57,24 @@ class Connection:
         if getattr(error, "code", None) in MISSING:
             return "its tables are missing: create them with `tally cluster init`"
         text = " ".join(str(error).split("Stack trace:")[0].split()) or type(error).__name__
+        if sentence := self._describe_tls(text):
+            return sentence
         password = self.address.password
         return (text.replace(password, "(not shown)") if password else text)[:300]
+
+    def _describe_tls(self, text: str) -> str | None:
+        """Return what is wrong with the encryption, or None if it is something else."""
+        ca = self.address.ca
+        if ca is not None and not os.access(ca, os.R_OK):
+            return f"ca={ca}: cannot be read"
+        server = found[1] if (found := _SERVER.search(text)) else "the server"
+        if refused := _REFUSED.search(text):
+            return f"the certificate of {server} is refused: {refused[1]}"
+        if "WRONG_VERSION_NUMBER" in text:
+            return (
+                f"{server} does not use TLS there: it needs the port of tcp_port_secure, or an address without secure=1"
+            )
+        return None
 
     def execute(self, statement: str, parameters: dict[str, Any] | None = None) -> list[tuple[Any, ...]]:
         """Run a statement, and return its rows."""

@@ -15,6 +15,10 @@ from tally.settings import Settings
         ("clickhouse://db1", Address((("db1", 9000),))),
         ("clickhouse://db1/metrics?secure=1", Address((("db1", 9440),), database="metrics", is_secure=True)),
         (
+            "clickhouse://db1/x?secure=1&ca=/etc/ca.pem",
+            Address((("db1", 9440),), database="x", is_secure=True, ca=Path("/etc/ca.pem")),
+        ),
+        (
             "clickhouse://me:p%40ss@db1:1,[::1]:2/x",
             Address((("db1", 1), ("::1", 2)), "me", "p@ss", "x"),
         ),
@@ -28,7 +32,8 @@ def test_an_address_has_its_parts(text: str, expected: Address) -> None:
 
 
 @pytest.mark.parametrize("text", ["http://db1", "clickhouse://", "clickhouse://a:secret@b c", "clickhouse://a:secret@b/1x",
-                                  "clickhouse://a:secret@b?tls=1", "clickhouse://a:secret@b?secure=2"])  # fmt: skip
+                                  "clickhouse://a:secret@b?tls=1", "clickhouse://a:secret@b?ca=x",
+                                  "clickhouse://a:secret@b?secure=2"])  # fmt: skip
 def test_a_malformed_address_is_refused_and_not_shown(text: str) -> None:
     """The error says what would be right, without the password."""
     with pytest.raises(InvalidSetting, match=r"^TALLY_CLUSTER=\(not shown\) is not the address") as caught:
