@@ -214,14 +214,18 @@ def collectd(session: nox.Session) -> None:
     session.run("pytest", "tests/clients/test_graphite.py", env={"COLLECTD": "1"})
 
 
-@nox.session(python=FOUND[OLDEST], default=False)
+@nox.session(python=FOUND[OLDEST])
 def graphite(session: nox.Session) -> None:
     """Compare answers with those of graphite-web, which needs an environment of its own with an old Django."""
     install(session, "test")
     peer = Path(session.create_tmp()) / "graphite-web"
-    session.run("python", "-m", "venv", str(peer))
     python = str(peer / "bin" / "python")
-    session.run(python, "-m", "pip", "install", "--quiet", *GRAPHITE_WEB, external=True)
+    if shutil.which("uv"):
+        session.run("uv", "venv", "--quiet", "--clear", "--python", FOUND[OLDEST], str(peer), external=True)
+        session.run("uv", "pip", "install", "--quiet", "--python", python, *GRAPHITE_WEB, external=True)
+    else:
+        session.run("python", "-m", "venv", str(peer))
+        session.run(python, "-m", "pip", "install", "--quiet", *GRAPHITE_WEB, external=True)
     compared = ("tests/clients/test_graphite_web.py", "tests/clients/test_graphite_expressions.py")
     session.run("pytest", *PARALLEL, *(session.posargs or compared), env={"GRAPHITE_PYTHON": python})
 

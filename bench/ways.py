@@ -1,7 +1,7 @@
 """What each way in costs: `python -m bench.ways [--names 5000] [--rounds 4]`.
 
-The same samples arrive as lines, as points of InfluxDB and as messages of Prometheus by POST, and as pickles. Each
-round is committed to an archive. The sockets and the HTTP server are left out. A ratio is that to lines.
+The same samples arrive as lines, as points of InfluxDB and as messages of Prometheus and OpenTelemetry by POST, and as
+pickles. Each round is committed to an archive. The sockets and the HTTP server are left out. A ratio is that to lines.
 """
 
 import argparse
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cramjam
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics
 
 from bench.server import machine
 from bench.table import head, row
@@ -28,6 +30,7 @@ from tally.settings import Settings
 from tests.lines.messages import series
 
 FIRST, RESOLUTION_S = 1_700_000_000, 10
+NS = 1_000_000_000
 RUNS = 2
 # A relay sends so many samples in a frame.
 FRAME_SAMPLES = 500
@@ -50,6 +53,14 @@ def message(samples: Samples) -> bytes:
     """Encode samples as a message of Prometheus."""
     whole = b"".join(series({"__name__": name}, [(value, second * 1000)]) for name, value, second in samples)
     return bytes(cramjam.snappy.compress_raw(whole))
+
+
+def gauges(samples: Samples) -> bytes:
+    """Encode samples as a message of OpenTelemetry, with a gauge for each name."""
+    points = {name: NumberDataPoint(time_unix_nano=second * NS, as_double=value) for name, value, second in samples}
+    metrics = [Metric(name=name, gauge=Gauge(data_points=[point])) for name, point in points.items()]
+    resource = ResourceMetrics(scope_metrics=[ScopeMetrics(metrics=metrics)])
+    return bytes(ExportMetricsServiceRequest(resource_metrics=[resource]).SerializeToString())
 
 
 def pickles(samples: Samples) -> bytes:
@@ -92,6 +103,7 @@ def measure(names: int, rounds: int) -> Iterator[tuple[str, float]]:
         "lines, `POST /samples/`": (lines, lambda directory: post(directory, "/samples/")),
         "InfluxDB, `POST /write`": (points, lambda directory: post(directory, "/write")),
         "Prometheus, `POST /api/v1/write`": (message, lambda directory: post(directory, "/api/v1/write")),
+        "OpenTelemetry, `POST /v1/metrics`": (gauges, lambda directory: post(directory, "/v1/metrics")),
         "pickles": (pickles, collect),
     }
     for title, (encode, open_way) in ways.items():

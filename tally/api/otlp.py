@@ -11,18 +11,18 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any, TypeGuard
 
 from tally import forks
-from tally.api.message import JSON, Reply, encode, whole_bytes
+from tally.api.message import JSON, RETRY_AFTER, Reply, encode, whole_bytes
 from tally.api.parameters import read_body
 from tally.api.problems import Problem, problem
 from tally.api.route import Call
-from tally.api.samples import store
-from tally.engine.catalog import Catalog
+from tally.api.samples import Lines, store
 from tally.engine.sketch import Cell, Sketch, find_bin, to_weight
-from tally.engine.storing.counters import Reading
+from tally.engine.storing.counters import Reading, Turn
 from tally.engine.storing.gains import Gains, Total
 from tally.engine.storing.rollup import Rollup
 from tally.errors import PackageMissing, TallyError
@@ -62,24 +62,29 @@ def _store(call: Call, media_type: str) -> Reply:
     if len(points) > POINTS_MAX:
         text = f"the message has more than {POINTS_MAX} data points: send it in parts"
         raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
-    adding = Adding(points, call.catalog)
-    rejected: Sequence[tuple[int, str]] = ()
-    ignored: Mapping[str, int] = {}
+    counts: Counter[str] = Counter()
     if points:
-        lines, _ = store(call, body, adding, key=f"otlp-{hashlib.sha256(body).hexdigest()}")
-        call.catalog.counters.write(adding.readings)
-        rejected, ignored = lines.rejected, lines.ignored
-    counts = Counter(reason for _, reason in rejected)
-    counts[str(Reason.UNSUPPORTED)] += ignored.get(Reason.UNSUPPORTED, 0)
+        lines = _add(call, body, points)
+        counts.update(reason for _, reason in lines.rejected)
+        counts[str(Reason.UNSUPPORTED)] += lines.ignored.get(Reason.UNSUPPORTED, 0)
     return _answer(+counts, media_type)
+
+
+def _add(call: Call, body: bytes, points: Sequence[Point]) -> Lines:
+    with call.catalog.counters.turn() if any(map(_is_total, points)) else nullcontext() as turn:
+        adding = Adding(points, turn)
+        lines, _ = store(call, body, adding, key=f"otlp-{hashlib.sha256(body).hexdigest()}")
+        if turn:
+            turn.write(adding.readings)
+    return lines
 
 
 class Adding:
     """Adds data points to a rollup, as a Parsing. `readings` has the new readings of totals."""
 
-    def __init__(self, points: Sequence[Point], catalog: Catalog) -> None:
+    def __init__(self, points: Sequence[Point], turn: Turn | None) -> None:
         self._points = points
-        self._gains = Gains(catalog.counters, (_to_total(point) for point in points if _is_total(point)))
+        self._gains = Gains(turn, (_to_total(point) for point in points if _is_total(point)))
 
     @property
     def readings(self) -> dict[str, Reading]:
@@ -200,4 +205,7 @@ def _status(error: Problem, media_type: str) -> Reply:
         body = b"\x08" + write_varint(code) + b"\x12" + write_varint(len(text.encode())) + text.encode()
     else:
         body = encode({"code": code, "message": text}, pretty=False)
-    return whole_bytes(body, PROTOBUF if media_type == PROTOBUF else JSON, status=error.status, headers=error.headers)
+    headers = error.headers
+    if error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers = (*((name, value) for name, value in headers if name != RETRY_AFTER[0]), RETRY_AFTER)
+    return whole_bytes(body, PROTOBUF if media_type == PROTOBUF else JSON, status=error.status, headers=headers)

@@ -19,7 +19,7 @@ from tally.api.parameters import check_size
 from tally.api.problems import Problem
 from tally.api.route import Call
 from tally.api.samples import store
-from tally.engine.storing.counters import Counters, Reading, gain
+from tally.engine.storing.counters import Counters, Reading, Turn, gain
 from tally.engine.storing.rollup import Rollup
 from tally.errors import InvalidSample, PackageMissing
 from tally.lines.plain import TIMESTAMP_END, VALUE_MAX, Reason, Sample
@@ -46,10 +46,11 @@ def write(call: Call) -> Reply:
     call.catalog.counters.write_kinds(request.kinds)
     if not request.series:
         return empty(204)
-    adding = Adding(request.series, call.catalog.counters)
     key = f"prometheus-{hashlib.sha256(message).hexdigest()}"
-    lines, _ = store(call, message, adding, key=key)
-    call.catalog.counters.write(adding.readings)
+    with call.catalog.counters.turn() as turn:
+        adding = Adding(request.series, turn, call.catalog.counters)
+        lines, _ = store(call, message, adding, key=key)
+        turn.write(adding.readings)
     if not lines.rejected:
         return empty(204)
     counts = Counter(reason for _, reason in lines.rejected)
@@ -85,9 +86,10 @@ def decompress(body: bytes, max_bytes: int) -> bytes:
 class Adding:
     """Adds the samples of a message to a rollup, as a Parsing. `readings` has the new readings of counters."""
 
-    def __init__(self, series: Sequence[Series], counters: Counters) -> None:
+    def __init__(self, series: Sequence[Series], turn: Turn, counters: Counters) -> None:
         self.readings: dict[str, Reading] = {}
         self._series = series
+        self._turn = turn
         self._counters = counters
         self._ignored: Counter[str] = Counter()
 
@@ -118,7 +120,7 @@ class Adding:
         names = {labels: each.family for labels, each in found.items() if isinstance(each, Identity)}
         kinds = self._counters.read_kinds({family for name in names.values() for family in families(name)})
         keys = {labels: _key(labels) for labels, name in names.items() if is_counter(name, kinds)}
-        return self._counters.read(keys.values()), keys
+        return self._turn.read(keys.values()), keys
 
     def _gain(self, known: dict[str, Reading], key: str, reading: Reading) -> float | None:
         """Return what a counter gained, or None if its reading was counted before."""

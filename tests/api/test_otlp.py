@@ -2,7 +2,9 @@
 
 import gzip
 import json
+import multiprocessing
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +21,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 from tally.api.message import MAX_SAMPLES_BYTES
 from tally.api.otlp import PROTOBUF
 from tally.engine import Catalog
+from tally.errors import ArchiveUnavailable
 from tests.api.asking import Got, ask, service
 from tests.api.cases import bearer
 from tests.lines.test_otlp import NS, SECOND, number, request
@@ -165,6 +168,46 @@ def test_an_error_is_a_status(
     else:
         assert code == json.loads(got.body)["code"]
     assert not catalog["daily"].names()
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        "archive.Archive.merge",
+        "storing.ledger.Ledger.decide",
+        "storing.counters.Turn.write",
+        "storing.counters.Turn.read",
+    ],
+)
+def test_a_full_disk_is_an_error_that_exporters_try_again(catalog: Catalog, failing: str) -> None:
+    """The status is 503 with a time to wait; the same message again counts once."""
+    body = request(counter(3, SECOND)).SerializeToString()
+    with patch(f"tally.engine.{failing}", side_effect=ArchiveUnavailable("daily.db: the disk is full")):
+        got = post(catalog, body)
+    assert (503, "1", b"\x08\x0e\x12") == (got.status, got.headers["retry-after"], got.body[:3])
+    assert b"the disk is full" in got.body
+    assert 200 == post(catalog, body).status == post(catalog, body).status
+    assert {SECOND: 3} == catalog["daily"].aggregate("sum")
+
+
+def test_no_archive_is_an_error_that_exporters_try_again(tmp_path: Path) -> None:
+    """Until there is one, nothing is stored."""
+    got = post(Catalog(tmp_path), request(counter(3, SECOND)).SerializeToString())
+    assert (503, "1") == (got.status, got.headers["retry-after"])
+
+
+def export(directory: Path, values: range) -> list[int]:
+    """Send what a counter has reached, one message after another, and return the statuses."""
+    bodies = (request(counter(value, SECOND + value)).SerializeToString() for value in values)
+    return [post(Catalog(directory), body, max_future=1000).status for body in bodies]
+
+
+def test_messages_to_several_processes_count_once(catalog: Catalog) -> None:
+    """Two processes get those of one stream at the same time; all that it gained is stored, and nothing twice."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        sent = [pool.submit(export, catalog.directory, range(first, 61, 2)) for first in (1, 2)]
+        assert {200} == {status for each in sent for status in each.result(120)}
+    assert 60 == sum(catalog["daily"].aggregate("sum").values())
 
 
 def test_without_the_package_it_says_what_to_install(catalog: Catalog) -> None:

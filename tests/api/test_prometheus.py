@@ -80,7 +80,7 @@ def test_a_message_counts_once(catalog: Catalog) -> None:
     assert {"hits_total": 3, "queue": 1} == catalog["daily"].aggregate("count", by="name")
 
 
-@pytest.mark.parametrize("fails", ["tally.engine.storing.counters.Counters.write", "tally.engine.Archive.merge"])
+@pytest.mark.parametrize("fails", ["tally.engine.storing.counters.Turn.write", "tally.engine.Archive.merge"])
 def test_a_message_that_failed_counts_once_when_it_is_sent_again(catalog: Catalog, fails: str) -> None:
     """Whether the archives or the readings could not be written, the answer is 503, and a retry completes it."""
     labels = {"__name__": "hits_total"}

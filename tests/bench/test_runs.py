@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import alerts, ask, cluster, collect, flush, grow, history, salvage, server, start
+from bench import alerts, ask, cluster, collect, flush, grow, history, salvage, server, start, ways
 from bench.collect import MALFORMED, Load
 from bench.load import datagrams
 from bench.questions import QUESTIONS
@@ -122,3 +122,10 @@ def test_cpu_of_the_whole_family_is_counted(tmp_path: Path, program: str) -> Non
     command = [sys.executable, "-c", f"import subprocess, sys, time; from subprocess import PIPE; {program}"]
     with server.started(command, tmp_path) as each:
         each.wait_for(lambda: each.cpu_s > 0.2)
+
+
+def test_ways() -> None:
+    """Each way in stores samples, and lines are the first."""
+    found = dict(ways.measure(20, 2))
+    assert ["lines", "InfluxDB", "Prometheus", "OpenTelemetry", "pickles"] == [each.partition(",")[0] for each in found]
+    assert min(found.values()) > 0

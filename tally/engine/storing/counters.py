@@ -15,7 +15,8 @@ deleted, and their counters begin anew.
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,28 +63,39 @@ def gain(last: Reading | None, reading: Reading) -> float | None:
     return reading.value if is_reset else reading.value - last.value
 
 
+class Turn:
+    """The readings of counters, while no other thread or process may read or write them."""
+
+    def __init__(self, connection: apsw.Connection) -> None:
+        self._connection = connection
+
+    def read(self, keys: Iterable[str]) -> dict[str, Reading]:
+        """Return the last readings of those keys that have one."""
+        rows = self._connection.execute(statements.READINGS, (json.dumps([*keys]),))
+        return {key: Reading(time, value, start) for key, time, value, start in rows}
+
+    def write(self, readings: Mapping[str, Reading], *, most: int = READINGS_MAX) -> None:
+        """Store readings, except for those that are older than what is stored, up to `most`."""
+        rows = [(key, each.time, each.value, each.start) for key, each in sorted(readings.items())]
+        self._connection.executemany(statements.PUT_READING, rows)
+        _delete_oldest(self._connection, most)
+
+
 class Counters(Database):
     """The readings of counters, and the kinds of metrics, in `directory`."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory / FILE, FORM)
 
-    def read(self, keys: Iterable[str]) -> dict[str, Reading]:
-        """Return the last readings of those keys that have one."""
-        if not self.exists():
-            return {}
-        with self.open(write=False) as connection:
-            rows = connection.execute(statements.READINGS, (json.dumps([*keys]),))
-            return {key: Reading(time, value, start) for key, time, value, start in rows}
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Wait until no other thread or process has its turn, and store what is written at the end, durably.
 
-    def write(self, readings: Mapping[str, Reading], *, most: int = READINGS_MAX) -> None:
-        """Store readings durably, except for those that are older than what is stored, up to `most`."""
-        if not readings:
-            return
+        So two messages that arrive at the same time do not both store what a counter gained since the same reading.
+        What was gained is stored meanwhile. An error stores no readings.
+        """
         with self.open() as connection, schema.Transaction(connection):
-            rows = [(key, each.time, each.value, each.start) for key, each in sorted(readings.items())]
-            connection.executemany(statements.PUT_READING, rows)
-            _delete_oldest(connection, most)
+            yield Turn(connection)
 
     def read_kinds(self, families: Iterable[str]) -> dict[str, str]:
         """Return the kinds of those metrics that have one."""

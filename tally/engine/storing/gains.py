@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import NamedTuple
 
-from tally.engine.storing.counters import Counters, Reading
+from tally.engine.storing.counters import Reading, Turn
 
 FIRST_MAX_MS = 3_600_000
 
@@ -24,11 +24,15 @@ class Total(NamedTuple):
 
 
 class Gains:
-    """Finds what totals gained. `readings` has what is to be stored when the gains are."""
+    """Finds what totals gained. `readings` has what is to be stored in the same turn, after the gains.
 
-    def __init__(self, counters: Counters, totals: Iterable[Total]) -> None:
+    No turn is needed if there are no totals.
+    """
+
+    def __init__(self, turn: Turn | None, totals: Iterable[Total]) -> None:
         self.readings: dict[str, Reading] = {}
-        self._known = counters.read({_key(total.stream, part) for total in totals for part in total.parts})
+        keys = {_key(total.stream, part) for total in totals for part in total.parts}
+        self._known = turn.read(keys) if turn else {}
 
     def of(self, total: Total) -> Mapping[str, float] | None:
         """Return what each part of a total gained, or None if a reading as new was counted before."""

@@ -20,10 +20,11 @@ def total(value: float, *, time: int = START + 10, start: int = START, **parts: 
 
 def gained(counters: Counters, *totals: Total) -> list[Mapping[str, float] | None]:
     """Return what totals gained, and store their readings."""
-    gains = Gains(counters, totals)
-    found = [gains.of(each) for each in totals]
-    counters.write(gains.readings)
-    return found
+    with counters.turn() as turn:
+        gains = Gains(turn, totals)
+        found = [gains.of(each) for each in totals]
+        turn.write(gains.readings)
+        return found
 
 
 @pytest.fixture
