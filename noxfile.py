@@ -23,6 +23,8 @@ PROJECT = nox.project.load_toml("pyproject.toml")
 CODE = ("tally", "tests", "bench", "docsite", "examples", "noxfile.py")
 READING = ("tests/tidy", "tests/docs")
 BROWSER = "tests/browser"
+# It needs Node, too.
+NODE_CLIENTS = "tests/clients/test_node.py"
 CPUS = os.cpu_count() or 1
 # Most tests wait for a process, a socket or the disk for half of their time.
 PARALLEL = (f"--numprocesses={2 * CPUS}", "--dist=worksteal")
@@ -120,10 +122,10 @@ def dashboard(session: nox.Session) -> None:
 
 @nox.session
 def browser(session: nox.Session) -> None:
-    """Test the dashboard in a real browser."""
+    """Test the dashboard in a real browser, and clients that run in Node."""
     install_node_packages(session)
     install(session, "test", "browser")
-    session.run("pytest", *(session.posargs or [*PARALLEL, BROWSER]))
+    session.run("pytest", *(session.posargs or [*PARALLEL, BROWSER, NODE_CLIENTS]))
 
 
 @nox.session
@@ -157,7 +159,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *PARALLEL, *SENSITIVE, *TWINS, env={"TALLY_NATIVE": "0"})
     if is_newest:
         covered(session, *PARALLEL, *ignoring(*SLOW))
-        session.run("pytest", *PARALLEL, *SLOW)
+        session.run("pytest", *PARALLEL, *SLOW, f"--ignore={NODE_CLIENTS}")
 
 
 @nox.session(default=False)
@@ -170,7 +172,7 @@ def everything(session: nox.Session) -> None:
 
 def ignoring(*paths: str) -> list[str]:
     """Return the options that leave out paths, and what other sessions run."""
-    return [f"--ignore={path}" for path in (*READING, BROWSER, *paths)]
+    return [f"--ignore={path}" for path in (*READING, BROWSER, NODE_CLIENTS, *paths)]
 
 
 def covered(session: nox.Session, *chosen: str) -> None:
@@ -205,13 +207,6 @@ def survive(session: nox.Session) -> None:
     """Run the long simulations of crashes, damage and full disks; one of them mounts a small disk as root."""
     install(session, "test")
     session.run("pytest", "-s", *(session.posargs or ["tests/survive", "tests/fork"]), env={"SURVIVE": "full"})
-
-
-@nox.session(default=False)
-def collectd(session: nox.Session) -> None:
-    """Test samples that collectd's write_graphite sends; collectd has to be installed."""
-    install(session, "test")
-    session.run("pytest", "tests/clients/test_graphite.py", env={"COLLECTD": "1"})
 
 
 @nox.session(python=FOUND[OLDEST])

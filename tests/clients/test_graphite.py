@@ -5,6 +5,7 @@ import shutil
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import graphyte
@@ -12,9 +13,11 @@ import pytest
 from datadog.dogstatsd.base import DogStatsd
 
 from tests.clients.collecting import collecting
-from tests.processes import LIMIT_S, launched
+from tests.docs.story import free_ports
+from tests.processes import LIMIT_S, launched, wait_for
 
 COLLECTD = shutil.which("collectd", path="/usr/sbin:/usr/bin")
+RELAY = shutil.which("carbon-c-relay")
 CONFIGURATION = """
 Hostname "host.example"
 FQDNLookup false
@@ -78,7 +81,40 @@ def test_a_stream_is_taken_line_by_line(tmp_path: Path) -> None:
             assert {"a": (2, 4, 1, 3), "b": (2, 4, 2, 2)} == collector.end()
 
 
-@pytest.mark.skipif("COLLECTD" not in os.environ, reason="`nox -s collectd` runs it, where collectd is installed")
+def connected(port: int) -> socket.socket:
+    """Return a connection to a program that may not listen yet."""
+    found: list[socket.socket] = []
+
+    def connect() -> bool:
+        with suppress(ConnectionRefusedError):
+            found.append(socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S))
+        return bool(found)
+
+    wait_for(connect, f"port {port}")
+    return found[0]
+
+
+@pytest.mark.skipif(RELAY is None and "CI" not in os.environ, reason="carbon-c-relay is not installed")
+def test_carbon_c_relay(tmp_path: Path) -> None:
+    """Each line that the relay gets is forwarded, by TCP."""
+    assert RELAY is not None, "carbon-c-relay is not installed"
+    now = int(time.time())
+    [port] = free_ports(1)
+    with collecting(tmp_path / "data", "--tcp-port", "0", TALLY_FLUSH_TIME=0.1) as collector:
+        configuration = tmp_path / "relay.conf"
+        configuration.write_text(
+            f"listen type linemode 127.0.0.1:{port} proto tcp;\n"
+            f"cluster tally forward 127.0.0.1:{collector.tcp_port};\nmatch * send to tally;\n"
+        )
+        lines = [b"shop.orders %d %d\n" % (value, now - value % 7) for value in range(1, 1001)]
+        with launched([RELAY, "-s", "-f", str(configuration)], {}):
+            with connected(int(port)) as sender:
+                sender.sendall(b"".join([*lines, b"queue;env=prod 2.5 %d\n" % now]))
+            wait_for(lambda: sum(each["count"] for each in collector.stored().values()) == 1001, "all lines")
+        assert {"shop.orders": (1000, 500_500, 1, 1000), "queue;env=prod": (1, 2.5, 2.5, 2.5)} == collector.end()
+
+
+@pytest.mark.skipif(COLLECTD is None and "CI" not in os.environ, reason="collectd is not installed")
 @pytest.mark.parametrize("protocol", ["tcp", "udp"])
 def test_collectd_s_write_graphite(tmp_path: Path, protocol: str) -> None:
     """Each value that collectd sends is stored."""
