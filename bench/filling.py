@@ -12,16 +12,17 @@ from tally.engine.storing.merging import Cells
 RESOLUTION_S = 60
 
 
-def empty(directory: Path, slug: str = "big") -> Archive:
+def empty(directory: Path, slug: str = "big", *, resolution: int = RESOLUTION_S) -> Archive:
     """Return a new archive that keeps everything for ever."""
-    return Catalog(directory).create(slug, resolution=RESOLUTION_S, retention=0)
+    return Catalog(directory).create(slug, resolution=resolution, retention=0)
 
 
 def fill(archive: Archive, *, names: int, buckets: int, until: float | None = None) -> None:
     """Put a cell of every name into each of so many buckets, the last one before `until`, in the order of time."""
-    end = int(time.time() if until is None else until) // RESOLUTION_S * RESOLUTION_S
-    for bucket, cells in made(names, range(end - buckets * RESOLUTION_S, end, RESOLUTION_S)):
-        archive.commit(cells, now=bucket + RESOLUTION_S)
+    step = archive.definition().resolution
+    end = int(time.time() if until is None else until) // step * step
+    for bucket, cells in made(names, range(end - buckets * step, end, step)):
+        archive.commit(cells, now=bucket + step)
 
 
 def made(names: int, buckets: range) -> Iterator[tuple[int, Cells]]:

@@ -174,5 +174,4 @@ def _advance_one(rule: Rule, before: State, value: float | None, at: int) -> Sta
     else:
         since = at if since is None else since
         kind = Kind.FIRING if at - since >= rule.hold else Kind.PENDING
-    seen = before.seen if value is None else at
-    return before._replace(kind=kind, value=value, holds_since=since, seen=seen)
+    return State(before.name, kind, value, since, before.changed, before.seen if value is None else at)

@@ -63,15 +63,23 @@ class Answer(Reader):
             self._query.check_bucket_count(read, reach)
         self.tag = _tag(question, reach, plan.marks.version)
         self._select = partial(sql.select, read, plan)
-        self._chunks = self._make_parquet() if question.format == "parquet" else self._make_text()
+        # Text is made when it is first wanted, as who reads rows wants none.
+        self._chunks: Iterator[bytes] | None = None
+        if question.format == "parquet":
+            self._chunks = self._make_parquet()
 
     def start(self) -> None:
         """Read the answer if it is short. Its `tag` may change, but not later. Raises as `__next__`."""
         if self._is_trial:
             with self._mark_damage():
-                chunks = self._gather(self._chunks, CHUNKS_AT_ONCE)
+                chunks = self._gather(self._find_chunks(), CHUNKS_AT_ONCE)
             if chunks is not None:
                 self._chunks = iter(chunks)
+
+    def _find_chunks(self) -> Iterator[bytes]:
+        if self._chunks is None:
+            self._chunks = self._make_text()
+        return self._chunks
 
     def _make_text(self) -> Iterator[bytes]:
         shape = make_shape(self._question, self._span)
@@ -108,7 +116,7 @@ class Answer(Reader):
     def _next(self) -> bytes | None:
         try:
             with failure.translate_errors(self._path):
-                return None if self._limit.is_stopped else next(self._chunks, None)
+                return None if self._limit.is_stopped else next(self._find_chunks(), None)
         except BaseException:
             self.close()
             raise
