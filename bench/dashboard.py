@@ -1,4 +1,4 @@
-"""What the dashboard's charts cost: `python -m bench.dashboard [--names 1000] [--buckets 8640] [--resolution 60] [--runs 7]`.
+"""What the dashboard's charts cost: `python -m bench.dashboard [--names 1000] [--buckets 8640] [--runs 7]`.
 
 A browser with nothing in its cache opens an archive's page; the time is from there until the first charts are drawn.
 Beside it stands a bare fetch of the same answer, which the page waits for. Then the page zooms in, and the time is from
@@ -28,7 +28,7 @@ LIMIT_S, PAUSE_MS = 60, 20
 
 
 class Opened(NamedTuple):
-    """The milliseconds until a page's charts were drawn, and after a zoom drawn anew, and what the first ones asked for."""
+    """The milliseconds until the first charts, and from a zoom until the next ones, and what the first ones asked for."""
 
     first_ms: float
     zoom_ms: float
