@@ -28,7 +28,7 @@ LIMIT_S, PAUSE_MS = 60, 20
 
 
 class Opened(NamedTuple):
-    """The milliseconds until the first charts, and from a zoom until the next ones, and what the first ones asked for."""
+    """The milliseconds until the first charts, and from a zoom until the next ones, and what the first asked for."""
 
     first_ms: float
     zoom_ms: float
