@@ -31,3 +31,5 @@ def test_values_have_units(site: Site, open_page: Open) -> None:
     (site.archives.directory / "units.toml").write_text("not valid")
     page.allow("503")
     page.wait(lambda: "250" not in page.text("#leaders-body"), "the page without units")
+    assert page.find("#zone-turn").is_hidden()  # There is no other zone than UTC.
+    page.wait(lambda: "units.toml" in page.find("#faults").inner_text(), "what is wrong with the file")

@@ -38,14 +38,17 @@ import { before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } 
  */
 
 /**
- * Return the archives, with the units of their names.
+ * Return the archives, with the units of their names, and why there are no units if they cannot be read.
  * @param {AbortSignal} signal
- * @returns {Promise<Archive[]>}
+ * @returns {Promise<{ archives: Archive[], problems: string[] }>}
  */
 export async function archives(signal) {
+  /** @type {string[]} */
+  const problems = [];
+  const units = lenient(get(address("units/"), signal), (problem) => problems.push(problem));
   /** @type {[Archive[], import("./units.js").Rule[]]} */
-  const [found, rules] = await Promise.all([get(address("archives/"), signal), lenient(get(address("units/"), signal))]);
-  return found.map((archive) => ({ ...archive, units: ofArchive(rules, archive.slug) }));
+  const [found, rules] = await Promise.all([get(address("archives/"), signal), units]);
+  return { archives: found.map((archive) => ({ ...archive, units: ofArchive(rules, archive.slug) })), problems };
 }
 
 /**
@@ -67,15 +70,17 @@ export async function alerts(signal) {
 }
 
 /**
- * Return an answer; an empty one, where there is none. The server's faults say why.
+ * Return an answer; an empty one, where there is none. The server's faults say why, unless `tell` does.
  * @param {Promise<any>} answer
+ * @param {(problem: string) => void} [tell]
  */
-async function lenient(answer) {
+async function lenient(answer, tell) {
   try {
     return await answer;
   } catch (error) {
-    if (error instanceof Failure && error.status >= 500) return [];
-    throw error;
+    if (!(error instanceof Failure) || error.status < 500) throw error;
+    tell?.(error.message);
+    return [];
   }
 }
 

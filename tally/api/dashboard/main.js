@@ -109,6 +109,7 @@ class Page {
   tellZone() {
     the("zone").textContent = zone.offset();
     the("zone-turn").textContent = zone.isUtc() ? "Show local time" : "Show UTC";
+    the("zone-turn").hidden = zone.isOnlyUtc();
   }
 
   /** @param {string} slug */
@@ -168,7 +169,7 @@ class Page {
   async load(signal) {
     const former = this.sidebar.archives;
     if (former.length) this.frame(former); // What was chosen is seen at once.
-    const archives = await loader.archives(signal);
+    const { archives, problems } = await loader.archives(signal);
     const all = this.history.view.slug === AUTO && overall(archives);
     if (all) this.chosen = await choose(this.history.view, all, now(), signal);
     const ranges = this.frame(archives);
@@ -179,7 +180,7 @@ class Page {
     this.alerts.show(await alerts, this.history.view, archives);
     if (!this.history.view.wall) this.saved.show(await loader.views(signal));
     const status = await loader.status(signal);
-    notices.faults(status);
+    notices.faults(status, problems);
     notices.losses(status);
     await this.learn(this.where.slug, signal);
   }

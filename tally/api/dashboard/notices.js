@@ -45,9 +45,10 @@ export function trouble(detail, wait = 0) {
 /**
  * Show what is not as it should be.
  * @param {Status} status
+ * @param {string[]} problems with what the page itself has asked for
  */
-export function faults(status) {
-  list("faults", "Something is wrong", status.faults.map(({ detail }) => detail));
+export function faults(status, problems) {
+  list("faults", "Something is wrong", [...status.faults.map(({ detail }) => detail), ...problems]);
 }
 
 /**

@@ -17,6 +17,12 @@ export function isUtc() {
   return document.documentElement.dataset.zone === UTC;
 }
 
+/** Return whether the browser's zone is UTC too, in summer and in winter, so that there is no choice. */
+export function isOnlyUtc() {
+  const year = new Date().getFullYear();
+  return [0, 6].every((month) => new Date(year, month, 1).getTimezoneOffset() === 0);
+}
+
 /** Show times in the other zone from now on. */
 export function turn() {
   remember(!isUtc());
