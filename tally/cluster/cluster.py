@@ -67,6 +67,12 @@ class Cluster:
         for statement in tables.create_statements(self.address, on_cluster):
             self._connection.execute(statement)
 
+    def wait_for_replica(self) -> None:
+        """Wait until this server has what others have of the small tables, if they are replicated."""
+        rows = self._execute(statements.REPLICATED, {"database": self.address.database})
+        for (table,) in rows:
+            self._connection.execute(tables.sync_replica(self.address.database, table))
+
     def claim(self, source: str, identity: str, *, stamp: int) -> None:
         """Take the name `source` for the data directory of this identity.
 

@@ -1,5 +1,6 @@
 """A connection to a cluster by the package clickhouse-driver, which is loaded when it is first used."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -96,6 +97,8 @@ def _load_driver() -> Any:
     try:
         driver = import_module("clickhouse_driver")
         import_module("clickhouse_driver.errors")
+        # It raises what it logs, and then an error is one line.
+        logging.getLogger("clickhouse_driver").setLevel(logging.CRITICAL)
     except ImportError:
         raise PackageMissing(
             "a cluster is reached by the package clickhouse-driver: pip install 'tally[cluster]'"

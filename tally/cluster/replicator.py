@@ -164,6 +164,7 @@ class Replicator:
     def _connect(self) -> dict[str, Published]:
         """Return this source's archives in the cluster by slug, after claiming the name."""
         if self._known is None:
+            self._cluster.wait_for_replica()
             self._cluster.claim(self._name, self._identity, stamp=self._next_stamp())
             self._known = self._read_archives()
         return self._known
@@ -260,7 +261,10 @@ class Replicator:
             source = Source(self._name, now, lag_s, backlog.cells, self._expired)
             self._cluster.report(source, self._identity, stamp=self._next_stamp())
             self._publish_acknowledged()
-            self._known = self._read_archives()
+            # A replica may not have what was published last. One that has lost an archive has lost all of it.
+            self._known = {
+                slug: self._connect()[slug] for slug in self._read_archives().keys() & self._connect().keys()
+            }
             self._reported_at = now
             others = tuple(each for each in self._cluster.read_sources() if each.source != self._name)
             self._write_progress(others=others)
@@ -271,7 +275,9 @@ class Replicator:
     def _publish_acknowledged(self) -> None:
         for slug, acknowledged in self._acknowledged.items():
             if not (known := self._connect()[slug]).is_deleted:
-                self._cluster.publish(known._replace(acknowledged=acknowledged), stamp=self._next_stamp())
+                published = known._replace(acknowledged=acknowledged)
+                self._cluster.publish(published, stamp=self._next_stamp())
+                self._connect()[slug] = published
         self._acknowledged.clear()
 
     def _next_stamp(self) -> int:

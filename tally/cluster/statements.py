@@ -24,6 +24,10 @@ SOURCES = "SELECT source, seen, lag, cells, expired FROM {database}.sources FINA
 NEW_SOURCE = "INSERT INTO {database}.sources (source, identity, seen, lag, cells, expired, stamp) VALUES"
 # `cells_local` exists on a cluster only. Its engine tells the name of the cluster.
 CELLS_ENGINE = "SELECT engine_full FROM system.tables WHERE database = %(database)s AND name = 'cells'"
+REPLICATED = """
+SELECT name FROM system.tables
+WHERE database = %(database)s AND name IN ('archives', 'claims') AND engine LIKE 'Replicated%%'
+"""
 PARTITIONS = """
 SELECT DISTINCT partition FROM {parts} WHERE active AND database = %(database)s AND table = %(table)s
 """

@@ -83,6 +83,11 @@ def drop_partition(database: str, table: str, partition: str, on_cluster: str | 
     return f"ALTER TABLE {database}.{table}{where} DROP PARTITION {partition}"
 
 
+def sync_replica(database: str, table: str) -> str:
+    """Return the statement that waits until a server has all rows of a replicated table."""
+    return f"SYSTEM SYNC REPLICA {database}.{table}"
+
+
 def quote(name: str) -> str:
     """Return an identifier in backquotes, for any name."""
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"

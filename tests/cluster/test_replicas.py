@@ -1,0 +1,97 @@
+"""Replicated and sharded tables: two shards of two servers each, as examples/cluster/debian.py starts them."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tally.cluster.address import Address
+from tally.cluster.cluster import Cluster
+from tally.cluster.connection import Connection
+from tests.cluster.test_replicator import COUNTED, NOW, Site
+from tests.docs.story import ROOT
+from tests.processes import wait_for
+
+SCRIPT = ROOT / "examples" / "cluster" / "debian.py"
+ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
+
+
+class Servers:
+    """The servers that the script has started in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self.running = json.loads((directory / "running.json").read_text())
+        self.address = Address.parse((directory / "address").read_text().strip())
+
+    def kill(self, name: str) -> None:
+        """Kill a server, such as clickhouse-1-1."""
+        with suppress(ProcessLookupError):
+            os.kill(self.running[name]["process"], signal.SIGKILL)
+
+    def ask(self, name: str, statement: str) -> list[tuple[Any, ...]]:
+        """Return the rows that a server answers."""
+        only = replace(self.address, hosts=(("127.0.0.1", self.running[name]["port"]),))
+        with closing(Connection(only)) as connection:
+            return connection.execute(statement)
+
+
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Start ZooKeeper and the servers, and end them."""
+    if not (ZOOKEEPER.exists() and shutil.which("java")):
+        if os.environ.get("CI"):
+            pytest.fail("zookeeper is missing: .ci/run installs it")
+        pytest.skip("zookeeper is missing")
+    directory = tmp_path_factory.mktemp("cluster")
+    command = [sys.executable, str(SCRIPT)]
+    subprocess.run([*command, "up", str(directory), "--bare"], check=True, timeout=120)
+    found = Servers(directory)
+    try:
+        yield found
+    finally:
+        for name in found.running:
+            if name != "zookeeper":
+                found.kill(name)  # In order, they would take ten seconds.
+        subprocess.run([*command, "down", str(directory)], check=True, timeout=120)
+
+
+def test_tables_are_created_by_two_at_once(servers: Servers) -> None:
+    """Both succeed, and so does another time."""
+    command = [sys.executable, "-m", "tally", "cluster", "init", "--on-cluster", "tally"]
+    host = servers.address.hosts[-1]
+    variables = {**os.environ, "TALLY_CLUSTER": f"clickhouse://default:secret@{host[0]}:{host[1]}/another"}
+    both = [subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [0, 0] == [each.wait(60) for each in both]
+    with Cluster(replace(servers.address, database="another")) as cluster:
+        assert [] == cluster.read_sources()
+
+
+def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
+    """Cells are on both servers of a shard, and shipping and SQL go on without one: the last test, as it kills one."""
+    site = Site(tmp_path / "web1", servers.address)
+    site.catalog.create("daily", resolution=10, retention=0)
+    samples = [(f"page.p{n % 97}", n * 0.25, NOW - n) for n in range(900)]
+    site.catalog.record(samples[:500])
+    site.replicator.ship()
+    own = "SELECT count() FROM tally.cells_local"
+    wait_for(lambda: servers.ask("clickhouse-1-1", own) == servers.ask("clickhouse-1-2", own), "the replica of a shard")
+    wait_for(lambda: servers.ask("clickhouse-2-1", own) == servers.ask("clickhouse-2-2", own), "the other replica")
+    assert min(servers.ask(f"clickhouse-{shard}-1", own)[0][0] for shard in (1, 2)) > 0
+    servers.kill("clickhouse-1-1")
+    site.catalog.record(samples[500:])
+    site.catalog["daily"].rename("page.p1", "web.p1")
+    site.replicator.ship()
+    expected = site.cells()
+    counted = COUNTED.format("tally")
+    for name in ("clickhouse-1-2", "clickhouse-2-1", "clickhouse-2-2"):
+        wait_for(lambda name=name: set(servers.ask(name, counted)) == expected, f"all cells on {name}")  # type: ignore[misc]
+    site.cluster.__exit__()
