@@ -44,14 +44,14 @@ class Servers:
             return connection.execute(statement)
 
 
-@pytest.fixture(scope="module")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+@pytest.fixture
+def servers(tmp_path: Path) -> Iterator[Servers]:
     """Start ZooKeeper and the servers, and end them."""
     if not (ZOOKEEPER.exists() and shutil.which("java")):
         if os.environ.get("CI"):
             pytest.fail("zookeeper is missing: .ci/run installs it")
         pytest.skip("zookeeper is missing")
-    directory = tmp_path_factory.mktemp("cluster")
+    directory = tmp_path / "cluster"
     command = [sys.executable, str(SCRIPT)]
     subprocess.run([*command, "up", str(directory), "--bare"], check=True, timeout=120)
     found = Servers(directory)
@@ -64,8 +64,8 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
         subprocess.run([*command, "down", str(directory)], check=True, timeout=120)
 
 
-def test_tables_are_created_by_two_at_once(servers: Servers) -> None:
-    """Both succeed, and so does another time."""
+def create_by_two_at_once(servers: Servers) -> None:
+    """Create the tables in another database by two commands at once; both succeed."""
     command = [sys.executable, "-m", "tally", "cluster", "init", "--on-cluster", "tally"]
     host = servers.address.hosts[-1]
     variables = {**os.environ, "TALLY_CLUSTER": f"clickhouse://default:secret@{host[0]}:{host[1]}/another"}
@@ -76,7 +76,8 @@ def test_tables_are_created_by_two_at_once(servers: Servers) -> None:
 
 
 def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
-    """Cells are on both servers of a shard, and shipping and SQL go on without one: the last test, as it kills one."""
+    """Two may create tables at once. Cells are on both servers of a shard; shipping and SQL go on without one."""
+    create_by_two_at_once(servers)
     site = Site(tmp_path / "web1", servers.address)
     site.catalog.create("daily", resolution=10, retention=0)
     samples = [(f"page.p{n % 97}", n * 0.25, NOW - n) for n in range(900)]
