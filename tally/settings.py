@@ -102,6 +102,12 @@ def _naming(value: Any) -> str:
     return str(value)
 
 
+def _answers(value: Any) -> str:
+    if value not in ("files", "cluster"):
+        raise ValueError
+    return str(value)
+
+
 def _path(value: Any) -> Path:
     if not isinstance(value, str | os.PathLike) or str(value).strip() == "":
         raise ValueError
@@ -200,6 +206,7 @@ _BYTES = Kind("a size", "a whole number of bytes from 1 to 2147483647", _whole(1
 _PROCESSES = Kind("a number of processes", "a whole number from 1 to 1024", _whole(1, 1024))
 _FLAG = Kind("a flag", "true or false", _flag)
 _NAMING = Kind("a way of naming", "path, route or tags", _naming)
+_ANSWERS = Kind("a place of answers", "files or cluster", _answers)
 _DIRECTORY = Kind("a directory", "the path of a directory", _path)
 _PATH_OR_NONE = Kind("a path", "the path of a socket, or empty", _path_or_none)
 _FILE_OR_NONE = Kind("a path", "the path of a file, or empty", _path_or_none)
@@ -263,6 +270,8 @@ SETTINGS = (
     Setting("TALLY_CLUSTER_FILE", "", _FILE_OR_NONE,
             "file that contains the value of `TALLY_CLUSTER`, to keep its password out of the environment"),
     Setting("TALLY_SOURCE", "", _SOURCE, "name of this data directory in the cluster; empty: the name of the host"),
+    Setting("TALLY_ANSWER_FROM", "files", _ANSWERS,
+            "what queries are answered from: the `files` in the data directory, or the `cluster` of all sources"),
     Setting("TALLY_WORKERS", "1", _PROCESSES, "collector processes that share the port", "processes"),
 )  # fmt: skip
 
@@ -301,6 +310,7 @@ class Settings:
     cluster: str = field(repr=False)
     cluster_file: Path | None
     source: str
+    answer_from: str
     workers: int
 
     @classmethod

@@ -42,6 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "cluster": "",
     "cluster_file": None,
     "source": socket.gethostname(),
+    "answer_from": "files",
     "workers": 1,
 }
 
@@ -132,6 +133,7 @@ GOOD: dict[str, list[tuple[object, Any]]] = {
     "TALLY_CLUSTER": [("", ""), (None, ""), ("clickhouse://a:b@c/d?secure=1", "clickhouse://a:b@c/d?secure=1")],
     "TALLY_CLUSTER_FILE": [*NOTHING, ("/etc/tally/cluster", Path("/etc/tally/cluster"))],
     "TALLY_SOURCE": [("web-1.example_org", "web-1.example_org"), ("", socket.gethostname()), ("a" * 100, "a" * 100)],
+    "TALLY_ANSWER_FROM": [("files", "files"), ("cluster", "cluster")],
     "TALLY_WORKERS": [("1", 1), ("1024", 1024), (2, 2)],
 }
 
@@ -236,6 +238,7 @@ BAD: dict[str, tuple[str, list[object]]] = {
         "is not the name of a source: use 1 to 100 letters, digits, _, . or -",
         ["a b", "a/b", "a" * 101, "é", 5],
     ),
+    "TALLY_ANSWER_FROM": ("is not a place of answers: use files or cluster", ["", "Cluster", "file", None, 5]),
     "TALLY_WORKERS": (
         "is not a number of processes: use a whole number from 1 to 1024",
         ["0", "1025", "two", "", 0, 1025, True, None],

@@ -28,12 +28,12 @@ def ask(call: Call) -> Reply:
     limits = {"timeout_s": call.settings.query_timeout, "max_future_s": call.settings.max_future}
     answer = archive.ask(question, **limits)
     headers = (*_content_location(call, archive, question), *KEPT_HEADERS)
-    if call.request.has(f'"{answer.tag}"'):
+    if answer.tag and call.request.has(f'"{answer.tag}"'):
         answer.close()
         return Reply(304, (("ETag", f'"{answer.tag}"'), *headers), ())
 
     def find_tag() -> Headers:
-        return (("ETag", f'"{answer.tag}"'),)
+        return (("ETag", f'"{answer.tag}"'),) if answer.tag else ()
 
     headers = (("Content-Type", answer.media_type), *headers)
     return Reply(200, headers, answer, answer.close, late_headers=find_tag)
@@ -59,13 +59,13 @@ def patterns(call: Call) -> Reply:
 
 def archives(call: Call) -> Reply:
     """Answer all archives. A file that cannot be read is listed with its error."""
-    listed = [_describe_or_fail(call, archive) for archive in call.catalog.archives()]
+    listed = [_describe_or_fail(call, archive) for archive in call.answers.archives()]
     return whole([each for each in listed if each is not None], pretty=call.is_pretty)
 
 
 def archive(call: Call) -> Reply:
     """Answer one archive."""
-    return whole(_describe(call, _archive(call)), pretty=call.is_pretty)
+    return whole(_describe(call, call.answers[call.path["slug"]]), pretty=call.is_pretty)
 
 
 def units(call: Call) -> Reply:
@@ -164,7 +164,7 @@ def _archive(call: Call) -> Archive:
 
 def _find(call: Call, question: Question) -> tuple[Archive, Question]:
     """Return the archive that answers a question, and the question to ask it."""
-    return call.catalog.find(call.path["slug"], question, now=call.now, timeout_s=call.settings.query_timeout)
+    return call.answers.find(call.path["slug"], question, now=call.now, timeout_s=call.settings.query_timeout)
 
 
 def _content_location(call: Call, archive: Archive, question: Question) -> Headers:

@@ -76,7 +76,7 @@ def render(call: Call) -> Reply:
     """Answer the series of targets."""
     asked = Render.read(call.parameters, call.now, zone=call.settings.graphite_timezone)
     _check_site(call)
-    rendering = Rendering(call.catalog, asked, timeout_s=call.settings.query_timeout)
+    rendering = Rendering(call.answers, asked, timeout_s=call.settings.query_timeout)
     return Reply(200, (("Content-Type", rendering.media_type), *COMMON_HEADERS), rendering, rendering.close)
 
 
@@ -84,7 +84,7 @@ def find(call: Call) -> Reply:
     """Answer the nodes of the tree that a pattern matches."""
     fields, budget = call.parameters, _budget(call)
     pattern, wildcards, leaves_only = queries(fields)[-1], flag(fields, "wildcards"), flag(fields, "leavesOnly")
-    given = (call.catalog, pattern, budget)
+    given = (call.answers, pattern, budget)
     match choice(fields, "format", FIND_FORMATS):
         case "completer":
             found = members([("metrics", array(listing.completer(*given, wildcards=wildcards)))])
@@ -104,7 +104,7 @@ def expand(call: Call) -> Reply:
     patterns, budget, leaves_only = dict.fromkeys(queries(fields)), _budget(call), flag(fields, "leavesOnly")
 
     def paths(*of: str) -> Iterator[bytes]:
-        return array(listing.expand(call.catalog, of, budget, leaves_only=leaves_only))
+        return array(listing.expand(call.answers, of, budget, leaves_only=leaves_only))
 
     grouped = flag(fields, "groupByExpr")
     results = members((pattern, paths(pattern)) for pattern in patterns) if grouped else paths(*patterns)
@@ -114,7 +114,7 @@ def expand(call: Call) -> Reply:
 def index(call: Call) -> Reply:
     """Answer the paths of all metrics."""
     budget = _budget(call)
-    return _called(call, listing.index(call.catalog, budget), budget)
+    return _called(call, listing.index(call.answers, budget), budget)
 
 
 def _called(call: Call, chunks: Iterator[bytes], budget: Budget) -> Reply:
@@ -138,14 +138,14 @@ def _check_site(call: Call) -> None:
 
 def tags(call: Call) -> Reply:
     """Answer the tags of all names."""
-    found = tagging.tags(tagging.names(call.catalog, (), _budget(call)))
+    found = tagging.tags(tagging.names(call.answers, (), _budget(call)))
     return whole([{"tag": tag} for tag in _limited(call.parameters, _filtered(call.parameters, found))])
 
 
 def tag_values(call: Call) -> Reply:
     """Answer the values of a tag, and how many names have each."""
     tag = call.path["tag"]
-    counts = tagging.values(tagging.names(call.catalog, (), _budget(call)), tag)
+    counts = tagging.values(tagging.names(call.answers, (), _budget(call)), tag)
     shown = _limited(call.parameters, _filtered(call.parameters, counts))
     return whole({"tag": tag, "values": [{"count": counts[value], "value": value} for value in shown]})
 
@@ -155,7 +155,7 @@ def find_series(call: Call) -> Reply:
     expressions = texts(call.parameters, "expr")
     if not expressions:
         raise InvalidQuestion("expr is missing: give a tag expression such as env=prod")
-    return whole(sorted({*tagging.names(call.catalog, expressions, _budget(call))}))
+    return whole(sorted({*tagging.names(call.answers, expressions, _budget(call))}))
 
 
 def complete_tags(call: Call) -> Reply:
@@ -163,7 +163,7 @@ def complete_tags(call: Call) -> Reply:
     fields = call.parameters
     expressions, prefix = texts(fields, "expr"), text(fields, "tagPrefix")
     used = {parse_expression(each).key for each in expressions}
-    found = {*tagging.tags(tagging.names(call.catalog, expressions, _budget(call))), tagging.ARCHIVE, tagging.AGGREGATE}
+    found = {*tagging.tags(tagging.names(call.answers, expressions, _budget(call))), tagging.ARCHIVE, tagging.AGGREGATE}
     offered = sorted(tag for tag in found - used if tag.startswith(prefix))
     return whole(_limited(fields, offered, default=COMPLETED))
 
@@ -174,8 +174,8 @@ def complete_values(call: Call) -> Reply:
     tag, expressions, prefix = text(fields, "tag"), texts(fields, "expr"), text(fields, "valuePrefix")
     if not tag:
         raise InvalidQuestion("tag is missing: give the tag whose values are wanted")
-    found = tagging.choices(call.catalog, tag) or tagging.values(
-        tagging.names(call.catalog, expressions, _budget(call)), tag
+    found = tagging.choices(call.answers, tag) or tagging.values(
+        tagging.names(call.answers, expressions, _budget(call)), tag
     )
     return whole(_limited(fields, [value for value in found if value.startswith(prefix)], default=COMPLETED))
 

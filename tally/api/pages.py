@@ -48,7 +48,7 @@ def auto(call: Call) -> Reply:
 def archive(call: Call) -> Reply:
     """Answer the page of one archive, with status 404 if the archive does not exist."""
     slug = call.path["slug"]
-    status = HTTPStatus.OK if slug == AUTO or slug in call.catalog else HTTPStatus.NOT_FOUND
+    status = HTTPStatus.OK if slug == AUTO or slug in call.answers else HTTPStatus.NOT_FOUND
     return _page(call, up="../../", status=status)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tally import errors
-from tally.api.message import PROBLEM, Headers, Reply, whole
+from tally.api.message import PROBLEM, RETRY_AFTER, Headers, Reply, whole
 from tally.engine.definition import SLUG
 
 # Errors that are not listed are not caused by the client: 500.
@@ -52,7 +52,9 @@ def problem(error: Exception) -> Problem:
         return error
     if isinstance(error, errors.TallyError):
         advice = ": see /archives/ for those that there are" if isinstance(error, errors.UnknownArchive) else ""
-        return Problem(STATUSES.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR), f"{error}{advice}")
+        headers = (RETRY_AFTER,) if isinstance(error, errors.ClusterUnavailable) else ()
+        status = STATUSES.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+        return Problem(status, f"{error}{advice}", headers=headers)
     return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, UNEXPECTED)
 
 

@@ -111,7 +111,11 @@ class Route:
 
 @dataclass(frozen=True)
 class Call:
-    """A request with all that its endpoint needs. `parameters` are validated (see `tally.api.parameters`)."""
+    """A request with all that its endpoint needs. `parameters` are validated (see `tally.api.parameters`).
+
+    `catalog` has the archives in the data directory. `answers` has those that queries are about: the same, or those of
+    the cluster.
+    """
 
     request: Request
     route: Route
@@ -119,6 +123,7 @@ class Call:
     parameters: Any
     settings: Settings
     catalog: Catalog
+    answers: Catalog
     metrics: Metrics
     now: float
     books: CollectorStatuses

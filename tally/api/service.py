@@ -21,6 +21,7 @@ from tally.api.problems import Problem, problem, public
 from tally.api.problems import reply as problem_reply
 from tally.api.route import Call, Route
 from tally.api.routes import ROUTES
+from tally.cluster.catalog import open_answers
 from tally.engine.asking.question import parse_flag
 from tally.engine.catalog import Catalog
 from tally.engine.files.status import CollectorStatuses, Status
@@ -39,6 +40,8 @@ _QUERY_CHARACTERS = _PATH_CHARACTERS + "?%[]"
 class Service:
     """Answers requests about the archives in one data directory. It opens no file before the first request.
 
+    Queries are answered from the archives, or from the cluster, as TALLY_ANSWER_FROM says.
+
     `own` returns the current status of the collectors in this process: see `CollectorStatuses`.
     """
 
@@ -52,6 +55,7 @@ class Service:
         self.settings = settings
         self._statuses = CollectorStatuses(settings.data_dir, own)
         self._catalog = Catalog(settings.data_dir, clock=clock)
+        self._answers = open_answers(settings, self._catalog, clock=clock)
         self._clock = clock
         self._queries = QueryCounters()
         self._metrics = Metrics(self._queries)
@@ -128,7 +132,7 @@ class Service:
             access.check_write(request, self.settings)
         now = self._clock()
         parameters = read(route, request, path, now)
-        context = (self.settings, self._catalog, self._metrics, now, self._statuses, ROUTES)
+        context = (self.settings, self._catalog, self._answers, self._metrics, now, self._statuses, ROUTES)
         return route.endpoint(Call(request, route, path, parameters, *context))
 
     def _check(self, request: Request, route: Route | None = None) -> None:

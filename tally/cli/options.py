@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from tally.cluster.catalog import open_answers
 from tally.engine import Archive, Auto, Catalog
 from tally.engine.definition import AUTO
 from tally.errors import UnknownArchive
@@ -137,9 +138,21 @@ def find_archives(settings: Settings, slugs: Iterable[str]) -> list[Archive]:
 def find_source(settings: Settings, archive: str) -> Archive | Auto:
     """Return what answers queries: as `find_file`, or for `auto` the archive that fits each query best.
 
+    With TALLY_ANSWER_FROM=cluster, a slug is that of an archive in the cluster.
+
     :raises UnknownArchive: when there is none.
+    :raises ClusterUnavailable: when the cluster cannot be used.
     """
-    return Catalog(settings.data_dir).auto if archive == AUTO else find_file(settings, archive)
+    answers = open_answers(settings, Catalog(settings.data_dir))
+    if archive == AUTO:
+        return answers.auto
+    is_in_cluster = settings.answer_from == "cluster" and not is_path(archive)
+    return answers[archive] if is_in_cluster else find_file(settings, archive)
+
+
+def is_path(archive: str) -> bool:
+    """Return whether the text is the path of a file, and not a slug."""
+    return os.sep in archive or archive.endswith(".db")
 
 
 def find_file(settings: Settings, archive: str) -> Archive:
@@ -147,7 +160,7 @@ def find_file(settings: Settings, archive: str) -> Archive:
 
     :raises UnknownArchive: when there is none.
     """
-    if os.sep not in archive and not archive.endswith(".db"):
+    if not is_path(archive):
         return find_archive(settings, archive)
     if not Path(archive).is_file():
         raise UnknownArchive(f"there is no file {archive!r:.200}")

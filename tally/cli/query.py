@@ -60,12 +60,12 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
 )
 @click.option("--by", type=click.Choice(("time", "name")), help="group the result by time or name  [default: time]")
 @with_parameters(*PARAMETERS)
-@with_settings("TALLY_DATA_DIR", "TALLY_QUERY_TIMEOUT")
+@with_settings("TALLY_DATA_DIR", "TALLY_QUERY_TIMEOUT", "TALLY_CLUSTER_FILE", "TALLY_ANSWER_FROM")
 def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> None:
     """Query an archive, and print the result as a table, JSON or CSV.
 
-    It reads the file itself and needs no collector. The kinds of queries and their parameters are those of the HTTP
-    API.
+    It reads the file itself and needs no collector; with --answer-from cluster it asks the cluster of all sources. The
+    kinds of queries and their parameters are those of the HTTP API.
 
     A table shows times in UTC, invisible characters of names as escapes, and in its headings the unit that units.toml
     says. JSON, rows and CSV are as over HTTP, with unix seconds and unchanged names. Numbers are exact in every format.

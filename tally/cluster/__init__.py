@@ -1,1 +1,1 @@
-"""Replicates archives into ClickHouse, where many collectors come together: see docs/cluster.md."""
+"""Replicates archives into ClickHouse, where many collectors come together, and answers from it: docs/cluster.md."""

@@ -44,9 +44,9 @@ class Source(NamedTuple):
 class Cluster:
     """The tables at `address`. Not for concurrent calls. Every method raises ClusterUnavailable."""
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, connection: Connection | None = None) -> None:
         self.address = address
-        self._connection = Connection(address)
+        self._connection = connection or Connection(address)
 
     def __enter__(self) -> "Cluster":
         return self
@@ -157,6 +157,19 @@ class Cluster:
         for each in self.read_archives():
             if not each.is_deleted:
                 kept.setdefault(each.archive, []).append(each.definition)
+        name, table, partitions = self._read_partitions()
+        expired = [text for text in partitions if _is_expired(text, kept, now)]
+        for partition in expired:
+            self._connection.execute(tables.drop_partition(self.address.database, table, partition, name))
+        return len(expired)
+
+    def read_size_bytes(self, archive: str) -> int:
+        """Return the size of the cells of an archive, on one replica of each shard."""
+        _, _, partitions = self._read_partitions()
+        return sum(size for text, size in partitions.items() if text.startswith(f"('{archive}',"))
+
+    def _read_partitions(self) -> tuple[str | None, str, dict[str, int]]:
+        """Return the name of ClickHouse's cluster or None, the table on each server, and its partitions' sizes."""
         database = self.address.database
         engine = self._execute(statements.CELLS_ENGINE, {"database": database})[0][0]
         distributed = _DISTRIBUTED.match(engine)
@@ -166,10 +179,7 @@ class Cluster:
         found = self._connection.execute(
             statements.PARTITIONS.format(parts=parts), {"database": database, "table": table}
         )
-        expired = [text for (text,) in found if _is_expired(text, kept, now)]
-        for partition in expired:
-            self._connection.execute(tables.drop_partition(database, table, partition, name))
-        return len(expired)
+        return name, table, dict(found)
 
 
 def _sketch_columns(texts: list[str | None]) -> Iterable[list[Any]]:

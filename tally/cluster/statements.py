@@ -29,5 +29,6 @@ SELECT name FROM system.tables
 WHERE database = %(database)s AND name IN ('archives', 'claims') AND engine LIKE 'Replicated%%'
 """
 PARTITIONS = """
-SELECT DISTINCT partition FROM {parts} WHERE active AND database = %(database)s AND table = %(table)s
+SELECT partition, sum(bytes_on_disk) FROM {parts} WHERE active AND database = %(database)s AND table = %(table)s
+GROUP BY partition
 """

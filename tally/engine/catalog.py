@@ -5,7 +5,7 @@ Nothing is cached, except damage that cannot be marked in the directory, and con
 
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -180,11 +180,7 @@ class Catalog:
         :raises ArchiveUnavailable: when the directory cannot be searched.
         """
         if slug not in self:
-            first = self.listing().aliases.get(slug)
-            hint = f": it is another name of {first!r}" if first else ""
-            if slug == AUTO:
-                hint = ": auto stands for the archive that fits a query best, and only answers queries"
-            raise UnknownArchive(f"there is no archive {slug!r:.100}{hint}")
+            raise unknown(slug, self.listing().aliases)
         return self._archive(slug)
 
     def __contains__(self, slug: object) -> bool:
@@ -275,6 +271,15 @@ class Catalog:
         found = distribute(self.archives(), cells, now=self.now(), max_names=max_names)
         outcomes = {slug: replace(outcome, empty=empty) for slug, outcome in found.outcomes.items()}
         return replace(found, outcomes=outcomes)
+
+
+def unknown(slug: str, aliases: Mapping[str, str]) -> UnknownArchive:
+    """Return the error for a slug that no archive has; `aliases` are other names of archives."""
+    first = aliases.get(slug)
+    hint = f": it is another name of {first!r}" if first else ""
+    if slug == AUTO:
+        hint = ": auto stands for the archive that fits a query best, and only answers queries"
+    return UnknownArchive(f"there is no archive {slug!r:.100}{hint}")
 
 
 def distribute(archives: Iterable[Archive], cells: Cells, *, now: float, max_names: int) -> Distribution:

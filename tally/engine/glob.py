@@ -23,6 +23,17 @@ def escape(name: str) -> str:
     return _SPECIAL.sub(r"[\g<0>]", name)
 
 
+def is_name(pattern: str) -> bool:
+    """Return whether a pattern has no special characters, and so matches only itself."""
+    return _SPECIAL.search(pattern) is None
+
+
+def to_re2(pattern: str) -> str | None:
+    """Return a regular expression for RE2, which needs no atomic groups, or None if nothing matches."""
+    expression = _expression(pattern)
+    return None if expression is None else expression.replace("(?>", "(?:")
+
+
 @lru_cache(maxsize=1024)
 def capturer(pattern: str) -> Callable[[str], tuple[str, ...] | None]:
     """Return a function that returns what each `*` and `?` of `pattern` stands for in a name, or None if none matches.

@@ -177,6 +177,7 @@ def one_place_for_select(modules: list[Module]) -> Iterator[str]:
         "tally/engine/files/statements.py",
         "tally/engine/history/queries.py",
         "tally/cluster/statements.py",
+        "tally/cluster/sql.py",
     )
 
 

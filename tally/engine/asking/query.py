@@ -31,7 +31,6 @@ from tally.engine.files.connection import (
 )
 from tally.engine.files.damage_marks import MarkDamage
 from tally.engine.files.kept import ERRORS, KeptConnection, KeptConnections
-from tally.engine.files.temporary import beside
 from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion, QueryTimeout
 
@@ -98,7 +97,7 @@ class Reader:
         return False
 
     def _open(self) -> None:
-        self._query = Query(schema.connect(self._path, is_long=True), self._limit, check_steps=self.check_steps)
+        self._query = Query(self._connect(), self._limit, check_steps=self.check_steps)
         try:
             with failure.translate_errors(self._path):
                 self._limit.check_stopped()
@@ -106,6 +105,9 @@ class Reader:
         except BaseException:
             self.close()
             raise
+
+    def _connect(self) -> Connection:
+        return schema.connect(self._path, is_long=True)
 
     def _gather(self, items: Iterator[Item], most: int) -> list[Item] | None:
         """Return all items that a kept connection yields. If they are too many or do not count, begin again: None."""
@@ -176,7 +178,7 @@ class Query:
         self._connections = connections
         self._is_closed = self._is_reading = False
         self._lock = threading.Lock()
-        self._wal = beside(Path(connection.filename), "-wal")
+        self._wal = Path(f"{connection.filename}-wal")
         self._is_watched = False
         self._watcher: threading.Thread | None = None
         self._closed = threading.Event()

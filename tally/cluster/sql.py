@@ -1,0 +1,145 @@
+"""Builds the statements by which ClickHouse reduces the cells of a question to the names and buckets of its answer.
+
+    answer                    name                 bucket
+    values                    the name or group    the answer's bucket
+    aggregate by name         the name or group    the first of the range
+    aggregate by time, timedata, histogram    ''   the answer's bucket
+
+FINAL keeps of the rows with one key the one with the greatest version, in the order of the key, so it needs little
+memory. A row counts if its version is not below the floor of its source. `limit` is applied here if the rank needs no
+percentile; `moving`, `low` and `high` are left to the answer.
+"""
+
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from tally.cluster.conditions import Parameters, label_names, match_names
+from tally.cluster.shared import Share, SharedArchive
+from tally.engine.asking import columns
+from tally.engine.asking.question import Question
+from tally.engine.asking.sql import FOREVER, span
+from tally.engine.sketch import LEVELS
+
+# A version that no row has.
+NEVER = 2**63
+MERGED = {"count": "sum(count)", "sum": "sum(sum)", "min": "min(min)", "max": "max(max)"}
+RANKS = {**MERGED, "avg": "sum(sum) / sum(count)"}
+
+
+class Statement(NamedTuple):
+    """A statement with its bindings. `{database}` is replaced by the name of the database."""
+
+    text: str
+    parameters: dict[str, Any]
+
+
+def reduce(question: Question, shared: SharedArchive, *, cutoff: int) -> Statement:
+    """Return the SELECT of (name, bucket, count, sum, min, max, sketch, is_sketched); buckets before `cutoff` are gone.
+
+    The sketch is (bins, weights) if the question needs one. What it does not need is 0.
+
+    :raises InvalidQuestion: when the resolution does not fit, or there are too many globs or tag expressions.
+    """
+    reach = span(question, shared.definition.resolution)
+    parameters = Parameters()
+    where = _where(question, shared, parameters, first=max(reach.read_from, cutoff), end=reach.end)
+    label = label_names(question.group, parameters) if _has_names(question) else "''"
+    bucket = f"intDiv(bucket, {reach.resolution}) * {reach.resolution}"
+    if _is_by_name(question):
+        bucket = str(reach.first)
+    order = "label, at"
+    if (value := _rank(question)) is not None:
+        if _is_by_name(question):
+            order = f"{value} DESC, label LIMIT {question.limit}"
+        else:
+            first = _where(question, shared, parameters, first=max(reach.first, cutoff), end=reach.end)
+            highest = f"SELECT {label} AS label FROM {{database}}.cells FINAL WHERE {first} GROUP BY label"
+            where += f" AND {label} GLOBAL IN ({highest} ORDER BY {value} DESC, label LIMIT {question.limit})"
+    values = _values(question, shared, parameters)
+    text = (
+        f"SELECT {label} AS label, {bucket} AS at, {values} FROM {{database}}.cells FINAL "
+        f"WHERE {where} GROUP BY label, at ORDER BY {order}"
+    )
+    return Statement(text, parameters.values)
+
+
+def _has_names(question: Question) -> bool:
+    return question.kind == "values" or _is_by_name(question)
+
+
+def _is_by_name(question: Question) -> bool:
+    return question.kind == "aggregate" and question.by == "name"
+
+
+def _rank(question: Question) -> str | None:
+    """Return the expression by which `limit` chooses names, or None if it is not applied here."""
+    return None if question.limit is None else RANKS.get(question.aggregate or "sum")
+
+
+def _where(question: Question, shared: SharedArchive, parameters: Parameters, *, first: int, end: int) -> str:
+    conditions = [
+        f"archive = {parameters.add(shared.definition.slug)}",
+        f"bucket >= {first}",
+        *([f"bucket < {end}"] if end < FOREVER else []),
+        _count_shares(shared.shares, parameters),
+        *match_names(question.q, question.where, parameters),
+    ]
+    return " AND ".join(conditions)
+
+
+def _count_shares(shares: tuple[Share, ...], parameters: Parameters) -> str:
+    """Return the condition that a row counts."""
+    return f"version >= {_by_source(shares, [each.floor for each in shares], parameters, default=NEVER)}"
+
+
+def _by_source(shares: tuple[Share, ...], values: list[int], parameters: Parameters, *, default: int) -> str:
+    """Return the expression of a value for each source."""
+    if not shares:
+        return str(default)
+    sources = parameters.add([each.source for each in shares])
+    numbers = ", ".join(f"toUInt64({value})" for value in values)
+    return f"transform(source, {sources}, [{numbers}], toUInt64({default}))"
+
+
+def _values(question: Question, shared: SharedArchive, parameters: Parameters) -> str:
+    needed = {*columns.find_needed(question)}
+    if question.limit is not None:
+        needed |= {*columns.find_needed(replace(question, aggregate=question.aggregate or "sum", percentiles=()))}
+    numbers = [merged if column in needed else "toFloat64(0)" for column, merged in MERGED.items()]
+    sketch = f"sumMap({_bins(shared, parameters)}, weights), min(is_sketched)" if "bins" in needed else "0, 0"
+    return f"{', '.join(numbers)}, {sketch}"
+
+
+def _bins(shared: SharedArchive, parameters: Parameters) -> str:
+    """Return the bins of a row at the level of the archive: those of a finer source are joined."""
+    level = LEVELS.get(shared.definition.percentiles, 0)
+    sizes = [1 << (level - LEVELS.get(each.percentiles, level)) for each in shared.shares]
+    if {*sizes} <= {1}:
+        return "bins"
+    size = f"toInt32({_by_source(shared.shares, sizes, parameters, default=1)})"
+    return f"arrayMap(bin -> if(bin > 0, intDiv(bin + {size} - 1, {size}), -intDiv({size} - 1 - bin, {size})), bins)"
+
+
+def names(question: Question, shared: SharedArchive, *, cutoff: int, limit: int | None = None) -> Statement:
+    """Return the SELECT of the names that match `q` and `where` in byte order, or of any `limit` of them."""
+    parameters = Parameters()
+    where = _where(question, shared, parameters, first=cutoff, end=FOREVER)
+    # Without an order, the server ends when it has found so many.
+    end = "ORDER BY name" if limit is None else f"LIMIT {limit}"
+    text = f"SELECT DISTINCT name FROM {{database}}.cells WHERE {where} {end}"
+    return Statement(text, parameters.values)
+
+
+def first_last(shared: SharedArchive, *, cutoff: int) -> Statement:
+    """Return the SELECT of the first and the last bucket and the number of points."""
+    parameters = Parameters()
+    where = _where(Question("values"), shared, parameters, first=cutoff, end=FOREVER)
+    text = f"SELECT min(bucket), max(bucket), count() FROM {{database}}.cells WHERE {where}"
+    return Statement(text, parameters.values)
+
+
+def has_later(shared: SharedArchive, *, latest: int) -> Statement:
+    """Return the SELECT of a row if there are buckets after `latest`."""
+    parameters = Parameters()
+    where = _where(Question("values"), shared, parameters, first=latest + 1, end=FOREVER)
+    return Statement(f"SELECT 1 FROM {{database}}.cells WHERE {where} LIMIT 1", parameters.values)
