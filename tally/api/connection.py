@@ -9,7 +9,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from typing import Any, NamedTuple
 from weakref import ref
 
@@ -24,6 +24,8 @@ logger = logging.getLogger("tally.api")
 UNSENT_BYTES = 128 * 1024
 # How long to wait until the server reports an aborted connection as disconnected.
 DISCONNECT_S = 1.0
+# Most answers are ready before a disconnect could be of use.
+WATCH_S = 0.02
 
 
 class Connection:
@@ -40,10 +42,12 @@ class Connection:
         self._flow: Any = getattr(self._cycle, "flow", None)
         self._is_started = False
 
-    @asynccontextmanager
-    async def cancelled_on_disconnect(self) -> AsyncIterator[None]:
+    def cancelled_on_disconnect(self) -> AbstractAsyncContextManager[None]:
         """Cancel the body of the `with` statement when the client disconnects."""
+        return self._watched() if self._transport is None else self._watched_later()
 
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[None]:
         async def watch() -> None:
             await self._wait_for_disconnect()
             tasks.cancel_scope.cancel()
@@ -55,6 +59,25 @@ class Connection:
                 tasks.cancel_scope.cancel()
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
+
+    @asynccontextmanager
+    async def _watched_later(self) -> AsyncIterator[None]:
+        """Begin to watch after WATCH_S: a task costs as much as a small answer. uvicorn runs on asyncio."""
+        loop = asyncio.get_running_loop()
+        watching: list[asyncio.Task[None]] = []
+
+        async def watch() -> None:
+            await self._wait_for_disconnect()
+            scope.cancel()
+
+        timer = loop.call_later(WATCH_S, lambda: watching.append(loop.create_task(watch())))
+        with anyio.CancelScope() as scope:
+            try:
+                yield
+            finally:
+                timer.cancel()
+                for task in watching:
+                    task.cancel()
 
     async def start(self, reply: Reply) -> None:
         """Send a reply's status and headers."""

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tally.engine.glob import capturer, count_captures, escape, matcher, select, unmatched
+from tally.engine.glob import capturer, count_captures, escape, is_name, matcher, select, unmatched
 from tally.engine.storing.merging import Cells
 
 
@@ -157,3 +157,13 @@ def test_an_escaped_name_matches_only_itself(name: str) -> None:
     """The escaped glob of any name matches that name and no other."""
     assert matcher(escape(name))(name)
     assert not any(matcher(escape(name))(other) for other in (name + "x", "x" + name, "x"))
+
+
+@given(patterns, texts)
+def test_a_name_matches_only_itself(pattern: str, text: str) -> None:
+    """A pattern without a character that stands for others matches exactly the name that is equal to it."""
+    if is_name(pattern):
+        assert bool(matcher(pattern)(text)) == (pattern == text)
+        assert matcher(pattern)(pattern)
+    else:
+        assert escape(pattern) != pattern

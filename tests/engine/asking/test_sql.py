@@ -29,6 +29,7 @@ BLOCKS = "SEARCH blocks USING PRIMARY KEY (block>? AND block<?)"
 BY_NAME = "SEARCH data USING COVERING INDEX data_by_name (id=? AND bucket>? AND bucket<?)"
 ALL_NAMES = "SCAN names USING COVERING INDEX sqlite_autoindex_names_1"
 EACH_ID = "SCAN names"
+ONE = "SEARCH names USING COVERING INDEX sqlite_autoindex_names_1 (name=?)"
 PREFIX = "SEARCH names USING COVERING INDEX sqlite_autoindex_names_1 (name>? AND name<?)"
 NAME_OF_ID = "SEARCH names USING INTEGER PRIMARY KEY (rowid=?)"
 
@@ -112,7 +113,7 @@ def test_only_needed_rows_are_read(connection: apsw.Connection, few: bool, packe
             [BLOCKS, EACH_ID, BY_NAME, EACH_ID, BY_NAME, IN_RANGE, NAME_OF_ID],
         ),
         ("aggregate", "name", {}, False, False, [BLOCKS, EACH_ID, BY_NAME, EACH_ID, BY_NAME, IN_RANGE, NAME_OF_ID]),
-        ("aggregate", "name", {"q": "name1"}, True, False, [PREFIX, BY_NAME, PREFIX, TOTALS, CELL]),
+        ("aggregate", "name", {"q": "name1"}, True, False, [ONE, BY_NAME, ONE, TOTALS, CELL]),
         ("timedata", "time", {}, False, False, [TOTALS]),
     ],
 )
@@ -303,6 +304,6 @@ def test_values_are_bound(archive: Archive) -> None:
     for glob in ("'", "name0' OR 1 --", ":q0", "?", '"', "%s"):
         asked = question("values", q=glob)
         statement = select(asked)
-        assert select(question("values", q="a")).text == statement.text
+        assert select(question("values", q="a?" if "?" in glob else "a")).text == statement.text
         assert {"q0": glob}.items() <= statement.bindings.items()
         assert b"{}" == b"".join(archive.ask(asked))
