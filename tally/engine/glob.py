@@ -18,11 +18,6 @@ def matcher(pattern: str) -> Callable[[str], object]:
     return (lambda _name: False) if expression is None else re.compile(expression, re.DOTALL).fullmatch
 
 
-def is_name(pattern: str) -> bool:
-    """Return whether the pattern matches only the name that is equal to it."""
-    return _SPECIAL.search(pattern) is None
-
-
 def escape(name: str) -> str:
     """Return the pattern that matches only `name`."""
     return _SPECIAL.sub(r"[\g<0>]", name)
