@@ -31,7 +31,11 @@ ENTRIES = {
     "alerts": Entry("tally.cli.alerts", "alerts", "Check, test, list and silence alerts."),
     "events": Entry("tally.cli.events", "events", "Add and list events, such as deployments."),
     "backup": Entry("tally.cli.backup", "backup", "Back up archives while they are in use, and verify the copies."),
-    "restore": Entry("tally.cli.restore", "restore", "Restore an archive from a backup while tally is running."),
+    "restore": Entry(
+        "tally.cli.restore",
+        "restore",
+        "Restore an archive, or a file beside the archives, from a backup while tally is running.",
+    ),
     "salvage": Entry(
         "tally.cli.salvage",
         "salvage",

@@ -23,7 +23,7 @@ def test_ready(tmp_path: Path) -> None:
         result = invoke(tmp_path, "health", "--http-port", port)
         assert ["check      ok   detail", "archives   yes  3 can be read"] == result.stdout.splitlines()[:2]
         told = json.loads(invoke(tmp_path, "health", "--json", TALLY_HTTP_PORT=port).stdout)
-        assert ("ready", ["archives", "writing", "collector", "space", "logs", "names", "alerts"]) == (
+        assert ("ready", ["archives", "writing", "collector", "space", "logs", "names", "alerts", "cluster"]) == (
             told["status"],
             list(told["checks"]),
         )
