@@ -53,7 +53,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
         pytest.skip("zookeeper is missing")
     directory = tmp_path / "cluster"
     command = [sys.executable, str(SCRIPT)]
-    subprocess.run([*command, "up", str(directory), "--bare"], check=True, timeout=120)
+    subprocess.run([*command, "up", str(directory)], check=True, timeout=120)
     found = Servers(directory)
     try:
         yield found
@@ -62,6 +62,11 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
             if name != "zookeeper":
                 found.kill(name)  # In order, they would take ten seconds.
         subprocess.run([*command, "down", str(directory)], check=True, timeout=120)
+
+
+def reported(servers: Servers) -> set[str]:
+    """Return the sources with cells in the cluster."""
+    return {str(source) for (source,) in servers.ask("clickhouse-2-2", "SELECT DISTINCT source FROM tally.cells")}
 
 
 def create_by_two_at_once(servers: Servers) -> None:
@@ -78,7 +83,8 @@ def create_by_two_at_once(servers: Servers) -> None:
 def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
     """Two may create tables at once. Cells are on both servers of a shard; shipping and SQL go on without one."""
     create_by_two_at_once(servers)
-    site = Site(tmp_path / "web1", servers.address)
+    site = Site(tmp_path / "own", servers.address, "own")
+    wait_for(lambda: reported(servers) >= {"web1", "web2"}, "what the collectors of the script report")
     site.catalog.create("daily", resolution=10, retention=0)
     samples = [(f"page.p{n % 97}", n * 0.25, NOW - n) for n in range(900)]
     site.catalog.record(samples[:500])
@@ -92,7 +98,7 @@ def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
     site.catalog["daily"].rename("page.p1", "web.p1")
     site.replicator.ship()
     expected = site.cells()
-    counted = COUNTED.format("tally")
+    counted = f"{COUNTED.format('tally')} AND source = 'own'"
     for name in ("clickhouse-1-2", "clickhouse-2-1", "clickhouse-2-2"):
         wait_for(lambda name=name: set(servers.ask(name, counted)) == expected, f"all cells on {name}")  # type: ignore[misc]
     site.cluster.__exit__()
