@@ -12,7 +12,7 @@ from itertools import chain
 from tally.collector import listener, tcp, unix
 from tally.collector.addresses import bind_each
 from tally.collector.port_lock import PortLock
-from tally.collector.sockets import HTTP, Inherited, Sockets
+from tally.collector.sockets import HTTP, PICKLE, Inherited, Sockets
 from tally.errors import AddressUnavailable, InvalidSetting
 from tally.settings import Settings
 
@@ -110,9 +110,10 @@ def _adopt(inherited: Sequence[Inherited], settings: Settings) -> Sockets:
     if settings.workers > 1:
         raise InvalidSetting(f"TALLY_WORKERS='{settings.workers}' is not valid with inherited sockets: use 1")
     datagrams = [each.sock for each in inherited if each.sock.type == socket.SOCK_DGRAM]
-    streams = [each.sock for each in inherited if each.sock.type == socket.SOCK_STREAM]
+    streams = [each.sock for each in inherited if each.sock.type == socket.SOCK_STREAM and each.name != PICKLE]
+    pickles = [each.sock for each in inherited if each.sock.type == socket.SOCK_STREAM and each.name == PICKLE]
     for sock in datagrams:
         # Without privileges, setting the size could only shrink the buffer that the socket came with.
         listener.ask_for_buffer(sock, settings.receive_buffer, only_by_force=True)
         listener.enable_times(sock)
-    return Sockets(datagrams, streams, are_inherited=True)
+    return Sockets(datagrams, streams, are_inherited=True, pickles=pickles)

@@ -20,6 +20,8 @@ logger = logging.getLogger("tally.collector")
 FIRST_DESCRIPTOR = 3
 # The name of the socket on which `tally serve` answers HTTP.
 HTTP = "http"
+# The name of stream sockets to which Carbon's pickle protocol is sent.
+PICKLE = "pickle"
 
 
 class Inherited(NamedTuple):

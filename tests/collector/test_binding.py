@@ -55,14 +55,16 @@ def test_the_first_worker_has_all_that_is_not_udp(tmp_path: Path) -> None:
 
 
 def test_what_is_handed_over_is_all_there_is(tmp_path: Path) -> None:
-    """Inherited sockets are recognized by their type. One named http is not used, and no path is removed."""
+    """Inherited sockets are recognized by their type and name. One named http is not used, and no path is removed."""
     settings = Settings.load({}, tcp_port=0, receive_buffer=65_536)
     with listen("127.0.0.1", 0) as http, bound(Settings.load({}, port=0), [Inherited("http", http)]) as [own]:
         assert not own.are_inherited
     udp, tcp = bind("127.0.0.1", 0, receive_buffer_bytes=4096), listen("127.0.0.1", 0)
+    pickles = listen("127.0.0.1", 0)
     unix = bind_unix(tmp_path / "lines", socket.SOCK_DGRAM)
-    with bound(settings, [Inherited("udp", udp), Inherited("tcp", tcp), Inherited("unix", unix)]) as [sockets]:
-        assert Sockets([udp, unix], [tcp], are_inherited=True) == sockets
+    given = [Inherited("pickle", udp), Inherited("tcp", tcp), Inherited("unix", unix), Inherited("pickle", pickles)]
+    with bound(settings, given) as [sockets]:
+        assert Sockets([udp, unix], [tcp], are_inherited=True, pickles=[pickles]) == sockets
         assert 2 * 65_536 == udp.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
     assert (tmp_path / "lines").exists()
 

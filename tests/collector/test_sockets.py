@@ -1,10 +1,13 @@
 """What a collector listens on, and sockets that others hand over, in real processes."""
 
 import functools
+import pickle
 import signal
 import socket
+import struct
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -83,15 +86,19 @@ def test_a_restart_loses_no_datagram(tmp_path: Path) -> None:
 
 
 def test_serve_answers_on_a_socket_named_http(tmp_path: Path) -> None:
-    """`tally serve` can inherit all its sockets: UDP, TCP and HTTP."""
+    """`tally serve` can inherit all its sockets: UDP, TCP for lines and pickles, and HTTP."""
     Catalog(tmp_path).create("all", resolution=10)
-    udp, lines, http = bind("127.0.0.1", 0, receive_buffer_bytes=2**20), listen("127.0.0.1", 0), listen("127.0.0.1", 0)
-    with udp, lines, http, activated(SERVE, environment(tmp_path), udp, lines, http, names="udp:lines:http") as running:
+    names, udp = "udp:lines:pickle:http", bind("127.0.0.1", 0, receive_buffer_bytes=2**20)
+    streams = lines, pickles, http = [listen("127.0.0.1", 0) for _ in range(3)]
+    with udp, lines, pickles, http, activated(SERVE, environment(tmp_path), udp, *streams, names=names) as running:
         assert f"http://127.0.0.1:{http.getsockname()[1]}" == running.url
         assert udp.getsockname()[1] == running.udp_port
         with socket.create_connection(lines.getsockname()) as sender:
             sender.sendall(b"a 1\nb:2|c\n")
-        wait_for(lambda: stored(tmp_path) == {"a": 1, "b": 2}, "the lines")
+        with socket.create_connection(pickles.getsockname()) as sender:
+            body = pickle.dumps([("p", (time.time(), 3))])
+            sender.sendall(struct.pack("!L", len(body)) + body)
+        wait_for(lambda: stored(tmp_path) == {"a": 1, "b": 2, "p": 3}, "the lines")
         assert 0 == running.end(signal.SIGTERM)
 
 
