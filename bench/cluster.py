@@ -110,10 +110,12 @@ def collectors(count: int, seconds: float) -> tuple[float, float]:
 
 def lags_until(connection: Connection, address: Address, is_over: Callable[[], bool]) -> Iterator[float]:
     """Yield how far the newest bucket of each source in the cluster is behind, now and then."""
-    while not is_over():
+    found = 0
+    while not (found and is_over()):
         for _, newest in connection.execute(
             f"SELECT source, max(bucket) FROM {address.database}.cells GROUP BY source"
         ):
+            found += 1
             yield max(0.0, time.time() - newest - 1)
         time.sleep(0.5)
 

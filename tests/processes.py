@@ -17,10 +17,13 @@ LIMIT_S = 30.0
 
 
 def wait_for(condition: Callable[[], object], what: object, *, limit_s: float = LIMIT_S) -> None:
-    """Return as soon as `condition` is true; fail when it is not within the limit, and say what it waited for."""
+    """Return as soon as `condition` is true; fail when it is not within the limit, and say what it waited for.
+
+    If `what` is a function, it is called then.
+    """
     deadline = time.monotonic() + limit_s
     while not condition():
-        assert time.monotonic() < deadline, f"waited {limit_s} s for {what}"
+        assert time.monotonic() < deadline, f"waited {limit_s} s for {what() if callable(what) else what}"
         time.sleep(0.01)
 
 

@@ -194,7 +194,7 @@ def test_alerts_survive_kill_9(tmp_path: Path) -> None:
         with started(tmp_path, "serve") as running:
             invoke(tmp_path, "send", "a", "0", TALLY_PORT=running.udp_port)
             memory = Memory(tmp_path)
-            wait_for(lambda: not memory.has_work() and _is_over(memory), "all deliveries")
+            wait_for(lambda: _is_over(memory) and not memory.has_work(), "all deliveries")
         changes = {message["id"]: (message["state"], message["at"]) for message in receiver.taken}
         events = Catalog(tmp_path).events.find(tags=["alert"])
         assert changes

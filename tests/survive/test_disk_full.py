@@ -129,7 +129,7 @@ def test_what_is_beyond_the_bound_is_counted(tmp_path: Path) -> None:
         wait_for(lambda: account(tmp_path, "pending") + account(tmp_path, "dropped") == sent, "the last lines")
         assert WAITING_CELLS >= account(tmp_path, "pending") > WAITING_CELLS - 2 * NAMES
         disk.free(running)
-        wait_for(lambda: account(tmp_path, "stored"), "space")
+        wait_for(lambda: account(tmp_path, "stored") + account(tmp_path, "dropped") == sent, "space")
         kept, dropped = account(tmp_path, "stored"), account(tmp_path, "dropped")
         assert 0 == running.end(signal.SIGTERM)
     counts = Catalog(tmp_path)["daily"].aggregate("count")
