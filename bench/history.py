@@ -7,6 +7,7 @@ least; memory is resident bytes at most. `merge again` is the same file, of whic
 
 import argparse
 import json
+import math
 import resource
 import subprocess
 import sys
@@ -22,6 +23,10 @@ from bench.filling import RESOLUTION_S, empty, fill
 from bench.server import machine
 from bench.table import head, row
 from tally.engine import Catalog
+from tally.engine.asking.question import Question
+from tally.engine.history.csv_file import read_csv
+from tally.engine.history.staging import staged
+from tally.engine.storing.commit import Rules
 
 BARE = """
 CREATE TABLE data (bucket, id, count, sum, min, max, sealed, PRIMARY KEY (bucket, id)) WITHOUT ROWID;
@@ -52,6 +57,24 @@ def merge(directory: Path) -> None:
     Catalog(directory)["all"].merge_files([directory / "big.db"])
 
 
+def export_csv(directory: Path) -> None:
+    """Write the archive as CSV."""
+    question = Question.parse("values", [("format", "csv")], now=time.time())
+    with (directory / "big.csv").open("wb") as file:
+        file.writelines(Catalog(directory)["big"].ask(question, timeout_s=math.inf))
+
+
+def import_csv(directory: Path) -> None:
+    """Import the CSV into a new archive."""
+    archive = empty(directory, "imported")
+    with staged(directory, latest=int(time.time())) as staging:
+        with (directory / "big.csv").open("rb") as file:
+            for _ in read_csv(file, "big.csv", staging):
+                pass
+        staging.finish()
+        archive.load(staging.path, Rules(time.time()))
+
+
 TOOLS: dict[str, Callable[[Path], object]] = {
     "bare copy": bare,
     "derive, same buckets": lambda directory: Catalog(directory).derive("same", "big"),
@@ -60,6 +83,8 @@ TOOLS: dict[str, Callable[[Path], object]] = {
     ),
     "merge": merge,
     "merge again": merge,
+    "export as CSV": export_csv,
+    "import of CSV": import_csv,
     "rename, no names meet": lambda directory: Catalog(directory)["same"].rename("*", "all.*"),
     "rename, half of the names meet": lambda directory: Catalog(directory)["same"].rename("*[02468]", "*1"),
     "delete half of the names": lambda directory: Catalog(directory)["all"].remove("*[02468]"),

@@ -167,11 +167,11 @@ double middle(std::int64_t number, int level) {
 
 double find_percentile(const Sketch& sketch, const Fraction& fraction, int level) {
     Count total;
-    for (const Bin& bin : sketch) total = total + bin.count;
+    for (const Bin& bin : sketch) total += bin.count;
     const double rank = find_rank(fraction, total);
     Count reached;
     for (const Bin& bin : sketch) {
-        reached = reached + bin.count;
+        reached += bin.count;
         if (reached.value() >= rank) return middle(bin.number, level);
     }
     return middle(sketch.back().number, level);
@@ -181,9 +181,7 @@ double find_percentile(const Sketch& sketch, const Fraction& fraction, int level
 void join_bins(sqlite::Context* context, int, sqlite::Value** values) {
     answer(context, [&] {
         if (is_null(values[0]) || is_null(values[1])) return api->result_null(context);
-        Sketch merged = sketch_of(values[0]);
-        add(merged, sketch_of(values[1]));
-        return_text(context, dump(merged));
+        return_text(context, dump(merge(sketch_of(values[0]), sketch_of(values[1]))));
     });
 }
 

@@ -80,7 +80,7 @@ void join(Stored& one, const Cell& other, const Sketch& sketch) {
     } else if (sketch.empty()) {
         add(one.sketch, bin_of(other));
     } else {
-        add(one.sketch, sketch);
+        one.sketch = merge(one.sketch, sketch);
     }
 }
 
@@ -96,21 +96,6 @@ void Values::add(double value, bool is_compensated) {
     if (value < low) low = value;
     if (value > high) high = value;
     ++count;
-}
-
-Sketch Values::sketch() {
-    Sketch found;
-    if (bins.size() < 2) return found;
-    std::sort(bins.begin(), bins.end());
-    found.reserve(bins.size());
-    for (const std::int32_t bin : bins) {
-        if (!found.empty() && found.back().number == bin) {
-            found.back().count = found.back().count + Count(std::int64_t{1});
-        } else {
-            found.push_back({bin, Count(std::int64_t{1})});
-        }
-    }
-    return found;
 }
 
 Cell Values::cell() const {
@@ -179,7 +164,7 @@ std::uint32_t Rollup::intern(std::string_view name, std::int64_t weight) {
     const auto series = static_cast<std::uint32_t>(series_.size());
     make_room(series_);
     spell(name, series);
-    series_.push_back({static_cast<std::uint32_t>(spellings_.size() - 1), weight, {}});
+    series_.push_back({static_cast<std::uint32_t>(spellings_.size() - 1), weight, {}, 0});
     return series;
 }
 
@@ -259,19 +244,43 @@ void Rollup::open(std::int64_t now, std::int64_t fold_values) {
     open_ = bucket;
 }
 
-// Bins are weighed at the end, so that what the first ones weigh does not decide about the last ones.
+// Puts the bins of each series beside each other, in the order of the series with values.
+void Rollup::group_bins() {
+    std::vector<Observed> grouped(observed_.size());
+    std::size_t end = 0;
+    for (const std::uint32_t series : with_values_) {
+        series_[series].first = end;
+        end += static_cast<std::size_t>(series_[series].values.count);
+    }
+    for (const Observed& each : observed_) grouped[series_[each.series].first++] = each;
+    observed_.swap(grouped);
+}
+
+// Bins are weighed at the end, so that what the first ones weigh does not decide about the last ones. What is merged is
+// removed at once, so that it is not merged again after memory ran out.
 void Rollup::fold() {
     const bool is_sketched = makes_sketches();
+    std::reverse(with_values_.begin(), with_values_.end());
+    if (options_.is_sketched) group_bins();
+    Merger merger;
     std::int64_t gained = 0;
-    for (const std::uint32_t series : with_values_) {
+    while (!with_values_.empty()) {
+        const std::uint32_t series = with_values_.back();
         Values& values = series_[series].values;
-        if (values.count == 0) continue;  // Memory ran out after it was merged.
-        gained += merge_cell(open_, series, values.cell(), is_sketched, is_sketched ? values.sketch() : Sketch());
-        counted += static_cast<std::int64_t>(values.count);
-        pending_ -= static_cast<std::int64_t>(values.count);
+        const auto count = static_cast<std::ptrdiff_t>(values.count);
+        Sketch sketch;
+        if (is_sketched && count > 1) {
+            for (auto each = observed_.end() - count; each != observed_.end(); ++each) merger.add(each->bin);
+            sketch = merger.sketch();
+            merger.clear();
+        }
+        gained += merge_cell(open_, series, values.cell(), is_sketched, std::move(sketch));
+        counted += count;
+        pending_ -= count;
         values = {};
+        with_values_.pop_back();
+        if (options_.is_sketched) observed_.resize(observed_.size() - static_cast<std::size_t>(count));
     }
-    with_values_.clear();
     add_bins(gained);
 }
 
@@ -291,8 +300,9 @@ void Rollup::add_value(std::uint32_t series, double value, std::int64_t bucket) 
         return;
     }
     Values& values = series_[series].values;
+    make_room(with_values_);
+    if (options_.is_sketched) observed_.push_back({series, static_cast<std::int32_t>(find_bin(value))});
     if (values.count == 0) with_values_.push_back(series);
-    if (options_.is_sketched) values.bins.push_back(static_cast<std::int32_t>(find_bin(value)));
     values.add(value, options_.is_compensated);
     ++pending_;
 }
@@ -309,10 +319,11 @@ bool Rollup::add_sample(std::string_view name, double value, std::int64_t timest
     return true;
 }
 
-std::uint32_t Rollup::admit(std::string_view spelling, bool is_stored, std::int64_t bucket) {
+template <typename IsStored>
+std::uint32_t Rollup::admit(std::string_view spelling, IsStored is_stored, std::int64_t bucket) {
     const std::uint32_t series = find_series(spelling);
     if (series == Index::NONE) {
-        if (!is_stored || size + 1 > free) return series;
+        if (size + 1 > free || !is_stored()) return series;
         const std::uint32_t added = intern(spelling, 1);
         ++size;
         return added;
@@ -333,7 +344,7 @@ Fate Rollup::add(std::string_view line, std::int64_t now) {
         if (verdict == Verdict::GOOD && second.verdict == Verdict::GOOD) {
             const std::string_view name = fields.each[0];
             const std::int64_t bucket = bucket_of(second.value);
-            const bool is_stored = name.size() <= NAME_MAX_BYTES && is_simple_name(name);
+            const auto is_stored = [&] { return name.size() <= NAME_MAX_BYTES && is_simple_name(name); };
             const std::uint32_t series = admit(name, is_stored, bucket);
             if (series != Index::NONE) {
                 add_value(series, value, bucket);
@@ -355,7 +366,7 @@ Fate Rollup::add_statsd(std::string_view line, std::int64_t now) {
     }
     const std::int64_t bucket = bucket_of(now);
     const bool is_sketched = makes_sketches();
-    const std::uint32_t series = admit(spelling, found.has_simple_name, bucket);
+    const std::uint32_t series = admit(spelling, [&] { return found.has_simple_name; }, bucket);
     if (series == Index::NONE) return {Fate::UNSURE, {}, spelling};
     std::int64_t gained = 0;
     for (int at = 0; at < found.count; ++at) {

@@ -20,12 +20,15 @@ struct Cell {
 // rounding errors, and so does this, so that both give the same sum.
 struct Values {
     double count = 0, sum = 0, error = 0, low = 0, high = 0;
-    std::vector<std::int32_t> bins;  // Of each value, if there are sketches.
 
     void add(double value, bool is_compensated);
     Cell cell() const;
-    // Returns the sketch of more than one value, and sorts the bins.
-    Sketch sketch();
+};
+
+// The bin of a value of the open bucket.
+struct Observed {
+    std::uint32_t series;
+    std::int32_t bin;
 };
 
 // The sketch is empty if the cell has none: its samples are equal, or it is unknown.
@@ -106,6 +109,7 @@ class Rollup {
         std::uint32_t spelling;
         std::int64_t weight;
         Values values;
+        std::size_t first;  // Where its next bin goes when they are grouped.
     };
     struct Spelling {
         std::size_t first;
@@ -124,8 +128,10 @@ class Rollup {
                             Sketch sketch = {});
     bool has_cell(std::int64_t bucket, std::uint32_t series) const;
     // Returns the series of a name if its cell in `bucket` exists or can be created, or NONE.
-    std::uint32_t admit(std::string_view spelling, bool is_stored, std::int64_t bucket);
+    template <typename IsStored>
+    std::uint32_t admit(std::string_view spelling, IsStored is_stored, std::int64_t bucket);
     void add_value(std::uint32_t series, double value, std::int64_t bucket);
+    void group_bins();
     Fate add_statsd(std::string_view line, std::int64_t now);
     Fate classify(std::string_view line, const Fields& fields, const Clock& clock) const;
 
@@ -135,6 +141,7 @@ class Rollup {
     std::vector<Spelling> spellings_;
     std::vector<Series> series_;
     std::vector<std::uint32_t> with_values_;
+    std::vector<Observed> observed_;  // Of all series with values, if there are sketches.
     std::vector<Stored> cells_;
     Index spelling_index_, cell_index_;
     std::string key_;

@@ -8,7 +8,7 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
-#include <new>
+#include <memory>
 
 #include "digits.hpp"
 
@@ -18,36 +18,18 @@ namespace {
 // Below this, a whole count is an integer of 64 bits.
 constexpr double WHOLE_END = 9e18;
 constexpr bool IS_LITTLE_ENDIAN = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
-constexpr std::int64_t SPARE_BINS = 64;
 // The least number of characters that a bin takes.
 constexpr std::size_t BIN_CHARACTERS = 4;
 
 // Reads the numbers of a JSON array.
 class Numbers {
   public:
-    explicit Numbers(std::string_view text) : at_(text.data()), last_(text.data() + text.size()) {}
+    explicit Numbers(std::string_view text) : begin_(text.data()), at_(begin_), last_(text.data() + text.size()) {}
 
     bool take(char expected) {
         if (at_ != last_ && *at_ != expected) skip_blanks();
         if (at_ == last_ || *at_ != expected) return false;
         ++at_;
-        return true;
-    }
-
-    // Reads a number of up to seven digits, as nearly all are, without a branch that depends on how many there are.
-    bool read_short(std::int64_t& whole) {
-        if (last_ - at_ < 8 || !IS_LITTLE_ENDIAN) return false;
-        std::uint64_t digits;
-        std::memcpy(&digits, at_, 8);
-        digits ^= 0x3030303030303030;
-        const std::uint64_t others = ((digits + 0x7676767676767676) | digits) & 0x8080808080808080;
-        const int bits = others == 0 ? 0 : __builtin_ctzll(others) - 7;
-        if (bits == 0 || (at_[bits / 8] != ',' && at_[bits / 8] != ']')) return false;
-        digits <<= 64 - bits;
-        digits = (digits * 10 + (digits >> 8)) & 0x00FF00FF00FF00FF;
-        digits = (digits * 100 + (digits >> 16)) & 0x0000FFFF0000FFFF;
-        whole = static_cast<std::int64_t>((digits * 10000 + (digits >> 32)) & 0xFFFFFFFF);
-        at_ += bits / 8;
         return true;
     }
 
@@ -67,12 +49,70 @@ class Numbers {
         return float_error == std::errc() && is_end(float_end) && std::isfinite(real);
     }
 
+    // Reads pairs of whole numbers of up to seven digits, as nearly all are, as long as another pair follows. Finds the
+    // ends of all numbers in a block at once. `take` returns whether a pair is valid.
+    template <typename Take>
+    void read_pairs(Take take) {
+        if (at_ == last_ || *at_ != ',' || at_ - begin_ < WORD || !IS_LITTLE_ENDIAN) return;
+        for (const char* first = at_ + 1;; first = at_ + 1) {
+            std::uint64_t ends = find_ends(first);
+            if ((ends & (ends - 1)) == 0) return;
+            for (const char* block = first; (ends & (ends - 1)) != 0;) {
+                const char* middle = block + __builtin_ctzll(ends);
+                ends &= ends - 1;
+                const char* end = block + __builtin_ctzll(ends);
+                ends &= ends - 1;
+                if (*middle != ',' || *end != ',' || !is_short(middle - first) || !is_short(end - middle - 1)) return;
+                if (!take(parse(middle, middle - first), parse(end, end - middle - 1))) return;
+                at_ = end;
+                first = end + 1;
+            }
+        }
+    }
+
     bool is_at_end() {
         skip_blanks();
         return at_ == last_;
     }
 
   private:
+    static constexpr std::ptrdiff_t WORD = 8, BLOCK = 64;
+    static constexpr std::uint64_t ZEROS = 0x3030303030303030;
+
+    static bool is_short(std::ptrdiff_t digits) { return 0 < digits && digits < WORD; }
+
+    static std::uint64_t load_word(const char* at) {
+        std::uint64_t word;
+        std::memcpy(&word, at, WORD);
+        return word;
+    }
+
+    // Returns a bit for each character of a block that is no digit.
+    std::uint64_t find_ends(const char* block) const {
+        char last[BLOCK];
+        if (last_ - block < BLOCK) {
+            std::memset(last, 0, BLOCK);
+            std::memcpy(last, block, static_cast<std::size_t>(last_ - block));
+            block = last;
+        }
+        std::uint64_t ends = 0;
+        for (std::ptrdiff_t at = 0; at != BLOCK; at += WORD) {
+            const std::uint64_t digits = load_word(block + at) ^ ZEROS;
+            const std::uint64_t others = ((digits + 0x7676767676767676) | digits) & 0x8080808080808080;
+            ends |= (((others >> 7) * 0x0102040810204080) >> 56) << at;
+        }
+        return ends;
+    }
+
+    // Returns the number of up to seven digits before `end`, without a branch that depends on how many there are.
+    static std::int64_t parse(const char* end, std::ptrdiff_t count) {
+        const auto others = 64 - 8 * count;
+        std::uint64_t digits = ((load_word(end - WORD) ^ ZEROS) >> others) << others;
+        digits = (digits * 10 + (digits >> 8)) & 0x00FF00FF00FF00FF;
+        digits = (digits * 100 + (digits >> 16)) & 0x0000FFFF0000FFFF;
+        return static_cast<std::int64_t>((digits * 10000 + (digits >> 32)) & 0xFFFFFFFF);
+    }
+
     bool is_end(const char* at) const { return at == last_ || *at == ',' || *at == ']' || is_blank(*at); }
     static bool is_blank(char character) {
         return character == ' ' || character == '\t' || character == '\n' || character == '\r';
@@ -81,6 +121,7 @@ class Numbers {
         while (at_ != last_ && is_blank(*at_)) ++at_;
     }
 
+    const char* begin_;
     const char* at_;
     const char* last_;
 };
@@ -98,25 +139,21 @@ Count to_weight(double count) {
     return Count(std::nearbyint(count * FRACTIONS) / FRACTIONS);
 }
 
-void add(Sketch& merged, const Sketch& sketch) {
-    merged.reserve(merged.size() + sketch.size());
-    std::size_t missing = 0;
-    auto own = merged.begin();
-    for (const Bin& bin : sketch) {
-        while (own != merged.end() && own->number < bin.number) ++own;
-        if (own != merged.end() && own->number == bin.number) {
-            own->count = own->count + bin.count;
+Sketch merge(const Sketch& one, const Sketch& other) {
+    Sketch merged(one.size() + other.size());
+    auto end = merged.begin();
+    auto own = one.begin(), second = other.begin();
+    while (own != one.end() && second != other.end()) {
+        if (own->number == second->number) {
+            *end = *own++;
+            end++->count += second++->count;
         } else {
-            ++missing;
+            *end++ = own->number < second->number ? *own++ : *second++;
         }
     }
-    // Insert the missing ones from the last to the first, so that each bin moves once.
-    std::size_t from = merged.size(), to = from + missing;
-    merged.resize(to);
-    for (auto bin = sketch.rbegin(); to != from; ++bin) {
-        while (from != 0 && merged[from - 1].number > bin->number) merged[--to] = merged[--from];
-        if (from == 0 || merged[from - 1].number != bin->number) merged[--to] = *bin;
-    }
+    end = std::copy(second, other.end(), std::copy(own, one.end(), end));
+    merged.erase(end, merged.end());
+    return merged;
 }
 
 void add(Sketch& merged, const Bin& bin) {
@@ -125,7 +162,7 @@ void add(Sketch& merged, const Bin& bin) {
     if (own == merged.end() || own->number != bin.number) {
         merged.insert(own, bin);
     } else {
-        own->count = own->count + bin.count;
+        own->count += bin.count;
     }
 }
 
@@ -137,7 +174,7 @@ Sketch coarsen(const Sketch& sketch, int levels) {
         // Away from zero; a shift rounds down.
         const std::int64_t number = (bin.number > 0 ? bin.number + most : bin.number) >> levels;
         if (!coarse.empty() && coarse.back().number == number) {
-            coarse.back().count = coarse.back().count + bin.count;
+            coarse.back().count += bin.count;
         } else {
             coarse.push_back({number, bin.count});
         }
@@ -147,6 +184,10 @@ Sketch coarsen(const Sketch& sketch, int levels) {
 
 namespace {
 
+bool is_within(std::int64_t number, std::int64_t end) {
+    return -end < number && number < end;
+}
+
 // Calls `take` for each bin in a text; returns whether the text is valid.
 template <typename Take>
 bool read_bins(std::string_view text, Take take) {
@@ -154,22 +195,18 @@ bool read_bins(std::string_view text, Take take) {
     std::int64_t number = 0;
     if (!numbers.take('[')) return false;
     do {
-        std::int64_t distance = 0, whole = 0;
-        Count count;
-        if (!numbers.read_short(distance)) {
-            if (!numbers.read(count) || count.is_float()) return false;
-            distance = count.whole();
-        }
-        if (distance >= 4 * ORIGIN || distance <= -4 * ORIGIN || !numbers.take(',')) return false;
-        number += distance;
-        if (number >= 2 * ORIGIN || number <= -2 * ORIGIN) return false;
-        if (numbers.read_short(whole)) {
-            count = Count(whole);
-        } else if (!numbers.read(count)) {
-            return false;
-        }
-        if (!count.is_positive()) return false;
+        Count distance, count;
+        if (!numbers.read(distance) || distance.is_float() || !numbers.take(',') || !numbers.read(count)) return false;
+        if (!is_within(distance.whole(), 4 * ORIGIN) || !count.is_positive()) return false;
+        number += distance.whole();
+        if (!is_within(number, 2 * ORIGIN)) return false;
         take(number, count);
+        numbers.read_pairs([&](std::int64_t more, std::int64_t whole) {
+            const std::int64_t next = number + more;
+            if (next >= 2 * ORIGIN || whole == 0) return false;
+            take(number = next, Count(whole));
+            return true;
+        });
     } while (numbers.take(','));
     return numbers.take(']') && numbers.is_at_end();
 }
@@ -177,28 +214,31 @@ bool read_bins(std::string_view text, Take take) {
 }  // namespace
 
 bool load(std::string_view text, Sketch& sketch) {
-    sketch.clear();
-    sketch.reserve(text.size() / BIN_CHARACTERS);
-    return read_bins(text, [&](std::int64_t number, const Count& count) { sketch.push_back({number, count}); });
+    sketch.resize(text.size() / BIN_CHARACTERS);
+    auto end = sketch.begin();
+    const bool is_valid = read_bins(text, [&](std::int64_t number, const Count& count) { *end++ = {number, count}; });
+    sketch.erase(end, sketch.end());
+    return is_valid;
 }
 
 Count& Merger::Side::at(std::int64_t number) {
-    if (counts.empty()) first = number;
-    const auto size = static_cast<std::int64_t>(counts.size());
-    if (number >= first + size) {
-        counts.resize(static_cast<std::size_t>(number - first + 1 + SPARE_BINS));
-    } else if (number < first) {
-        const std::int64_t before = first - number + SPARE_BINS;
-        counts.insert(counts.begin(), static_cast<std::size_t>(before), Count());
-        first -= before;
+    if (blocks.empty()) first = number & -BLOCK_BINS;
+    if (number < first) {
+        const std::int64_t more = (first - number - 1) / BLOCK_BINS + 1;
+        blocks.insert(blocks.begin(), static_cast<std::size_t>(more), Block());
+        first -= more * BLOCK_BINS;
     }
-    return counts[static_cast<std::size_t>(number - first)];
+    const auto place = static_cast<std::size_t>(number - first);
+    const std::size_t block = place / BLOCK_BINS, bin = place % BLOCK_BINS;
+    if (block >= blocks.size()) blocks.resize(block + 1);
+    blocks[block].has_samples |= std::uint64_t{1} << bin;
+    return blocks[block].counts[bin];
 }
 
 bool Merger::add(std::string_view text, bool is_inverse) {
     return read_bins(text, [&](std::int64_t number, const Count& count) {
-        Count& sum = sides_[number < 0 ? 0 : number == 0 ? 1 : 2].at(number);
-        sum = sum + (is_inverse ? -count : count);
+        Count& sum = at(number);
+        sum += is_inverse ? -count : count;
         if (is_inverse && sum.value() == 0) sum = Count();
     });
 }
@@ -206,39 +246,82 @@ bool Merger::add(std::string_view text, bool is_inverse) {
 Sketch Merger::sketch() const {
     Sketch merged;
     for (const Side& side : sides_) {
-        std::int64_t number = side.first;
-        for (const Count& count : side.counts) {
-            if (count.value() != 0) merged.push_back({number, count});
-            ++number;
+        std::int64_t first = side.first;
+        for (const Block& block : side.blocks) {
+            for (std::uint64_t bits = block.has_samples; bits != 0; bits &= bits - 1) {
+                const int bin = __builtin_ctzll(bits);
+                if (block.counts[bin].value() != 0) merged.push_back({first + bin, block.counts[bin]});
+            }
+            first += BLOCK_BINS;
         }
     }
     return merged;
 }
 
+void Merger::clear() {
+    for (Side& side : sides_) {
+        for (Block& block : side.blocks) {
+            if (block.has_samples != 0) block = {};
+        }
+    }
+}
+
 namespace {
 
-char* write_integer(char* target, std::int64_t value) {
-    if (value < 0 || value > 9) return std::to_chars(target, target + FLOAT_CHARACTERS, value).ptr;
-    *target = static_cast<char>('0' + value);
-    return target + 1;
-}
+// The texts of small numbers, each with a comma.
+class Texts {
+  public:
+    constexpr Texts() {
+        for (std::int64_t value = 0; value != END; ++value) {
+            Entry& entry = entries_[value];
+            if (value >= 100) entry.text[entry.bytes++] = static_cast<char>('0' + value / 100);
+            if (value >= 10) entry.text[entry.bytes++] = static_cast<char>('0' + value / 10 % 10);
+            entry.text[entry.bytes++] = static_cast<char>('0' + value % 10);
+            entry.text[entry.bytes++] = ',';
+        }
+    }
+
+    char* write(char* target, std::int64_t value) const {
+        if (value < 0 || value >= END) {
+            target = std::to_chars(target, target + FLOAT_CHARACTERS, value).ptr;
+            *target++ = ',';
+            return target;
+        }
+        std::memcpy(target, entries_[value].text, sizeof Entry::text);
+        return target + entries_[value].bytes;
+    }
+
+  private:
+    static constexpr std::int64_t END = 1000;
+    struct Entry {
+        char text[4] = {};
+        int bytes = 0;
+    };
+    Entry entries_[END] = {};
+};
+
+constexpr Texts TEXTS;
 
 }  // namespace
 
 std::string dump(const Sketch& sketch) {
-    std::string text(sketch.size() * 2 * FLOAT_CHARACTERS + 2, '[');
-    char* end = text.data() + 1;
+    if (sketch.empty()) return "[]";
+    const std::unique_ptr<char[]> text(new char[(sketch.size() + 1) * 2 * FLOAT_CHARACTERS]);
+    char* end = text.get();
+    *end++ = '[';
     std::int64_t before = 0;
     for (const Bin& bin : sketch) {
-        if (end != text.data() + 1) *end++ = ',';
-        end = write_integer(end, bin.number - before);
-        *end++ = ',';
-        end = bin.count.is_float() ? write_float(end, bin.count.value()) : write_integer(end, bin.count.whole());
+        end = TEXTS.write(end, bin.number - before);
+        if (bin.count.is_float()) {
+            end = write_float(end, bin.count.value());
+            *end++ = ',';
+        } else {
+            end = TEXTS.write(end, bin.count.whole());
+        }
         before = bin.number;
     }
-    *end++ = ']';
-    text.resize(static_cast<std::size_t>(end - text.data()));
-    return text;
+    end[-1] = ']';
+    return {text.get(), end};
 }
 
 }  // namespace tally

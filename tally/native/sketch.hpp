@@ -26,8 +26,12 @@ class Count {
     std::int64_t whole() const { return whole_; }
     double value() const { return is_float_ ? real_ : static_cast<double>(whole_); }
     bool is_positive() const { return is_float_ ? real_ > 0 : whole_ > 0; }
-    Count operator+(const Count& other) const {
-        return is_float_ || other.is_float_ ? Count(value() + other.value()) : Count(whole_ + other.whole_);
+    void operator+=(const Count& other) {
+        if (is_float_ || other.is_float_) {
+            *this = Count(value() + other.value());
+        } else {
+            whole_ += other.whole_;
+        }
     }
     Count operator-() const { return is_float_ ? Count(-real_) : Count(-whole_); }
 
@@ -53,8 +57,8 @@ std::int64_t find_bin(double value);
 // Returns a count as a sketch keeps it: whole, or the nearest multiple of 1 / 65536.
 Count to_weight(double count);
 
-// Adds the bins of a sketch, or one bin.
-void add(Sketch& merged, const Sketch& sketch);
+// Returns both sketches merged.
+Sketch merge(const Sketch& one, const Sketch& other);
 void add(Sketch& merged, const Bin& bin);
 
 // Returns the sketch so many levels higher.
@@ -64,20 +68,33 @@ Sketch coarsen(const Sketch& sketch, int levels);
 bool load(std::string_view text, Sketch& sketch);
 std::string dump(const Sketch& sketch);
 
-// Merges many sketches. Nearly all bins of a sketch are near each other, so each sign has an array of counts by bin.
+// Merges many sketches. Nearly all bins of a sketch are near each other, so each sign has an array of counts by bin. A
+// bit for each bin tells whether it has samples, so that the others cost little.
 class Merger {
   public:
+    void add(std::int64_t number) { at(number) += Count(std::int64_t{1}); }
     // Adds the sketch in a text, or takes it out; returns whether the text is valid.
     bool add(std::string_view text, bool is_inverse = false);
     Sketch sketch() const;
+    // Removes all samples, and keeps the arrays.
+    void clear();
 
   private:
+    static constexpr std::int64_t BLOCK_BINS = 64;
+
+    struct Block {
+        std::uint64_t has_samples = 0;
+        Count counts[BLOCK_BINS];
+    };
     struct Side {
-        std::int64_t first = 0;
-        std::vector<Count> counts;
+        std::int64_t first = 0;  // A multiple of BLOCK_BINS.
+        std::vector<Block> blocks;
 
         Count& at(std::int64_t number);
     };
+
+    Count& at(std::int64_t number) { return sides_[number < 0 ? 0 : number == 0 ? 1 : 2].at(number); }
+
     Side sides_[3];
 };
 

@@ -43,15 +43,17 @@ INSERT INTO meta VALUES ('rewrites', 1) ON CONFLICT DO UPDATE SET value = value 
 INSERT INTO meta SELECT 'rewritten_before', coalesce(max(bucket) + :resolution, 0) FROM totals WHERE TRUE
     ON CONFLICT DO UPDATE SET value = max(value, excluded.value);
 """
-HAS_BUCKET = "SELECT EXISTS (SELECT 1 FROM totals WHERE bucket = ?)"
 # Sketches (see `storing.sketches`); `files.functions` defines merge_bins and join_bins.
-STORED_SKETCHES = """
-SELECT data.id, bins FROM json_each(:ids) AS given CROSS JOIN data ON data.bucket = :bucket AND data.id = given.value
-LEFT JOIN data_sketches AS kept ON kept.bucket = data.bucket AND kept.id = data.id
+HAS_UNKNOWN_SKETCH = """
+SELECT EXISTS (SELECT 1 FROM totals LEFT JOIN totals_sketches USING (bucket) WHERE bucket = ? AND bins IS NULL)
 """
-REPLACE_SKETCH = "REPLACE INTO data_sketches VALUES (?, ?, ?)"
+UNKNOWN_IDS = """
+SELECT data.id FROM json_each(:ids) AS given CROSS JOIN data ON data.bucket = :bucket AND data.id = given.value
+LEFT JOIN data_sketches AS kept ON kept.bucket = data.bucket AND kept.id = data.id WHERE bins IS NULL
+"""
 DROP_SKETCH = "DELETE FROM data_sketches WHERE bucket = ? AND id = ?"
 _JOIN = "ON CONFLICT DO UPDATE SET bins = join_bins(bins, excluded.bins)"
+JOIN_SKETCH = f"INSERT INTO data_sketches VALUES (?, ?, ?) {_JOIN}"
 JOIN_TOTAL_SKETCH = f"INSERT INTO totals_sketches VALUES (?, ?) {_JOIN}"
 JOIN_BLOCK_SKETCH = f"INSERT INTO blocks_sketches VALUES (?, ?, ?) {_JOIN}"
 _SKETCHED = "data LEFT JOIN data_sketches USING (bucket, id)"

@@ -129,8 +129,8 @@ def _merge_due(connection: apsw.Connection, due: Cells, marks: Watermarks, known
         rows = [(bucket, known[name], *cell[:4], is_sealed) for name, cell in row.items() if name in known]
         rows.sort(key=_id)  # Inserting in key order takes a third of the time.
         if marks.percentiles and rows:
-            own = {known[name]: cell for name, cell in row.items() if name in known}
-            sketches.merge_bucket(connection, bucket, dict(sorted(own.items())), marks)
+            own = sorted(((known[name], cell) for name, cell in row.items() if name in known), key=itemgetter(0))
+            sketches.merge_bucket(connection, bucket, own, marks)
         merged += merge_rows(connection, rows, marks) if rows else 0
     return merged
 

@@ -9,7 +9,7 @@ never gets one later. Sketches in a file have the level of the archive's accurac
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import apsw
 
@@ -22,26 +22,27 @@ from tally.engine.storing.batch import insert
 from tally.engine.storing.watermarks import Watermarks
 
 
-def merge_bucket(connection: apsw.Connection, bucket: int, cells: Mapping[int, Cell], marks: Watermarks) -> None:
-    """Merge the sketches of `cells`, by the ids of their names, into those of one bucket.
+def merge_bucket(
+    connection: apsw.Connection, bucket: int, cells: Sequence[tuple[int, Cell]], marks: Watermarks
+) -> None:
+    """Merge the sketches of `cells`, each with the id of its name and in their order, into those of one bucket.
 
     Call it before the cells are merged, because it looks up which of them are new.
     """
     level = LEVELS[marks.percentiles]
-    own = {key: sketch.find_text(cell, level=level) for key, cell in cells.items()}
-    is_new = not connection.execute(statements.HAS_BUCKET, (bucket,)).get
-    bindings = {"bucket": bucket, "ids": json.dumps([] if is_new else [*cells])}
-    stored = connection.execute(statements.STORED_SKETCHES, bindings)
-    merged = own | {key: sketch.merge_texts([own[key], bins]) for key, bins in stored}
-    known = [(bucket, key, bins) for key, bins in merged.items() if bins is not None]
-    insert(connection, statements.REPLACE_SKETCH, known)
-    if len(known) < len(merged):
-        unknown = [(bucket, key) for key, bins in merged.items() if bins is None]
-        connection.executemany(statements.DROP_SKETCH, unknown)
-    connection.execute(statements.JOIN_TOTAL_SKETCH, (bucket, sketch.merge_texts([*own.values()])))
+    own = [(bucket, key, sketch.find_text(cell, level=level)) for key, cell in cells]
+    unknown = {key for _, key, bins in own if bins is None}
+    connection.executemany(statements.DROP_SKETCH, [(bucket, key) for key in unknown])
+    if connection.execute(statements.HAS_UNKNOWN_SKETCH, (bucket,)).get:
+        ids = json.dumps([key for key, _ in cells])
+        unknown.update(row[0] for row in connection.execute(statements.UNKNOWN_IDS, {"bucket": bucket, "ids": ids}))
+    known = [row for row in own if row[1] not in unknown] if unknown else own
+    insert(connection, statements.JOIN_SKETCH, known)
+    total = sketch.merge_texts([bins for _, _, bins in own])
+    connection.execute(statements.JOIN_TOTAL_SKETCH, (bucket, total))
     block = marks.block(bucket)
     if bucket < marks.sealed_before and block >= marks.blocks_from:
-        insert(connection, statements.JOIN_BLOCK_SKETCH, [(block, key, bins) for key, bins in own.items()])
+        insert(connection, statements.JOIN_BLOCK_SKETCH, [(block, *row[1:]) for row in own])
 
 
 def expire(connection: apsw.Connection, edge: tuple[int, int], blocks_from: int) -> None:

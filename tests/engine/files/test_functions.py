@@ -100,7 +100,7 @@ def sketches(draw: st.DrawFn) -> tuple[list[str | None], int]:
     level = draw(st.integers(0, 3))
     magnitudes = st.integers(-500, 500).map(lambda distance: (ORIGIN >> level) + distance)
     bins = st.just(0) | magnitudes | magnitudes.map(lambda number: -number)
-    known = st.dictionaries(bins, counts, min_size=1, max_size=8).map(dump)
+    known = st.dictionaries(bins, counts, min_size=1, max_size=40).map(dump)
     return draw(st.lists(known | st.sampled_from(ODD), min_size=1, max_size=6)), level
 
 
