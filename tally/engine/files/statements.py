@@ -44,9 +44,7 @@ INSERT INTO meta SELECT 'rewritten_before', coalesce(max(bucket) + :resolution, 
     ON CONFLICT DO UPDATE SET value = max(value, excluded.value);
 """
 # Sketches (see `storing.sketches`); `files.functions` defines merge_bins and join_bins.
-HAS_UNKNOWN_SKETCH = """
-SELECT EXISTS (SELECT 1 FROM totals LEFT JOIN totals_sketches USING (bucket) WHERE bucket = ? AND bins IS NULL)
-"""
+UNKNOWN_TOTAL = "SELECT count(*) FROM totals LEFT JOIN totals_sketches USING (bucket) WHERE bucket = ? AND bins IS NULL"
 UNKNOWN_IDS = """
 SELECT data.id FROM json_each(:ids) AS given CROSS JOIN data ON data.bucket = :bucket AND data.id = given.value
 LEFT JOIN data_sketches AS kept ON kept.bucket = data.bucket AND kept.id = data.id WHERE bins IS NULL

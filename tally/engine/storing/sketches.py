@@ -33,7 +33,7 @@ def merge_bucket(
     own = [(bucket, key, sketch.find_text(cell, level=level)) for key, cell in cells]
     unknown = {key for _, key, bins in own if bins is None}
     connection.executemany(statements.DROP_SKETCH, [(bucket, key) for key in unknown])
-    if connection.execute(statements.HAS_UNKNOWN_SKETCH, (bucket,)).get:
+    if connection.execute(statements.UNKNOWN_TOTAL, (bucket,)).get:
         ids = json.dumps([key for key, _ in cells])
         unknown.update(row[0] for row in connection.execute(statements.UNKNOWN_IDS, {"bucket": bucket, "ids": ids}))
     known = [row for row in own if row[1] not in unknown] if unknown else own
