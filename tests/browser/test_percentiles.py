@@ -119,6 +119,18 @@ def test_the_cells_are_saved(spread: Site, open_page: Open) -> None:
     assert 3000 == sum(int(row["count"]) for row in rows)
 
 
+def test_the_heatmap_follows_the_scheme(spread: Site, open_page: Open) -> None:
+    """In the dark and back in the light it is the same picture again, with its axes."""
+    page = open_page(seen(spread, "fine", "show=distribution&q=queue"), color_scheme="light")
+    page.drawn()
+    picture = "document.querySelector('.plot canvas').toDataURL()"
+    light = page.page.evaluate(picture)
+    page.page.emulate_media(color_scheme="dark")
+    page.wait(lambda: page.page.evaluate(picture) != light, "the dark")
+    page.page.emulate_media(color_scheme="light")
+    page.wait(lambda: page.page.evaluate(picture) == light, "the light")
+
+
 def test_percentiles_are_offered_where_they_are_kept(spread: Site, open_page: Open) -> None:
     """Their chips and the distribution's are there only with an archive that keeps them, and stay in the address."""
     page = open_page(f"{spread.url}archive/plain/")

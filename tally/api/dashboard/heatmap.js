@@ -76,7 +76,7 @@ export class Heatmap extends Panel {
     const common = frame(this.watched(), this.size());
     const [x = {}, y = {}] = common.axes ?? [];
     const own = kind === "linear" ? {} : {
-      splits: (/** @type {Plot} */ plot) => ticks(this.scale, plot.over.clientHeight / TICK_PIXELS),
+      splits: (/** @type {Plot} */ plot) => ticks(this.scale, plot.height / TICK_PIXELS - 1), // The axis of time has room for one.
       filter: (/** @type {Plot} */ _, /** @type {number[]} */ splits) => splits,
       values: (/** @type {Plot} */ _, /** @type {number[]} */ splits) => splits.map((each) => marked(each, this.unit())),
     };
