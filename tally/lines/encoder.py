@@ -9,7 +9,7 @@ from functools import lru_cache, partial
 from typing import Any, SupportsFloat, SupportsIndex
 
 from tally.errors import InvalidSample
-from tally.lines.plain import check_name, check_timestamp, check_value, stored_name
+from tally.lines.plain import VALUE_MAX, check_name, check_timestamp, check_value, stored_name
 
 # Any type that converts to float, such as Decimal, Fraction and numpy scalars.
 Value = SupportsFloat | SupportsIndex | timedelta
@@ -21,6 +21,8 @@ Data = str | Iterable[Item]
 DATAGRAM_MAX_BYTES = 1432
 # Python has a single object for each small integer.
 ONE = 1
+# Their `repr` is the text of a value, which %a writes.
+_NUMBERS = (float, int)
 # The size of the caches of encoded names.
 NAMES = 4096
 
@@ -57,9 +59,11 @@ def _head(prefix: str, name: str) -> bytes:
 
 
 def _line(head: bytes, value: Value, timestamp: Timestamp) -> bytes:
-    number = check_value(value)
-    line = b"%b%d" % (head, value) if type(value) is int else head + repr(number).encode()
-    return line if timestamp is None else b"%b %d" % (line, check_timestamp(timestamp))
+    if type(value) not in _NUMBERS or not -VALUE_MAX <= value <= VALUE_MAX:  # type: ignore[operator]
+        value = check_value(value)
+    if timestamp is None:
+        return b"%b%a" % (head, value)
+    return b"%b%a %d" % (head, value, check_timestamp(timestamp))
 
 
 def _check_items(data: Any) -> Iterable[Any]:

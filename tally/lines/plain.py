@@ -149,6 +149,8 @@ def check_timestamp(timestamp: object) -> int:
 
     :raises InvalidSample: when it is neither, or not at least 0 and less than TIMESTAMP_END.
     """
+    if type(timestamp) is int and 0 <= timestamp < TIMESTAMP_END:
+        return timestamp  # Nearly all are like this.
     seconds = timestamp if type(timestamp) in (int, float) else to_unix_seconds(timestamp)
     if not isinstance(seconds, int | float) or not 0 <= seconds < TIMESTAMP_END:
         raise InvalidSample(f"timestamp {timestamp!r:.100} is not valid: use unix seconds or a datetime, from 1970 on")
