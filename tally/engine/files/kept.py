@@ -80,9 +80,13 @@ class KeptConnections:
         """Keep a connection on which no statement runs."""
         if is_forked(connection):
             return
-        connection.set_progress_handler(None)
-        if connection.in_transaction:
-            connection.execute("COMMIT")
+        try:
+            connection.set_progress_handler(None)
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        except apsw.Error:  # It has seen damage.
+            connection.close()
+            return
         connection.used_at = time.monotonic()
         connection.rest()
         with self._lock:

@@ -181,6 +181,24 @@ def test_damage(catalog: Catalog) -> None:
         sums(archive)
 
 
+@pytest.mark.parametrize("first_page", range(1, 8))
+def test_damage_in_pages(catalog: Catalog, first_page: int) -> None:
+    """Whatever page is damaged, a kept connection leads to the same answer or error as opening the file."""
+    archive = catalog["x"]
+    archive.record([(f"name{number}", number, T + number) for number in range(500)])
+    with archive.path.open("r+b") as file:
+        file.seek(first_page * 4096)
+        file.write(b"x" * 4096)
+    settle(archive.path)
+    outcomes = []
+    for asked in (archive, Archive(archive.path), archive):
+        try:
+            outcomes.append(repr([asked.values("sum"), asked.names(), asked.summary()]))
+        except (ArchiveDamaged, NotAnArchive) as error:
+            outcomes.append(f"{type(error)} {error}")
+    assert {outcomes[0]} == set(outcomes)
+
+
 def test_a_commit_between_question_and_answer(catalog: Catalog) -> None:
     """The answer is of one moment, and so is its tag."""
     archive = catalog["x"]
