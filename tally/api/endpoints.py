@@ -41,7 +41,7 @@ def ask(call: Call) -> Reply:
 
 def names(call: Call) -> Reply:
     """Answer the metric names."""
-    asked = Question("values", q=call.parameters["q"], where=call.parameters["where"])
+    asked = Question("values", **{name: call.parameters[name] for name in ("q", "where", "source")})
     archive, question = _find(call, asked)
     found = archive.read_names(question.q, where=map(str, question.where), timeout_s=call.settings.query_timeout)
     reply = streamed(array(chain.from_iterable(found.batches()), pretty=call.is_pretty), found.close)

@@ -259,9 +259,8 @@ def _nested(subject: Subject, cell: Schema) -> Schema:
 
 def _row(subject: Subject, *, one: bool) -> Schema:
     """Return the schema of a row: time, name, or both, and the aggregate asked for or all of them."""
-    keys = {"time": TIME, "name": TEXT}
-    if subject.kind != "values":
-        del keys["time" if subject.by == "name" else "name"]
+    schemas = {"time": TIME, "name": TEXT, "source": TEXT}
+    keys = {key: schemas[key] for key in (("time", "name") if subject.kind == "values" else (subject.by,))}
     value = {**NUMBER, "type": ["number", "null"]} if subject.kind == "timedata" else NUMBER
     values = dict.fromkeys(AGGREGATES, value)
     schema = {**object_of({**keys, **values}, required=keys if one else None), **PERCENTILES}

@@ -27,6 +27,7 @@ _PRINTABLE: Schema = {"type": "string", "maxLength": TEXT_MAX}
 PARAMETER_SCHEMAS: dict[str, Schema] = {
     "q": {"type": "array", "items": {"type": "string", "minLength": 1, "maxLength": 1024}},
     "where": {"type": "array", "items": {"type": "string", "minLength": 2}},
+    "source": {"type": "array", "items": {"type": "string", "minLength": 1}},
     "group": {"type": "string", "examples": ["node:1", "tag:env"]},
     **dict.fromkeys(("since", "until"), _MOMENT),
     **dict.fromkeys(("low", "high"), NUMBER),

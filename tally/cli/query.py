@@ -25,8 +25,8 @@ LISTS = ("names", "patterns")
 FORMATS = ("table", "json", "rows", "csv", "parquet")
 
 _METAVARS = {
-    "q": "GLOB", "where": "EXPRESSION", "group": "GROUP", "since": "TIME", "until": "TIME", "low": "NUMBER",
-    "high": "NUMBER", "step": "SECONDS", "moving": "SECONDS", "limit": "N", "percentiles": "P,...", "bins": "N",
+    "q": "GLOB", "where": "EXPRESSION", "source": "GLOB", "group": "GROUP", "since": "TIME", "until": "TIME",
+    "low": "NUMBER", "high": "NUMBER", "step": "SECONDS", "moving": "SECONDS", "limit": "N", "percentiles": "P,...", "bins": "N",
     "fill": "[null|0|previous]",
 }  # fmt: skip
 _SPECIAL: dict[str, dict[str, Any]] = {
@@ -58,7 +58,7 @@ def _plain(name: str, parameter: Parameter) -> dict[str, Any]:
 @click.option(
     "--kind", type=click.Choice((*KINDS, *LISTS)), default="aggregate", show_default=True, help="kind of query"
 )
-@click.option("--by", type=click.Choice(("time", "name")), help="group the result by time or name  [default: time]")
+@click.option("--by", type=click.Choice(("time", "name", "source")), help="group the result  [default: time]")
 @with_parameters(*PARAMETERS)
 @with_settings("TALLY_DATA_DIR", "TALLY_QUERY_TIMEOUT", "TALLY_CLUSTER_FILE", "TALLY_ANSWER_FROM")
 def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> None:
@@ -76,7 +76,7 @@ def query(*, settings: Settings, archive: str, kind: str, **options: Any) -> Non
       AGGREGATE  avg, min, max, sum, count, or a percentile such as p95; default all but percentiles
 
     Kinds:
-      aggregate  over all names, by time; with --by name over all times, by name
+      aggregate  over all names, by time; with --by name over all times, by name, and with --by source by source
       values     by name and time; with --by name by time and name
       timedata   over all names, by time, including buckets without data
       histogram  over all names, by time: how many samples each bin of a logarithmic scale has

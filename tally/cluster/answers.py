@@ -26,14 +26,11 @@ class ClusterReduction:
     was rewritten, and others those from after. They are then read again.
     """
 
-    def __init__(
-        self, reading: Reading, question: Question, shared: SharedArchive, *, now: float, latest: float
-    ) -> None:
+    def __init__(self, reading: Reading, question: Question, shared: SharedArchive, *, now: float) -> None:
         self._reading = reading
         self._question = question
         self._shared = shared
         self._now = now
-        self._latest = latest
         self._attempts = 0
 
     def read(self) -> Reduced:
@@ -42,21 +39,13 @@ class ClusterReduction:
         definition, question = self._shared.definition, self._question
         if self._attempts > ATTEMPTS:
             raise ClusterUnavailable(f"archive {definition.slug} is being shipped again: ask again")
-        statement = sql.reduce(question, self._shared, cutoff=definition.cutoff(self._now))
+        statement = sql.reduce(question, self._shared.select(question.source), cutoff=definition.cutoff(self._now))
         temporary = replace(
             definition,
             resolution=question.resolution(definition.resolution),
             percentiles=definition.percentiles if question.needs_sketches else 0,
         )
-        return Reduced(temporary, map(_to_cells, self._reading.stream(statement)), self._find_until())
-
-    def _find_until(self) -> float | None:
-        """Return where a series ends if a wrong clock has left a later bucket, or None: see `Answer`."""
-        question = self._question
-        if question.kind != "timedata" or question.until is not None or (question.since or 0) > self._latest:
-            return None
-        is_later = self._reading.read(sql.has_later(self._shared, latest=int(self._latest)))
-        return self._latest if is_later else None
+        return Reduced(temporary, map(_to_cells, self._reading.stream(statement)))
 
     def is_consistent(self) -> bool:
         """Return whether no source has changed the archive since it was looked up."""

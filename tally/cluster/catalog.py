@@ -24,7 +24,7 @@ from tally.engine.asking.question import MAX_FUTURE_S, Question, parse_glob, to_
 from tally.engine.asking.reduced import ReducedAnswer
 from tally.engine.asking.tags import parse_expression
 from tally.engine.catalog import Catalog, unknown
-from tally.engine.definition import Definition
+from tally.engine.definition import AUTO, Definition
 from tally.engine.files.directory import SUFFIX, Listing
 from tally.errors import ArchiveUnavailable, InvalidQuestion
 from tally.settings import Settings
@@ -40,6 +40,13 @@ class ClusterArchive(Archive):
         super().__init__(catalog.directory / f"{shared.definition.slug}{SUFFIX}", clock=clock)
         self._catalog = catalog
         self._shared = shared
+        self._sources: tuple[str, ...] = ()
+
+    def select(self, sources: tuple[str, ...]) -> "ClusterArchive":
+        """Return the archive with only the names of the sources that match any of the globs."""
+        selected = ClusterArchive(self._catalog, self._shared, clock=self._clock)
+        selected._sources = sources
+        return selected
 
     def damage(self) -> None:
         """Return None: a cluster has no damaged archives."""
@@ -77,14 +84,15 @@ class ClusterArchive(Archive):
         question.resolution(self._shared.definition.resolution)
         now = self._clock()
         reading = self._catalog.begin_reading(timeout_s)
-        reduction = ClusterReduction(reading, question, self._shared, now=now, latest=now + max_future_s)
+        reduction = ClusterReduction(reading, question, self._shared, now=now)
         return ReducedAnswer(self.path, question, reduction, timeout_s=timeout_s, latest=now + max_future_s)
 
     def read_names(
         self, q: Texts = (), *, where: Texts = (), limit: int | None = None, timeout_s: float | None = None
     ) -> Names:
         """Return the names in batches, or any `limit` of them. The cluster is asked when the first is read."""
-        statement = sql.names(_asked(q, where), self._shared, cutoff=self._cutoff(), limit=limit)
+        shared = self._shared.select(self._sources)
+        statement = sql.names(_asked(q, where), shared, cutoff=self._cutoff(), limit=limit)
         return ClusterNames(self.path, self._catalog.begin_reading(timeout_s), statement)
 
     def count_names(self) -> int:
@@ -129,6 +137,14 @@ class ClusterCatalog(Catalog):
             if archive.slug == slug:
                 return archive
         raise unknown(slug, {})
+
+    def find(
+        self, slug: str, question: Question, *, now: float | None = None, timeout_s: float | None = None
+    ) -> tuple[Archive, Question]:
+        """Return the archive to ask, and the question to ask it, as `Catalog.find`."""
+        answers = self.auto.fit(question, now=now, timeout_s=timeout_s) if slug == AUTO else (self[slug], question)
+        archive, fitted = answers
+        return (archive.select(question.source) if isinstance(archive, ClusterArchive) else archive), fitted
 
     def __contains__(self, slug: object) -> bool:
         return slug in self.slugs()

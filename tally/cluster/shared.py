@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from tally.cluster.cluster import Published
+from tally.engine import glob
 from tally.engine.definition import Definition
 
 
@@ -27,6 +28,12 @@ class SharedArchive(NamedTuple):
 
     definition: Definition
     shares: tuple[Share, ...]
+
+    def select(self, sources: tuple[str, ...]) -> "SharedArchive":
+        """Return the archive of the sources that match any of the globs; without globs any does."""
+        matches = [glob.matcher(each) for each in sources]
+        kept = [each for each in self.shares if any(match(each.source) for match in matches)]
+        return self._replace(shares=tuple(kept)) if sources else self
 
 
 def share_archives(published: Iterable[Published]) -> dict[str, SharedArchive]:

@@ -3,6 +3,7 @@
     answer                    name                 bucket
     values                    the name or group    the answer's bucket
     aggregate by name         the name or group    the first of the range
+    aggregate by source       the source           the first of the range
     aggregate by time, timedata, histogram    ''   the answer's bucket
 
 FINAL keeps of the rows with one key the one with the greatest version, in the order of the key, so it needs little
@@ -43,7 +44,7 @@ def reduce(question: Question, shared: SharedArchive, *, cutoff: int) -> Stateme
     reach = span(question, shared.definition.resolution)
     parameters = Parameters()
     where = _where(question, shared, parameters, first=max(reach.read_from, cutoff), end=reach.end)
-    label = label_names(question.group, parameters) if _has_names(question) else "''"
+    label = _label(question, parameters)
     bucket = f"intDiv(bucket, {reach.resolution}) * {reach.resolution}"
     if _is_by_name(question):
         bucket = str(reach.first)
@@ -63,12 +64,15 @@ def reduce(question: Question, shared: SharedArchive, *, cutoff: int) -> Stateme
     return Statement(text, parameters.values)
 
 
-def _has_names(question: Question) -> bool:
-    return question.kind == "values" or _is_by_name(question)
+def _label(question: Question, parameters: Parameters) -> str:
+    """Return the expression of the name in the answer."""
+    if question.by == "source":
+        return "source"
+    return label_names(question.group, parameters) if question.kind == "values" or _is_by_name(question) else "''"
 
 
 def _is_by_name(question: Question) -> bool:
-    return question.kind == "aggregate" and question.by == "name"
+    return question.kind == "aggregate" and question.by != "time"
 
 
 def _rank(question: Question) -> str | None:
@@ -136,10 +140,3 @@ def first_last(shared: SharedArchive, *, cutoff: int) -> Statement:
     where = _where(Question("values"), shared, parameters, first=cutoff, end=FOREVER)
     text = f"SELECT min(bucket), max(bucket), count() FROM {{database}}.cells WHERE {where}"
     return Statement(text, parameters.values)
-
-
-def has_later(shared: SharedArchive, *, latest: int) -> Statement:
-    """Return the SELECT of a row if there are buckets after `latest`."""
-    parameters = Parameters()
-    where = _where(Question("values"), shared, parameters, first=latest + 1, end=FOREVER)
-    return Statement(f"SELECT 1 FROM {{database}}.cells WHERE {where} LIMIT 1", parameters.values)

@@ -12,6 +12,7 @@ from typing import Any
 
 from tally.engine import glob
 from tally.engine.archive import Archive
+from tally.engine.asking.query import NO_SOURCES
 from tally.engine.asking.question import Question
 from tally.engine.auto import Auto
 from tally.engine.definition import AUTO, Definition, is_slug
@@ -33,7 +34,7 @@ from tally.engine.storing.ledger import Ledger
 from tally.engine.storing.merging import Cells, count
 from tally.engine.units import Units
 from tally.engine.units import read as read_units
-from tally.errors import ArchiveExists, ArchiveUnavailable, TallyError, UnknownArchive
+from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidQuestion, TallyError, UnknownArchive
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,10 @@ class Catalog:
         """Return the archive to ask, and the question to ask it: those of `Auto.fit` if the slug is `auto`.
 
         :raises UnknownArchive: when there is none.
+        :raises InvalidQuestion: when the question is about sources, which only a cluster has.
         """
+        if question.source or question.by == "source":
+            raise InvalidQuestion(NO_SOURCES)
         return self.auto.fit(question, now=now, timeout_s=timeout_s) if slug == AUTO else (self[slug], question)
 
     def __getitem__(self, slug: str) -> Archive:

@@ -25,9 +25,9 @@ def row(template: str, method: str = "GET") -> Route:
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("", {"q": (), "where": (), "pretty": ()}),
-        ("q=a.*&q=b&pretty", {"q": ("a.*", "b"), "where": (), "pretty": (True,)}),
-        ("_=1&_x=1&_x=2", {"q": (), "where": (), "pretty": ()}),
+        ("", {"q": (), "where": (), "source": (), "pretty": ()}),
+        ("q=a.*&q=b&pretty", {"q": ("a.*", "b"), "where": (), "source": (), "pretty": (True,)}),
+        ("_=1&_x=1&_x=2", {"q": (), "where": (), "source": (), "pretty": ()}),
     ],
 )
 def test_a_route_takes_the_parameters_of_its_row(query: str, expected: dict[str, Any]) -> None:
@@ -37,7 +37,10 @@ def test_a_route_takes_the_parameters_of_its_row(query: str, expected: dict[str,
 
 @pytest.mark.parametrize(
     ("query", "message"),
-    [("since=1", "has no meaning here: /names/{slug}/ takes q, where and pretty"), ("pretty&pretty", "is given twice")],
+    [
+        ("since=1", "has no meaning here: /names/{slug}/ takes q, where, source and pretty"),
+        ("pretty&pretty", "is given twice"),
+    ],
 )
 def test_other_parameters_are_refused(query: str, message: str) -> None:
     """A parameter of other routes, and one that is given twice, are errors."""

@@ -4,7 +4,7 @@ import pytest
 
 from tally.api.routes import ROUTES
 
-DATA = {"q", "where", "since", "until", "step", "format", "pretty"}
+DATA = {"q", "where", "source", "since", "until", "step", "format", "pretty"}
 BY_TEMPLATE = {(route.method, route.template): route for route in ROUTES}
 
 
@@ -16,11 +16,12 @@ BY_TEMPLATE = {(route.method, route.template): route for route in ROUTES}
         ("/values/{slug}/{aggregate}/byname/", DATA | {"moving", "group", "limit", "low", "high"}),
         ("/aggregate/{slug}/", DATA | {"moving", "percentiles"}),
         ("/aggregate/{slug}/byname/", DATA | {"group", "limit", "percentiles"}),
+        ("/aggregate/{slug}/{aggregate}/bysource/", DATA | {"low", "high"}),
         ("/aggregate/{slug}/{aggregate}/", DATA | {"moving", "low", "high"}),
         ("/aggregate/{slug}/{aggregate}/byname/", DATA | {"group", "limit", "low", "high"}),
         ("/timedata/{slug}/", DATA | {"moving", "fill", "percentiles"}),
         ("/timedata/{slug}/{aggregate}/", DATA | {"moving", "fill", "low", "high"}),
-        ("/names/{slug}/", {"q", "where", "pretty"}),
+        ("/names/{slug}/", {"q", "where", "source", "pretty"}),
         ("/patterns/{slug}/", {"pretty"}),
         ("/healthz", {"pretty"}),
     ],

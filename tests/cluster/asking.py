@@ -11,7 +11,7 @@ from tally.cluster.address import Address
 from tally.cluster.cluster import Cluster
 from tally.cluster.replicator import Replicator
 from tally.engine import Catalog
-from tests.api.asking import ask, service
+from tests.api.asking import ask, settings
 from tests.clickhouse import ClickHouse
 
 NOW = 1_700_000_600.0
@@ -50,7 +50,7 @@ class Both:
         self.cluster = self._service(directory / "empty", **chosen)
 
     def _service(self, directory: Path, **chosen: Any) -> Service:
-        return service(directory, self.now, **chosen)
+        return Service(settings(directory, **chosen), clock=lambda: self.now)
 
     def create(self, slug: str, **properties: Any) -> None:
         """Create an archive everywhere."""
@@ -62,6 +62,12 @@ class Both:
         given = list(samples)
         self.sources[source].catalog.record(given)
         self.oracle.record(given)
+
+    def move_clock(self, seconds: float) -> None:
+        """Let time pass everywhere."""
+        self.now += seconds
+        for each in self.sources:
+            each.now = self.now
 
     def ship(self) -> None:
         """Ship all sources."""

@@ -2,14 +2,17 @@
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tally.cluster.address import Address
+from tests.api.asking import ask
 from tests.api.cases import CASES, SAMPLES
 from tests.clickhouse import ClickHouse
-from tests.cluster.asking import Both, random_samples, random_target
+from tests.cluster.asking import NOW, Both, random_samples, random_target
 from tests.integrations.django.golden.asked import graphite
 
 SEEDS = range(40 if os.environ.get("SURVIVE") == "full" else 2)
@@ -45,3 +48,104 @@ def test_random_questions(both: Both, seed: int) -> None:
         both.ship()
     for _ in range(60):
         both.check(random_target(chance))
+
+
+def test_some_sources_and_each_source(both: Both) -> None:
+    """`source` asks about those that match any of the globs; `bysource` tells them apart."""
+    both.create("daily", resolution=10, retention=0, percentiles=1)
+    both.record(0, [("a", 1, NOW), ("b", 2, NOW)])
+    both.record(1, [("a", 4, NOW), ("c;x=y", 8, NOW - 10)])
+    both.ship()
+    cell = {"count": 2, "sum": 12.0, "avg": 6.0, "min": 4.0, "max": 8.0}
+    first = {"count": 2, "sum": 3.0, "avg": 1.5, "min": 1.0, "max": 2.0}
+    expected: dict[str, Any] = {
+        "/aggregate/daily/bysource/": {"web1": first, "web2": cell},
+        "/aggregate/daily/sum/bysource/": {"web2": 12.0, "web1": 3.0},
+        "/aggregate/daily/sum/bysource/?q=a": {"web2": 4.0, "web1": 1.0},
+        "/aggregate/daily/sum/bysource/?source=*1": {"web1": 3.0},
+        "/aggregate/daily/p100/bysource/": {"web2": 8.0, "web1": 2.0},
+        "/aggregate/daily/sum/bysource/?high=5": {"web1": 3.0},
+        "/aggregate/daily/sum/bysource/?format=rows": [{"source": "web2", "sum": 12.0}, {"source": "web1", "sum": 3.0}],
+        "/aggregate/auto/sum/byname/?source=web2": {"c;x=y": 8.0, "a": 4.0},
+        "/aggregate/daily/sum/byname/?source=web2&source=web1": {"c;x=y": 8.0, "a": 5.0, "b": 2.0},
+        "/aggregate/daily/sum/?source=web3": {},
+        "/names/daily/?source=web1": ["a", "b"],
+        "/names/auto/?source=*2&q=a": ["a"],
+    }
+    for target, answer in expected.items():
+        found = ask(both.cluster, target)
+        assert (found.status, found.json) == (200, answer), target
+    assert list(ask(both.cluster, "/aggregate/daily/sum/bysource/").json) == ["web2", "web1"]
+    assert (
+        ask(both.cluster, "/aggregate/daily/sum/bysource/?format=csv").body
+        == b"source,sum\r\nweb2,12.0\r\nweb1,3.0\r\n"
+    )
+    for target in ("/names/daily/?source=a", "/aggregate/daily/bysource/", "/values/daily/?source=a"):
+        refused = ask(both.files, target)
+        assert refused.status == 400
+        assert "only a cluster has sources" in refused.json["detail"]
+
+
+TARGETS = (
+    "/values/daily/",
+    "/aggregate/daily/",
+    "/aggregate/daily/byname/?percentiles=50",
+    "/names/daily/",
+    "/timedata/daily/",
+)
+
+
+def test_history_that_changes_follows(both: Both) -> None:
+    """Renamed and removed names, a late sample, a coarser resolution, and retention."""
+    both.create("daily", resolution=10, retention=1, percentiles=1)
+    both.record(0, [("a", 1, NOW), ("b", 2, NOW - 20), ("old", 3, NOW - 3500)])
+    both.record(1, [("a", 4, NOW), ("c", 8, NOW - 10)])
+    everywhere = [each.catalog for each in both.sources] + [both.oracle]
+    changes: list[Callable[[], Any]] = [
+        lambda: None,
+        lambda: both.record(1, [("a", 16, NOW - 20), ("late", 1, NOW - 3000)]),
+        lambda: [catalog["daily"].rename("c", "a") for catalog in everywhere],
+        lambda: [catalog["daily"].remove("b") for catalog in everywhere],
+        lambda: [catalog["daily"].remove("a", until=NOW - 15) for catalog in everywhere],
+        lambda: [catalog["daily"].edit(resolution=20, percentiles=2) for catalog in everywhere],
+    ]
+    for change in changes:
+        change()
+        both.ship()
+        for target in TARGETS:
+            both.check(target)
+    both.move_clock(200)
+    both.record(0, [("new", 1, both.now)])
+    both.ship()
+    for target in TARGETS:
+        assert b"old" not in both.check(target)
+
+
+def test_sources_with_other_percentiles(both: Both) -> None:
+    """Finer bins are joined to the coarsest; buckets with samples of a source without them have none."""
+    both.create("daily", resolution=10, retention=0, percentiles=4)
+    both.sources[0].catalog.delete("daily")
+    both.sources[0].catalog.create("daily", resolution=10, retention=0, percentiles=1)
+    chance = random.Random(5)
+    for source in range(2):
+        both.record(source, random_samples(chance, 300))
+    both.ship()
+    for target in ("/aggregate/daily/p50/", "/histogram/daily/", "/values/daily/?percentiles=1,50,99"):
+        both.check(target)
+    both.sources[0].catalog["daily"].edit(percentiles=0)
+    both.ship()
+    assert ask(both.cluster, "/aggregate/daily/p50/?source=web1").json == {}
+    assert len(ask(both.cluster, "/aggregate/daily/p50/?source=web2").json) > 10
+
+
+def test_a_bucket_of_a_wrong_clock_does_not_stretch_a_series(both: Both) -> None:
+    """A series without an end is answered up to the longest that a timestamp may be ahead."""
+    both.create("daily", resolution=10, retention=0)
+    both.record(0, [("a", 1, NOW), ("b", 2, NOW + 10**8)])
+    both.ship()
+    for target in (
+        "/timedata/daily/?step=3600",
+        "/timedata/daily/sum/?q=a&step=3600",
+        "/timedata/daily/?q=a&since=now",
+    ):
+        both.check(target)

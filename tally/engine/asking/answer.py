@@ -14,10 +14,11 @@ from typing import Any
 
 from tally.engine.asking import sql
 from tally.engine.asking.parquet import MEDIA_TYPE, ParquetWriter
-from tally.engine.asking.query import Limit, Reader
+from tally.engine.asking.query import NO_SOURCES, Limit, Reader
 from tally.engine.asking.question import Question
 from tally.engine.asking.shape import Row, fields, fill_gaps, make_shape
 from tally.engine.files import failure
+from tally.errors import InvalidQuestion
 
 CHUNK_BYTES = 65_536
 # The longest answer that is read at once.
@@ -31,6 +32,8 @@ class Answer(Reader):
     `close` stops the query and may be called from any thread. `media_type` is that of the chunks. `tag` is an ETag:
     it changes with each commit, and differs between questions and ranges of buckets.
     """
+
+    has_sources = False
 
     def __init__(
         self,
@@ -50,6 +53,8 @@ class Answer(Reader):
         :raises PackageMissing: when the format needs a package that is not installed.
         :raises QueryTimeout: when the timeout is over.
         """
+        if (question.source or question.by == "source") and not self.has_sources:
+            raise InvalidQuestion(NO_SOURCES)
         self.media_type = MEDIA_TYPES.get(question.format, "application/json")
         self._question = question
         self._latest = latest

@@ -48,6 +48,8 @@ NO_PERCENTILES = (
     "kept from then on"
 )
 
+NO_SOURCES = "only a cluster has sources: set TALLY_ANSWER_FROM=cluster to ask about them"
+
 Item = TypeVar("Item")
 
 

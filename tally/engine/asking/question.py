@@ -19,7 +19,11 @@ AGGREGATES = ("count", "sum", "avg", "min", "max")
 # A percentile such as p95 or p99.9 may stand wherever an aggregate may.
 PERCENTILE = re.compile(r"p(\d{1,3}(\.\d{1,6})?)", re.ASCII)
 PERCENTILES_MAX = 20
-KINDS = ("values", "aggregate", "timedata", "histogram")
+# The kinds of questions, and what their answers may be grouped by.
+WAYS = {
+    "values": ("time", "name"), "aggregate": ("time", "name", "source"), "timedata": ("time",), "histogram": ("time",),
+}  # fmt: skip
+KINDS = tuple(WAYS)
 BINS = 60
 BINS_MIN = 3
 BINS_MAX = 10_000
@@ -44,6 +48,7 @@ class Question:
     by: str = "time"
     q: tuple[str, ...] = ()
     where: tuple[TagExpression, ...] = ()
+    source: tuple[str, ...] = ()
     group: Group | None = None
     since: float | None = None
     until: float | None = None
@@ -98,10 +103,10 @@ class Question:
             )
         if kind == "histogram" and aggregate is not None:
             raise InvalidQuestion(f"aggregate {aggregate!r} has no meaning here: a histogram shows all samples")
-        if kind not in KINDS or by not in ("time", "name") or (kind in ("timedata", "histogram") and by != "time"):
+        if by not in WAYS.get(kind, ()):
             raise InvalidQuestion(
                 f"there is no question {kind!r:.100} by {by!r:.100}: "
-                "use values or aggregate by time or name, timedata, or histogram"
+                "use values or aggregate by time or name, aggregate by source, timedata, or histogram"
             )
         question = cls(kind, aggregate, by, **given)
         for name in given:
@@ -292,6 +297,12 @@ PARAMETERS: dict[str, Parameter] = {
         _where,
         "tag expression, such as env=prod, env!=prod or page=~^blog; given several times, all must hold",
         "data and names",
+        is_repeated=True,
+    ),
+    "source": Parameter(
+        _glob,
+        "glob of sources in a cluster; given several times, any may match",
+        "data and names of a cluster",
         is_repeated=True,
     ),
     "group": Parameter(

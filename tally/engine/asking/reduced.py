@@ -33,14 +33,10 @@ ReducedCell = tuple[str, int, float, float, float, float, str | None]
 
 
 class Reduced(NamedTuple):
-    """The cells in batches, and the definition of an archive that has them.
-
-    A series without `until` ends at `until`, if that is not None.
-    """
+    """The cells in batches, and the definition of an archive that has them."""
 
     definition: Definition
     batches: Iterable[list[ReducedCell]]
-    until: float | None = None
 
 
 class Reduction(Protocol):
@@ -59,6 +55,8 @@ class Reduction(Protocol):
 class ReducedAnswer(Answer):
     """Answers from the cells that `reduction` reads when the first chunk or row is read. It has no tag."""
 
+    has_sources = True
+
     def __init__(
         self, path: Path, question: Question, reduction: Reduction, *, timeout_s: float | None, latest: float
     ) -> None:
@@ -76,8 +74,8 @@ class ReducedAnswer(Answer):
                 return
             path, question, timeout_s, latest = self._given
             with failure.translate_errors(path):
-                self._stored, until = _store_consistent(self._reduction)
-            own = replace(question, q=(), where=(), group=None, until=question.until if until is None else until)
+                self._stored = _store_consistent(self._reduction)
+            own = replace(question, q=(), where=(), source=(), group=None)
             super().__init__(path, own, timeout_s=timeout_s, latest=latest)
 
     def _connect(self) -> Connection:
@@ -108,13 +106,12 @@ class ReducedAnswer(Answer):
                 super().close()
 
 
-def _store_consistent(reduction: Reduction) -> tuple[Connection, float | None]:
+def _store_consistent(reduction: Reduction) -> Connection:
     while True:
-        reduced = reduction.read()
-        connection = store(reduced)
+        connection = store(reduction.read())
         try:
             if reduction.is_consistent():
-                return connection, reduced.until
+                return connection
         except BaseException:
             schema.close(connection)
             raise

@@ -25,7 +25,13 @@ JSON_NAME = "json_quote(name)"
 _CSV_TEXT = "iif(name GLOB '[''=+@-]*' AND ltrim(name, '''') GLOB '[=+@-]*', '''' || name, name)"
 CSV_NAME = f"""iif(name GLOB '*[",]*', '"' || replace({_CSV_TEXT}, '"', '""') || '"', {_CSV_TEXT})"""
 # The placeholders of fields in a template for SQLite's `format`.
-PLACES: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, FLOAT), "time": "%d", "name": "%s", "count": "%s"}
+PLACES: Mapping[str, Any] = {
+    **dict.fromkeys(AGGREGATES, FLOAT),
+    "time": "%d",
+    "name": "%s",
+    "source": "%s",
+    "count": "%s",
+}
 ZEROS: Mapping[str, Any] = {**dict.fromkeys(AGGREGATES, 0.0), "count": 0}
 _QUOTED_PLACE = re.compile(r'"(%[^"]*)"')
 
@@ -64,7 +70,7 @@ def make_shape(question: Question, span: Span) -> Shape:
     if question.kind == "values" and question.format == "json":
         return _nested(question)
     name = CSV_NAME if question.format == "csv" else JSON_NAME
-    arguments = {**_arguments(question), "time": "bucket", "name": name}
+    arguments = {**_arguments(question), "time": "bucket", "name": name, "source": name}
     brackets = _brackets(question)
     template = _with_optional(question, _item(question, _places(question)))
     return Shape(
@@ -174,7 +180,7 @@ def _value(question: Question, values: Mapping[str, Any]) -> Any:
 
 
 def _member(question: Question, key: str, value: str) -> str:
-    place = PLACES["name"] if key == "name" else f'"{PLACES["time"]}"'
+    place = PLACES["name"] if key != "time" else f'"{PLACES["time"]}"'
     return f"{place}: {value}" if question.pretty else f"{place}:{value}"
 
 

@@ -111,7 +111,7 @@ def planning(question: Question, marks: Watermarks) -> Statement:
     are_cells = question.kind == "values" and question.moving is None and reach.resolution == marks.resolution
     are_cells = are_cells and not question.ranks and question.group is None
     if are_cells or question.kind == "aggregate":
-        keys = "names" if question.by == "name" else "totals WHERE bucket >= :read_from AND bucket < :end"
+        keys = "names" if question.by != "time" else "totals WHERE bucket >= :read_from AND bucket < :end"
         packed = f"(SELECT count(*) FROM (SELECT 1 FROM {keys} LIMIT {PACKED_ROWS + 1})) <= {PACKED_ROWS}"
     return Statement(f"{first}SELECT {few}, {packed}, {found}", {**bindings, **reach._asdict()})
 
@@ -228,7 +228,7 @@ def _highest(question: Question, text: str) -> str:
 
 def _merged(question: Question, source: _Source) -> tuple[str, str]:
     """Return the SELECT of the cells, merged if name or bucket is not a key of the answer, and its keys."""
-    if question.kind == "aggregate" and question.by == "name":
+    if question.kind == "aggregate" and question.by != "time":
         return _grouped(question, source), "name"
     if question.kind != "values":
         return _by_time(source), "bucket"
@@ -380,6 +380,6 @@ def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
 def _order(question: Question) -> str:
     if question.kind == "values":
         return "name, bucket" if question.by == "time" else "bucket, name"
-    if question.kind == "aggregate" and question.by == "name":
+    if question.kind == "aggregate" and question.by != "time":
         return "name" if question.aggregate is None else f"{columns.express(question.aggregate)} DESC, name"
     return "bucket"

@@ -54,6 +54,7 @@ GOOD: dict[str, list[tuple[str, Any]]] = {
         ("é-1.x=~^a|b$", (TagExpression("é-1.x", "=~", "^a|b$"),)),
         ("env!=~=", (TagExpression("env", "!=~", "="),)),
     ],
+    "source": [("web1", ("web1",)), ("web*", ("web*",))],
     "group": [
         ("node:1", Group(nodes=(1,))),
         ("node:0,-1,999", Group(nodes=(0, -1, 999))),
@@ -106,6 +107,10 @@ BAD: dict[str, tuple[str, list[str]]] = {
     "where": (
         "is not a tag expression: use for example env=prod, env!=prod, env=~^pr or env!=~^pr",
         ["", "env", "=prod", "!=", "env~prod", "a b=c", "env=a;b", "a;b=c", "en!v=x", "env=\0", "env=\ud800"],
+    ),
+    "source": (
+        f"is not a glob: use 1 to {GLOB_MAX} characters such as requests.get.*",
+        ["", "a" * (GLOB_MAX + 1), "a\0"],
     ),
     "group": (
         f"is not valid: use up to {PARTS_MAX} parts or tags, such as node:1, node:0,-1, tag:env or tag:env,host",
@@ -187,10 +192,11 @@ def test_an_invalid_value(name: str, text: str, right: str) -> None:
 
 
 def test_repeated_parameters() -> None:
-    """Only q and where may be given several times."""
+    """Only q, where and source may be given several times."""
     assert ("a*", "b") == parse("values", ("q", "a*"), ("q", "b")).q
     assert ["a", "b"] == [each.key for each in parse("values", ("where", "a="), ("where", "b=")).where]
-    for name in set(PARAMETERS) - {"q", "where"}:
+    assert ("a", "b") == parse("values", ("source", "a"), ("source", "b")).source
+    for name in set(PARAMETERS) - {"q", "where", "source"}:
         text = GOOD[name][0][0]
         with pytest.raises(InvalidQuestion, match=f"^parameter '{name}' is given twice: give it once$"):
             parse(PLACES.get(name, "values"), (name, text), (name, text), aggregate=None if name in OF_ALL else "sum")
@@ -209,7 +215,7 @@ def test_underscore_names_are_ignored() -> None:
     assert parse("values") == parse("values", ("_", "1"), ("_", "2"), ("_since", "x"))
 
 
-EVERYWHERE = {"q", "where", "since", "until", "step", "pretty"}
+EVERYWHERE = {"q", "where", "source", "since", "until", "step", "pretty"}
 MEANINGS: list[tuple[str, str, str | None, set[str]]] = [
     ("values", "time", None, {"moving", "limit", "group", "percentiles", "format"}),
     ("values", "name", None, {"moving", "limit", "group", "percentiles", "format"}),
@@ -218,6 +224,7 @@ MEANINGS: list[tuple[str, str, str | None, set[str]]] = [
     ("aggregate", "time", None, {"moving", "percentiles", "format"}),
     ("aggregate", "time", "sum", {"moving", "low", "high", "format"}),
     ("aggregate", "name", None, {"limit", "group", "percentiles", "format"}),
+    ("aggregate", "source", None, {"percentiles", "format"}),
     ("aggregate", "name", "max", {"limit", "group", "low", "high", "format"}),
     ("timedata", "time", None, {"moving", "fill", "percentiles", "format"}),
     ("timedata", "time", "count", {"moving", "fill", "low", "high", "format"}),
@@ -240,9 +247,13 @@ def test_where_parameters_apply(kind: str, by: str, aggregate: str | None, more:
 
 
 def test_kinds() -> None:
-    """There are four kinds of questions; series and histograms are by time only."""
-    by_time = [("timedata", "name"), ("histogram", "name")]
-    asked = [(kind, by) for kind in KINDS for by in ("time", "name") if (kind, by) not in by_time]
+    """There are four kinds of questions; series and histograms are by time only, and only aggregates by source."""
+    by_time = [
+        ("timedata", "name"),
+        ("histogram", "name"),
+        *((kind, "source") for kind in KINDS if kind != "aggregate"),
+    ]
+    asked = [(kind, by) for kind in KINDS for by in ("time", "name", "source") if (kind, by) not in by_time]
     assert asked == [(question.kind, question.by) for question in (parse(kind, by=by) for kind, by in asked)]
     for kind, by in (*by_time, ("value", "time"), ("values", "value"), ("", "time")):
         with pytest.raises(
