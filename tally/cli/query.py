@@ -26,8 +26,8 @@ FORMATS = ("table", "json", "rows", "csv", "parquet")
 
 _METAVARS = {
     "q": "GLOB", "where": "EXPRESSION", "source": "GLOB", "group": "GROUP", "since": "TIME", "until": "TIME",
-    "low": "NUMBER", "high": "NUMBER", "step": "SECONDS", "moving": "SECONDS", "limit": "N", "percentiles": "P,...", "bins": "N",
-    "fill": "[null|0|previous]",
+    "low": "NUMBER", "high": "NUMBER", "step": "SECONDS", "moving": "SECONDS", "limit": "N", "percentiles": "P,...",
+    "bins": "N", "fill": "[null|0|previous]",
 }  # fmt: skip
 _SPECIAL: dict[str, dict[str, Any]] = {
     "format": {"type": click.Choice(FORMATS), "default": "table", "show_default": True, "help": "output format"},
