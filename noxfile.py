@@ -38,6 +38,8 @@ TWINS = (
     "tests/engine/asking",
     "tests/engine/files/test_functions.py",
 )
+# What reads and writes a cluster, without what stops its server.
+CURRENT = tuple(f"tests/cluster/test_{name}.py" for name in ("answers", "catalog", "cluster", "replicator", "tables"))
 MINORS = range(11, 20)
 # The supported versions of Django, each with the Pythons (3.MINOR) that it supports.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
@@ -223,6 +225,14 @@ def graphite(session: nox.Session) -> None:
         session.run(python, "-m", "pip", "install", "--quiet", *GRAPHITE_WEB, external=True)
     compared = ("tests/clients/test_graphite_web.py", "tests/clients/test_graphite_expressions.py")
     session.run("pytest", *PARALLEL, *(session.posargs or compared), env={"GRAPHITE_PYTHON": python})
+
+
+@nox.session(default=False)
+def chdb(session: nox.Session) -> None:
+    """Run the SQL of the cluster on the current ClickHouse, whose package chdb has 600 MB."""
+    install(session, "test")
+    session.install("chdb")
+    session.run("pytest", *(session.posargs or [*CURRENT, "-k", "not is_away"]), env={"CHDB": "1"})
 
 
 @nox.session(default=False)

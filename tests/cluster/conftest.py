@@ -1,6 +1,9 @@
-"""One server for all tests, with a database for each test."""
+"""One server for all tests, with a database for each test. With CHDB=1 it is the current ClickHouse in this process."""
 
+import os
 from collections.abc import Iterator
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -12,9 +15,18 @@ from tests.clickhouse import ClickHouse
 @pytest.fixture(scope="session")
 def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     """Start one server for the whole run."""
-    server = ClickHouse(tmp_path_factory.mktemp("clickhouse"))
-    yield server
-    server.stop()
+    directory = tmp_path_factory.mktemp("clickhouse")
+    if not os.environ.get("CHDB"):
+        server = ClickHouse(directory)
+        yield server
+        server.stop()
+        return
+    from tests.cluster.current import Current  # Its package is large, and installed in one session only.
+
+    current: Any = Current(directory)
+    with patch("tally.cluster.connection._load_driver", lambda: current.driver):
+        yield current
+    current.end()
 
 
 @pytest.fixture

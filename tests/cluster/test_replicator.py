@@ -25,7 +25,7 @@ SELECT archive, source, bucket, name, row.1, row.2, row.3, row.4, row.5, row.6 F
     SELECT archive, source, bucket, name,
         argMax((count, sum, min, max, arraySum(weights), is_sketched), version) AS row, max(version) AS newest
     FROM {0}.cells GROUP BY archive, source, bucket, name
-) ANY INNER JOIN (SELECT archive, source, floor FROM {0}.archives FINAL) USING (archive, source)
+) AS shipped ALL INNER JOIN (SELECT archive, source, floor FROM {0}.archives FINAL) AS floors USING (archive, source)
 WHERE newest >= floor
 """
 
