@@ -97,7 +97,12 @@ class Cluster:
         config = place / "zoo.cfg"
         config.write_text(KEEPER.format(place=place, port=port))
         self._start("zookeeper", port, *JAVA, str(config))
-        self._wait()
+        deadline = time.monotonic() + LIMIT_S
+        # It accepts connections before it serves, and a server of ClickHouse 18.16 that starts meanwhile crashes later.
+        while not serves(port):
+            if time.monotonic() > deadline:
+                raise SystemExit(f"ZooKeeper does not answer: see {self.directory}/zookeeper.log")
+            time.sleep(0.05)
         return port
 
     def _start_collectors(self, tally: list[str], environment: dict[str, str]) -> None:
@@ -180,6 +185,19 @@ def answers(port: int) -> bool:
     """Return whether somebody accepts connections."""
     with socket.socket() as sock:
         return sock.connect_ex(("127.0.0.1", port)) == 0
+
+
+def serves(port: int) -> bool:
+    """Return whether ZooKeeper serves requests."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as sock:
+            sock.sendall(b"srvr")
+            answer = b""
+            while part := sock.recv(4096):
+                answer += part
+    except OSError:
+        return False
+    return b"Mode:" in answer
 
 
 def is_running(process: int, directory: Path) -> bool:
