@@ -58,7 +58,10 @@ def rules_path(settings: Settings) -> Path:
 
 
 class Evaluator:
-    """Evaluates the rules of `settings`. `step` does what is due; `run` does so until `stop`."""
+    """Evaluates the rules of `settings`. `step` does what is due; `run` does so until `stop`.
+
+    Questions are asked of `answers`, which are by default the archives in the data directory.
+    """
 
     def __init__(
         self,
@@ -66,6 +69,7 @@ class Evaluator:
         *,
         clock: Callable[[], float] = time.time,
         steady: Callable[[], float] = time.monotonic,
+        answers: Catalog | None = None,
         courier: Courier | None = None,
     ) -> None:
         self._settings = settings
@@ -73,6 +77,7 @@ class Evaluator:
         self._steady = steady
         self._path = rules_path(settings)
         self._catalog = Catalog(settings.data_dir, clock=clock)
+        self._answers = answers or self._catalog
         self._memory = Memory(settings.data_dir)
         self._courier = courier or Courier(self._memory, clock=clock)
         self._rules: dict[str, Rule] = {}
@@ -174,7 +179,7 @@ class Evaluator:
         if not due or self._steady() < self._rest_until:
             return
         began, busy = self._steady(), time.thread_time()
-        shared = Round(self._catalog, now, timeout_s=self._settings.query_timeout)
+        shared = Round(self._answers, now, timeout_s=self._settings.query_timeout)
         results = [self._evaluate_rule(rule, now, shared) for rule in due]
         self._store(results)
         self._rest_until = began + (time.thread_time() - busy) / SHARE

@@ -16,6 +16,7 @@ from tally.cli.group import FAILED, Group
 from tally.cli.options import with_settings
 from tally.cli.progress import Progress
 from tally.cli.table import echo_table, format_utc
+from tally.cluster.catalog import open_answers
 from tally.engine import Catalog
 from tally.engine.asking.question import parse_time
 from tally.engine.definition import AUTO
@@ -78,9 +79,10 @@ def check(context: click.Context, /, *, settings: Settings) -> None:
 
 def _find_problems(rule: Rule, settings: Settings) -> list[str]:
     found = [problem for receiver in rule.notify if (problem := find_problem(receiver))]
-    catalog = Catalog(settings.data_dir)
+    catalog = open_answers(settings, Catalog(settings.data_dir))
     if rule.archive != AUTO and rule.archive not in catalog:
-        found.append(f"there is no archive {rule.archive!r} in {settings.data_dir}")
+        where = "the cluster" if settings.answer_from == "cluster" else settings.data_dir
+        found.append(f"there is no archive {rule.archive!r} in {where}")
     elif rule.archive != AUTO and rule.ask.startswith("p") and not catalog[rule.archive].definition().percentiles:
         advice = f"tally archives edit {rule.archive} --percentiles 1"
         found.append(f"archive {rule.archive!r} keeps no percentiles: {advice}")
@@ -124,7 +126,7 @@ def test(*, settings: Settings, rule: str, since: str) -> None:
 
         fired = list(
             replay(
-                Catalog(settings.data_dir),
+                open_answers(settings, Catalog(settings.data_dir)),
                 found,
                 since=parse_time(since, now, "since"),
                 until=now - found.delay,

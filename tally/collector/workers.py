@@ -20,6 +20,7 @@ from anyio import to_thread
 
 from tally import log
 from tally.alerts.evaluator import Evaluator
+from tally.cluster.catalog import open_answers
 from tally.collector.binding import bind_all
 from tally.collector.collector import Collector
 from tally.collector.sockets import Sockets
@@ -53,6 +54,7 @@ def run(
     log in `log_format`.
 
     :raises InvalidSetting, AddressUnavailable: as `bind_all`.
+    :raises InvalidSetting, PackageMissing: as `open_answers`.
     :raises ArchiveUnavailable: when the data directory cannot be created.
     :raises SamplesLost: when samples could be neither stored nor spilled at the end.
     :raises OutOfMemory: when there was no memory left.
@@ -70,7 +72,8 @@ def run(
             worker.start()
             each.close()
         collector = Collector(settings, sockets[0])
-        alerts = partial(_evaluate_alerts, Evaluator(settings))
+        answers = open_answers(settings, Catalog(settings.data_dir))
+        alerts = partial(_evaluate_alerts, Evaluator(settings, answers=answers))
         _run(collector, workers, [alerts, *([beside(collector)] if beside else [])])
 
 

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tally.alerts.evaluator import Evaluator
+from tally.alerts.memory import Memory
 from tally.cluster.address import Address
 from tally.cluster.catalog import ClusterCatalog, open_answers
 from tally.engine import Catalog
@@ -83,6 +85,16 @@ def test_a_cluster_that_is_away(both: Both, clickhouse: ClickHouse) -> None:
     finally:
         clickhouse.start()
     assert ask(both.cluster, "/values/daily/").status == 200
+
+
+def test_alerts_are_those_of_all_sources(both: Both, answers: Catalog, tmp_path: Path) -> None:
+    """A rule over what no source has alone fires."""
+    (tmp_path / "alerts.toml").write_text('[a]\nask = "sum"\nq = "a"\nover = "10s"\nabove = 2.5\ndelay = "0s"\n')
+    for catalog, fires in ((both.sources[1].catalog, False), (answers, True)):
+        evaluator = Evaluator(settings(tmp_path), clock=lambda: NOW + 10, answers=catalog)
+        evaluator.step()
+        states, _ = Memory(tmp_path).read()
+        assert states["a"][""].state.is_firing == fires
 
 
 def test_a_cluster_without_tables(tmp_path: Path, clickhouse: ClickHouse) -> None:

@@ -185,9 +185,9 @@ class _Source(NamedTuple):
         """Return the FROM clause that reads cells by time."""
         return f"FROM data CROSS JOIN names USING (id) WHERE bucket >= :read_from AND bucket < :end{self.where}"
 
-    def by_name(self) -> tuple[str, str]:
+    def by_name(self, since: str) -> tuple[str, str]:
         """Return the FROM clauses that read cells by name: the sealed rows and the tail."""
-        sealed, tail = _one_name(":read_from")
+        sealed, tail = _one_name(since)
         return (
             f"FROM {self.names} CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE {sealed}{self.where}",
             f"FROM {self.names} CROSS JOIN {tail} CROSS JOIN data ON data.bucket = late AND data.id = {self.names}.id "
@@ -239,7 +239,7 @@ def _merged(question: Question, source: _Source) -> tuple[str, str]:
     if question.group is not None:
         labels = f"WITH labels AS MATERIALIZED (SELECT id, {GROUP} AS name FROM names WHERE TRUE{source.where}) "
         source = source._replace(condition="", names="labels")
-    return labels + " UNION ALL ".join(f"SELECT {keys} {part}" for part in source.by_name()), "name, bucket"
+    return labels + " UNION ALL ".join(f"SELECT {keys} {part}" for part in source.by_name(":read_from")), "name, bucket"
 
 
 def _by_time(source: _Source) -> str:
@@ -272,7 +272,7 @@ def _by_name(source: _Source) -> str:
     Each part is merged before they are combined, so that only one row per name and part is sorted.
     """
     cells = columns.merge(source.columns, table="data")
-    parts = [f"name, {cells} {part} GROUP BY name" for part in source.by_name()]
+    parts = [f"name, {cells} {part} GROUP BY name" for part in source.by_name(":first")]
     if not source.few:
         by_name = "names CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE sealed AND"
         ranges = {

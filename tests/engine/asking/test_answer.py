@@ -244,6 +244,17 @@ def test_no_data(asked: Asked, form: Form) -> None:
         assert (not asked.q) == bool(form(archive, asked))
 
 
+@pytest.mark.parametrize("others", [0, 100])
+@pytest.mark.parametrize("state", STATES)
+def test_limit_ranks_by_the_range(state: State, others: int) -> None:
+    """What `moving` reads before the range does not count, whether few of all names match or most."""
+    with archives() as archive:
+        rest = [(f"other{number}", 1.0, T + 50) for number in range(others)]
+        state(archive, [*rest, ("a", 100.0, T + 30), ("a", 1.0, T + 50), ("b", 2.0, T + 50)])
+        found = archive.values("sum", q=["a", "b"], since=T + 50, until=T + 50, moving=30, limit=1)
+        assert {"b": {T + 50: 2.0}} == found
+
+
 def test_a_chunk_is_large() -> None:
     """Each chunk but the last has at least CHUNK_BYTES, and together they are the answer."""
     with archives(1) as archive:
