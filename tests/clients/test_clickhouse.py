@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -17,12 +18,29 @@ import pytest
 from tally.cluster.address import Address
 from tally.cluster.cluster import Cluster
 from tally.cluster.connection import Connection
+from tests.api.asking import ask
+from tests.cluster.asking import Both, random_samples
 from tests.cluster.test_replicator import COUNTED, NOW, Site
 from tests.docs.story import ROOT
 from tests.processes import wait_for
 
 SCRIPT = ROOT / "examples" / "cluster" / "debian.py"
 ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
+# What a server has of the cells of its shard, and of the archives of all.
+CELLS = "SELECT count(), sum(cityHash64(bucket, name, source, version)) FROM another.cells_local FINAL"
+ARCHIVES = "SELECT count(), sum(cityHash64(archive, source, floor, stamp)) FROM another.archives FINAL"
+TARGETS = (
+    "/values/daily/",
+    "/values/daily/sum/?limit=3&since=1700000400",
+    "/values/daily/avg/?group=node:0&moving=60&step=20",
+    "/values/daily/p95/?limit=2",
+    "/aggregate/daily/",
+    "/aggregate/daily/avg/byname/?limit=5",
+    "/aggregate/daily/byname/?percentiles=50,99&where=env=prod",
+    "/histogram/daily/?bins=10",
+    "/names/daily/?q=*.get.*",
+    "/timedata/daily/?step=60&fill=null",
+)
 
 
 class Servers:
@@ -35,7 +53,7 @@ class Servers:
     def kill(self, name: str) -> None:
         """Kill a server, such as clickhouse-1-1."""
         with suppress(ProcessLookupError):
-            os.kill(self.running[name]["process"], signal.SIGKILL)
+            os.kill(self.running.pop(name)["process"], signal.SIGKILL)
 
     def ask(self, name: str, statement: str) -> list[tuple[Any, ...]]:
         """Return the rows that a server answers."""
@@ -58,7 +76,7 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
     try:
         yield found
     finally:
-        for name in found.running:
+        for name in list(found.running):
             if name != "zookeeper":
                 found.kill(name)  # In order, they would take ten seconds.
         subprocess.run([*command, "down", str(directory)], check=True, timeout=120)
@@ -67,6 +85,30 @@ def servers(tmp_path: Path) -> Iterator[Servers]:
 def reported(servers: Servers) -> set[str]:
     """Return the sources with cells in the cluster."""
     return {str(source) for (source,) in servers.ask("clickhouse-2-2", "SELECT DISTINCT source FROM tally.cells")}
+
+
+def settle(servers: Servers) -> None:
+    """Wait until the replicas that are up have the same."""
+    for statement, groups in ((CELLS, ("clickhouse-1-", "clickhouse-2-")), (ARCHIVES, ("clickhouse-",))):
+        for group in groups:
+            names = [name for name in servers.running if name.startswith(group)]
+
+            def agree(names: list[str] = names, statement: str = statement) -> bool:
+                first, *others = (servers.ask(name, statement) for name in names)
+                return all(each == first for each in others)
+
+            wait_for(agree, f"the same on all of {names}")
+
+
+def check_answers(servers: Servers, both: Both) -> None:
+    """Ask the cluster what one archive with all samples answers, and about each source."""
+    settle(servers)
+    for target in TARGETS:
+        both.check(target)
+    expected = {
+        each.name: sum(each.catalog["daily"].aggregate("count", by="name").values()) for each in both.sources
+    }
+    assert expected == ask(both.cluster, "/aggregate/daily/count/bysource/").json
 
 
 def create_by_two_at_once(servers: Servers) -> None:
@@ -81,8 +123,15 @@ def create_by_two_at_once(servers: Servers) -> None:
 
 
 def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
-    """Two may create tables at once. Cells are on both servers of a shard; shipping and SQL go on without one."""
+    """Two may create tables at once. Cells are on both servers of a shard; all goes on without one of them."""
     create_by_two_at_once(servers)
+    both = Both(tmp_path, replace(servers.address, database="another"))
+    both.create("daily", resolution=10, retention=0, percentiles=1)
+    chance = random.Random(18)
+    for number in (0, 1, 0):
+        both.record(number, random_samples(chance, 150))
+        both.ship()
+    check_answers(servers, both)
     site = Site(tmp_path / "own", servers.address, "own")
     wait_for(lambda: reported(servers) >= {"web1", "web2"}, "what the collectors of the script report")
     site.catalog.create("daily", resolution=10, retention=0)
@@ -94,6 +143,10 @@ def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
     wait_for(lambda: servers.ask("clickhouse-2-1", own) == servers.ask("clickhouse-2-2", own), "the other replica")
     assert min(servers.ask(f"clickhouse-{shard}-1", own)[0][0] for shard in (1, 2)) > 0
     servers.kill("clickhouse-1-1")
+    check_answers(servers, both)
+    both.record(1, random_samples(chance, 150))
+    both.ship()
+    check_answers(servers, both)
     site.catalog.record(samples[500:])
     site.catalog["daily"].rename("page.p1", "web.p1")
     site.replicator.ship()

@@ -13,7 +13,6 @@ from tally.cluster.replicator import Replicator
 from tally.engine import Catalog
 from tally.errors import TallyError
 from tests.api.asking import ask, settings
-from tests.clickhouse import ClickHouse
 
 NOW = 1_700_000_600.0
 GLOBS = ["a.*", "*.get.*", "b.?*.p[12]*", "a.get.p1", "*;env=prod", "[^a].*", "nothing", "*ü*", "a.[", "*", "[]ab].*"]
@@ -39,16 +38,21 @@ class Source:
             return replicator.ship().errors
 
 
+def setting(address: Address) -> str:
+    """Return the value of TALLY_CLUSTER."""
+    login = f"{address.user}:{address.password}@" if address.password else ""
+    return str(address).replace("://", f"://{login}", 1)
+
+
 class Both:
     """Sources `web1`, `web2`, ..., and the service of a directory with all samples beside that of the cluster."""
 
-    def __init__(self, directory: Path, clickhouse: ClickHouse, address: Address, *, sources: int = 2) -> None:
+    def __init__(self, directory: Path, address: Address, *, sources: int = 2) -> None:
         self.now = NOW
         self.sources = [Source(directory / f"web{number + 1}", address) for number in range(sources)]
         self.oracle = Catalog(directory / "oracle", clock=lambda: self.now, steady=lambda: self.now)
         self.files = self._service(directory / "oracle")
-        chosen = {"cluster": clickhouse.setting(address.database), "answer_from": "cluster"}
-        self.cluster = self._service(directory / "empty", **chosen)
+        self.cluster = self._service(directory / "empty", cluster=setting(address), answer_from="cluster")
 
     def _service(self, directory: Path, **chosen: Any) -> Service:
         return Service(settings(directory, **chosen), clock=lambda: self.now)

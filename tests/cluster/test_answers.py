@@ -11,7 +11,6 @@ import pytest
 from tally.cluster.address import Address
 from tests.api.asking import ask
 from tests.api.cases import CASES, SAMPLES
-from tests.clickhouse import ClickHouse
 from tests.cluster.asking import NOW, Both, random_samples, random_target
 from tests.integrations.django.golden.asked import graphite
 
@@ -19,9 +18,9 @@ SEEDS = range(40 if os.environ.get("SURVIVE") == "full" else 2)
 
 
 @pytest.fixture
-def both(tmp_path: Path, clickhouse: ClickHouse, address: Address) -> Both:
+def both(tmp_path: Path, address: Address) -> Both:
     """Make two sources without archives."""
-    return Both(tmp_path, clickhouse, address)
+    return Both(tmp_path, address)
 
 
 def test_every_question_of_the_contract(both: Both) -> None:

@@ -22,9 +22,9 @@ PATHS = (
 
 
 @pytest.fixture
-def both(tmp_path: Path, clickhouse: ClickHouse, address: Address) -> Both:
+def both(tmp_path: Path, address: Address) -> Both:
     """Make two sources with an archive."""
-    made = Both(tmp_path, clickhouse, address)
+    made = Both(tmp_path, address)
     made.create("daily", resolution=10)
     made.record(0, [("a", 1, NOW), ("b", 1, NOW - 50)])
     made.record(1, [("a", 2, NOW)])
