@@ -106,6 +106,10 @@ class Cluster:
         rows = self._execute(statements.GREATEST_VERSION, {"archive": archive, "source": source})
         return int(rows[0][0] or 0)
 
+    def read_greatest_stamp(self, source: str) -> int:
+        """Return the greatest stamp of what a source has published or reported, or 0."""
+        return int(self._execute(statements.GREATEST_STAMP, {"source": source})[0][0] or 0)
+
     def publish(self, archive: Published, *, stamp: int) -> None:
         """Store how a source has an archive."""
         d = archive.definition

@@ -165,6 +165,8 @@ class Replicator:
         """Return this source's archives in the cluster by slug, after claiming the name."""
         if self._known is None:
             self._cluster.wait_for_replica()
+            # An earlier process may have had a clock that was ahead: what counts is the row with the greatest stamp.
+            self._stamp = max(self._stamp, self._cluster.read_greatest_stamp(self._name))
             self._cluster.claim(self._name, self._identity, stamp=self._next_stamp())
             self._known = self._read_archives()
         return self._known
@@ -282,7 +284,7 @@ class Replicator:
 
     def _next_stamp(self) -> int:
         """Return a number that grows, even if the clock does not."""
-        self._stamp = max(time.time_ns(), self._stamp + 1)
+        self._stamp = max(int(self._clock() * 1e9), self._stamp + 1)
         return self._stamp
 
 

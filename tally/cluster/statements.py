@@ -18,6 +18,12 @@ NEW_SKETCHED_CELLS = f"INSERT INTO {{database}}.cells ({', '.join((*CELLS, *SKET
 GREATEST_VERSION = """
 SELECT max(version) FROM {database}.cells WHERE archive = %(archive)s AND source = %(source)s
 """
+GREATEST_STAMP = """
+SELECT max(stamp) FROM (
+    SELECT stamp FROM {database}.archives WHERE source = %(source)s
+    UNION ALL SELECT stamp FROM {database}.sources WHERE source = %(source)s
+) AS stamps
+"""
 CLAIMS = "SELECT source, identity FROM {database}.claims ORDER BY stamp, identity"
 NEW_CLAIM = "INSERT INTO {database}.claims (source, identity, stamp) VALUES"
 SOURCES = "SELECT source, seen, lag, cells, expired FROM {database}.sources FINAL ORDER BY source"

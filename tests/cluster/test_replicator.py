@@ -167,6 +167,17 @@ def test_a_restored_archive_is_shipped_again(site: Site, address: Address, tmp_p
     assert counted(address) == expected([site])
 
 
+def test_a_clock_that_goes_back_loses_no_floor(site: Site, address: Address) -> None:
+    """What a process publishes replaces what an earlier one, whose clock was ahead, has published."""
+    site.now = NOW + 3600
+    site.replicator.ship()
+    site.now = NOW
+    site.restart()
+    site.catalog["daily"].rename("page.*", "web.*")
+    site.replicator.ship()
+    assert counted(address) == expected([site])
+
+
 def test_two_directories_cannot_have_one_name(site: Site, tmp_path: Path) -> None:
     """The second is refused, and so is another name for the first."""
     site.replicator.ship()
