@@ -105,9 +105,7 @@ def check_answers(servers: Servers, both: Both) -> None:
     settle(servers)
     for target in TARGETS:
         both.check(target)
-    expected = {
-        each.name: sum(each.catalog["daily"].aggregate("count", by="name").values()) for each in both.sources
-    }
+    expected = {each.name: sum(each.catalog["daily"].aggregate("count", by="name").values()) for each in both.sources}
     assert expected == ask(both.cluster, "/aggregate/daily/count/bysource/").json
 
 
