@@ -60,13 +60,19 @@ class Failure(NamedTuple):
     happens: Callable[[Route], bool]
 
 
+def _needs_cluster(route: Route) -> bool:
+    """Return whether only a cluster answers the queries of a route. It sends no ETag and has no damaged files."""
+    return route.subject is not None and route.subject.by == "source"
+
+
 _UNAVAILABLE = Failure(503, "the query took too long, too many requests run, or a file cannot be used",
                        lambda route: not route.is_open)  # fmt: skip
 _WRONG = Failure(
     400, "the body is malformed, or a parameter is malformed, unknown or has no meaning here", lambda _: True
 )
 FAILURES = (
-    Failure(304, "the answer has not changed since the one with the given ETag", lambda route: bool(route.subject)),
+    Failure(304, "the answer has not changed since the one with the given ETag",
+            lambda route: bool(route.subject) and not _needs_cluster(route)),
     Failure(308, "the path lacks its last slash", lambda route: route.template.endswith("/")),
     _WRONG,
     Failure(401, "the token is missing or wrong", lambda route: not route.is_open),
@@ -84,7 +90,7 @@ FAILURES = (
     Failure(422, "the Idempotency-Key was used for other samples before", lambda route: route.body in SAMPLES),
     Failure(431, f"the address and headers are longer than {HEAD_MAX_BYTES // 1024} KiB", lambda _: True),
     Failure(500, "the file is damaged, or is not an archive",
-            lambda route: bool(route.placeholders) or route.is_question),
+            lambda route: (bool(route.placeholders) or route.is_question) and not _needs_cluster(route)),
     Failure(501, "the server lacks the package that reads or writes the format",
             lambda route: route.body in PACKAGED if route.subject is None else route.subject.kind != "histogram"),
     _UNAVAILABLE,

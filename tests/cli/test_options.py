@@ -97,7 +97,7 @@ def test_commands_take_an_option_for_each_setting_that_they_go_by() -> None:
                 "--max-cells",
             ),
         },
-        "query": {"--data-dir", "--query-timeout"},
+        "query": {"--data-dir", "--query-timeout", "--cluster-file", "--answer-from", "--source"},
         "demo": {"--data-dir", "--host", "--port", "--prefix", "--max-names"},
     }
     flags = {"--" + setting.field.replace("_", "-") for setting in SETTINGS}

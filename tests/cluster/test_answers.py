@@ -2,12 +2,17 @@
 
 import os
 import random
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
+from openapi_schema_validator import OAS31Validator
 
+from tally.api.openapi import document
+from tally.api.routes import ROUTES
 from tally.cluster.address import Address
 from tests.api.asking import ask
 from tests.api.cases import CASES, SAMPLES
@@ -83,6 +88,27 @@ def test_some_sources_and_each_source(both: Both) -> None:
         refused = ask(both.files, target)
         assert refused.status == 400
         assert "only a cluster has sources" in refused.json["detail"]
+
+
+@pytest.mark.parametrize("aggregate", ["", "sum/"])
+def test_answers_by_source_are_as_described(both: Both, aggregate: str) -> None:
+    """Each status of these routes that a cluster is needed for can be had, with the content that is described."""
+    both.create("daily", resolution=10, retention=0)
+    both.record(0, [("a", 1, NOW)])
+    both.ship()
+    described = document(ROUTES, root="", guarded=False)
+    template = f"/aggregate/{{slug}}/{aggregate and '{aggregate}/'}bysource/"
+    responses = described["paths"][template]["get"]["responses"]
+    for suffix in ("", "?format=rows"):
+        found = ask(both.cluster, f"/aggregate/daily/{aggregate}bysource/{suffix}")
+        schema = {**responses["200"]["content"]["application/json"]["schema"], "components": described["components"]}
+        assert found.status == 200
+        OAS31Validator(schema).validate(found.json)
+    assert "404" in responses
+    assert ask(both.cluster, f"/aggregate/none/{aggregate}bysource/").status == 404
+    assert "501" in responses
+    with patch.dict(sys.modules, {"pyarrow": None}):
+        assert ask(both.cluster, f"/aggregate/daily/{aggregate}bysource/?format=parquet").status == 501
 
 
 TARGETS = (
