@@ -60,19 +60,17 @@ class ClusterArchive(Archive):
 
     def summary(self) -> Summary:
         """Return the archive's properties, range of buckets, and size in the cluster."""
-        first, last, _ = self._read_range()
         with closing(self._catalog.begin_reading()) as reading:
-            return Summary(self._shared.definition, first, last, reading.read_size_bytes(self.slug))
+            ((first, last, rows),) = reading.read(sql.first_last(self._shared, cutoff=self._cutoff()))
+            size_bytes = reading.read_size_bytes(self.slug)
+        if not rows:
+            first = last = None
+        return Summary(self._shared.definition, first, last, size_bytes)
 
     def points(self) -> int:
         """Return the number of cells: those of each source count."""
-        return self._read_range()[2]
-
-    def _read_range(self) -> tuple[int | None, int | None, int]:
-        """Return the first and the last bucket, and the number of cells."""
         with closing(self._catalog.begin_reading()) as reading:
-            ((first, last, points),) = reading.read(sql.first_last(self._shared, cutoff=self._cutoff()))
-        return (first, last, points) if points else (None, None, 0)
+            return int(reading.read(sql.points(self._shared, cutoff=self._cutoff()))[0][0])
 
     def _cutoff(self) -> int:
         return self._shared.definition.cutoff(self._clock())

@@ -135,8 +135,16 @@ def names(question: Question, shared: SharedArchive, *, cutoff: int, limit: int 
 
 
 def first_last(shared: SharedArchive, *, cutoff: int) -> Statement:
-    """Return the SELECT of the first and the last bucket and the number of points."""
+    """Return the SELECT of the first and the last bucket, and of how many rows there are, with replaced ones."""
+    return _select("min(bucket), max(bucket), count()", shared, table="cells", cutoff=cutoff)
+
+
+def points(shared: SharedArchive, *, cutoff: int) -> Statement:
+    """Return the SELECT of the number of points, of which those of each source count."""
+    return _select("count()", shared, table="cells FINAL", cutoff=cutoff)
+
+
+def _select(values: str, shared: SharedArchive, *, table: str, cutoff: int) -> Statement:
     parameters = Parameters()
     where = _where(Question("values"), shared, parameters, first=cutoff, end=FOREVER)
-    text = f"SELECT min(bucket), max(bucket), count() FROM {{database}}.cells WHERE {where}"
-    return Statement(text, parameters.values)
+    return Statement(f"SELECT {values} FROM {{database}}.{table} WHERE {where}", parameters.values)

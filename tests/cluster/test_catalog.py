@@ -61,6 +61,13 @@ def test_archives(answers: Catalog) -> None:
         archive.edit(retention=1)
 
 
+def test_a_cell_that_was_shipped_again_is_one_point(both: Both, answers: Catalog) -> None:
+    """Its older version is still in the table."""
+    both.record(0, [("a", 1, NOW)])
+    both.ship()
+    assert answers["daily"].points() == 3
+
+
 def test_an_archive_that_is_read_while_it_is_deleted(both: Both, answers: Catalog) -> None:
     """The answer is an error, and not a part of it."""
     archive = answers["daily"]
