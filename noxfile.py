@@ -26,8 +26,9 @@ BROWSER = "tests/browser"
 # It needs Node, too.
 NODE_CLIENTS = "tests/clients/test_node.py"
 CPUS = os.cpu_count() or 1
-# Most tests wait for a process, a socket or the disk for half of their time.
+# Most tests wait for a process, a socket or the disk for half of their time. The slow ones use a whole processor.
 PARALLEL = (f"--numprocesses={2 * CPUS}", "--dist=worksteal")
+BUSY = (f"--numprocesses={CPUS + 1}", "--dist=worksteal")
 SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 # What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
 SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")

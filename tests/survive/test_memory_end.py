@@ -53,5 +53,6 @@ def test_out_of_memory_ends_as_a_signal_does(tmp_path: Path) -> None:
     assert "Traceback" not in told
     held = Counter(archive.aggregate("count", by="name")) + spilled(tmp_path / "daily.spill")
     lost = sum(map(int, re.findall(r"lost (\d+) (?:lines?|samples? of daily): ", told)))
-    assert {1} == set(held.values())
+    # Where there is no memory to spill, all of it is lost.
+    assert {1} >= set(held.values())
     assert accepted <= len(held) + lost

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.asking import answer as answer_module
+from tally.engine.asking import query
 from tally.engine.asking.question import Question
 from tally.engine.files import schema as schema_module
 from tally.errors import QueryTimeout
@@ -66,7 +66,7 @@ def test_two_collectors_and_three_readers(tmp_path: Path) -> None:
 
 def test_a_reader_that_stalls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While a reader does not read on, commits go on, and once the log is too long the reader loses its place."""
-    monkeypatch.setattr(answer_module, "STALL_S", 0.2)
+    monkeypatch.setattr(query, "STALL_S", 0.2)
     monkeypatch.setattr(schema_module, "WAL_MAX_BYTES", WAL_MAX_BYTES)
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
     cells = {f"name{i}": (1.0, 0.5, 0.5, 0.5) for i in range(300)}
