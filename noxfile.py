@@ -162,7 +162,7 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *PARALLEL, *SENSITIVE, *TWINS, env={"TALLY_NATIVE": "0"})
     if is_newest:
         covered(session, *PARALLEL, *ignoring(*SLOW))
-        session.run("pytest", *PARALLEL, *SLOW, f"--ignore={NODE_CLIENTS}")
+        session.run("pytest", *BUSY, *SLOW, f"--ignore={NODE_CLIENTS}")
 
 
 @nox.session(default=False)
