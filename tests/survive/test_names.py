@@ -19,6 +19,8 @@ from tests.survive.scale import FULL, scaled
 LINES = 15
 SECONDS = scaled(2, 300)
 MEMORY_BYTES = 512 * 2**20
+# Otherwise the C library reserves 64 MB of address space for each thread, which is limited, too, but is no memory.
+ONE_ARENA = {"MALLOC_ARENA_MAX": 1}
 SENDER = """
 import itertools, socket, sys, time
 line, port, lines, seconds = sys.argv[1], *map(int, sys.argv[2:])
@@ -60,7 +62,7 @@ LINE = {
 @pytest.mark.parametrize("kind", LINE if FULL else ("wide", "scattered"))
 def test_names_without_end_are_survived(tmp_path: Path, kind: str) -> None:
     """With the default settings it lives, and each line is stored, rejected or dropped by the kernel."""
-    with started(tmp_path, "serve", TALLY_FLUSH_TIME=5) as running:
+    with started(tmp_path, "serve", TALLY_FLUSH_TIME=5, **ONE_ARENA) as running:
         assert running.url
         resource.prlimit(running.process.pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         sent = send(running, LINE[kind], LINE[kind].replace("x", "y"))
