@@ -10,7 +10,7 @@ stay bytes, as they are in lines.
 Pure. The reference is https://graphite.readthedocs.io/en/latest/feeding-carbon.html and Python's `pickletools`.
 """
 
-import ast
+import codecs
 import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -42,7 +42,7 @@ def parse_frame(pickle: bytes) -> Frame:
     """Parse a frame without its length. One that is not a pickle of a list or tuple has the one reason PICKLE."""
     try:
         items = _load(pickle)
-    except (_InvalidPickle, ValueError, LookupError, TypeError, struct.error, SyntaxError):
+    except (_InvalidPickle, ValueError, LookupError, TypeError, struct.error):
         return Frame([], [(pickle[:NUMBER_MAX_BYTES], Reason.PICKLE)])
     if len(items) > SAMPLES_MAX:
         return Frame([], [(pickle[:NUMBER_MAX_BYTES], Reason.LENGTH)])
@@ -256,9 +256,10 @@ def _push_long(machine: _Machine) -> None:
 
 def _push_quoted(machine: _Machine) -> None:
     line = machine.read_line()
-    if line[:1] not in (b"'", b'"'):
+    if len(line) < 2 or line[:1] not in (b"'", b'"') or line[-1:] != line[:1]:
         raise _InvalidPickle("a text has no quotes")
-    machine.stack.append(ast.literal_eval(f"b{line.decode('ascii')}") if b"\\" in line else line[1:-1])
+    # As Python's own `pickle` decodes it.
+    machine.stack.append(codecs.escape_decode(line[1:-1])[0])
 
 
 def _push_escaped(machine: _Machine) -> None:

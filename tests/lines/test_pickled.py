@@ -125,6 +125,32 @@ def test_any_bytes_are_lines_or_rejected(data: bytes) -> None:
     assert all(isinstance(reason, Reason) for _, reason in rejected)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"'\\n'," + b"-" * 100_000 + b"1'",
+        b"'\\n'" + b"+''" * 100_000,
+        b"'\\n'" + b"[" * 100_000 + b"'",
+        b"'\\x1'",
+        b"'",
+        b"'a\"",
+        b"a",
+    ],
+)
+def test_a_quoted_text_is_decoded_and_not_compiled(text: bytes) -> None:
+    """What only a compiler could read is rejected, or is a text, however deep it is."""
+    frame = parse_frame(b"((S" + text + b"\n(J\x01\x00\x00\x00K\x01ttl.")
+    assert not frame.lines
+    assert 1 == len(frame.rejected)
+
+
+@pytest.mark.parametrize(("text", "name"), [(b"'a'", b"a"), (b'"a\'"', b"a'"), (b"'\\xc3\\xa9\\\\'", "é\\".encode())])
+def test_a_quoted_text_has_escapes(text: bytes, name: bytes) -> None:
+    """Python 2 writes its texts so."""
+    frame = parse_frame(b"((S" + text + b"\n(J\x01\x00\x00\x00K\x01ttl.")
+    assert [name + b" 1 1"] == frame.lines
+
+
 def test_a_small_frame_cannot_become_large() -> None:
     """A sample that is repeated by two bytes still counts, and so do long names and numbers."""
     sample = b"\x8c\x01a\x94J\x00\x00\x00\x00K\x01\x86\x86\x94"
