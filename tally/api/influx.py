@@ -17,8 +17,8 @@ from tally.api.route import Call
 from tally.api.samples import check_count, list_rejected, store
 from tally.engine.storing.rollup import Rollup
 from tally.errors import InvalidQuestion
-from tally.lines.influx import PRECISIONS, parse_point, split_points
-from tally.lines.plain import TIMESTAMP_END, Reason
+from tally.lines.influx import PRECISIONS, parse_point, rewrite_point, split_points
+from tally.lines.plain import PARSE_MAX_BYTES, TIMESTAMP_END, Reason
 from tally.log import pluralize
 
 # The version whose protocol this is, for clients that look at it.
@@ -69,16 +69,45 @@ def add_points(
     texts = 0
     latest = min(now + max_future_s, TIMESTAMP_END - 1)
     number = 1
+    plain = _PlainLines(rollup, now)
     for line in lines:
+        if rewritten := rewrite_point(line, now, per_second=per_second, latest=latest):
+            plain.append(rewritten)
+            number += 1
+            continue
         found = parse_point(line, now, per_second=per_second, latest=latest)
         if not isinstance(found, Reason):
+            plain.flush()
             rollup.add_samples(found.samples)
             texts += found.texts
         elif found is not Reason.EMPTY:
             rollup.reject(line, found)
             rejected.append((number, str(found)))
         number += 1 + line.count(b"\n")
+    plain.flush()
     return rejected, {Reason.UNSUPPORTED: texts} if texts else {}
+
+
+class _PlainLines:
+    """Valid plain lines that a rollup adds together, as many as it parses at once."""
+
+    def __init__(self, rollup: Rollup, now: int) -> None:
+        self._rollup, self._now = rollup, now
+        self._waiting: list[bytes] = []
+        self._size = 0
+
+    def append(self, lines: bytes) -> None:
+        """Add lines now or later."""
+        self._waiting.append(lines)
+        self._size += len(lines)
+        if self._size > PARSE_MAX_BYTES // 2:
+            self.flush()
+
+    def flush(self) -> None:
+        """Add the lines that wait."""
+        if self._waiting:
+            self._rollup.add(self._waiting, self._now)
+        self._waiting, self._size = [], 0
 
 
 def ping(_: Call) -> Reply:

@@ -6,6 +6,9 @@ r"""Parses InfluxDB's line protocol.
 Each field that is a number or a boolean is a sample. Its name is `cpu.usage_user;cpu=cpu0;host=web1`, its value 1 or 0
 for a boolean. Fields that are text are not stored, and counted. A line with any other error is rejected whole.
 
+Most lines have no escape and no quote. `rewrite_point` turns them into plain lines with the same samples. A rollup adds
+many of these at once, so such a line takes a third of the time that `parse_point` takes.
+
 Pure: bytes and the second of receipt go in, points or the reason for a rejection come out. The reference is
 https://docs.influxdata.com/influxdb/v2/reference/syntax/line-protocol/. A text may contain line breaks.
 """
@@ -15,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from tally.lines.plain import Reason, Sample, parse_value
+from tally.lines.plain import TIMESTAMP_DIGITS_MAX, Reason, Sample, parse_value
 from tally.lines.tags import clean_base, clean_tag, join_tags
 
 # How many of each unit are a second.
@@ -30,6 +33,8 @@ PRECISIONS = {
 NAME_CACHE_SIZE = 2**14
 # A longer series or field cannot become a valid name, unless nearly all of it are backslashes.
 NAME_MAX_BYTES = 1024
+# Each field of a rewritten line has the whole name, so a longer line may need much memory.
+SIMPLE_MAX_BYTES = 8192
 
 # Possessive, so that no body takes more than linear time.
 _POINT = re.compile(
@@ -48,6 +53,12 @@ _SPECIAL = re.compile(rb'^#|[\\"\r]').search
 _TIMESTAMP = re.compile(rb"-?[0-9]{1,20}")
 _ESCAPED = re.compile(rb'\\([,= "\\])')
 _WHOLE = re.compile(rb"-?[0-9]{1,20}i|[0-9]{1,20}u")
+# A line that `rewrite_point` may rewrite: series, fields and timestamp. It has no byte order mark.
+_is_simple = re.compile(rb'([^# "\\\r\n\xef][^ "\\\r\n]*+) ([^ "\\\r\n]++)(?: ([0-9]{1,20}))?').fullmatch
+# Its fields. A number is certainly within the bounds.
+_is_simple_field = re.compile(
+    rb"([^=]++)=(?:([+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?(?:[eE][+-]?[0-5]?[0-9])?)|(-?[0-9]{1,20})i|([0-9]{1,20})u)"
+).fullmatch
 _BOOLEANS = {
     **dict.fromkeys((b"t", b"T", b"true", b"True", b"TRUE"), 1.0),
     **dict.fromkeys((b"f", b"F", b"false", b"False", b"FALSE"), 0.0),
@@ -68,11 +79,55 @@ def split_points(body: bytes) -> Iterator[bytes]:
         return
     at = 0
     while at <= len(body):
-        found = _POINT.match(body, at)
-        end = found.end() if found else body.find(b"\n", at)
-        end = len(body) if end < 0 else end
-        yield body[at:end]
-        at = end + 1
+        end = body.find(b"\n", at)
+        line = body[at:] if end < 0 else body[at:end]
+        if (b'"' in line or line.endswith(b"\\")) and (found := _POINT.match(body, at)):
+            line = found[0]
+        yield line
+        at += len(line) + 1
+
+
+def rewrite_point(line: bytes, now: int, *, per_second: float, latest: int) -> bytes | None:
+    """Return plain lines with the samples of a line, or None if it is not simple: `parse_point` decides.
+
+    Each has a timestamp, so that their order has no meaning. The parameters are those of `parse_point`.
+    """
+    found = _is_simple(line)
+    if found is None:
+        return None
+    series, fields, time = found.groups()
+    end = _end(now) if time is None else _end_of(time, per_second, latest)
+    if end is None or len(line) > SIMPLE_MAX_BYTES:
+        return None
+    rewritten = []
+    for field in fields.split(b","):
+        parsed = _is_simple_field(field)
+        if parsed is None or len(series) + len(field) > NAME_MAX_BYTES:
+            return None
+        name = _plain_name(series, parsed[1])
+        if name is None:
+            return None
+        rewritten.append(name + parsed[parsed.lastindex or 0] + end)
+    return b"\n".join(rewritten)
+
+
+@lru_cache(NAME_CACHE_SIZE)
+def _plain_name(series: bytes, key: bytes) -> bytes | None:
+    """Return the beginning of a plain line, or None if the name is not valid or could be taken for StatsD."""
+    name = _name(series, key)
+    return None if isinstance(name, Reason) or "|" in name else name.encode() + b" "
+
+
+@lru_cache(64)
+def _end_of(text: bytes, per_second: float, latest: int) -> bytes | None:
+    second = _parse_timestamp(text, per_second, latest)
+    return None if isinstance(second, Reason) else _end(second)
+
+
+@lru_cache(64)
+def _end(second: int) -> bytes | None:
+    text = b" %d" % second
+    return text if len(text) <= 1 + TIMESTAMP_DIGITS_MAX else None
 
 
 def parse_point(line: bytes, now: int, *, per_second: float, latest: int) -> Point | Reason:

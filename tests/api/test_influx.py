@@ -1,15 +1,21 @@
 """The routes that InfluxDB's clients write to, and what they ask before."""
 
 import gzip
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tally.api import influx
 from tally.api.message import MAX_SAMPLES_BYTES
 from tally.api.samples import MAX_LINES
 from tally.engine import Catalog
+from tally.engine.storing.native_rollup import new_rollup
+from tally.engine.storing.rollup import Rollup
+from tally.lines.influx import rewrite_point, split_points
+from tally.lines.plain import PARSE_MAX_BYTES
 from tests.api.asking import Got, ask, service
 from tests.api.cases import basic, bearer
 
@@ -125,3 +131,32 @@ def test_no_body_is_an_error_of_the_server(
     if "daily" not in catalog:
         catalog.create("daily")
     assert send(catalog, body, target, {"Content-Encoding": coding}).status in (200, 204, 400)
+
+
+# Sums of these values are exact in any order.
+LINES = [
+    b"a b=1", b"a,t=x b=2,c=0.25 %d" % (NOW - 60), b"a b=t", b'a b="x",c=0.5', b"a b=x", b"a\\ a b=4i", b"",
+    b"a b=0.125\r", b"a b=1 %d" % (NOW + 61), b'a b="\n"', b"\xff b=1", b"a,u=:|x b=5", b"a b=3 0",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(LINES), max_size=12))
+@pytest.mark.parametrize("made", [Rollup, new_rollup])
+def test_simple_lines_are_added_as_others(made: Callable[..., Rollup], lines: list[bytes]) -> None:
+    """Rewriting lines changes neither cells nor counters nor reasons, in any order of lines."""
+    reports = []
+    for rewrite in (rewrite_point, lambda *_, **__: None):
+        rollup = made(10, max_future_s=60)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(influx, "rewrite_point", rewrite)
+            told = influx.add_points(split_points(b"\n".join(lines)), 1, rollup, NOW, 60)
+        counters = rollup.accepted, rollup.empty, rollup.rejected, rollup.examples
+        reports.append((told, counters, rollup.take()))
+    assert reports[0] == reports[1]
+
+
+def test_many_lines_are_added_in_parts(catalog: Catalog) -> None:
+    """Lines beyond what is parsed at once are stored too."""
+    name = b"n" * 200
+    assert 204 == send(catalog, b"\n".join([b"%b b=1" % name] * (PARSE_MAX_BYTES // 100))).status
+    assert {f"{name.decode()}.b": PARSE_MAX_BYTES // 100} == catalog["daily"].aggregate("count", by="name")

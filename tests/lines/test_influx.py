@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tally.lines import influx
-from tally.lines.influx import PRECISIONS, Point, parse_point, split_points
+from tally.lines import grammar, influx
+from tally.lines.influx import PRECISIONS, Point, parse_point, rewrite_point, split_points
 from tally.lines.plain import Reason, stored_name
 
 NOW = 1_700_000_000
@@ -139,3 +139,72 @@ def test_any_body_is_read(body: str) -> None:
         point = parsed(line)
         if isinstance(point, Point):
             assert all(sample.name == stored_name(sample.name) for sample in point.samples)
+
+
+def rewritten(line: bytes, precision: str = "ns", latest: int = LATEST) -> list[object] | None:
+    """Return the samples of the plain lines into which a line is rewritten, or None."""
+    plain = rewrite_point(line, NOW, per_second=PRECISIONS[precision], latest=latest)
+    return None if plain is None else [grammar.parse_line(each, 0, 2**60) for each in plain.split(b"\n")]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_simple"),
+    [
+        (b"cpu value=1", True), (b"cpu,host=b,az=a u=1.5,s=-2e3,i=3i,n=4u 1600000000999999999", True),
+        ("é,t=ü f=1".encode(), True), (b"a,t=x:y b=1", True), (b"a;b|c b=1", True), (b"a b=1e59", True),
+        (b"a b=%b" % (b"1" * 40), True), (b"a b=%b" % (b"1" * 41), False), (b"a b=1e60", False), (b"a b=1e-59", True),
+        (b"a b=t", False), (b'a b="x"', False), (b"a b=1,c=x", False), (b"a\\ b c=1", False), (b"a b=1,", False),
+        (b"a b=1\r", False), (b"# b=1", False), (b"a,t=:|x b=1", False), (b"\xef\xbb\xbfa b=1", False),
+        (b"a b=1 -1", False), (b"a b=1 x", False), (b"a b=1 2000000000000000000", False), (b"a  b=1", False),
+        (b"a,t=%b b=1" % (b"x" * influx.NAME_MAX_BYTES), False), (b"\xff b=1", False), (b"", False),
+        (b"a " + b",".join([b"b=1"] * 2047), True), (b"a " + b",".join([b"b=1"] * 2048), False),
+    ],
+)  # fmt: skip
+def test_simple_lines_are_rewritten(line: bytes, is_simple: bool) -> None:
+    """They are plain lines of the same samples. All others are left to the parser."""
+    samples = rewritten(line)
+    assert is_simple == (samples is not None)
+    if samples is not None:
+        assert Point(samples, 0) == parsed(line)  # type: ignore[arg-type]
+
+
+def test_the_last_second_that_is_rewritten() -> None:
+    """A plain line has no longer timestamp."""
+    for second, is_simple in ((10**15 - 1, True), (10**15, False)):
+        assert is_simple == (rewritten(b"a b=1 %d" % second, "s", 2**60 - 1) is not None)
+
+
+texts = st.sampled_from(
+    ["a", "ab", "é", "x:y", "|", ":|z", "~", "!", "^", ";", "=", ",",
+     "\\", "\\,", "\\ ", '"', " ", "\t", "\r", "#", "\ufeff", "n" * 250]
+)  # fmt: skip
+numbers = st.sampled_from(
+    ["1", "-0.5", "+2.", ".5", "1e99", "1e100", "1e101", "9" * 41, "1e-59", "1e-400", "3i", "-3i", "+3i", "4u", "-4u",
+     "1.5i", "9" * 20 + "i", "9" * 21 + "i", "t", "FALSE", "nan", "inf", "", "x", '"x"', '"x y"', '"', "1_0", "٣"]
+)  # fmt: skip
+times = st.sampled_from(
+    ["", " ", " 0", " -0", " -1", " 1.5", " x", " 1e9", f" {LATEST}", f" {LATEST + 1}", f" {LATEST}999999999",
+     f" {LATEST + 1}000000000", f" {2**60 - 1}", f" {2**60}", f" {10**15 - 1}", f" {10**15}", " " + "9" * 20,
+     " " + "9" * 21, " 00000000000000000007", " 7 8", " 7\r"]
+)  # fmt: skip
+words_of_lines = st.lists(texts, min_size=1, max_size=2).map("".join)
+lines_of_clients = st.builds(
+    lambda base, tags, fields, time: (
+        ",".join([base, *map("=".join, tags)]) + " " + ",".join(map("=".join, fields)) + time
+    ),
+    words_of_lines,
+    st.lists(st.tuples(words_of_lines, words_of_lines), max_size=2),
+    st.lists(st.tuples(words_of_lines, numbers), min_size=1, max_size=2),
+    times,
+)
+
+
+@given(lines_of_clients, st.sampled_from(list(PRECISIONS)), st.sampled_from([LATEST, 2**60 - 1]))
+def test_a_rewritten_line_has_the_same_samples(text: str, precision: str, latest: int) -> None:
+    """Whatever is rewritten is valid, and its names, values and timestamps are exactly those of the parser."""
+    line = text.encode()
+    samples = rewritten(line, precision, latest)
+    if samples is not None:
+        expected = parse_point(line, NOW, per_second=PRECISIONS[precision], latest=latest)
+        assert isinstance(expected, Point)
+        assert (expected.texts, expected.samples) == (0, samples)
