@@ -10,7 +10,7 @@ from tally.cli.options import with_settings
 from tally.cli.table import echo_table, format_utc
 from tally.cluster.address import require_address
 from tally.cluster.cluster import Cluster
-from tally.cluster.tables import create_statements
+from tally.cluster.tables import create_statements, upgrade_statements
 from tally.settings import Settings
 
 HEADER = ("source", "reported", "lag", "cells", "expired")
@@ -36,10 +36,10 @@ def cluster() -> None:
 @click.option("--dry-run", is_flag=True, help="print the SQL, and do not connect")
 @with_settings("TALLY_CLUSTER_FILE")
 def init(*, settings: Settings, on_cluster: str | None, dry_run: bool) -> None:
-    """Create the database and its tables, where they are missing.
+    """Create the database and its tables, where they are missing, and upgrade those of an earlier version.
 
-    It may run again, and in several places at once. With --on-cluster, the servers need the macros shard and replica in
-    their configuration, and internal_replication in that of the cluster.
+    It may run again, and in several places at once, while tally runs. With --on-cluster, the servers need the macros
+    shard and replica in their configuration, and internal_replication in that of the cluster.
 
     Examples:
       tally cluster init
@@ -53,6 +53,10 @@ def init(*, settings: Settings, on_cluster: str | None, dry_run: bool) -> None:
     if dry_run:
         for statement in create_statements(address, on_cluster):
             click.echo(f"{statement};")
+        click.echo("-- Columns that tables of an earlier version lack:")
+        for upgrade in upgrade_statements(address, on_cluster).values():
+            for statement in upgrade:
+                click.echo(f"-- {' '.join(statement.split())};")
         return
     with Cluster(address) as found:
         found.create_tables(on_cluster)

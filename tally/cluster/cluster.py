@@ -11,7 +11,7 @@ from tally.cluster.connection import Connection
 from tally.engine import sketch
 from tally.engine.definition import HOUR_S, Definition
 from tally.engine.storing.tracking import Batch
-from tally.errors import ClusterRefused
+from tally.errors import ClusterRefused, ClusterUnavailable
 
 # Cells are encoded so many at a time, and other threads run in between: they answer questions and collect.
 SLICE_CELLS, YIELD_S = 2_000, 0.0002
@@ -63,9 +63,25 @@ class Cluster:
         self._connection.insert(statement.format(database=self.address.database), columns)
 
     def create_tables(self, on_cluster: str | None = None) -> None:
-        """Create the tables that are missing. Any number of processes may do so at once."""
+        """Create the tables that are missing, and add columns that are. Any number of processes may do so at once.
+
+        The cluster of ClickHouse on which the tables are need not be named again.
+        """
+        on_cluster = on_cluster or self._find_on_cluster()
         for statement in tables.create_statements(self.address, on_cluster):
             self._connection.execute(statement)
+        for column, needed in tables.upgrade_statements(self.address, on_cluster).items():
+            if column not in self._read_columns():
+                try:
+                    for statement in needed:
+                        self._connection.execute(statement)
+                except ClusterUnavailable:
+                    if column not in self._read_columns():
+                        raise  # No other process has added it meanwhile.
+
+    def _read_columns(self) -> set[tuple[Any, ...]]:
+        """Return the columns of the tables of cells, as (table, column)."""
+        return set(self._execute(statements.COLUMNS, {"database": self.address.database}))
 
     def wait_for_replica(self) -> None:
         """Wait until this server has what others have of the small tables, if they are replicated."""
@@ -120,14 +136,14 @@ class Cluster:
         )  # fmt: skip
         self._insert(statements.NEW_ARCHIVE, [row])
 
-    def insert(self, archive: str, source: str, batch: Batch) -> None:
-        """Store the cells of a batch; return when the shards have them."""
+    def insert(self, archive: str, source: str, batch: Batch, *, floor: int) -> None:
+        """Store the cells of a batch, which count once `floor` is published; return when the shards have them."""
         size = len(batch.rows)
         if not size:
             return
         statement = statements.NEW_CELLS
         columns: list[list[Any]] = [[archive] * size, batch.buckets, [], [source] * size, [], [], [], []]
-        columns.append([batch.version] * size)
+        columns += [[batch.version] * size, [floor] * size]
         texts: list[str | None] = []
         for at in range(0, size, SLICE_CELLS):
             _ids, *parts, texts_part = zip(*batch.rows[at : at + SLICE_CELLS], strict=True)
@@ -172,12 +188,16 @@ class Cluster:
         _, _, partitions = self._read_partitions()
         return sum(size for text, size in partitions.items() if text.startswith(f"('{archive}',"))
 
+    def _find_on_cluster(self) -> str | None:
+        """Return the name of ClickHouse's cluster on which the tables are, or None."""
+        rows = self._execute(statements.CELLS_ENGINE, {"database": self.address.database})
+        distributed = _DISTRIBUTED.match(rows[0][0]) if rows else None
+        return distributed[1] if distributed else None
+
     def _read_partitions(self) -> tuple[str | None, str, dict[str, int]]:
         """Return the name of ClickHouse's cluster or None, the table on each server, and its partitions' sizes."""
         database = self.address.database
-        engine = self._execute(statements.CELLS_ENGINE, {"database": database})[0][0]
-        distributed = _DISTRIBUTED.match(engine)
-        name = distributed[1] if distributed else None
+        name = self._find_on_cluster()
         table = tables.LOCAL if name else "cells"
         parts = f"cluster({tables.quote(name)}, system.parts)" if name else "system.parts"
         found = self._connection.execute(

@@ -18,6 +18,8 @@ CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60
 # The code of ClickHouse's error for a database or table that does not exist.
 MISSING = (60, 81)
+# For a column that does not exist.
+OUTDATED = (16, 47)
 # The codes of its errors for a query that takes too long, or too much memory.
 TOO_LONG = "the question took too long in the cluster: ask for less, or raise TALLY_QUERY_TIMEOUT"
 LIMITS = {
@@ -77,6 +79,8 @@ class Connection:
     def _describe(self, error: Exception) -> str:
         if getattr(error, "code", None) in MISSING:
             return "its tables are missing: create them with `tally cluster init`"
+        if getattr(error, "code", None) in OUTDATED:
+            return "its tables are those of an earlier version: upgrade them with `tally cluster init`"
         text = " ".join(str(error).split("Stack trace:")[0].split()) or type(error).__name__
         if sentence := self._describe_tls(text):
             return sentence

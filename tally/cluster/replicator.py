@@ -178,19 +178,18 @@ class Replicator:
 
     def _ship_archive(self, archive: Archive, tracker: Tracker, *, is_complete: bool) -> int:
         state = self._agree(archive.slug, tracker)
+        floor = self._connect()[archive.slug].floor if state.rewritten is None else state.rewritten
+        self._publish(archive.slug, state, floor=floor)
         if state.rewritten is not None:
-            self._publish(archive.slug, state, floor=state.rewritten)
             tracker.ship_all(state.rewritten)
             self._shipped_at.pop(archive.slug, None)
-        else:
-            self._publish(archive.slug, state, floor=self._connect()[archive.slug].floor)
         now = self._clock()
         pause_s = state.definition.resolution / SHIPS_PER_BUCKET
         if not is_complete and 0 <= now - self._shipped_at.get(archive.slug, 0.0) < pause_s:
             return 0
         self._check_resolution(archive.slug, state)
         self._shipped_at[archive.slug] = now
-        return self._ship_cells(archive.slug, tracker)
+        return self._ship_cells(archive.slug, tracker, floor)
 
     def _agree(self, slug: str, tracker: Tracker) -> State:
         """Return the state of the archive, after beginning again if the cluster knows another or a later one."""
@@ -232,12 +231,12 @@ class Replicator:
                     f"but {other.definition.resolution} in {other.source}"
                 )
 
-    def _ship_cells(self, slug: str, tracker: Tracker) -> int:
+    def _ship_cells(self, slug: str, tracker: Tracker, floor: int) -> int:
         place: Place | None = START
         cells = 0
         while place is not None:
             batch = tracker.read_batch(place, most=BATCH_CELLS, span_s=BATCH_WEEKS * WEEK_S)
-            self._cluster.insert(slug, self._name, batch)
+            self._cluster.insert(slug, self._name, batch, floor=floor)
             if batch.marks:
                 tracker.acknowledge(batch.version, batch.marks)
             cells += len(batch.rows)

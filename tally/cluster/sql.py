@@ -7,8 +7,8 @@
     aggregate by time, timedata, histogram    ''   the answer's bucket
 
 FINAL keeps of the rows with one key the one with the greatest version, in the order of the key, so it needs little
-memory. A row counts if its version is not below the floor of its source. `limit` is applied here if the rank needs no
-percentile; `moving`, `low` and `high` are left to the answer.
+memory. See `tables` for which rows count. `limit` is applied here if the rank needs no percentile; `moving`, `low` and
+`high` are left to the answer.
 """
 
 from dataclasses import replace
@@ -93,7 +93,8 @@ def _where(question: Question, shared: SharedArchive, parameters: Parameters, *,
 
 def _count_shares(shares: tuple[Share, ...], parameters: Parameters) -> str:
     """Return the condition that a row counts."""
-    return f"version >= {_by_source(shares, [each.floor for each in shares], parameters, default=NEVER)}"
+    floor = _by_source(shares, [each.floor for each in shares], parameters, default=NEVER)
+    return f"{floor} BETWEEN floor AND version"
 
 
 def _by_source(shares: tuple[Share, ...], values: list[int], parameters: Parameters, *, default: int) -> str:

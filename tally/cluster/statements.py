@@ -10,7 +10,7 @@ SELECT archive, source, identity, title, description, pattern, resolution, reten
 FROM {database}.archives FINAL ORDER BY archive, source
 """
 NEW_ARCHIVE = f"INSERT INTO {{database}}.archives ({', '.join(DEFINITION)}, stamp) VALUES"
-CELLS = ("archive", "bucket", "name", "source", "count", "sum", "min", "max", "version")
+CELLS = ("archive", "bucket", "name", "source", "count", "sum", "min", "max", "version", "floor")
 NEW_CELLS = f"INSERT INTO {{database}}.cells ({', '.join(CELLS)}) VALUES"
 # Columns that are left out get their defaults on the server, at a fraction of the cost of empty arrays that are sent.
 SKETCH = ("bins", "weights", "is_sketched")
@@ -30,6 +30,9 @@ SOURCES = "SELECT source, seen, lag, cells, expired FROM {database}.sources FINA
 NEW_SOURCE = "INSERT INTO {database}.sources (source, identity, seen, lag, cells, expired, stamp) VALUES"
 # `cells_local` exists on a cluster only. Its engine tells the name of the cluster.
 CELLS_ENGINE = "SELECT engine_full FROM system.tables WHERE database = %(database)s AND name = 'cells'"
+COLUMNS = """
+SELECT table, name FROM system.columns WHERE database = %(database)s AND table IN ('cells', 'cells_local')
+"""
 REPLICATED = """
 SELECT name FROM system.tables
 WHERE database = %(database)s AND name IN ('archives', 'claims') AND engine LIKE 'Replicated%%'

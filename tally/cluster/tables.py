@@ -1,15 +1,17 @@
 """The tables of a cluster, and the statements that create them.
 
-    cells (archive, bucket, name, source)    count, sum, min, max, bins, weights, is_sketched, version
+    cells (archive, bucket, name, source)    count, sum, min, max, bins, weights, is_sketched, version, floor
     archives (archive, source)               definition, identity, floor, acknowledged, is_deleted
     sources (source)                         identity, seen, lag, cells, expired
     claims (source, identity)                which data directory has the name
 
     cells       what a source has for a bucket and name, whole. Of several rows with one key, the one with the greatest
-                version counts, and only if that is at least the floor of its archive and source. `bins` and `weights`
-                are the sketch, if `is_sketched` is 1
+                version counts, and only if the floor of its archive and source lies between the row's `floor`
+                and `version`. `bins` and `weights` are the sketch, if `is_sketched` is 1
     archives    the definitions of each source. A source raises `floor` when the history of its archive was rewritten;
-                the rows that it shipped before no longer count
+                the rows that it shipped before no longer count. A row has the floor with which it was shipped, so that
+                it does not count yet where the floor is not known yet. In rows from before there was the column, it
+                is 0
     sources     how far each source has come: `seen` is when it reported last, `lag` the age of the first change that
                 it has not shipped in seconds, `cells` what it has to ship, `expired` samples that expired before
 
@@ -28,8 +30,10 @@ WEEK_S = 7 * 86_400
 CELLS = """
     archive String, bucket UInt64, name String, source String,
     count Float64, sum Float64, min Float64, max Float64,
-    bins Array(Int32), weights Array(Float64), is_sketched UInt8, version UInt64
+    bins Array(Int32), weights Array(Float64), is_sketched UInt8, version UInt64, floor UInt64
 """
+# Columns of `cells` that tables of earlier versions lack.
+ADDED = {"floor": "UInt64"}
 CELLS_KEY = f"PARTITION BY (archive, intDiv(bucket, {WEEK_S})) ORDER BY (archive, bucket, name, source)"
 SMALL = {
     "archives": (
@@ -62,19 +66,41 @@ def create_statements(address: Address, on_cluster: str | None = None) -> list[s
     where = f" ON CLUSTER {quote(on_cluster)}" if on_cluster else ""
 
     def create(table: str, columns: str, engine: str, key: str) -> str:
-        return f"CREATE TABLE IF NOT EXISTS {database}.{table}{where} ({columns}) ENGINE = {engine} {key}".strip()
+        return f"CREATE TABLE IF NOT EXISTS {database}.{table}{where} ({columns}) ENGINE = {engine} {key}"
 
     sharded, everywhere = (SHARDED, EVERYWHERE) if on_cluster else (SINGLE, SINGLE)
     cells = LOCAL if on_cluster else "cells"
     engine = sharded.format(database=database, table=cells, version="version")
     statements = [f"CREATE DATABASE IF NOT EXISTS {database}{where}", create(cells, CELLS, engine, CELLS_KEY)]
     if on_cluster:
-        distributed = f"Distributed({quote(on_cluster)}, {database}, {LOCAL}, cityHash64(name))"
-        statements.append(create("cells", CELLS, distributed, ""))
+        statements.append(_distribute(database, on_cluster))
     for table, (columns, order) in SMALL.items():
         engine = everywhere.format(database=database, table=table, version="stamp")
         statements.append(create(table, columns, engine, f"ORDER BY {order}"))
     return statements
+
+
+def upgrade_statements(address: Address, on_cluster: str | None = None) -> dict[tuple[str, str], list[str]]:
+    """Return the statements that add the columns ADDED, by table and column; those of the servers' own tables first.
+
+    A table that only distributes has no rows, and is created anew.
+    """
+    where = f" ON CLUSTER {quote(on_cluster)}" if on_cluster else ""
+    own, database = LOCAL if on_cluster else "cells", address.database
+    found = {
+        (own, column): [f"ALTER TABLE {database}.{own}{where} ADD COLUMN {column} {kind}"]
+        for column, kind in ADDED.items()
+    }
+    if on_cluster:
+        anew = [f"DROP TABLE IF EXISTS {database}.cells{where}", _distribute(database, on_cluster)]
+        found |= {("cells", column): anew for column in ADDED}
+    return found
+
+
+def _distribute(database: str, on_cluster: str) -> str:
+    name = quote(on_cluster)
+    engine = f"Distributed({name}, {database}, {LOCAL}, cityHash64(name))"
+    return f"CREATE TABLE IF NOT EXISTS {database}.cells ON CLUSTER {name} ({CELLS}) ENGINE = {engine}"
 
 
 def drop_partition(database: str, table: str, partition: str, on_cluster: str | None) -> str:

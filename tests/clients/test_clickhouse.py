@@ -27,8 +27,8 @@ from tests.processes import wait_for
 SCRIPT = ROOT / "examples" / "cluster" / "debian.py"
 ZOOKEEPER = Path("/usr/share/java/zookeeper.jar")
 # What a server has of the cells of its shard, and of the archives of all.
-CELLS = "SELECT count(), sum(cityHash64(bucket, name, source, version)) FROM another.cells_local FINAL"
-ARCHIVES = "SELECT count(), sum(cityHash64(archive, source, floor, stamp)) FROM another.archives FINAL"
+CELLS = "SELECT count(), sum(cityHash64(bucket, name, source, version)) FROM {}.cells_local FINAL"
+ARCHIVES = "SELECT count(), sum(cityHash64(archive, source, floor, stamp)) FROM {}.archives FINAL"
 TARGETS = (
     "/values/daily/",
     "/values/daily/sum/?limit=3&since=1700000400",
@@ -62,14 +62,14 @@ class Servers:
             return connection.execute(statement)
 
 
-@pytest.fixture
-def servers(tmp_path: Path) -> Iterator[Servers]:
+@pytest.fixture(scope="module")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     """Start ZooKeeper and the servers, and end them."""
     if not (ZOOKEEPER.exists() and shutil.which("java")):
         if os.environ.get("CI"):
             pytest.fail("zookeeper is missing: .ci/run installs it")
         pytest.skip("zookeeper is missing")
-    directory = tmp_path / "cluster"
+    directory = tmp_path_factory.mktemp("servers") / "cluster"
     command = [sys.executable, str(SCRIPT)]
     subprocess.run([*command, "up", str(directory)], check=True, timeout=120)
     found = Servers(directory)
@@ -87,14 +87,14 @@ def reported(servers: Servers) -> set[str]:
     return {str(source) for (source,) in servers.ask("clickhouse-2-2", "SELECT DISTINCT source FROM tally.cells")}
 
 
-def settle(servers: Servers) -> None:
+def settle(servers: Servers, database: str) -> None:
     """Wait until the replicas that are up have the same."""
     for statement, groups in ((CELLS, ("clickhouse-1-", "clickhouse-2-")), (ARCHIVES, ("clickhouse-",))):
         for group in groups:
             names = [name for name in servers.running if name.startswith(group)]
 
             def agree(names: list[str] = names, statement: str = statement) -> bool:
-                first, *others = (servers.ask(name, statement) for name in names)
+                first, *others = (servers.ask(name, statement.format(database)) for name in names)
                 return all(each == first for each in others)
 
             wait_for(agree, f"the same on all of {names}")
@@ -102,28 +102,60 @@ def settle(servers: Servers) -> None:
 
 def check_answers(servers: Servers, both: Both) -> None:
     """Ask the cluster what one archive with all samples answers, and about each source."""
-    settle(servers)
+    settle(servers, both.database)
     for target in TARGETS:
         both.check(target)
     expected = {each.name: sum(each.catalog["daily"].aggregate("count", by="name").values()) for each in both.sources}
     assert expected == ask(both.cluster, "/aggregate/daily/count/bysource/").json
 
 
-def create_by_two_at_once(servers: Servers) -> None:
-    """Create the tables in another database by two commands at once; both succeed."""
+def create_by_two_at_once(servers: Servers, database: str) -> Address:
+    """Create or upgrade the tables in a database by two commands at once; both succeed. Return its address."""
     command = [sys.executable, "-m", "tally", "cluster", "init", "--on-cluster", "tally"]
     host = servers.address.hosts[-1]
-    variables = {**os.environ, "TALLY_CLUSTER": f"clickhouse://default:secret@{host[0]}:{host[1]}/another"}
+    variables = {**os.environ, "TALLY_CLUSTER": f"clickhouse://default:secret@{host[0]}:{host[1]}/{database}"}
     both = [subprocess.Popen(command, env=variables, stdout=subprocess.DEVNULL) for _ in range(2)]
     assert [0, 0] == [each.wait(60) for each in both]
-    with Cluster(replace(servers.address, database="another")) as cluster:
+    address = replace(servers.address, database=database)
+    with Cluster(address) as cluster:
         assert [] == cluster.read_sources()
+    return address
+
+
+def test_no_answer_counts_a_sample_twice_whatever_lags(servers: Servers, tmp_path: Path) -> None:
+    """Whichever table of a server does not get what the others have: after that, it answers the same as one archive."""
+    address = create_by_two_at_once(servers, "lagging")
+    with closing(Connection(address)) as connection:
+        connection.execute("ALTER TABLE lagging.cells_local ON CLUSTER tally DROP COLUMN floor")
+        connection.execute("DROP TABLE lagging.cells ON CLUSTER tally")
+        earlier = "lagging.cells_local ENGINE = Distributed(tally, lagging, cells_local, cityHash64(name))"
+        connection.execute(f"CREATE TABLE lagging.cells ON CLUSTER tally AS {earlier}")
+    create_by_two_at_once(servers, "lagging")
+    both = Both(tmp_path, address)
+    both.create("daily", resolution=10, retention=0, percentiles=1)
+    chance = random.Random(20)
+    for number in (0, 1):
+        both.record(number, random_samples(chance, 150))
+    both.ship()
+    settle(servers, "lagging")
+    behind = Both(tmp_path / "behind", replace(address, hosts=address.hosts[-1:]), sources=0)
+    most = both.oracle["daily"].aggregate("count")
+    for table, names in (("archives", ("a.*", "c.*")), ("cells_local", ("c.*", "d.*"))):
+        servers.ask("clickhouse-2-2", f"SYSTEM STOP FETCHES lagging.{table}")
+        for catalog in (both.oracle, *(each.catalog for each in both.sources)):
+            catalog["daily"].rename(*names)
+        both.ship()
+        found = ask(behind.cluster, "/aggregate/daily/count/").json
+        assert {} == {at: count for at, count in found.items() if count > most[int(at)]}, table
+        servers.ask("clickhouse-2-2", f"SYSTEM START FETCHES lagging.{table}")
+        # It tries again at once, where it would wait longer after each attempt.
+        servers.ask("clickhouse-2-2", f"SYSTEM RESTART REPLICA lagging.{table}")
+    check_answers(servers, both)
 
 
 def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
     """Two may create tables at once. Cells are on both servers of a shard; all goes on without one of them."""
-    create_by_two_at_once(servers)
-    both = Both(tmp_path, replace(servers.address, database="another"))
+    both = Both(tmp_path, create_by_two_at_once(servers, "another"))
     both.create("daily", resolution=10, retention=0, percentiles=1)
     chance = random.Random(18)
     for number in (0, 1, 0):

@@ -27,7 +27,7 @@ def test_weeks_are_dropped_when_no_source_keeps_them(address: Address) -> None:
             definition = Definition.create("daily", resolution=10, retention=retention)
             cluster.publish(Published("daily", source, source, definition, 0, 0, False), stamp=1)
             row = (1, "a", 1.0, 1.0, 1.0, 1.0, None)
-            cluster.insert("daily", source, Batch(1, [NOW, NOW + WEEK_S], [row, row], [], None))
+            cluster.insert("daily", source, Batch(1, [NOW, NOW + WEEK_S], [row, row], [], None), floor=0)
         assert cluster.read_greatest_version("daily", "web1") == 1
         assert cluster.drop_expired(NOW + 2 * WEEK_S + 86_399) == 0
         assert cluster.drop_expired(NOW + 2 * WEEK_S + 86_400) == 1

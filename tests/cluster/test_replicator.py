@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
@@ -19,14 +20,14 @@ from tally.engine.storing.tracking import START, Tracker
 from tally.errors import ClusterRefused, ClusterUnavailable
 
 NOW = 1_700_000_000.0
-# The cells that count: of each key the row with the greatest version, if it is not below the floor.
+# The cells that count: of each key the row with the greatest version, if that was shipped with the floor that is known.
 COUNTED = """
 SELECT archive, source, bucket, name, row.1, row.2, row.3, row.4, row.5, row.6 FROM (
     SELECT archive, source, bucket, name,
-        argMax((count, sum, min, max, arraySum(weights), is_sketched), version) AS row, max(version) AS newest
+        argMax((count, sum, min, max, arraySum(weights), is_sketched, floor), version) AS row, max(version) AS newest
     FROM {0}.cells GROUP BY archive, source, bucket, name
 ) AS shipped ALL INNER JOIN (SELECT archive, source, floor FROM {0}.archives FINAL) AS floors USING (archive, source)
-WHERE newest >= floor
+WHERE floors.floor BETWEEN row.7 AND newest
 """
 
 
@@ -132,6 +133,27 @@ def test_a_bucket_that_changes_between_its_batches_stays_marked(site: Site) -> N
     second = tracker.read_batch(first.end, most=100, span_s=10**9)
     tracker.acknowledge(second.version, second.marks)
     assert tracker.backlog().cells > 0
+
+
+def test_a_history_that_is_rewritten_between_batches_counts_once(
+    site: Site, address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is shipped of the new history before the cluster knows that the old one no longer counts."""
+    site.replicator.ship()
+    monkeypatch.setattr(module, "BATCH_CELLS", 50)
+    site.catalog.record([(f"page.p{n % 7}", 1.0, NOW - n) for n in range(500)])
+    insert = site.cluster.insert
+
+    def rename(*arguments: Any, **given: Any) -> None:
+        insert(*arguments, **given)
+        site.catalog["daily"].rename("page.*", "web.*")
+        site.cluster.insert = insert  # type: ignore[method-assign]
+
+    site.cluster.insert = rename  # type: ignore[method-assign]
+    site.replicator.ship()
+    assert max(Counter(row[:3] for row in counted(address)).values()) <= 7
+    site.replicator.ship()
+    assert expected([site]) == counted(address)
 
 
 def test_history_that_is_rewritten_counts_once(site: Site, address: Address) -> None:

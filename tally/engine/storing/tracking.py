@@ -120,9 +120,14 @@ class Tracker:
         return State(definition, Lineage.read(meta).identity, meta["changed"], meta["acknowledged"], rewritten)
 
     def read_batch(self, after: Place, *, most: int, span_s: int) -> Batch:
-        """Return the changed cells after a place: at most `most`, of buckets within `span_s` seconds."""
+        """Return the changed cells after a place: at most `most`, of buckets within `span_s` seconds.
+
+        There are none while the history counts as rewritten, as the cluster has to know that first.
+        """
         with self._opened() as connection:
             meta = dict(connection.execute(statements.META))
+            if connection.execute(statements.REWRITTEN_VERSION).get is not None:
+                return Batch(meta["changed"], [], [], [], None)
             marks = [Mark(*row) for row in connection.execute(statements.CHANGED_BUCKETS, (after.mark.bucket, MARKS))]
             if after.id >= 0 and marks and marks[0].bucket == after.mark.bucket:
                 marks[0] = after.mark  # Its first cells may have changed since they were read.
