@@ -17,7 +17,19 @@ from tally.graphite.budget import Budget
 from tally.graphite.expression import Expression
 from tally.graphite.functions import FUNCTIONS
 from tally.graphite.rendering import JAVASCRIPT, Rendering
-from tally.graphite.request import FIND_FORMATS, Fields, Render, choice, flag, jsonp, queries, read_whole, text, texts
+from tally.graphite.request import (
+    FIND_FORMATS,
+    Fields,
+    Render,
+    choice,
+    find_since,
+    flag,
+    jsonp,
+    queries,
+    read_whole,
+    text,
+    texts,
+)
 
 # The version of Graphite whose API this is. Grafana chooses its requests by it.
 VERSION = "1.1.10"
@@ -84,17 +96,18 @@ def find(call: Call) -> Reply:
     """Answer the nodes of the tree that a pattern matches."""
     fields, budget = call.parameters, _budget(call)
     pattern, wildcards, leaves_only = queries(fields)[-1], flag(fields, "wildcards"), flag(fields, "leavesOnly")
+    since = find_since(fields, call.now, zone=call.settings.graphite_timezone)
     given = (call.answers, pattern, budget)
     match choice(fields, "format", FIND_FORMATS):
         case "completer":
-            found = members([("metrics", array(listing.completer(*given, wildcards=wildcards)))])
+            found = members([("metrics", array(listing.completer(*given, since=since, wildcards=wildcards)))])
         case "nodelist":
             position = read_whole(fields, "position", -1, least=-1000)
-            found = members([("nodes", array(listing.nodelist(*given, position=position)))])
+            found = members([("nodes", array(listing.nodelist(*given, since=since, position=position)))])
         case "json":
-            found = array(listing.nodes(*given, leaves_only=leaves_only))
+            found = array(listing.nodes(*given, since=since, leaves_only=leaves_only))
         case _:
-            found = array(listing.treejson(*given, wildcards=wildcards))
+            found = array(listing.treejson(*given, since=since, wildcards=wildcards))
     return _called(call, found, budget)
 
 

@@ -16,7 +16,9 @@ _BRANCH = {"allowChildren": 1, "expandable": 1, "leaf": 0}
 _LEAF = {"allowChildren": 0, "expandable": 0, "leaf": 1}
 
 
-def treejson(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> Iterator[dict[str, Any]]:
+def treejson(
+    catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None, wildcards: bool
+) -> Iterator[dict[str, Any]]:
     """Yield the nodes that a pattern matches, branches first and each text once.
 
     The ids begin with the pattern up to its last dot. Raises as `tree.find`.
@@ -24,7 +26,7 @@ def treejson(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool)
     branches: set[str] = set()
     leaves: set[str] = set()
     first, has_several = None, False
-    for each in tree.walk(catalog, pattern, budget):
+    for each in tree.walk(catalog, pattern, budget, since=since):
         (leaves if each.is_leaf else branches).add(each.text)
         tree.check_nodes(len(branches) + len(leaves))
         first = first or each
@@ -40,10 +42,12 @@ def _node(text: str, beginning: str, *, is_leaf: bool) -> dict[str, Any]:
     return {"text": text, "id": beginning + text, **(_LEAF if is_leaf else _BRANCH)}
 
 
-def completer(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool) -> Iterator[dict[str, str]]:
+def completer(
+    catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None, wildcards: bool
+) -> Iterator[dict[str, str]]:
     """Yield the nodes whose paths begin with a pattern; paths of branches end with a dot. Raises as `tree.find`."""
     wide = pattern.replace("..", "*.")
-    found = tree.find(catalog, wide if wide.endswith("*") else f"{wide}*", budget)
+    found = tree.find(catalog, wide if wide.endswith("*") else f"{wide}*", budget, since=since)
     has_several = len(found) > 1
     found.sort(key=lambda each: each.text)
     yield from budget.checked(map(_completion, found))
@@ -51,17 +55,19 @@ def completer(catalog: Catalog, pattern: str, budget: Budget, *, wildcards: bool
         yield {"name": "*"}
 
 
-def nodes(catalog: Catalog, pattern: str, budget: Budget, *, leaves_only: bool) -> Iterator[dict[str, Any]]:
+def nodes(
+    catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None, leaves_only: bool
+) -> Iterator[dict[str, Any]]:
     """Yield the path of each node that matches, and whether it is a leaf. Raises as `tree.find`.
 
     A leaf has the range of the buckets in its archive, in unix seconds.
     """
     intervals: dict[str, list[dict[str, int]]] = {}
-    for each in budget.checked(tree.find(catalog, pattern, budget)):
+    for each in budget.checked(tree.find(catalog, pattern, budget, since=since)):
         first = each.path.partition(".")[0]
         if each.is_leaf:
             if first not in intervals:
-                intervals[first] = _intervals(tree.find_archive(catalog, first))
+                intervals[first] = _intervals(tree.find_archive(catalog, first, since=since))
             yield {"path": each.path, "is_leaf": True, "intervals": intervals[first]}
         elif not leaves_only:
             yield {"path": each.path, "is_leaf": False}
@@ -77,9 +83,11 @@ def _intervals(archive: Archive | None) -> list[dict[str, int]]:
     return [{"start": summary.first, "end": summary.last + summary.definition.resolution}]
 
 
-def nodelist(catalog: Catalog, pattern: str, budget: Budget, *, position: int) -> Iterator[str]:
+def nodelist(
+    catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None, position: int
+) -> Iterator[str]:
     """Yield the nodes at a position of the paths that match, sorted; -1 is the last. Raises as `tree.find`."""
-    parts = (each.path.split(".") for each in tree.find(catalog, pattern, budget))
+    parts = (each.path.split(".") for each in tree.find(catalog, pattern, budget, since=since))
     yield from budget.checked(sorted({each[position] for each in parts if -len(each) <= position < len(each)}))
 
 

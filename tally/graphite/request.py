@@ -64,6 +64,10 @@ FIND = {
     "wildcards": Meaning("if several nodes are found, add one that stands for all of them", _FLAG),
     "leavesOnly": Meaning("leave branches out", _FLAG),
     "position": Meaning("for the format nodelist: the position of the nodes, from 0; default: the last", _WHOLE),
+    "from": Meaning(f"start of the range that `auto` and StatsD's paths shall answer: {_TIME}", _TEXT),
+    "until": Meaning("end of the range, which changes no answer: as from", _TEXT),
+    "tz": RENDER["tz"],
+    "now": Meaning("the time that relative times are relative to: as from", _TEXT),
     "jsonp": JSONP,
 }
 EXPAND = {
@@ -207,6 +211,19 @@ def queries(fields: Fields) -> list[str]:
     if not texts:
         raise InvalidQuestion("query is missing: give a pattern such as daily.*")
     return texts
+
+
+def find_since(fields: Fields, now: float, *, zone: str = "UTC") -> float | None:
+    """Return the start of the range for which nodes are wanted, or None if it has none; -1 means none, as in Graphite.
+
+    `zone` is the time zone if there is no `tz`. The end is only checked.
+
+    :raises InvalidQuestion: when a time is malformed.
+    """
+    days = read_zone(_last(fields, "tz", zone) or zone)
+    given = _time(fields, "now", str(now), now, days)
+    told = [name for name in ("from", "until") if text(fields, name) not in ("", "-1")]
+    return {name: _time(fields, name, "", given, days) for name in told}.get("from")
 
 
 def event_window(fields: Fields, now: float, *, zone: str = "UTC") -> tuple[float, float]:

@@ -75,27 +75,28 @@ class TreeNode(NamedTuple):
         return self.path.rpartition(".")[2]
 
 
-def find(catalog: Catalog, pattern: str, budget: Budget) -> list[TreeNode]:
-    """Return the nodes that match a pattern, sorted by path.
+def find(catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None) -> list[TreeNode]:
+    """Return the nodes that match a pattern, sorted by path. `auto` is chosen by `since`, as in `metrics`.
 
     :raises InvalidQuestion: when the pattern is malformed or matches more than NODES_MAX nodes.
     :raises NotAnArchive, ArchiveUnavailable, QueryTimeout: as `Archive.names`.
     """
     found: set[TreeNode] = set()
-    for each in walk(catalog, pattern, budget):
+    for each in walk(catalog, pattern, budget, since=since):
         found.add(each)
         check_nodes(len(found))
     return sorted(found)
 
 
-def walk(catalog: Catalog, pattern: str, budget: Budget) -> Iterator[TreeNode]:
+def walk(catalog: Catalog, pattern: str, budget: Budget, *, since: float | None = None) -> Iterator[TreeNode]:
     """Yield the nodes that match a pattern, some of them more than once; raises as `find`."""
     first, *inner = nodes = parse(pattern)
     if first.glob in STATSD and (meant := find_view(nodes, _slugs(catalog))):
         yield from (TreeNode(path, is_leaf=False) for path in list_branches(nodes))
-        yield from _walk_view(catalog, *meant, budget)
+        yield from _walk_view(catalog, *meant, budget, since=since)
         return
-    for slug, archive in _find_archives(catalog, first, Question("values", q=_globs(inner) if inner else ())):
+    question = Question("values", q=_globs(inner) if inner else (), since=since)
+    for slug, archive in _find_archives(catalog, first, question):
         if not inner:
             yield TreeNode(slug, is_leaf=False)
             continue
@@ -161,9 +162,11 @@ def _view_metrics(
     return sorted(found, key=lambda metric: metric.path)
 
 
-def _walk_view(catalog: Catalog, view: View, rest: Sequence[Node], budget: Budget) -> Iterator[TreeNode]:
+def _walk_view(
+    catalog: Catalog, view: View, rest: Sequence[Node], budget: Budget, *, since: float | None
+) -> Iterator[TreeNode]:
     """Yield the nodes that a pattern for StatsD's paths matches, some of them more than once."""
-    if not rest or (archive := _fit(catalog, Question("values", q=_globs(rest)))) is None:
+    if not rest or (archive := _fit(catalog, Question("values", q=_globs(rest), since=since))) is None:
         return
     leaves = [leaf for leaf, _ in view.find_leaves(rest, archive)]
     depth = len(rest) - view.has_leaves
@@ -203,10 +206,10 @@ def _is_archive(archive: Archive) -> bool:
     return True
 
 
-def find_archive(catalog: Catalog, first: str) -> Archive | None:
-    """Return the archive of paths that begin with a node, or None if there is none."""
+def find_archive(catalog: Catalog, first: str, *, since: float | None) -> Archive | None:
+    """Return the archive of paths that begin with a node, or None if there is none. `auto` is chosen by `since`."""
     if first == AUTO or (first in STATSD and first not in _slugs(catalog)):
-        return _fit(catalog, Question("values"))
+        return _fit(catalog, Question("values", since=since))
     with suppress(UnknownArchive):
         return catalog[first]
     return None

@@ -157,6 +157,10 @@ def test_what_grafana_asks_before_all_else(directory: Path) -> None:
         ("/render", {"jsonp": "alert(1)"}, "name of a function"),
         ("/metrics/find", {"query": "a", "format": "xml"}, "treejson or completer"),
         ("/metrics/find", {"query": "a", "format": "nodelist", "position": "x"}, "position"),
+        ("/metrics/find", {"query": "a", "from": "soon"}, "from"),
+        ("/metrics/find", {"query": "a", "until": "soon"}, "until"),
+        ("/metrics/find", {"query": "a", "now": "soon"}, "now"),
+        ("/metrics/find", {"query": "a", "tz": "Mars/Base"}, "not a time zone"),
         ("/tags/findSeries", {}, "expr is missing"),
         ("/tags/findSeries", {"expr": "env"}, "env"),
         ("/tags/autoComplete/values", {"expr": "env=a"}, "tag is missing"),
@@ -327,6 +331,19 @@ def test_a_leaf_tells_the_range_of_its_archive(directory: Path) -> None:
     assert [interval] == one["intervals"]
     (one,) = get(directory, "/metrics/find", {"query": "stats.gauges.requests.get.index", "format": "json"}).json
     assert [interval] == one["intervals"]
+
+
+@pytest.mark.parametrize("form", ["treejson", "completer", "json", "nodelist"])
+@pytest.mark.parametrize("query", ["auto.*", "stats.gauges.*"])
+def test_a_range_chooses_the_archive_of_auto(query: str, form: str, tmp_path: Path) -> None:
+    """Nodes are those of the archive that answers the range in /render. -1 is no range, as in Graphite."""
+    catalog = Catalog(tmp_path, clock=lambda: NOW)
+    for slug, resolution, retention in (("recent", 5, 1), ("long", 10, 0)):
+        catalog.create(slug, resolution=resolution, retention=retention).record([(slug, 1, NOW)])
+    for start, name in (("-30min", "recent"), ("-2h", "long"), ("-1", "long"), ("", "long")):
+        asked = {"query": query, "format": form, "from": start, "until": "-1"}
+        assert name in (body := get(tmp_path, "/metrics/find", asked).body.decode())
+        assert 1 == sum(each in body for each in ("recent", "long"))
 
 
 def test_now_and_factor_of_a_request(directory: Path) -> None:

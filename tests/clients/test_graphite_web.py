@@ -191,6 +191,8 @@ def test_where_graphite_fails(both: Both) -> None:
 def test_the_tree_is_alike(query: str, both: Both) -> None:
     """find, completer and expand return the same as graphite-web."""
     for path in ("/metrics/find?", "/metrics/find?format=completer&", "/metrics/find?wildcards=1&", "/metrics/expand?",
+                 f"/metrics/find?from={END}&until=now&", "/metrics/find?from=1&until=2&", "/metrics/find?from=-1&",
+                 f"/metrics/expand?from={END + 600}&", f"/metrics/find?from=-1min&now={START}&tz=Asia/Tokyo&",
                  "/metrics/expand?leavesOnly=1&", "/metrics/expand?groupByExpr=1&"):  # fmt: skip
         asked = path + urlencode({"query": query})
         assert sortable(both.graphite(asked)) == sortable(both.tally(asked)), asked
@@ -199,6 +201,15 @@ def test_the_tree_is_alike(query: str, both: Both) -> None:
     assert [each["path"] for each in theirs] == [each["path"] for each in ours]
     # The ranges are those of files there, and those of archives here.
     assert [each.keys() for each in theirs] == [each.keys() for each in ours]
+
+
+@pytest.mark.parametrize("field", ["from", "until", "now"])
+def test_malformed_times_are_refused_alike(field: str, both: Both) -> None:
+    """find checks the times of its range."""
+    asked = "/metrics/find?" + urlencode({"query": "*", field: "soon"})
+    with pytest.raises(HTTPError, match="400"):
+        both.graphite(asked)
+    assert 400 == both.tally(asked)["status"]
 
 
 def test_the_index_is_alike(both: Both) -> None:
