@@ -1,5 +1,6 @@
 """Clients of Graphite: every number that they send is stored."""
 
+import getpass
 import os
 import shutil
 import signal
@@ -18,6 +19,7 @@ from tests.processes import LIMIT_S, launched, wait_for
 
 COLLECTD = shutil.which("collectd", path="/usr/sbin:/usr/bin")
 RELAY = shutil.which("carbon-c-relay")
+NETDATA = shutil.which("netdata", path="/usr/sbin:/usr/bin")
 CONFIGURATION = """
 Hostname "host.example"
 FQDNLookup false
@@ -40,6 +42,49 @@ LoadPlugin write_graphite
     Prefix "collectd."
   </Node>
 </Plugin>
+"""
+# A netdata that collects nothing but what it gets as StatsD.
+NETDATA_CONFIGURATION = """
+[global]
+  run as user = {user}
+  hostname = web1
+[directories]
+  config = {directory}
+  stock config = {directory}
+  plugins = {directory}
+  web = {directory}
+  cache = {directory}
+  lib = {directory}
+  log = {directory}
+  registry = {directory}
+[db]
+  mode = ram
+  update every = 1
+[health]
+  enabled = no
+[web]
+  mode = none
+[plugins]
+  enable running new plugins = no
+  proc = no
+  diskspace = no
+  cgroups = no
+  tc = no
+  timex = no
+  idlejitter = no
+  loops = no
+[statsd]
+  bind to = tcp:127.0.0.1:{port}
+"""
+EXPORTING = """
+[exporting:global]
+  enabled = yes
+[graphite:tally]
+  enabled = yes
+  destination = 127.0.0.1:{port}
+  update every = 1
+  send configured labels = no
+  send charts matching = statsd_*
 """
 
 
@@ -141,3 +186,24 @@ def test_collectd_s_write_graphite(tmp_path: Path, protocol: str) -> None:
         name = "collectd.host_example.shop.gauge-"
         values = (50, sum(range(1, 51)) / 4, 0.25, 12.5)
         assert {f"{name}orders": values, f"{name}queue": values} == collector.end()
+
+
+@pytest.mark.skipif(NETDATA is None and "CI" not in os.environ, reason="netdata is not installed")
+def test_netdata_s_exporter(tmp_path: Path) -> None:
+    """netdata exports the value that it has of a gauge, every second."""
+    assert NETDATA is not None, "netdata is not installed"
+    [port] = free_ports(1)
+    with collecting(tmp_path / "data", "--tcp-port", "0", TALLY_FLUSH_TIME=0.1) as collector:
+        home = tmp_path / "netdata"
+        home.mkdir()
+        text = NETDATA_CONFIGURATION.format(user=getpass.getuser(), directory=home, port=port)
+        (home / "netdata.conf").write_text(text)
+        (home / "exporting.conf").write_text(EXPORTING.format(port=collector.tcp_port))
+        with launched([NETDATA, "-D", "-c", str(home / "netdata.conf")], {}) as agent:
+            with connected(int(port)) as sender:
+                sender.sendall(b"shop.orders:12.5|g\n")
+                wait_for(lambda: sum(each["count"] for each in collector.stored().values()) >= 2, "two samples")
+            agent.end(signal.SIGTERM)
+        ((name, (count, total, least, most)),) = collector.end().items()
+        assert ("netdata.web1.statsd_shop.orders_gauge.gauge", 12.5, 12.5) == (name, least, most)
+        assert 12.5 * count == total

@@ -145,6 +145,7 @@ BEFORE: dict[str, Callable[[Story], None]] = {
     "docs/moving-from-graphite.md": have_whisper_files,
     "docs/moving-from-tally-1.md": have_an_old_archive,
     "docs/notebooks.md": serve_samples,
+    "docs/protocols.md": serve_an_archive,
     "docs/statsd.md": serve_an_archive,
     "examples/django_site/README.md": have_the_shop,
 }
