@@ -25,6 +25,7 @@ _EVENT: dict[str, Any] = {
     "tags": _TAGS,
     "since": {**_SECONDS, "description": "when it began"},
     "until": {"anyOf": [_SECONDS, {"type": "null"}], "description": "when it ended; null: it has no duration"},
+    "source": {**_TEXT, "description": "which source has it, and gave its id; only from a cluster"},
 }
 _NEW = {"title": _TITLE, "text": _LONG_TEXT, "tags": _GIVEN_TAGS, "since": _MOMENT, "until": _MOMENT}
 _OF_GRAPHITE = {"what": _TITLE, "data": _LONG_TEXT, "tags": _GIVEN_TAGS, "when": _MOMENT}
@@ -37,7 +38,7 @@ def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
 
 PARAMETERS: dict[str, Any] = {"tags": _TEXT, "id": {"type": "integer", "minimum": 1}}
 SCHEMAS: dict[str, Any] = {
-    "Event": _object(_EVENT),
+    "Event": _object(_EVENT, *(name for name in _EVENT if name != "source")),
     "Events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
     "NewEvent": {"anyOf": [_object(_NEW, "title"), _object(_OF_GRAPHITE, "what")]},
 }
@@ -47,7 +48,7 @@ def find(call: Call) -> Reply:
     """Answer the events that overlap a range."""
     since, until = (next(iter(call.parameters[name]), None) for name in ("since", "until"))
     tags = next(iter(call.parameters["tags"]), ())
-    found = call.catalog.events.find(since=since, until=until, tags=tags)
+    found = call.answers.events.find(since=since, until=until, tags=tags)
     return whole([event.to_dict() for event in found], pretty=call.is_pretty)
 
 
@@ -62,7 +63,7 @@ def graphite(call: Call) -> Reply:
     """Answer the events that begin in a range, as Graphite does."""
     since, until = event_window(call.parameters, call.now, zone=call.settings.graphite_timezone)
     is_union = choice(call.parameters, "set", SETS) == "union"
-    found = call.catalog.events.find(since=since, until=until, tags=event_tags(call.parameters), any_tag=is_union)
+    found = call.answers.events.find(since=since, until=until, tags=event_tags(call.parameters), any_tag=is_union)
     return whole([_describe(event) for event in found])
 
 

@@ -10,6 +10,7 @@ from tally.cli.group import Group
 from tally.cli.options import with_settings
 from tally.cli.table import echo_table, format_utc
 from tally.client.posting import add_event
+from tally.cluster.catalog import open_answers
 from tally.engine import Catalog
 from tally.engine.asking.question import parse_time
 from tally.engine.events import parse_tags
@@ -66,11 +67,12 @@ def add(*, settings: Settings, **fields: Any) -> None:
 @click.option("--until", metavar="TIME", help="latest time, in the same formats")
 @click.option("--tag", "tags", multiple=True, help="only events with all of these tags", metavar="TAG")
 @click.option("--json", "as_json", is_flag=True, help="print JSON instead of a table")
-@with_settings("TALLY_DATA_DIR")
+@with_settings("TALLY_DATA_DIR", "TALLY_ANSWER_FROM", "TALLY_CLUSTER_FILE")
 def list_(*, settings: Settings, since: str | None, until: str | None, tags: tuple[str, ...], as_json: bool) -> None:
     """List events, the earliest first.
 
-    An event with a duration is listed if a part of it is in the range. At most 10,000 are listed, the newest.
+    An event with a duration is listed if a part of it is in the range. At most 10,000 are listed, the newest. With
+    --answer-from cluster, they are the events of all sources.
 
     Columns:
       since, until  when it began and ended; until is empty for an event without a duration
@@ -90,7 +92,9 @@ def list_(*, settings: Settings, since: str | None, until: str | None, tags: tup
     first, last = (
         None if text is None else parse_time(text, now, name) for name, text in (("since", since), ("until", until))
     )
-    found = Catalog(settings.data_dir).events.find(since=first, until=last, tags=parse_tags(tags))
+    found = open_answers(settings, Catalog(settings.data_dir)).events.find(
+        since=first, until=last, tags=parse_tags(tags)
+    )
     if as_json:
         click.echo(json.dumps([event.to_dict() for event in found], indent=2, ensure_ascii=False))
         return

@@ -2,7 +2,8 @@
 
     ClusterArchive.ask ── sql.reduce ──▶ ClickHouse ── reduced cells ──▶ ReducedAnswer
 
-They only answer. What changes archives, and events, units and other files, are those of the directory.
+They only answer. What changes archives, and units and other files, are those of the directory. Events are added there,
+and found in the cluster.
 """
 
 import time
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from tally.cluster import sql
 from tally.cluster.address import require_address
 from tally.cluster.answers import ClusterNames, ClusterReduction
+from tally.cluster.events import ClusterEvents
 from tally.cluster.pool import Pool
 from tally.cluster.reading import Reading
 from tally.cluster.shared import SharedArchive
@@ -105,11 +107,15 @@ def _asked(q: Texts, where: Texts) -> Question:
 
 
 class ClusterCatalog(Catalog):
-    """The archives of the cluster of `pool`, with the other files of the directory of `files`. Thread-safe."""
+    """The archives of the cluster of `pool`, with the other files of the directory of `files`. Thread-safe.
 
-    def __init__(self, files: Catalog, pool: Pool, *, clock: Callable[[], float] = time.time) -> None:
+    Events of that directory belong to `source`.
+    """
+
+    def __init__(self, files: Catalog, pool: Pool, *, source: str, clock: Callable[[], float] = time.time) -> None:
         super().__init__(files.directory, clock=clock)
         self._pool = pool
+        self.events = ClusterEvents(files.directory, self.begin_reading, source=source)
 
     def begin_reading(self, timeout_s: float | None = None) -> Reading:
         """Return a reading of the cluster, which takes at most `timeout_s`."""
@@ -159,4 +165,4 @@ def open_answers(settings: Settings, files: Catalog, *, clock: Callable[[], floa
     if settings.answer_from == "files":
         return files
     pool = Pool(require_address(settings), answer_timeout_s=settings.query_timeout)
-    return ClusterCatalog(files, pool, clock=clock)
+    return ClusterCatalog(files, pool, source=settings.source, clock=clock)

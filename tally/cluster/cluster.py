@@ -160,6 +160,14 @@ class Cluster:
             insert_block_size=SLICE_CELLS,
         )
 
+    def read_event_keys(self, source: str) -> set[tuple[int, int]]:
+        """Return the ids and digests of the events of a source."""
+        return {(number, digest) for number, digest in self._execute(statements.EVENT_KEYS, {"source": source})}
+
+    def insert_events(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Store rows of `events`."""
+        self._insert(statements.NEW_EVENTS, rows)
+
     def report(self, source: Source, identity: str, *, stamp: int) -> None:
         """Store how far a source has come."""
         self._insert(

@@ -63,8 +63,7 @@ class Identity:
 
     def _read(self) -> str:
         try:
-            content = json.loads(os.pread(self._descriptor, 4096, 0))
-            identity, inode = str(content["identity"]), content["inode"]
+            identity, inode = _parse(os.pread(self._descriptor, 4096, 0))
         except (ValueError, KeyError, TypeError):
             raise ClusterRefused(f"{self.path}: is damaged: restore it from a backup") from None
         if inode != os.fstat(self._descriptor).st_ino:
@@ -74,6 +73,23 @@ class Identity:
                 "`tally replicate --moved`"
             )
         return identity
+
+
+def _parse(content: bytes) -> tuple[str, int]:
+    fields = json.loads(content)
+    return str(fields["identity"]), int(fields["inode"])
+
+
+def read_identity(directory: Path) -> str | None:
+    """Return the identity of a data directory: empty if it has none yet, None if it is a copy or cannot be read."""
+    path = directory / FILE
+    try:
+        identity, inode = _parse(path.read_bytes())
+        return identity if inode == path.stat().st_ino else None
+    except FileNotFoundError:
+        return ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def accept_move(directory: Path) -> None:

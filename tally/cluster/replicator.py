@@ -20,12 +20,13 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from tally.cluster.cluster import Cluster, Published, Source
+from tally.cluster.events import EventShipper
 from tally.cluster.progress import SHIPS_PER_BUCKET, Backlog, Progress
 from tally.cluster.tables import WEEK_S
 from tally.engine.archive import Archive
 from tally.engine.catalog import Catalog
 from tally.engine.storing.tracking import START, Place, State, Tracker
-from tally.errors import ClusterRefused, ClusterUnavailable, TallyError, UnknownArchive
+from tally.errors import ArchiveUnavailable, ClusterRefused, ClusterUnavailable, TallyError, UnknownArchive
 
 logger = logging.getLogger("tally.cluster")
 
@@ -76,6 +77,7 @@ class Replicator:
         self._shipped_at: dict[str, float] = {}
         # What the archives have acknowledged since the last report.
         self._acknowledged: dict[str, int] = {}
+        self._events = EventShipper(catalog.events, cluster, name=name, identity=identity)
 
     def run(self, stop: threading.Event, *, interval_s: float) -> None:
         """Ship until `stop` is set, and once more then.
@@ -143,6 +145,10 @@ class Replicator:
         known = self._connect()
         cells, expired = 0, 0
         errors: list[TallyError] = []
+        try:
+            self._events.ship(self._next_stamp)
+        except ArchiveUnavailable as error:
+            errors.append(error)
         for archive in archives:
             try:
                 tracker = Tracker(archive.path)
@@ -169,6 +175,7 @@ class Replicator:
             self._stamp = max(self._stamp, self._cluster.read_greatest_stamp(self._name))
             self._cluster.claim(self._name, self._identity, stamp=self._next_stamp())
             self._known = self._read_archives()
+            self._events.begin_again()
         return self._known
 
     def _read_archives(self) -> dict[str, Published]:

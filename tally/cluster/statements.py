@@ -22,7 +22,31 @@ GREATEST_STAMP = """
 SELECT max(stamp) FROM (
     SELECT stamp FROM {database}.archives WHERE source = %(source)s
     UNION ALL SELECT stamp FROM {database}.sources WHERE source = %(source)s
+    UNION ALL SELECT stamp FROM {database}.events WHERE source = %(source)s
 ) AS stamps
+"""
+EVENT = (
+    "source",
+    "identity",
+    "id",
+    "digest",
+    "title",
+    "text",
+    "tags",
+    "since",
+    "until",
+    "ended",
+    "is_deleted",
+    "stamp",
+)
+NEW_EVENTS = f"INSERT INTO {{database}}.events ({', '.join(EVENT)}) VALUES"
+EVENT_KEYS = "SELECT id, digest FROM {database}.events FINAL WHERE source = %(source)s AND is_deleted = 0"
+# The newest events of a range, in the order of their beginning.
+EVENTS = """
+SELECT * FROM (
+    SELECT identity, source, id, title, text, tags, since, until FROM {{database}}.events FINAL
+    WHERE is_deleted = 0 AND {conditions} ORDER BY since DESC, source DESC, id DESC LIMIT {most}
+) ORDER BY since, source, id
 """
 CLAIMS = "SELECT source, identity FROM {database}.claims ORDER BY stamp, identity"
 NEW_CLAIM = "INSERT INTO {database}.claims (source, identity, stamp) VALUES"
@@ -35,7 +59,7 @@ SELECT table, name FROM system.columns WHERE database = %(database)s AND table I
 """
 REPLICATED = """
 SELECT name FROM system.tables
-WHERE database = %(database)s AND name IN ('archives', 'claims') AND engine LIKE 'Replicated%%'
+WHERE database = %(database)s AND name IN ('archives', 'claims', 'events') AND engine LIKE 'Replicated%%'
 """
 PARTITIONS = """
 SELECT partition, sum(bytes_on_disk) FROM {parts} WHERE active AND database = %(database)s AND table = %(table)s

@@ -4,6 +4,7 @@
     archives (archive, source)               definition, identity, floor, acknowledged, is_deleted
     sources (source)                         identity, seen, lag, cells, expired
     claims (source, identity)                which data directory has the name
+    events (source, id, digest)              identity, title, text, tags, since, until, ended, is_deleted
 
     cells       what a source has for a bucket and name, whole. Of several rows with one key, the one with the greatest
                 version counts, and only if the floor of its archive and source lies between the row's `floor`
@@ -14,9 +15,11 @@
                 is 0
     sources     how far each source has come: `seen` is when it reported last, `lag` the age of the first change that
                 it has not shipped in seconds, `cells` what it has to ship, `expired` samples that expired before
+    events      the events of each source; `digest` is a hash of the fields of an event, as its id may be given again
+                after a restore. What a source no longer has is replaced by a row with `is_deleted` and without text
 
 On one server these are tables by the engine ReplacingMergeTree. On a cluster `cells` is distributed over the shards by
-the hash of the name, and all tables are replicated; every server has all rows of the three small tables.
+the hash of the name, and all tables are replicated; every server has all rows of the small tables.
 
     cells ── Distributed ──▶ cells_local on shard 1, 2, …
 
@@ -49,6 +52,13 @@ SMALL = {
         "source",
     ),
     "claims": ("source String, identity String, stamp UInt64", "(source, identity)"),
+    "events": (
+        """
+    source String, identity String, id UInt64, digest UInt64, title String, text String, tags Array(String),
+    since Float64, until Nullable(Float64), ended Float64, is_deleted UInt8, stamp UInt64
+""",
+        "(source, id, digest)",
+    ),
 }
 # Replicas of one table have one path; each has a name of its own.
 SHARDED = "ReplicatedReplacingMergeTree('/clickhouse/tables/{{shard}}/{database}/{table}', '{{replica}}', {version})"

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import apsw
 
@@ -51,7 +51,10 @@ _SEPARATORS = re.compile(r"[\s,]+")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event from `since` to `until` in unix seconds, or at `since` if `until` is None. A new one has the id 0."""
+    """An event from `since` to `until` in unix seconds, or at `since` if `until` is None. A new one has the id 0.
+
+    `source` is which data directory of a cluster has it, if a cluster was asked. Ids are those of the source.
+    """
 
     title: str
     text: str = ""
@@ -59,6 +62,7 @@ class Event:
     since: float = 0.0
     until: float | None = None
     id: int = 0
+    source: str | None = None
 
     @classmethod
     def create(cls, fields: Mapping[str, Any], *, now: float) -> Self:
@@ -88,7 +92,9 @@ class Event:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the event as in JSON, the id first."""
-        return {"id": self.id, **{name: value for name, value in asdict(self).items() if name != "id"}}
+        fields = asdict(self)
+        source = fields.pop("source")
+        return {"id": fields.pop("id"), **fields, **({} if source is None else {"source": source})}
 
 
 def _rename(given: dict[str, Any]) -> dict[str, Any]:
@@ -137,6 +143,15 @@ def _parse_time(name: str, value: object, now: float) -> float:
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= WHOLE_MAX:
         raise InvalidEvent(f"{name} {value!r:.100} is not a time: use unix seconds, or text such as -5min")
     return float(found)
+
+
+class EventsState(NamedTuple):
+    """What changes with every change of the events: the file's inode and its time, the greatest id, and how many."""
+
+    inode: int
+    changed_ns: int
+    last: int
+    total: int
 
 
 class Events(Database):
@@ -193,6 +208,29 @@ class Events(Database):
         }
         with self.open(write=False) as connection:
             return [_read(row) for row in connection.execute(statements.EVENTS, asked)]
+
+    def state(self) -> EventsState:
+        """Return what changes whenever an event is added or removed, or the file is replaced."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            return EventsState(0, 0, 0, 0)
+        with self.open(write=False) as connection:
+            return EventsState(status.st_ino, status.st_ctime_ns, *connection.execute(statements.LAST_EVENT).get)
+
+    def read_after(self, number: int, *, most: int) -> list[Event]:
+        """Return up to `most` events with greater ids than `number`, in their order."""
+        if not self.exists():
+            return []
+        with self.open(write=False) as connection:
+            return [_read(row) for row in connection.execute(statements.EVENTS_AFTER, (number, most))]
+
+    def read_ids(self) -> set[int]:
+        """Return the ids of all events."""
+        if not self.exists():
+            return set()
+        with self.open(write=False) as connection:
+            return {number for (number,) in connection.execute(statements.EVENT_IDS)}
 
 
 def _store(connection: apsw.Connection, event: Event, key: str | None) -> Event:

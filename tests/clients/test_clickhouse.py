@@ -102,7 +102,7 @@ def settle(servers: Servers, database: str) -> None:
 
 def check_answers(servers: Servers, both: Both) -> None:
     """Ask the cluster what one archive with all samples answers, and about each source."""
-    settle(servers, both.database)
+    settle(servers, both.address.database)
     for target in TARGETS:
         both.check(target)
     expected = {each.name: sum(each.catalog["daily"].aggregate("count", by="name").values()) for each in both.sources}

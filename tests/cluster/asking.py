@@ -49,7 +49,7 @@ class Both:
 
     def __init__(self, directory: Path, address: Address, *, sources: int = 2) -> None:
         self.now = NOW
-        self.database = address.database
+        self.address = address
         self.sources = [Source(directory / f"web{number + 1}", address) for number in range(sources)]
         self.oracle = Catalog(directory / "oracle", clock=lambda: self.now, steady=lambda: self.now)
         self.files = self._service(directory / "oracle")

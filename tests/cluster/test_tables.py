@@ -49,5 +49,5 @@ def test_the_tables_of_a_cluster_are_replicated_and_sharded() -> None:
     assert all("ON CLUSTER `a\\`b`" in each for each in statements)
     assert "Distributed(`a\\`b`, tally, cells_local, cityHash64(name))" in "".join(statements)
     paths = [each.split("'")[1] for each in statements if "'" in each]
-    assert len(paths) == len(set(paths)) == 4
+    assert len(paths) == len(set(paths)) == 5
     assert drop_partition("tally", "cells", "('daily',1)", None) == "ALTER TABLE tally.cells DROP PARTITION ('daily',1)"

@@ -1,0 +1,143 @@
+"""Events of all sources: the replicator ships those of its data directory, and a cluster answers all.
+
+    events.db ── EventShipper.ship ──▶ events (source, id, digest) ── ClusterEvents.find ──▶ answer
+
+Events never change. The shipper adds and removes what the directory has and the cluster has not, or the other way
+round. It compares both completely when it begins, and after the file was replaced by a backup.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tally.cluster import statements
+from tally.cluster.cluster import Cluster
+from tally.cluster.conditions import Parameters
+from tally.cluster.identity import read_identity
+from tally.cluster.reading import Reading
+from tally.cluster.sql import Statement
+from tally.engine.events import ANSWER_MAX, Event, Events, EventsState
+
+BATCH_EVENTS = 1_000
+
+Key = tuple[int, int]
+
+
+class EventShipper:
+    """Ships `events` as those of the source `name`. Not for concurrent calls."""
+
+    def __init__(self, events: Events, cluster: Cluster, *, name: str, identity: str) -> None:
+        self._events = events
+        self._cluster = cluster
+        self._owner = (name, identity)
+        self.begin_again()
+
+    def begin_again(self) -> None:
+        """Compare everything in the next pass."""
+        self._state: EventsState | None = None
+        self._shipped: set[Key] = set()
+
+    def ship(self, next_stamp: Callable[[], int]) -> None:
+        """Make the cluster's events of the source those of the file. A stamp replaces what a smaller one has stored.
+
+        :raises ClusterUnavailable: when the cluster cannot be used.
+        :raises ArchiveUnavailable: when the file cannot be read.
+        """
+        found = self._events.state()
+        if found == self._state:
+            return
+        if self._state is not None and self._is_continued(self._state, found):
+            self._ship_after(self._state.last, next_stamp)
+            ids = self._events.read_ids()
+            gone = {key for key in self._shipped if key[0] not in ids}
+        else:
+            self._shipped = self._cluster.read_event_keys(self._owner[0])
+            gone = self._shipped - self._ship_after(0, next_stamp)
+        if gone:
+            stamp = next_stamp()
+            self._cluster.insert_events([self._row(key, Event(""), 1, stamp) for key in gone])
+            self._shipped -= gone
+        # With another number of events, the file was replaced by one that looks the same, or has changed meanwhile.
+        self._state = found if len(self._shipped) == found.total else None
+
+    def _is_continued(self, before: EventsState, found: EventsState) -> bool:
+        """Return whether the file is the one from before. An inode may be given again after a file was deleted."""
+        last = self._events.read_after(before.last - 1, most=1)
+        return before.inode == found.inode and {(event.id, _digest(event)) for event in last} <= self._shipped
+
+    def _ship_after(self, number: int, next_stamp: Callable[[], int]) -> set[Key]:
+        """Ship the events with greater ids than `number`, and return their keys."""
+        kept: set[Key] = set()
+        while batch := self._events.read_after(number, most=BATCH_EVENTS):
+            keyed = {(event.id, _digest(event)): event for event in batch}
+            stamp = next_stamp()
+            if new := [self._row(key, event, 0, stamp) for key, event in keyed.items() if key not in self._shipped]:
+                self._cluster.insert_events(new)
+            self._shipped |= keyed.keys()
+            kept |= keyed.keys()
+            number = batch[-1].id
+        return kept
+
+    def _row(self, key: Key, event: Event, is_deleted: int, stamp: int) -> tuple[Any, ...]:
+        fields = (event.title, event.text, event.tags, event.since, event.until, event.ended)
+        return (*self._owner, *key, *fields, is_deleted, stamp)
+
+
+def _digest(event: Event) -> int:
+    """Return a hash of everything about an event but its id."""
+    fields = json.dumps((event.title, event.text, event.tags, event.since, event.until))
+    return int.from_bytes(hashlib.blake2b(fields.encode(), digest_size=8).digest(), "big")
+
+
+class ClusterEvents(Events):
+    """The events of a cluster. They are added to those of `directory`, which belong to `source`. Thread-safe.
+
+    Those of the directory are found there, so that they are found before they are shipped.
+    """
+
+    def __init__(self, directory: Path, begin_reading: Callable[[], Reading], *, source: str) -> None:
+        super().__init__(directory)
+        self._begin_reading = begin_reading
+        self._source = source
+
+    def find(
+        self,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        tags: Iterable[str] = (),
+        any_tag: bool = False,
+    ) -> list[Event]:
+        """Return the events of all sources as `Events.find` does, and raise as `Reading` does, too."""
+        wanted = list(dict.fromkeys(tags))
+        statement = _select(since, until, wanted, any_tag=any_tag)
+        with closing(self._begin_reading()) as reading:
+            rows = reading.read(statement)
+        own = read_identity(self.path.parent)
+        found = [_read(row) for identity, *row in rows if identity != own]
+        if own is not None:  # A copy of a directory has the events of the original.
+            local = super().find(since=since, until=until, tags=wanted, any_tag=any_tag)
+            found += [replace(event, source=self._source) for event in local]
+        return sorted(found, key=lambda event: (event.since, event.source, event.id))[-ANSWER_MAX:]
+
+
+def _read(row: list[Any]) -> Event:
+    source, number, title, text, tags, since, until = row
+    return Event(title, text, tuple(tags), since, until, number, source)
+
+
+def _select(since: float | None, until: float | None, tags: list[str], *, any_tag: bool) -> Statement:
+    parameters = Parameters()
+    conditions = ["1"]
+    if since is not None:
+        conditions.append(f"ended >= {parameters.add(since)}")
+    if until is not None:
+        conditions.append(f"since <= {parameters.add(until)}")
+    if tags:
+        conditions.append(f"{'hasAny' if any_tag else 'hasAll'}(tags, {parameters.add(tags)})")
+    text = statements.EVENTS.format(conditions=" AND ".join(conditions), most=ANSWER_MAX)
+    return Statement(text, parameters.values)
