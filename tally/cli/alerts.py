@@ -45,14 +45,14 @@ def alerts() -> None:
 
 
 @alerts.command()
-@with_settings("TALLY_DATA_DIR", "TALLY_ALERTS")
+@with_settings("TALLY_DATA_DIR", "TALLY_ALERTS", "TALLY_CLUSTER_FILE", "TALLY_ANSWER_FROM")
 @click.pass_context
 def check(context: click.Context, /, *, settings: Settings) -> None:
     """Check the rules of alerts.
 
     Prints each problem with its line and column. A running server keeps the rules from before while there are problems.
     Archives that do not exist, programs that cannot run, and URLs that need Apprise or that it does not know are
-    problems too.
+    problems too. With --answer-from cluster, the archives are those of the cluster.
 
     Examples:
       tally alerts check
@@ -93,13 +93,14 @@ def _find_problems(rule: Rule, settings: Settings) -> list[str]:
 @click.argument("rule")
 @click.option("--since", metavar="TIME", default="-6h", show_default=True,
               help="when to begin: unix seconds, ISO 8601 or relative")  # fmt: skip
-@with_settings("TALLY_DATA_DIR", "TALLY_ALERTS")
+@with_settings("TALLY_DATA_DIR", "TALLY_ALERTS", "TALLY_CLUSTER_FILE", "TALLY_ANSWER_FROM")
 def test(*, settings: Settings, rule: str, since: str) -> None:
     """Replay a rule over the archive, and print when it would have fired.
 
     Every bucket ends one window, as when the rule is evaluated. With the archive auto, the archive that still keeps
     --since answers, and its buckets may be longer than those by which the rule is evaluated now. Late samples are in
-    their buckets already, so a rule with a short delay may have seen other values. Nobody is told anything.
+    their buckets already, so a rule with a short delay may have seen other values. Nobody is told anything. With
+    --answer-from cluster, the archives of all sources are asked.
 
     Arguments:
       RULE  the name of the rule in alerts.toml

@@ -236,7 +236,7 @@ class Events(Database):
 def _store(connection: apsw.Connection, event: Event, key: str | None) -> Event:
     row = (key, event.title, event.text, json.dumps(event.tags), event.since, event.until, event.ended)
     number = connection.execute(statements.NEW_EVENT, row).get
-    return _read(connection.execute(statements.EVENT, (number,)).get)
+    return _read(connection.execute(statements.EVENTS_AFTER, (number - 1, 1)).get)
 
 
 def _read(row: Any) -> Event:

@@ -158,13 +158,10 @@ SELECT * FROM (
     ORDER BY since DESC, id DESC LIMIT :most)
 ORDER BY since, id
 """
-EVENT = "SELECT id, title, text, tags, since, until FROM events WHERE id = ?"
 EVENTS_AFTER = "SELECT id, title, text, tags, since, until FROM events WHERE id > ? ORDER BY id LIMIT ?"
 EVENT_IDS = "SELECT id FROM events"
 LAST_EVENT = "SELECT coalesce(max(id), 0), count(*) FROM events"
-OLD_EVENTS = """
-DELETE FROM events WHERE ended < :cutoff OR id <= (SELECT max(id) FROM events) - :most
-"""
+OLD_EVENTS = "DELETE FROM events WHERE ended < :cutoff OR id <= (SELECT max(id) FROM events) - :most"
 SPILLED_RECEIPTS = "SELECT key FROM deliveries WHERE key GLOB ? || '*'"
 FORGET_RECEIPTS = "DELETE FROM deliveries WHERE key IN (SELECT value FROM json_each(?))"
 EMPTY = "DELETE FROM data; DELETE FROM totals; DELETE FROM blocks"
