@@ -6,6 +6,7 @@ from tally.alerts import memory, rules
 from tally.engine import events, units, views
 from tally.engine.files.database import Database
 from tally.engine.recovery.companions import back_up_database, copy_text, restore_database
+from tally.errors import ArchiveUnavailable
 
 DATABASES = {events.FILE: events.FORM, memory.FILE: memory.FORM}
 TEXTS = (rules.FILE, units.NAME)
@@ -30,8 +31,21 @@ def back_up_companion(source: Path, target: Path, *, replace: bool) -> None:
 
 
 def restore_companion(copy: Path, target: Path, *, replace: bool) -> None:
-    """Restore one of them from a copy, while tally may be running. Raises as `restore_database`."""
+    """Restore one of them from a copy, while tally may be running. Raises as `restore_database`.
+
+    :raises InvalidAlerts: when it has rules of alerts that are not valid.
+    """
     if form := DATABASES.get(copy.name):
         restore_database(Database(target, form), copy, replace=replace)
     else:
+        _check_text(copy)
         copy_text(copy, target, replace=replace)
+
+
+def _check_text(copy: Path) -> None:
+    if copy.name == rules.FILE:
+        rules.load(copy)
+    elif copy.name == units.NAME:
+        units.read(copy.parent)
+    elif views.read(copy) is None:
+        raise ArchiveUnavailable(f"the saved view cannot be used: {copy}: is damaged: use another file")

@@ -67,7 +67,7 @@ class Views:
         :raises ArchiveUnavailable: when the directory cannot be read.
         """
         try:
-            found = [view for path in self._directory.glob(_PATTERN) if (view := _read(path))]
+            found = [view for path in self._directory.glob(_PATTERN) if (view := read(path))]
         except OSError as error:
             raise ArchiveUnavailable(f"{self._directory}: cannot be read: {error.strerror}") from error
         return sorted(found, key=lambda view: (view.name.casefold(), view.name))
@@ -110,7 +110,8 @@ class Views:
         return self._directory / f"view-{number:012x}.json"
 
 
-def _read(path: Path) -> View | None:
+def read(path: Path) -> View | None:
+    """Return the view in a file; None if it is no view."""
     try:
         view = View.create(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, AttributeError):

@@ -86,13 +86,22 @@ def test_copies_are_replaced_only_if_that_is_asked_for(data: Path) -> None:
 def test_what_cannot_be_is_told(data: Path) -> None:
     """A damaged file, one of another kind, and the original itself; nothing has changed then."""
     copies = {copy.name: copy for copy in back_up(data)}
-    with copies["events.db"].open("r+b") as file:
-        file.seek(4096)
-        file.write(b"\xff" * 4096)
+    for name in ("events.db", "alerts.state"):
+        with copies[name].open("r+b") as file:
+            file.seek(4096)
+            file.write(b"\xff" * 4096)
+    copies["units.toml"].write_text('"*" = "s')
+    copies["alerts.toml"].write_text("[a]\nask = 5\n")
+    [view] = (copy for name, copy in copies.items() if name.startswith("view-"))
+    view.write_text('{"name": "mi')
     other = data.parent / "alerts.state"
     other.write_bytes(copies["daily.db"].read_bytes())
     for copy, told in (
-        (copies["events.db"], "the file of events cannot be used"),
+        (copies["events.db"], f"the file of events cannot be used: {copies['events.db']}: is damaged: "),
+        (copies["alerts.state"], f"the memory of alerts cannot be used: {copies['alerts.state']}: is damaged: "),
+        (copies["units.toml"], "units.toml: is not valid: "),
+        (copies["alerts.toml"], "alerts.toml:2:7: a: ask 5 is not valid"),
+        (view, f"the saved view cannot be used: {view}: is damaged"),
         (other, "is another kind of file"),
         (data / "alerts.state", "the file itself"),
     ):
@@ -100,6 +109,8 @@ def test_what_cannot_be_is_told(data: Path) -> None:
         assert (2, 1) == (result.exit_code, len(result.stderr.splitlines())), result.stderr
         assert told in result.stderr
     assert ["deployed"] == [event.title for event in Catalog(data).events.find()]
+    assert (UNITS, RULES) == ((data / "units.toml").read_text(), (data / "alerts.toml").read_text())
+    assert ["mine"] == [each.name for each in Views(data).find()]
     result = invoke(data, "backup", str(data), "--replace")
     assert (2, 0) == (result.exit_code, result.stdout.count("\n"))
     assert 1 == invoke(data, "check", str(copies["events.db"])).exit_code

@@ -12,9 +12,9 @@ import apsw
 
 from tally.engine.files import schema
 from tally.engine.files.connection import Connection
-from tally.engine.files.failure import check_integrity, translate_errors
+from tally.engine.files.failure import check_integrity, describe, translate_errors
 from tally.engine.files.temporary import publish, temporary_file
-from tally.errors import ArchiveUnavailable, NotAnArchive
+from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive
 
 
 class Form(NamedTuple):
@@ -39,8 +39,8 @@ class Database:
         self._form = form
 
     def at(self, path: Path) -> "Database":
-        """Return the file of the same kind at another path."""
-        return Database(path, self._form)
+        """Return a copy of the file, at another path."""
+        return Database(path, self._form._replace(advice="use another file"))
 
     def exists(self) -> bool:
         """Return whether there is a file."""
@@ -62,16 +62,23 @@ class Database:
         try:
             if write and not self.exists():
                 self._create()
-            with translate_errors(self.path):
-                connection = schema.open_file(self.path, write=write)
-                try:
-                    self._check(connection)
-                    yield connection
-                finally:
-                    schema.close(connection)
+            with translate_errors(self.path), self._connect(write=write) as connection:
+                self._check(connection)
+                yield connection
         except NotAnArchive as error:
             text = f"{self._form.noun} cannot be used: {error}: {self._form.advice}"
             raise ArchiveUnavailable(text) from error
+
+    @contextmanager
+    def _connect(self, *, write: bool) -> Iterator[apsw.Connection]:
+        try:
+            connection = schema.open_file(self.path, write=write)
+            try:
+                yield connection
+            finally:
+                schema.close(connection)
+        except (apsw.NotADBError, apsw.CorruptError) as error:
+            raise ArchiveDamaged(self.path, describe(error)) from error
 
     def _create(self) -> None:
         try:

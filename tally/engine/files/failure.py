@@ -60,13 +60,13 @@ def translate_errors(path: Path) -> Iterator[None]:
         raise ArchiveUnavailable(f"{path}: cannot be used now: {_reason(path, error)}") from error
     except (apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError) as error:
         if _has_application_id(path):
-            raise ArchiveDamaged(path, _message(error)) from error
-        raise NotAnArchive(f"{path}: is not a tally archive: {_message(error)}") from error
+            raise ArchiveDamaged(path, describe(error)) from error
+        raise NotAnArchive(f"{path}: is not a tally archive: {describe(error)}") from error
     except (*DOUBTFUL, TypeError, AssertionError, OverflowError) as error:
         if found := _diagnose(path):
             raise ArchiveDamaged(path, found) from error
         if isinstance(error, apsw.Error):
-            raise ArchiveUnavailable(f"{path}: the operation failed: {_message(error)}") from error
+            raise ArchiveUnavailable(f"{path}: the operation failed: {describe(error)}") from error
         raise
 
 
@@ -128,9 +128,9 @@ def _diagnose(path: Path) -> str:
         with closing(_connection(path)) as connection:
             return "".join((_missing(connection) or find_damage(connection))[:1])
     except UNAVAILABLE as error:
-        raise ArchiveUnavailable(f"{path}: cannot be used now: {_message(error)}") from error
+        raise ArchiveUnavailable(f"{path}: cannot be used now: {describe(error)}") from error
     except apsw.Error as error:
-        return _message(error)
+        return describe(error)
 
 
 def _connection(path: Path) -> apsw.Connection:
@@ -146,9 +146,10 @@ def _reason(path: Path, error: Exception) -> str:
         free_bytes = shutil.disk_usage(path.parent).free
         if isinstance(error, FULL) and free_bytes < FULL_BYTES:
             return f"the disk is full ({format_size(free_bytes)} free)"
-    return _message(error)
+    return describe(error)
 
 
-def _message(error: Exception) -> str:
+def describe(error: Exception) -> str:
+    """Return the message of an error of SQLite, in one line."""
     text = " ".join(str(error).split())
     return DEFAULT_MESSAGES.get(type(error), type(error).__name__) if text == "not an error" else text

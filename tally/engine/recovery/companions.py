@@ -16,7 +16,7 @@ from tally.engine.files.connection import Connection
 from tally.engine.files.database import Database
 from tally.engine.files.temporary import publish, temporary_file
 from tally.engine.recovery.backup import check_space, check_target, copy_pages, size_bytes
-from tally.errors import ArchiveExists, ArchiveUnavailable
+from tally.errors import ArchiveDamaged, ArchiveExists, ArchiveUnavailable
 
 
 def back_up_database(database: Database, target: Path, *, replace: bool = False) -> None:
@@ -65,7 +65,7 @@ def _reading(database: Database) -> Iterator[apsw.Connection]:
     with database.open(write=False) as origin:
         origin.execute("BEGIN")
         if found := failure.check_integrity(origin):
-            raise ArchiveUnavailable(f"{database.path}: is damaged: {found[0]}")
+            raise ArchiveDamaged(database.path, found[0])
         yield origin
 
 

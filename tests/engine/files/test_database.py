@@ -41,7 +41,8 @@ def test_damage_is_told(tmp_path: Path) -> None:
     """A file that is no database, or whose pages are not as written, is described."""
     database = Database(tmp_path / "a", FORM)
     (tmp_path / "a").write_bytes(b"no database, but long enough" * 100)
-    assert "not a tally archive" in database.damage()
+    assert "the file of a test cannot be used" in database.damage()
+    assert "a: is damaged: file is not a database: move it away" in database.damage()
 
 
 def test_a_missing_directory_is_told(tmp_path: Path) -> None:
