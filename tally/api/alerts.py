@@ -9,47 +9,35 @@ from tally.api.alert_health import read_rules
 from tally.api.message import Reply, empty, whole
 from tally.api.parameters import read_object
 from tally.api.route import Call
+from tally.api.shapes import COUNT, FLAG, NUMBER, TEXT, Schema, array_of, object_of
 from tally.errors import InvalidQuestion
 
 EXAMPLE = '{"rule": "checkout-slow", "for": "2h", "why": "the database is being moved"}'
 
-_TEXT: dict[str, Any] = {"type": "string"}
-_SECONDS: dict[str, Any] = {"type": "number"}
-_MAYBE_TEXT = {"type": ["string", "null"]}
-_MAYBE_SECONDS = {"type": ["number", "null"]}
-_WHOLE = {"type": "integer", "minimum": 0}
-_TEXTS = {"type": "array", "items": _TEXT}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-
-
-def _array(items: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": items}
-
-
-_SILENCE = _object(id=_WHOLE, rule=_TEXT, why=_TEXT, since=_SECONDS, until=_SECONDS)
-SCHEMAS: dict[str, Any] = {
-    "Alerts": _object(
-        error=_MAYBE_TEXT,
-        rules=_array(
-            _object(
-                rule=_TEXT, archive=_TEXT, q=_TEXTS, where=_TEXTS, ask=_TEXT, over=_WHOLE, above=_MAYBE_SECONDS,
-                below=_MAYBE_SECONDS, absent={"type": "boolean"}, each=_MAYBE_TEXT, delay=_WHOLE, text=_TEXT,
-                notify=_TEXTS, evaluated=_MAYBE_SECONDS, error=_MAYBE_TEXT, left_out=_WHOLE,
-                silenced={"type": "boolean"}, **{"for": _WHOLE},
-            )
-        ),
-        alerts=_array(
-            _object(rule=_TEXT, name=_TEXT, state={"enum": ["ok", "pending", "firing", "unknown"]},
-                    value=_MAYBE_SECONDS, holds_since=_MAYBE_SECONDS, since=_SECONDS)
-        ),
-        silences=_array(_SILENCE),
-        receivers=_array(_object(receiver=_TEXT, pending=_WHOLE, attempts=_WHOLE, since=_SECONDS, error=_TEXT)),
-    ),
+_MAYBE_TEXT: Schema = {"type": ["string", "null"]}
+_MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
+_TEXTS = array_of(TEXT)
+_RULE = {
+    "rule": TEXT, "archive": TEXT, "q": _TEXTS, "where": _TEXTS, "ask": TEXT, "over": COUNT, "above": _MAYBE_NUMBER,
+    "below": _MAYBE_NUMBER, "absent": FLAG, "for": COUNT, "each": _MAYBE_TEXT, "delay": COUNT, "text": TEXT,
+    "notify": _TEXTS, "evaluated": _MAYBE_NUMBER, "error": _MAYBE_TEXT, "left_out": COUNT, "silenced": FLAG,
+}  # fmt: skip
+_ALERT = {
+    "rule": TEXT, "name": TEXT, "state": {"enum": ["ok", "pending", "firing", "unknown"]}, "value": _MAYBE_NUMBER,
+    "holds_since": _MAYBE_NUMBER, "since": NUMBER,
+}  # fmt: skip
+_SILENCE = object_of({"id": COUNT, "rule": TEXT, "why": TEXT, "since": NUMBER, "until": NUMBER})
+_RECEIVER = {"receiver": TEXT, "pending": COUNT, "attempts": COUNT, "since": NUMBER, "error": TEXT}
+SCHEMAS: dict[str, Schema] = {
+    "Alerts": object_of({
+        "error": _MAYBE_TEXT,
+        "rules": array_of(object_of(_RULE)),
+        "alerts": array_of(object_of(_ALERT)),
+        "silences": array_of(_SILENCE),
+        "receivers": array_of(object_of(_RECEIVER)),
+    }),
     "Silence": _SILENCE,
-    "NewSilence": _object(rule=_TEXT, why=_TEXT, **{"for": {"type": ["string", "integer"]}}),
+    "NewSilence": object_of({"rule": TEXT, "why": TEXT, "for": {"type": ["string", "integer"]}}),
 }  # fmt: skip
 
 

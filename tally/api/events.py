@@ -5,19 +5,19 @@ from typing import Any
 from tally.api.message import Reply, whole
 from tally.api.parameters import read_object
 from tally.api.route import Call
+from tally.api.shapes import TEXT, array_of, object_of, reference
 from tally.engine.asking.question import WHOLE_MAX
 from tally.engine.events import TAG_MAX, TEXT_MAX, TITLE_MAX, Event
 from tally.graphite.request import SETS, choice, event_tags, event_window
 
 EXAMPLE = '{"title": "deployed 1.4.2", "tags": ["deploy"]}'
 
-_TEXT: dict[str, Any] = {"type": "string"}
 _SECONDS: dict[str, Any] = {"type": "number", "minimum": 0, "maximum": WHOLE_MAX}
-_MOMENT = {"anyOf": [_SECONDS, {**_TEXT, "description": "ISO 8601, now, or relative such as -5min"}]}
-_TAGS = {"type": "array", "items": {**_TEXT, "minLength": 1, "maxLength": TAG_MAX}}
-_GIVEN_TAGS = {"anyOf": [_TAGS, {**_TEXT, "description": "separated by spaces or commas"}]}
-_TITLE = {**_TEXT, "minLength": 1, "maxLength": TITLE_MAX}
-_LONG_TEXT = {**_TEXT, "maxLength": TEXT_MAX}
+_MOMENT = {"anyOf": [_SECONDS, {**TEXT, "description": "ISO 8601, now, or relative such as -5min"}]}
+_TAGS = array_of({**TEXT, "minLength": 1, "maxLength": TAG_MAX})
+_GIVEN_TAGS = {"anyOf": [_TAGS, {**TEXT, "description": "separated by spaces or commas"}]}
+_TITLE = {**TEXT, "minLength": 1, "maxLength": TITLE_MAX}
+_LONG_TEXT = {**TEXT, "maxLength": TEXT_MAX}
 _EVENT: dict[str, Any] = {
     "id": {"type": "integer", "minimum": 1},
     "title": _TITLE,
@@ -25,22 +25,15 @@ _EVENT: dict[str, Any] = {
     "tags": _TAGS,
     "since": {**_SECONDS, "description": "when it began"},
     "until": {"anyOf": [_SECONDS, {"type": "null"}], "description": "when it ended; null: it has no duration"},
-    "source": {**_TEXT, "description": "which source has it, and gave its id; only from a cluster"},
+    "source": {**TEXT, "description": "which source has it, and gave its id; only from a cluster"},
 }
 _NEW = {"title": _TITLE, "text": _LONG_TEXT, "tags": _GIVEN_TAGS, "since": _MOMENT, "until": _MOMENT}
 _OF_GRAPHITE = {"what": _TITLE, "data": _LONG_TEXT, "tags": _GIVEN_TAGS, "when": _MOMENT}
-
-
-def _object(properties: dict[str, Any], *required: str) -> dict[str, Any]:
-    needed = list(required or properties)
-    return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
-
-
-PARAMETERS: dict[str, Any] = {"tags": _TEXT, "id": {"type": "integer", "minimum": 1}}
+PARAMETERS: dict[str, Any] = {"tags": TEXT, "id": {"type": "integer", "minimum": 1}}
 SCHEMAS: dict[str, Any] = {
-    "Event": _object(_EVENT, *(name for name in _EVENT if name != "source")),
-    "Events": {"type": "array", "items": {"$ref": "#/components/schemas/Event"}},
-    "NewEvent": {"anyOf": [_object(_NEW, "title"), _object(_OF_GRAPHITE, "what")]},
+    "Event": object_of(_EVENT, required=[name for name in _EVENT if name != "source"]),
+    "Events": array_of(reference("schemas", "Event")),
+    "NewEvent": {"anyOf": [object_of(_NEW, required=["title"]), object_of(_OF_GRAPHITE, required=["what"])]},
 }
 
 

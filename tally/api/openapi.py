@@ -23,19 +23,12 @@ from tally.api.schemas import (
     AGGREGATE,
     ARCHIVE_SLUG,
     AUTO_MEANING,
-    COUNT,
-    NUMBER,
     PARAMETER_SCHEMAS,
     PERCENTILES,
     SCHEMAS,
-    TEXT,
     TIME,
-    Schema,
-    array_of,
-    map_of,
-    object_of,
-    reference,
 )
+from tally.api.shapes import COUNT, NUMBER, TEXT, Schema, array_of, map_of, object_of, reference
 from tally.engine.asking.parquet import MEDIA_TYPE
 from tally.engine.asking.question import AGGREGATES
 

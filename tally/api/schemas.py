@@ -1,20 +1,13 @@
 """The schemas of parameters, bodies and answers in the OpenAPI document."""
 
-from collections.abc import Iterable
-from typing import Any
-
 from tally.api import alerts, events, graphite, influx, otlp, views
 from tally.api.samples import REASONS
+from tally.api.shapes import COUNT, FLAG, NUMBER, TEXT, Schema, array_of, map_of, object_of, reference
 from tally.engine.asking.question import AGGREGATES, BINS, BINS_MAX, BINS_MIN, RELATIVE, WHOLE_MAX
 from tally.engine.definition import AUTO, RESOLUTION_MAX_S, RETENTION_MAX_H, SLUG, TEXT_MAX
 from tally.engine.sketch import LEVELS
 from tally.lines.influx import PRECISIONS
 
-Schema = dict[str, Any]
-
-TEXT: Schema = {"type": "string"}
-NUMBER: Schema = {"type": "number"}
-FLAG: Schema = {"type": "boolean"}
 TIME: Schema = {"type": "integer", "minimum": 0}
 _MOMENT: Schema = {"anyOf": [{"type": "number", "minimum": 0, "maximum": WHOLE_MAX}, {"const": "now"},
                              {"type": "string", "pattern": f"^{RELATIVE.pattern}$"},
@@ -53,31 +46,6 @@ PROPERTIES: dict[str, Schema] = {
     "percentiles": {"enum": [0, *LEVELS], "default": 0,
                     "description": "accuracy of percentiles in percent; 0: none"},
 }  # fmt: skip
-
-
-def reference(kind: str, name: str) -> Schema:
-    """Return a reference to a component of the document."""
-    return {"$ref": f"#/components/{kind}/{name}"}
-
-
-def array_of(items: Schema) -> Schema:
-    """Return the schema of an array."""
-    return {"type": "array", "items": items}
-
-
-def map_of(values: Schema, *, keys: str = "") -> Schema:
-    """Return the schema of an object with any keys, or with times."""
-    names = {"propertyNames": {"pattern": "^[0-9]+$"}} if keys == "time" else {}
-    return {"type": "object", **names, "additionalProperties": values}
-
-
-def object_of(properties: dict[str, Schema], *, required: Iterable[str] | None = None) -> Schema:
-    """Return the schema of an object with these properties, all of them required by default, and no others."""
-    needed = list(properties if required is None else required)
-    return {"type": "object", "properties": properties, "required": needed, "additionalProperties": False}
-
-
-COUNT: Schema = {"type": "integer", "minimum": 0}
 _STATUS: dict[str, Schema] = {
     "collectors": {**COUNT, "description": "number of running collectors"},
     "updated": {"type": ["number", "null"], "description": "end of the last flush; null without a collector"},

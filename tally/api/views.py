@@ -5,20 +5,19 @@ from typing import Any
 from tally.api.message import Reply, empty, whole
 from tally.api.parameters import read_object
 from tally.api.route import Call
+from tally.api.shapes import COUNT, TEXT, array_of, object_of, reference
 from tally.engine.views import ADDRESS_MAX, NAME_MAX, Views
 from tally.errors import InvalidQuestion
 
 EXAMPLE = '{"name": "Checkout", "address": "archive/daily/?q=checkout"}'
 _FIELDS: dict[str, Any] = {
-    "name": {"type": "string", "minLength": 1, "maxLength": NAME_MAX},
-    "address": {"type": "string", "maxLength": ADDRESS_MAX, "description": "relative to the dashboard's first page"},
+    "name": {**TEXT, "minLength": 1, "maxLength": NAME_MAX},
+    "address": {**TEXT, "maxLength": ADDRESS_MAX, "description": "relative to the dashboard's first page"},
 }
-_NEW = {"type": "object", "properties": _FIELDS, "required": [*_FIELDS], "additionalProperties": False}
-_VIEW = {**_NEW, "properties": {"id": {"type": "integer", "minimum": 0}, **_FIELDS}, "required": ["id", *_FIELDS]}
 SCHEMAS: dict[str, Any] = {
-    "View": _VIEW,
-    "Views": {"type": "array", "items": {"$ref": "#/components/schemas/View"}},
-    "NewView": _NEW,
+    "View": object_of({"id": COUNT, **_FIELDS}),
+    "Views": array_of(reference("schemas", "View")),
+    "NewView": object_of(_FIELDS),
 }
 
 
