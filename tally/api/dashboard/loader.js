@@ -5,7 +5,7 @@ import { columns, compared } from "./columns.js";
 import { change, earlier, isByChange, ranked, shifted } from "./compare.js";
 import { NONE } from "./events.js";
 import { ofArchive } from "./units.js";
-import { before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } from "./question.js";
+import { among, before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } from "./question.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -109,7 +109,8 @@ export async function events(view, ranges, signal) {
 }
 
 /**
- * Return the columns of charts, in their order.
+ * Return the columns of charts, in their order. The names of an archive are ranked once: its first chart has those with the
+ * highest values, and the others have the same. Groups cannot be asked for by their names: each chart ranks its own.
  * @param {Chart[]} charts
  * @param {AbortSignal} signal
  * @returns {Promise<Columns[]>}
@@ -123,6 +124,11 @@ export async function drawn(charts, signal) {
     return answer;
   };
   return Promise.all(charts.map(async (chart) => {
+    const first = charts.find(({ archive }) => archive === chart.archive) ?? chart;
+    if (chart.byName && first !== chart && !chart.view.group) {
+      const names = Object.keys(await once(first.url));
+      if (names.length) chart.url = among(chart, names);
+    }
     const now = columns(chart, await once(chart.url));
     if (!chart.earlier || !now.lines.length) return now;
     return compared(chart, now, await once(before(chart, now.lines.map(({ key }) => key))));

@@ -56,9 +56,16 @@ export function charts(view, archive, range) {
 export function before(chart, names) {
   const asked = { ...chart, range: shifted(chart.range, chart.earlier) };
   if (!chart.byName) return together(asked, chart.view.aggregates.filter((each) => each !== DISTRIBUTION));
-  if (chart.view.group) return lines(asked, chart.aggregates[0] ?? "", GROUPS_MOST);
-  const view = { ...chart.view, q: names.map(exactly) };
-  return lines({ ...asked, view }, chart.aggregates[0] ?? "");
+  return chart.view.group ? lines(asked, chart.aggregates[0] ?? "", GROUPS_MOST) : among(asked, names);
+}
+
+/**
+ * Return what asks for the lines of some names.
+ * @param {Pick<Chart, "view" | "archive" | "range" | "aggregates">} chart
+ * @param {string[]} names
+ */
+export function among(chart, names) {
+  return lines({ ...chart, view: { ...chart.view, q: names.map(exactly) } }, chart.aggregates[0] ?? "");
 }
 
 /**
