@@ -10,7 +10,7 @@ It answers 200, with how many data points were rejected, or an error as the prot
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from http import HTTPStatus
 from typing import Any, TypeGuard
@@ -33,6 +33,8 @@ from tally.lines.protobuf import write_varint
 PROTOBUF = "application/x-protobuf"
 BODY = "ExportMetricsServiceRequest"
 POINTS_MAX = 100_000
+# Of all its histograms. A bucket takes about 400 bytes in memory.
+BUCKETS_MAX = 500_000
 # The codes of google.rpc that clients may see in a Status.
 _CODES = {400: 3, 404: 5, 413: 8, 415: 3, 422: 6, 501: 12, 503: 14}
 
@@ -58,16 +60,27 @@ def export(call: Call) -> Reply:
 
 def _store(call: Call, media_type: str) -> Reply:
     body = read_body(call.request, call.route.max_body_bytes)
-    points = list(read_points(_parse(body, media_type), call.settings.otlp_tags))
-    if len(points) > POINTS_MAX:
-        text = f"the message has more than {POINTS_MAX} data points: send it in parts"
-        raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+    points = list(_bounded(read_points(_parse(body, media_type), call.settings.otlp_tags)))
     counts: Counter[str] = Counter()
     if points:
         lines = _add(call, body, points)
         counts.update(reason for _, reason in lines.rejected)
         counts[str(Reason.UNSUPPORTED)] += lines.ignored.get(Reason.UNSUPPORTED, 0)
     return _answer(+counts, media_type)
+
+
+def _bounded(points: Iterable[Point]) -> Iterator[Point]:
+    """Yield data points.
+
+    :raises Problem: 413 if there are more than POINTS_MAX, or if they have more than BUCKETS_MAX buckets.
+    """
+    buckets = 0
+    for number, point in enumerate(points):
+        buckets += len(point.buckets) if isinstance(point, Distribution) else 0
+        if number >= POINTS_MAX or buckets > BUCKETS_MAX:
+            text = f"the message has more than {POINTS_MAX} data points or {BUCKETS_MAX} buckets: send it in parts"
+            raise Problem(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+        yield point
 
 
 def _add(call: Call, body: bytes, points: Sequence[Point]) -> Lines:

@@ -39,8 +39,8 @@ SIMPLE_MAX_BYTES = 8192
 # Possessive, so that no body takes more than linear time.
 _POINT = re.compile(
     rb"""
-    ((?: \\. | [^\\ \n] )++)                                        # measurement and tags
-    [ ]++ ((?: ="(?: \\. | [^"\\] )*+" | \\. | [^\\ \n] )++)        # fields; a text may have spaces and line breaks
+    ((?: \\[^\n] | [^\\ \n] )++)                                      # measurement and tags
+    [ ]++ ((?: ="(?: \\. | [^"\\] )*+" | \\[^\n] | [^\\ \n] )++)    # fields; a text may have spaces and line breaks
     (?: [ ]++ ([^ \n]++) )?+                                        # timestamp
     [ \r]*+ (?= \n | \Z )
     """,
@@ -81,7 +81,7 @@ def split_points(body: bytes) -> Iterator[bytes]:
     while at <= len(body):
         end = body.find(b"\n", at)
         line = body[at:] if end < 0 else body[at:end]
-        if (b'"' in line or line.endswith(b"\\")) and (found := _POINT.match(body, at)):
+        if b'"' in line and (found := _POINT.match(body, at)):
             line = found[0]
         yield line
         at += len(line) + 1

@@ -13,9 +13,11 @@ Pure. The messages are those of the package opentelemetry-proto, or have the sam
 
 import math
 from collections.abc import Collection, Iterator, Mapping
+from hashlib import blake2b
+from itertools import islice
 from typing import Any, NamedTuple
 
-from tally.lines.plain import VALUE_MAX, Reason
+from tally.lines.plain import NAME_MAX_BYTES, VALUE_MAX, Reason
 from tally.lines.tags import clean_base, clean_tag, join_tags
 
 NS_PER_MS = 1_000_000
@@ -24,6 +26,8 @@ NO_VALUE = 1
 # Exponential buckets beyond the largest value are not read.
 EXPONENT_MAX = 1000.0
 SCALE_MAX = 100
+# SDKs send 160 at most.
+BUCKETS_MAX = 10_000
 
 
 class Stream(NamedTuple):
@@ -76,19 +80,21 @@ Point = Number | Distribution | Reason
 def read_points(request: Any, kept: Collection[str]) -> Iterator[Point]:
     """Yield the data points of a message, with the attributes of their resources that are `kept` as tags."""
     for resource in request.resource_metrics:
-        attributes = resource.resource.attributes
-        tags = [each for each in attributes if each.key in kept]
-        origin = resource.resource.SerializeToString(deterministic=True)
+        tags = {each.key: _to_text(each.value) for each in resource.resource.attributes if each.key in kept}
+        whole = resource.resource.SerializeToString(deterministic=True)
         for scope in resource.scope_metrics:
+            # Every point keeps it, and a resource may be long.
+            origin = blake2b(whole + scope.scope.SerializeToString(deterministic=True), digest_size=16).digest()
             for metric in scope.metrics:
-                yield from _read_metric(metric, tags, origin + scope.scope.SerializeToString(deterministic=True))
+                yield from _read_metric(metric, tags, origin)
 
 
-def _read_metric(metric: Any, tags: list[Any], origin: bytes) -> Iterator[Point]:
+def _read_metric(metric: Any, tags: Mapping[str, str], origin: bytes) -> Iterator[Point]:
     kind = metric.WhichOneof("data")
     data: Any = getattr(metric, kind) if kind else None
     for point in data.data_points if data else ():
-        stream = _identify(metric.name, [*tags, *point.attributes], origin)
+        own = {each.key: _to_text(each.value) for each in point.attributes}
+        stream = _identify(metric.name, {**tags, **own}, origin)
         if kind == "summary":
             yield Reason.UNSUPPORTED
         elif point.flags & NO_VALUE:
@@ -103,8 +109,10 @@ def _read_metric(metric: Any, tags: list[Any], origin: bytes) -> Iterator[Point]
             yield _read_distribution(point, stream, is_total=data.aggregation_temporality == CUMULATIVE)
 
 
-def _identify(metric: str, attributes: list[Any], origin: bytes) -> Stream | Reason:
-    pairs = {each.key: _to_text(each.value) for each in attributes}
+def _identify(metric: str, pairs: Mapping[str, str], origin: bytes) -> Stream | Reason:
+    longest = max(len(metric), *(len(key) + len(value) for key, value in pairs.items()), 0)
+    if longest > NAME_MAX_BYTES:  # It would take long to clean, for each point.
+        return Reason.NAME
     name = join_tags(clean_base(metric), [clean_tag(*pair) for pair in pairs.items()])
     if name is None:
         return Reason.NAME
@@ -139,12 +147,15 @@ def _read_distribution(point: Any, stream: Stream, *, is_total: bool) -> Point:
     is_explicit = hasattr(point, "explicit_bounds")
     if not is_explicit and abs(point.scale) > SCALE_MAX:
         return Reason.VALUE
-    buckets = dict(_explicit_buckets(point) if is_explicit else _exponential_buckets(point))
+    found = _explicit_buckets(point) if is_explicit else _exponential_buckets(point)
+    buckets = dict(islice(found, BUCKETS_MAX + 1))
+    if len(buckets) > BUCKETS_MAX:
+        return Reason.VALUE
     filled = [each for each in buckets.values() if each.samples]
     low = point.min if point.HasField("min") else min((each.lower for each in filled), default=-math.inf)
     high = point.max if point.HasField("max") else max((each.upper for each in filled), default=math.inf)
     total = point.sum if point.HasField("sum") else sum(middle(each, low, high) * each.samples for each in filled)
-    is_valid = abs(total) <= VALUE_MAX * max(1, point.count) and not (low > high or math.isnan(low + high))
+    is_valid = abs(total) <= VALUE_MAX * max(1, point.count) and low <= high
     if not is_valid or max(abs(each) for each in (low, high, 0.0) if math.isfinite(each)) > VALUE_MAX:
         return Reason.VALUE
     return Distribution(stream, _times(point), float(point.count), total, low, high, buckets, is_total)

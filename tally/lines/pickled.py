@@ -20,7 +20,7 @@ from tally.lines.plain import NAME_MAX_BYTES, Reason
 # As in Carbon.
 FRAME_MAX_BYTES = 2**20
 SAMPLES_MAX = 100_000
-# Longer texts of numbers are not converted.
+# Longer numbers are not converted. None is in their place, which is no value.
 NUMBER_MAX_BYTES = 64
 _LONG_MAX_BYTES = 32
 _WHITE_SPACE = bytes(range(0x21))
@@ -204,7 +204,7 @@ def _read_four(machine: _Machine) -> int:
 
 
 def _read_decimal(machine: _Machine) -> int:
-    line = machine.read_line().removesuffix(b"L")
+    line = machine.read_line()
     if len(line) > NUMBER_MAX_BYTES:
         raise _InvalidPickle("a number is too long")
     return int(line)
@@ -240,7 +240,8 @@ def _push_empty_list(machine: _Machine) -> None:
 
 
 def _push_decimal(machine: _Machine) -> None:
-    machine.stack.append(_read_decimal(machine))
+    line = machine.read_line().removesuffix(b"L")
+    machine.stack.append(int(line) if len(line) <= NUMBER_MAX_BYTES else None)
 
 
 def _push_decimal_float(machine: _Machine) -> None:
@@ -248,10 +249,8 @@ def _push_decimal_float(machine: _Machine) -> None:
 
 
 def _push_long(machine: _Machine) -> None:
-    size = _read_byte(machine)
-    if size > _LONG_MAX_BYTES:
-        raise _InvalidPickle("a number is too long")
-    machine.stack.append(int.from_bytes(machine.take(size), "little", signed=True))
+    found = machine.take(_read_byte(machine))
+    machine.stack.append(int.from_bytes(found, "little", signed=True) if len(found) <= _LONG_MAX_BYTES else None)
 
 
 def _push_quoted(machine: _Machine) -> None:

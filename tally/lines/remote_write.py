@@ -82,12 +82,12 @@ def parse_request(message: bytes) -> WriteRequest:
 
 def _parse_series(message: bytes) -> Series:
     labels: list[bytes] = []
-    samples = []
+    samples: list[tuple[float, int]] = []
     histograms = 0
     for number, value in read_fields(message):
-        if number == 1:
+        if number == 1 and len(labels) <= LABELS_MAX_BYTES:
             labels.append(as_bytes(value))
-        elif number == 2:
+        elif number == 2 and len(samples) <= ITEMS_MAX:
             samples.append(_parse_sample(as_bytes(value)))
         elif number == 4:
             histograms += 1

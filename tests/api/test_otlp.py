@@ -18,6 +18,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 
+from tally.api import otlp
 from tally.api.message import MAX_SAMPLES_BYTES
 from tally.api.otlp import PROTOBUF
 from tally.engine import Catalog
@@ -208,6 +209,16 @@ def test_messages_to_several_processes_count_once(catalog: Catalog) -> None:
         sent = [pool.submit(export, catalog.directory, range(first, 61, 2)) for first in (1, 2)]
         assert {200} == {status for each in sent for status in each.result(120)}
     assert 60 == sum(catalog["daily"].aggregate("sum").values())
+
+
+@pytest.mark.parametrize(("limit", "value"), [("POINTS_MAX", 2), ("BUCKETS_MAX", 4)])
+def test_a_message_has_a_bounded_number_of_points_and_buckets(catalog: Catalog, limit: str, value: int) -> None:
+    """One with more is refused whole, before it is read to its end."""
+    for points, status in ((2, 200), (3, 413)):
+        metrics = [histogram([1, 1], 2.0, SECOND + each, DELTA) for each in range(points)]
+        with patch.object(otlp, limit, value):
+            assert status == post(catalog, request(*metrics).SerializeToString()).status
+    assert 4 == sum(catalog["daily"].aggregate("count").values())
 
 
 def test_without_the_package_it_says_what_to_install(catalog: Catalog) -> None:

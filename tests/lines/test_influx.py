@@ -108,6 +108,9 @@ def test_a_text_may_contain_line_breaks() -> None:
     body = b'a b="x\ny",c=1\nd e=2\nf g="z\nh i=3\n'
     assert [b'a b="x\ny",c=1', b"d e=2", b'f g="z', b"h i=3", b""] == list(split_points(body))
     assert [b"a b=1", b"", b"c d=2"] == list(split_points(b"a b=1\n\nc d=2"))
+    # Only in a text does a backslash keep a line break.
+    body = b'a\\\nb c=1\nd e=2\\\nf "g=\\\nh i="x\\\ny"'
+    assert [b"a\\", b"b c=1", b"d e=2\\", b'f "g=\\', b'h i="x\\\ny"'] == list(split_points(body))
 
 
 words = st.text('ab,= \\"é;|~\t', min_size=1, max_size=6)

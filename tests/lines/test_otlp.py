@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from tally.lines.otlp import Bucket, Distribution, Number, Point, middle, read_points
-from tally.lines.plain import Reason
+from tally.lines.otlp import BUCKETS_MAX, Bucket, Distribution, Number, Point, middle, read_points
+from tally.lines.plain import NAME_MAX_BYTES, Reason
 
 SECOND = 1_700_000_000
 NS = 10**9
@@ -125,3 +125,39 @@ def test_a_bucket_is_represented_by_its_middle(
 ) -> None:
     """That is the geometric mean, where both bounds have one sign, within all samples."""
     assert expected == pytest.approx(middle(Bucket(*bucket, 1), low, high))
+
+
+@pytest.mark.parametrize("key", ["service.name", "process.pid"])
+def test_a_long_resource_is_not_kept_for_each_point(key: str) -> None:
+    """What tells its streams apart is short, and a name that is too long is rejected before it is made."""
+    metric = {"name": "a", "gauge": {"data_points": [number(as_int=value) for value in range(3)]}}
+    for length, is_short in ((NAME_MAX_BYTES + 1, False), (200, True)):
+        for point in read(metric, resource=(attribute(key, string_value="x" * length),)):
+            if key == "service.name" and not is_short:
+                assert point is Reason.NAME
+            else:
+                assert isinstance(point, Number)
+                assert len(point.stream.identity) < NAME_MAX_BYTES
+
+
+@pytest.mark.parametrize("kind", ["histogram", "exponential_histogram"])
+def test_a_histogram_has_a_bounded_number_of_buckets(kind: str) -> None:
+    """One more is rejected."""
+    for buckets, is_taken in ((BUCKETS_MAX, True), (BUCKETS_MAX + 1, False)):
+        counts = {"bucket_counts": [1] * buckets}
+        if kind == "histogram":
+            counts["explicit_bounds"] = list(range(buckets - 1))
+        point = number(count=buckets, sum=1.0, **(counts if kind == "histogram" else {"positive": counts, "scale": 20}))
+        found = one({"name": "a", kind: {"data_points": [point], "aggregation_temporality": 1}})
+        assert is_taken == isinstance(found, Distribution)
+        assert is_taken or found is Reason.VALUE
+
+
+def test_a_histogram_without_extremes_is_taken() -> None:
+    """Also if the buckets that have no bound below or above have samples; NaN is no extreme."""
+    counts = {"count": 3, "sum": 6.0, "bucket_counts": [1, 1, 1], "explicit_bounds": [1, 2]}
+    found = one({"name": "a", "histogram": {"data_points": [number(**counts)], "aggregation_temporality": 1}})
+    assert (3, 6.0, -math.inf, math.inf) == (found.samples, found.total, found.low, found.high)
+    for extreme in ("min", "max"):
+        point = number(**counts, **{extreme: math.nan})
+        assert one({"name": "a", "histogram": {"data_points": [point]}}) is Reason.VALUE

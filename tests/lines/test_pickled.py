@@ -161,3 +161,11 @@ def test_a_small_frame_cannot_become_large() -> None:
     long = pickle.dumps([("a", (T, 10**5000))])
     assert [Reason.PICKLE] == [reason for _, reason in parse_frame(long).rejected]
     assert pickled.FRAME_MAX_BYTES == 2**20
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_number_that_is_too_long_is_rejected_alone(protocol: int) -> None:
+    """The other samples of its frame are kept."""
+    frame = parse_frame(pickle.dumps([("a", (T, 10**400)), ("b", (T, 1)), ("c", (10**400, 1))], protocol))
+    assert [b"b 1 %d" % T] == frame.lines
+    assert [(b"a", Reason.VALUE), (b"c", Reason.TIMESTAMP)] == frame.rejected

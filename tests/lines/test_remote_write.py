@@ -92,3 +92,11 @@ def test_a_damaged_message_is_an_error_or_another_message(at: int, put: bytes) -
     with suppress(InvalidSample):
         for each in parse_request(WHOLE[:at] + put + WHOLE[at + len(put) :]).series:
             identify(each.labels)
+
+
+def test_a_series_with_very_many_labels_is_rejected() -> None:
+    """They are not kept, but its samples are counted."""
+    encoded = b"".join(field(1, b"") for _ in range(100_000))
+    [found] = parse_request(series(encoded, [(1, T)])).series
+    assert ([(1.0, T)], Reason.NAME) == (found.samples, identify(found.labels))
+    assert len(found.labels) < 10_000

@@ -4,8 +4,8 @@ A window is a queue of two stacks. For the older values, the aggregate of each s
 aggregate. Each step merges the two. Nothing is ever subtracted, so a large value leaves no rounding error after it has
 left the window, and each value is merged at most twice.
 
-Sums and means of short windows are computed anew for each, which is as fast. Then windows of the same values have the
-same sum, so that `perSecond` sees no fall where nothing fell.
+Sums and products of short windows are computed anew for each, which is as fast. Then windows of the same values have
+the same sum, so that `perSecond` sees no fall where nothing fell.
 """
 
 import math
@@ -17,8 +17,9 @@ from tally.graphite.reducers import REDUCERS
 from tally.graphite.series import Value
 
 State = Any
-SUMS = ("average", "avg_zero", "sum")
-SHORT = 256
+# What rounding changes if the values are merged in another order.
+ROUNDED = ("average", "avg_zero", "diff", "multiply", "stddev", "sum")
+SHORT = 64
 
 
 class Fold(NamedTuple):
@@ -71,10 +72,12 @@ def fold_windows(values: Sequence[Value], size: int, reducer: str) -> Iterator[t
     """Yield for each value how many of the `size` values that end with it are there, and their aggregate."""
     if reducer == "median":
         return _medians(values, size)
-    return _sum(values, size, reducer) if reducer in SUMS and size <= SHORT else _fold(values, size, FOLDS[reducer])
+    return (
+        _reduce(values, size, reducer) if reducer in ROUNDED and size <= SHORT else _fold(values, size, FOLDS[reducer])
+    )
 
 
-def _sum(values: Sequence[Value], size: int, reducer: str) -> Iterator[tuple[int, Value]]:
+def _reduce(values: Sequence[Value], size: int, reducer: str) -> Iterator[tuple[int, Value]]:
     known = [value for value in values if value is not None]
     begin = end = 0
     for index, value in enumerate(values):
