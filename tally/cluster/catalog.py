@@ -15,6 +15,7 @@ from tally.cluster import sql
 from tally.cluster.address import require_address
 from tally.cluster.answers import ClusterNames, ClusterReduction
 from tally.cluster.events import ClusterEvents
+from tally.cluster.extent import find_extent
 from tally.cluster.pool import Pool
 from tally.cluster.reading import Reading
 from tally.cluster.shared import SharedArchive
@@ -63,10 +64,8 @@ class ClusterArchive(Archive):
     def summary(self) -> Summary:
         """Return the archive's properties, range of buckets, and size in the cluster."""
         with closing(self._catalog.begin_reading()) as reading:
-            ((first, last, rows),) = reading.read(sql.first_last(self._shared, cutoff=self._cutoff()))
+            first, last = find_extent(reading, self._shared, cutoff=self._cutoff(), now=self._clock())
             size_bytes = reading.read_size_bytes(self.slug)
-        if not rows:
-            first = last = None
         return Summary(self._shared.definition, first, last, size_bytes)
 
     def points(self) -> int:

@@ -54,12 +54,12 @@ def reduce(question: Question, shared: SharedArchive, *, cutoff: int) -> Stateme
             order = f"{value} DESC, label LIMIT {question.limit}"
         else:
             first = _where(question, shared, parameters, first=max(reach.first, cutoff), end=reach.end)
-            highest = f"SELECT {label} AS label FROM {{database}}.cells FINAL WHERE {first} GROUP BY label"
+            highest = f"SELECT {label} AS label FROM {{database}}.cells FINAL {first} GROUP BY label"
             where += f" AND {label} GLOBAL IN ({highest} ORDER BY {value} DESC, label LIMIT {question.limit})"
     values = _values(question, shared, parameters)
     text = (
         f"SELECT {label} AS label, {bucket} AS at, {values} FROM {{database}}.cells FINAL "
-        f"WHERE {where} GROUP BY label, at ORDER BY {order}"
+        f"{where} GROUP BY label, at ORDER BY {order}"
     )
     return Statement(text, parameters.values)
 
@@ -81,14 +81,14 @@ def _rank(question: Question) -> str | None:
 
 
 def _where(question: Question, shared: SharedArchive, parameters: Parameters, *, first: int, end: int) -> str:
-    conditions = [
+    """Return which rows are read, by their keys, and which of these count. Rows with one key are merged in between."""
+    keys = [
         f"archive = {parameters.add(shared.definition.slug)}",
         f"bucket >= {first}",
         *([f"bucket < {end}"] if end < FOREVER else []),
-        _count_shares(shared.shares, parameters),
         *match_names(question.q, question.where, parameters),
     ]
-    return " AND ".join(conditions)
+    return f"PREWHERE {' AND '.join(keys)} WHERE {_count_shares(shared.shares, parameters)}"
 
 
 def _count_shares(shares: tuple[Share, ...], parameters: Parameters) -> str:
@@ -131,21 +131,28 @@ def names(question: Question, shared: SharedArchive, *, cutoff: int, limit: int 
     where = _where(question, shared, parameters, first=cutoff, end=FOREVER)
     # Without an order, the server ends when it has found so many.
     end = "ORDER BY name" if limit is None else f"LIMIT {limit}"
-    text = f"SELECT DISTINCT name FROM {{database}}.cells WHERE {where} {end}"
+    text = f"SELECT DISTINCT name FROM {{database}}.cells {where} {end}"
     return Statement(text, parameters.values)
 
 
-def first_last(shared: SharedArchive, *, cutoff: int) -> Statement:
-    """Return the SELECT of the first and the last bucket, and of how many rows there are, with replaced ones."""
-    return _select("min(bucket), max(bucket), count()", shared, table="cells", cutoff=cutoff)
+def any_bucket(shared: SharedArchive, *, first: int, end: int) -> Statement:
+    """Return the SELECT of some bucket in a range, if there is one. Of a table of one part, it is the first."""
+    return _select("bucket", shared, first=first, end=end, more="LIMIT 1")
+
+
+def last_bucket(shared: SharedArchive, *, first: int, end: int) -> Statement:
+    """Return the SELECT of the last bucket in a range that has some."""
+    return _select("max(bucket)", shared, first=first, end=end)
 
 
 def points(shared: SharedArchive, *, cutoff: int) -> Statement:
-    """Return the SELECT of the number of points, of which those of each source count."""
-    return _select("count()", shared, table="cells FINAL", cutoff=cutoff)
+    """Return the number of points, of which those of each source count."""
+    return _select("count()", shared, first=cutoff, end=FOREVER, table="cells FINAL")
 
 
-def _select(values: str, shared: SharedArchive, *, table: str, cutoff: int) -> Statement:
+def _select(
+    values: str, shared: SharedArchive, *, first: int, end: int, table: str = "cells", more: str = ""
+) -> Statement:
     parameters = Parameters()
-    where = _where(Question("values"), shared, parameters, first=cutoff, end=FOREVER)
-    return Statement(f"SELECT {values} FROM {{database}}.{table} WHERE {where}", parameters.values)
+    where = _where(Question("values"), shared, parameters, first=first, end=end)
+    return Statement(f"SELECT {values} FROM {{database}}.{table} {where} {more}", parameters.values)
