@@ -137,7 +137,8 @@ def names(question: Question, shared: SharedArchive, *, cutoff: int, limit: int 
 
 def any_bucket(shared: SharedArchive, *, first: int, end: int) -> Statement:
     """Return the SELECT of some bucket in a range, if there is one. Of a table of one part, it is the first."""
-    return _select("bucket", shared, first=first, end=end, more="LIMIT 1")
+    found = _select("bucket", shared, first=first, end=end)
+    return found._replace(text=f"{found.text} LIMIT 1")
 
 
 def last_bucket(shared: SharedArchive, *, first: int, end: int) -> Statement:
@@ -146,13 +147,11 @@ def last_bucket(shared: SharedArchive, *, first: int, end: int) -> Statement:
 
 
 def points(shared: SharedArchive, *, cutoff: int) -> Statement:
-    """Return the number of points, of which those of each source count."""
+    """Return the SELECT of the number of points, of which those of each source count."""
     return _select("count()", shared, first=cutoff, end=FOREVER, table="cells FINAL")
 
 
-def _select(
-    values: str, shared: SharedArchive, *, first: int, end: int, table: str = "cells", more: str = ""
-) -> Statement:
+def _select(values: str, shared: SharedArchive, *, first: int, end: int, table: str = "cells") -> Statement:
     parameters = Parameters()
     where = _where(Question("values"), shared, parameters, first=first, end=end)
-    return Statement(f"SELECT {values} FROM {{database}}.{table} {where} {more}", parameters.values)
+    return Statement(f"SELECT {values} FROM {{database}}.{table} {where}", parameters.values)

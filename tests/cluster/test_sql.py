@@ -26,7 +26,7 @@ def test_what_is_not_needed_is_not_read() -> None:
     assert found.text == (
         "SELECT '' AS label, intDiv(bucket, 60) * 60 AS at, toFloat64(0), toFloat64(0), toFloat64(0), max(max), 0, 0 "
         "FROM {database}.cells FINAL PREWHERE archive = %(p0)s AND bucket >= 2040 AND bucket < 3060 "
-        "AND transform(source, %(p1)s, [toUInt64(5), toUInt64(7)], toUInt64(9223372036854775808)) BETWEEN floor "
+        "WHERE transform(source, %(p1)s, [toUInt64(5), toUInt64(7)], toUInt64(9223372036854775808)) BETWEEN floor "
         "AND version "
         "GROUP BY label, at ORDER BY label, at"
     )
