@@ -1,9 +1,12 @@
 """How cost grows: `python -m bench.grow`.
 
 Ten times the names, then ten times the buckets, then ten times the archives, each point in a process of its own, which
-collects (a rollup and a flush a bucket), asks for the sum of all names by time, and dumps all cells. Behind each figure
-stands how many times the one above it that is. Time is CPU seconds, which others on the machine disturb least; memory
-is resident bytes at most, and `above` is what the dump adds.
+collects (a rollup and a flush a bucket), asks for the sum of all names by time, for one name by time and for the
+highest names, and dumps all cells. Behind each figure stands how many times the one above it that is. Time is CPU
+seconds, which others on the machine disturb least; memory is resident bytes at most, and `above` is what the dump adds.
+
+`python -m bench.grow --cells` does the same with 10,000 names, up to 100 million cells, in about half an hour. It
+needs 10 GB in the directory for temporary files.
 """
 
 import argparse
@@ -13,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,26 +31,52 @@ from tally.engine.storing.native_rollup import new_rollup
 
 START = 1_700_000_000 // RESOLUTION_S * RESOLUTION_S
 SMALLEST = {"names": 100, "buckets": 12, "archives": 1}
+MANY_NAMES = {"names": 10_000, "archives": 1}
 CURVES = {
     "names": (100, 1000, 10_000, 100_000),
     "buckets": (12, 120, 1200, 12_000),
     "archives": (1, 10, 100),
 }
+# With 10,000 names these are 1, 10 and 100 million cells.
+MANY_BUCKETS = (100, 1000, 10_000)
 ASKS = 9
+NAME = "requests.get.page7"
+ASKED = (
+    Question.parse("aggregate", [], aggregate="sum", now=START),
+    Question.parse("values", [("q", NAME)], aggregate="sum", now=START),
+    Question.parse("aggregate", [("limit", "10")], aggregate="sum", by="name", now=START),
+)
+DUMP = Question.parse("values", [], now=START)
 
 
 class Point(NamedTuple):
-    """What one size costs: a flush, a sum by time and a dump of one archive, in CPU seconds; megabytes; mebibytes."""
+    """What one size costs, in CPU seconds, megabytes and mebibytes.
 
+    All flushes and the median flush; then, of one archive, a sum by time, a name, a ranking and a dump.
+    """
+
+    collect_s: float
     flush_s: float
     sum_s: float
+    name_s: float
+    ranking_s: float
     dump_s: float
     file_mb: float
     memory_mib: float
     above_mib: float
 
 
-TITLES = ("flush, s", "sum by time, s", "dump, s", "files, MB", "memory, MiB", "above, MiB")
+TITLES = (
+    "collect, s",
+    "flush, s",
+    "sum by time, s",
+    "one name, s",
+    "highest 10, s",
+    "dump, s",
+    "files, MB",
+    "memory, MiB",
+    "above, MiB",
+)
 
 
 def point(*, names: int, buckets: int, archives: int) -> Point:
@@ -55,12 +84,14 @@ def point(*, names: int, buckets: int, archives: int) -> Point:
     with tempfile.TemporaryDirectory() as place:
         directory = Path(place)
         made = [empty(directory, f"archive{number}") for number in range(archives)]
-        flush_s = middle(list(flushes(directory, names, buckets)))
-        sum_s = middle([cpu_s(lambda: read(made[0], "aggregate", "sum")) for _ in range(ASKS)])
+        flushed = list(flushes(directory, names, buckets))
+        sum_s, name_s, ranking_s = (median_s(made[0], question) for question in ASKED)
         before = _peak_mib()
-        dump_s = cpu_s(lambda: read(made[0], "values", None))
+        dump_s = cpu_s(partial(read, made[0], DUMP))
         size = sum(path.stat().st_size for path in directory.glob("*.db"))
-        return Point(flush_s, sum_s, dump_s, size / 1e6, _peak_mib(), _peak_mib() - before)
+        peak = _peak_mib()
+        costs = (sum(flushed), middle(flushed), sum_s, name_s, ranking_s, dump_s)
+        return Point(*costs, size / 1e6, peak, peak - before)
 
 
 def flushes(directory: Path, names: int, buckets: int) -> Iterator[float]:
@@ -75,9 +106,14 @@ def flushes(directory: Path, names: int, buckets: int) -> Iterator[float]:
         yield cpu_s(partial(store.flush, batch, now))
 
 
-def read(archive: Archive, kind: str, aggregate: str | None) -> None:
+def median_s(archive: Archive, question: Question) -> float:
+    """Return the median of the CPU seconds that an answer takes."""
+    return middle([cpu_s(partial(read, archive, question)) for _ in range(ASKS)])
+
+
+def read(archive: Archive, question: Question) -> None:
     """Take an answer chunk by chunk."""
-    for _ in archive.ask(Question.parse(kind, [], aggregate=aggregate, now=START)):
+    for _ in archive.ask(question):
         pass
 
 
@@ -99,13 +135,13 @@ def apart(sizes: dict[str, int]) -> Point:
     return Point(*json.loads(done.stdout))
 
 
-def curve(axis: str, sizes: tuple[int, ...]) -> Iterator[str]:
+def curve(axis: str, sizes: tuple[int, ...], smallest: Mapping[str, int]) -> Iterator[str]:
     """Yield a table, a row a size."""
-    others = ", ".join(f"{size:,} {name}" for name, size in SMALLEST.items() if name != axis)
+    others = ", ".join(f"{size:,} {name}" for name, size in smallest.items() if name != axis)
     yield from head(f"{axis} ({others})", *TITLES)
     before = None
     for size in sizes:
-        found = apart({**SMALLEST, axis: size})
+        found = apart({**smallest, axis: size})
         yield row(size, *(_cells(found, before)))
         before = found
 
@@ -115,10 +151,10 @@ def _cells(found: Point, before: Point | None) -> Iterator[str]:
         yield f"{shown(value)} (× {value / smaller:.1f})" if smaller and smaller > 1e-6 else shown(value)
 
 
-def lines(curves: dict[str, tuple[int, ...]]) -> Iterator[str]:
+def lines(curves: Mapping[str, tuple[int, ...]], smallest: Mapping[str, int] = SMALLEST) -> Iterator[str]:
     """Yield all that is measured, as Markdown."""
     for axis, sizes in curves.items():
-        yield from curve(axis, sizes)
+        yield from curve(axis, sizes, smallest)
         yield ""
 
 
@@ -127,12 +163,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.grow", description="How cost grows.")
     parser.add_argument("--point", type=json.loads, help=argparse.SUPPRESS)
     parser.add_argument("--steps", type=int, default=4, help="how many sizes of each, from the smallest")
+    parser.add_argument("--cells", action="store_true", help="from 1 to 100 million cells, of 10,000 names")
     chosen = parser.parse_args()
     if chosen.point:
         print(json.dumps(point(**chosen.point)))
         return
     print(f"{machine()}\n")
-    for line in lines({axis: sizes[: chosen.steps] for axis, sizes in CURVES.items()}):
+    curves, smallest = ({"buckets": MANY_BUCKETS}, MANY_NAMES) if chosen.cells else (CURVES, SMALLEST)
+    for line in lines({axis: sizes[: chosen.steps] for axis, sizes in curves.items()}, smallest):
         print(line, flush=True)
 
 

@@ -70,7 +70,7 @@ def test_alerts(tmp_path: Path) -> None:
 def test_grow() -> None:
     """Each size is measured in a process of its own, and compared with the one before."""
     printed = list(grow.lines({"names": (1, 30)}))
-    assert [6, 6] == [text.count("|") - 2 for text in printed[2:4]]
+    assert [9, 9] == [text.count("|") - 2 for text in printed[2:4]]
     assert "(× " in printed[3]
 
 
