@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 LIMIT_S = 20.0
 HUNG = -1
+# The status of a child that was forked while another thread's commit went on for longer than a fork waits.
+REFUSED = 3
 # What daemons close, and what takes the numbers then.
 DESCRIPTORS = 1024
 FILES = 30
@@ -25,13 +27,15 @@ class Children:
         self._statuses: list[int] = []
 
     def fork(self, work: Callable[[], object]) -> None:
-        """Start a child that does `work` and exits with 0, or with 1 when that raises."""
+        """Start a child that does `work` and exits with 0, or with 1 when that raises anything but SystemExit."""
         process = os.fork()
         if process == 0:
             status = 1
             try:
                 work()
                 status = 0
+            except SystemExit as ending:
+                status = int(ending.code or 0)
             except BaseException as error:
                 sys.stderr.write(f"{type(error).__name__}: {error}\n")
             finally:

@@ -20,6 +20,8 @@ def daemonize(path: Path, work: Callable[[], object]) -> None:
     try:
         work()
         status = b"0"
+    except SystemExit as ending:
+        status = str(ending.code).encode()
     except BaseException as error:
         status = repr(error).encode()
     finally:
@@ -30,10 +32,11 @@ def daemonize(path: Path, work: Callable[[], object]) -> None:
 
 
 def ended(path: Path, limit_s: float) -> int:
-    """Wait for a daemon, and return 0 where its work is done, -1 where it did not end, else 1."""
+    """Wait for a daemon, and return its status: 0 if its work is done, -1 if it did not end, 1 if it raised."""
     deadline = time.monotonic() + limit_s
     while time.monotonic() < deadline:
         if path.exists():
-            return 0 if path.read_bytes() == b"0" else 1
+            status = path.read_bytes()
+            return int(status) if status.isdigit() else 1
         time.sleep(0.005)
     return -1

@@ -15,8 +15,9 @@ from collections import Counter
 from pathlib import Path
 
 import tally
+from tally import forks
 from tally.engine import Catalog
-from tests.fork.children import AT_ONCE, HUNG, LIMIT_S, Children, close_all
+from tests.fork.children import AT_ONCE, HUNG, LIMIT_S, REFUSED, Children, close_all
 from tests.fork.daemon import daemonize, ended
 
 SECOND = 1_700_000_000
@@ -56,21 +57,24 @@ def read(catalog: Catalog) -> None:
 
 
 def child(directory: Path, catalog: Catalog, name: str, *, closes: bool) -> None:
-    """Record once by the client and once by the engine, and ask for it."""
+    """Record once by the client and once by the engine, and ask for it, unless the client is told to start anew."""
     if closes:
         close_all(str(directory))
     refusals = _Refusals()
     logging.getLogger("tally.client").addHandler(refusals)
     tally.tally(name, 1, SECOND)
+    if forks.has_interrupted_work():
+        assert refusals.texts
+        sys.exit(REFUSED)
     catalog.record([(name, 1, SECOND)])
     assert not refusals.texts, refusals.texts
     assert catalog["daily"].aggregate("count", by="name", q=name) == {name: 2}
 
 
-def fork_all(directory: Path, catalog: Catalog, way: str, forks: int) -> list[int]:
+def fork_all(directory: Path, catalog: Catalog, way: str, count: int) -> list[int]:
     """Fork so often, and return the exit statuses."""
     children, processes, statuses = Children(), [], []
-    for number in range(forks):
+    for number in range(count):
         name, closes = f"child.{number}", bool(number % 2)
         if way == "fork":
             children.fork(lambda: child(directory, catalog, name, closes=closes))  # noqa: B023
@@ -88,13 +92,17 @@ def fork_all(directory: Path, catalog: Catalog, way: str, forks: int) -> list[in
     for process in processes:
         process.join(LIMIT_S)
         statuses.append(HUNG if process.exitcode is None else process.exitcode)
-    return statuses + children.statuses()
+    statuses += children.statuses()
+    for number, status in enumerate(statuses[:count]):
+        if status == REFUSED:
+            del recorded[f"child.{number}"]
+    return statuses
 
 
 def main() -> None:
     """Run it."""
     warnings.simplefilter("ignore", DeprecationWarning)  # Of forking beside threads.
-    directory, way, forks = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    directory, way, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     os.environ.update(TALLY_DATA_DIR=str(directory), TALLY_HOST="")
     catalog = Catalog(directory)
     catalog.create("daily", resolution=10, retention=0)
@@ -105,7 +113,7 @@ def main() -> None:
     threads += [threading.Thread(target=read, args=(catalog,)) for _ in range(READERS)]
     for thread in threads:
         thread.start()
-    statuses = fork_all(directory, catalog, way, forks)
+    statuses = fork_all(directory, catalog, way, count)
     stop.set()
     for thread in threads:
         thread.join(LIMIT_S)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Catalog
+from tests.fork.children import REFUSED
 from tests.processes import environment
 from tests.survive.scale import scaled
 
@@ -28,10 +29,14 @@ def program(directory: Path, module: str, *arguments: object, limit_s: float = 3
 
 @pytest.mark.parametrize("way", ["fork", "multiprocessing", "daemon"])
 def test_every_record_is_there_once(way: str, tmp_path: Path) -> None:
-    """Children of every kind record and ask like their parent, with and without its descriptors."""
+    """Children of every kind record and ask like their parent, with and without its descriptors.
+
+    On a busy machine a commit may take longer than a fork waits. The child is told then, and records nothing.
+    """
     done = json.loads(program(tmp_path, "recording", tmp_path, way, FORKS))
 
-    assert {0} == set(done["statuses"])
+    assert {0} >= set(done["statuses"]) - {REFUSED}
+    assert done["statuses"].count(REFUSED) <= FORKS // 4
     for archive in Catalog(tmp_path).archives():
         checkup = archive.check()
         assert ((), "") == (checkup.damage, checkup.unavailable)

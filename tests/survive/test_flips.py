@@ -28,6 +28,7 @@ ROUNDS = scaled(3, 60)
 LINES = 2000
 # What makes a file another application's, or another format's: it is not told as damage, and nothing replaces it.
 MARKS = range(60, 72)
+DONE = ("stored", "spilled", "dropped", "expired", "cardinality")
 QUESTIONS = ("/values/daily/", "/aggregate/daily/byname/", "/timedata/daily/count/", "/names/daily/", "/archives/")
 
 
@@ -93,9 +94,12 @@ class World:
 
 
 def done(directory: Path, slug: str) -> int:
-    """Return how many samples of an archive are stored, spilled or dropped, as the collectors say."""
+    """Return how many samples of an archive are stored, spilled or refused, as the collectors say.
+
+    Before damage is found, it may make an archive refuse a sample, as when it seems to have too many names.
+    """
     found = [each["archives"][slug] for each in books(directory) if slug in each["archives"]]
-    return sum(int(each["stored"] + each["spilled"] + each["dropped"] - each["taken_up"]) for each in found)
+    return sum(sum(each[key] for key in DONE) - each["taken_up"] for each in found)
 
 
 def play(world: World, *, is_salvaged: bool) -> bool:

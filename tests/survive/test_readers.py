@@ -20,6 +20,6 @@ def test_small_answers_beside_clients_that_do_not_read(tmp_path: Path) -> None:
         return
     found = readers.run(tmp_path, readers=2 * (RESTING + SLOTS), seconds=4, alone_s=0.5)
     # On a busy machine no ratio is sure. Where such clients keep slots, a small answer takes as long as they are let.
-    assert found.beside.seconds[len(found.beside.seconds) // 2] < readers.QUERY_TIMEOUT_S / 5, found
-    assert len(found.beside.seconds) > found.beside.failed + 4, found
+    assert found.beside.median < readers.QUERY_TIMEOUT_S / 5 + 3 * found.alone.median, found
+    assert found.beside.failed < readers.LEAST / 2, found
     assert found.are_closed, found
