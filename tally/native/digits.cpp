@@ -14,6 +14,7 @@
 //     %!.*g    a float
 //     %s       text, or a count: an integer wherever it is whole
 #include "digits.hpp"
+#include "throwing.hpp"
 
 #include <charconv>
 #include <cmath>
@@ -163,6 +164,7 @@ void return_misfit(sqlite::Context* context) {
 }
 
 void text_of_row(sqlite::Context* context, int count, sqlite::Value** values) {
+    prepare_to_throw();
     try {
         std::string text;
         if (!append_row(text, count, values)) return return_misfit(context);
@@ -178,6 +180,7 @@ struct Rows {
 };
 
 void add_row(sqlite::Context* context, int count, sqlite::Value** values) {
+    prepare_to_throw();
     try {
         auto* rows = static_cast<Rows*>(api->aggregate_context(context, sizeof(Rows)));
         if (rows == nullptr) throw std::bad_alloc();

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "sketch.hpp"
+#include "throwing.hpp"
 
 namespace tally {
 namespace {
@@ -43,6 +44,7 @@ void return_text(sqlite::Context* context, const std::string& text) {
 // Runs a function, and turns exceptions into SQLite's errors.
 template <typename Body>
 void answer(sqlite::Context* context, Body body) {
+    prepare_to_throw();
     try {
         body();
     } catch (const Invalid& invalid) {

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "throwing.hpp"
+
 namespace tally::python {
 
 // Thrown where Python's error indicator is set.
@@ -91,6 +93,7 @@ inline Object none() {
 // Runs the body of a method, and turns exceptions into Python's.
 template <typename Body>
 PyObject* guard(Body body) noexcept {
+    prepare_to_throw();
     try {
         return body().release();
     } catch (const Error&) {

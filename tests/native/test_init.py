@@ -64,3 +64,30 @@ def test_extensions_are_forbidden_again() -> None:
     with pytest.raises(apsw.SQLError, match="not authorized"):
         connection.execute("SELECT load_extension('x')")
     connection.close()
+
+
+@needs_core
+def test_running_out_of_memory_is_an_error() -> None:
+    """A thread's first C++ exception needs memory itself: where there is none left, the process ended with 127."""
+    program = """
+import ctypes, os, resource
+from tally import native
+core = native.load("")
+texts = ["[" + ",".join(["1,1"] * 50_000) + "]"] * 2
+core.merge_bins(["[1,1]"])
+malloc = ctypes.CDLL(None).malloc
+malloc.restype = ctypes.c_void_p
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used, used))
+for bits in range(30, 3, -1):
+    while malloc(2**bits):
+        pass
+try:
+    core.merge_bins(texts)
+except MemoryError:
+    os.write(1, b"MemoryError")
+    os._exit(0)
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (0, "MemoryError", "") == (done.returncode, done.stdout, done.stderr)
