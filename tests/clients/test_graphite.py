@@ -79,11 +79,11 @@ NETDATA_CONFIGURATION = """
 EXPORTING = """
 [exporting:global]
   enabled = yes
+  send configured labels = no
 [graphite:tally]
   enabled = yes
   destination = 127.0.0.1:{port}
   update every = 1
-  send configured labels = no
   send charts matching = statsd_*
 """
 
