@@ -16,7 +16,7 @@ from tally.engine.asking import sql
 from tally.engine.asking.parquet import MEDIA_TYPE, ParquetWriter
 from tally.engine.asking.query import NO_SOURCES, Limit, Reader
 from tally.engine.asking.question import Question
-from tally.engine.asking.shape import Row, fields, fill_gaps, make_shape
+from tally.engine.asking.shape import Row, Shape, fields, fill_gaps, make_shape
 from tally.engine.files import failure
 from tally.errors import InvalidQuestion
 
@@ -66,8 +66,9 @@ class Answer(Reader):
         self._span, reach = (sql.span(each, plan.marks.resolution) for each in (question, read))
         if question.kind == "timedata":
             self._query.check_bucket_count(read, reach)
-        self.tag = _tag(question, reach, plan.marks.version)
+        self.tag = self._query.remember(question, reach, lambda: _tag(question, reach, plan.marks.version))
         self._select = partial(sql.select, read, plan)
+        self._read = read
         # Text is made when it is first wanted, as who reads rows wants none.
         self._chunks: Iterator[bytes] | None = None
         if question.format == "parquet":
@@ -87,8 +88,12 @@ class Answer(Reader):
         return self._chunks
 
     def _make_text(self) -> Iterator[bytes]:
+        shape, statement = self._query.remember(self._question, self._read, self._prepare_text)
+        return _join(shape.parts(self._query.batches(statement)), self._limit)
+
+    def _prepare_text(self) -> tuple[Shape, sql.Statement]:
         shape = make_shape(self._question, self._span)
-        return _join(shape.parts(self._query.batches(self._select(cell=shape.cell))), self._limit)
+        return shape, self._select(cell=shape.cell)
 
     def _make_parquet(self) -> Iterator[bytes]:
         columns = fields(self._question)

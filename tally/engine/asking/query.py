@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -227,13 +227,25 @@ class Query:
         return replace(question, until=latest) if newest is not None and newest > latest else question
 
     def _plan(self, question: Question) -> sql.Plan:
+        self.register(question.where, question.group)
+        return self.remember(question, "plan", lambda: self._make_plan(question))
+
+    def _make_plan(self, question: Question) -> sql.Plan:
         marks = Watermarks.read(dict(self._connection.execute(statements.META)))
         if question.needs_sketches and not marks.percentiles:
             raise InvalidQuestion(NO_PERCENTILES)
         planning = sql.planning(question, marks)
-        self.register(question.where, question.group)
         few, packed, names = self._connection.execute(planning.text, planning.bindings).get
         return sql.Plan(marks, bool(few), bool(packed), names)
+
+    def remember(self, question: Question, what: Hashable, make: Callable[[], Item]) -> Item:
+        """Return what `make` returns, or what it returned before for the question if the file is the same.
+
+        With tag expressions it would contain all names that match.
+        """
+        if isinstance(self._connection, KeptConnection) and not question.where:
+            return self._connection.remember((question, what), make)
+        return make()
 
     def check_bucket_count(self, question: Question, span: sql.Span) -> None:
         """Raise InvalidQuestion if the series has too many buckets. An open end of `span` is that of the data."""

@@ -8,15 +8,18 @@ file, which other programs may copy, replace or delete. What was read counts onl
 2. The caller reads, and calls `is_changed` afterwards. A change since the first step has a later time.
 3. If the file has changed, or there was an error, the caller reads again by `schema.connect`, in a transaction.
 
+A kept connection also remembers what questions needed before their SELECT. The file of a connection that counts has
+never changed, so neither has what was read from it.
+
 SETTLED_S is longer than the steps in which file systems store times, so that a later change has another time.
 """
 
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import ref
 
 import apsw
@@ -32,6 +35,8 @@ from tally.errors import TallyError
 SETTLED_S, WHOLE_SECONDS_SETTLED_S = 0.1, 2.5
 # The most connections that are kept while nobody uses them, and for how long.
 KEPT_MOST, KEPT_S = 8, 2.0
+# The most results that a connection remembers.
+REMEMBERED_MOST = 64
 # What reading may raise while the file changes.
 ERRORS = (TallyError, apsw.Error, TypeError, ValueError, AssertionError, OverflowError)
 
@@ -46,6 +51,16 @@ class KeptConnection(ImmutableConnection):
         self.path = path
         self.side_files = side_files
         self.used_at = 0.0
+        self._remembered: dict[Hashable, Any] = {}
+
+    def remember(self, key: Hashable, make: Callable[[], Result]) -> Result:
+        """Return what `make` returned for `key` before, or call it. It depends on the key and the file only."""
+        found: Result | None = self._remembered.get(key)
+        if found is None:
+            if len(self._remembered) >= REMEMBERED_MOST:
+                self._remembered.clear()
+            found = self._remembered[key] = make()
+        return found
 
 
 class KeptConnections:

@@ -12,11 +12,13 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.asking.question import Question
+from tally.engine.asking.tags import parse_expression
 from tally.engine.files import kept
 from tally.engine.files.connection import Stamp
 from tally.engine.files.kept import (
     KEPT_MOST,
     KEPT_S,
+    REMEMBERED_MOST,
     SETTLED_S,
     WHOLE_SECONDS_SETTLED_S,
     KeptConnections,
@@ -309,3 +311,47 @@ def test_a_fork_during_a_question(catalog: Catalog) -> None:
     assert 0 == os.waitpid(child, 0)[1]
     connections(catalog).give_back(taken)
     assert {"a": {T: 1.0}} == sums(catalog["x"])
+
+
+def test_a_question_is_prepared_once_while_the_file_is_the_same(catalog: Catalog) -> None:
+    """The second time only the SELECT runs; after a commit everything is read anew."""
+    asked: list[str] = []
+
+    def trace(_cursor: object, text: str, _bindings: object) -> bool:
+        asked.append(text.split()[0])
+        return True
+
+    def ask() -> tuple[bytes, str]:
+        connection = connections(catalog).take(catalog["x"].path)
+        assert connection is not None
+        connection.set_exec_trace(trace)
+        connections(catalog).give_back(connection)
+        asked.clear()
+        answer = catalog["x"].ask(Question("values", q=("a",)))
+        return b"".join(answer), answer.tag
+
+    first, before = ask(), [*asked]
+    assert before.count("SELECT") == 3  # The watermarks, the plan and the cells.
+    assert ask() == first
+    assert asked.count("SELECT") == 1
+    catalog["x"].record([("a", 2, T)])
+    settle(catalog["x"].path)
+    body, tag = ask()
+    assert (b'"count":2' in body, tag == first[1]) == (True, False)
+    assert asked.count("SELECT") == 3
+
+
+def test_results_that_are_remembered_are_few(catalog: Catalog) -> None:
+    """More than REMEMBERED_MOST different questions do not add up; each is answered as by itself."""
+    for number in range(REMEMBERED_MOST):
+        assert b"".join(catalog["x"].ask(Question("values", q=("a",), since=T - number))).count(b"sum") == 1
+    (connection,) = connections(catalog)._idle
+    assert 0 < len(connection._remembered) <= REMEMBERED_MOST
+
+
+def test_what_tag_expressions_match_is_not_remembered(catalog: Catalog) -> None:
+    """The plan holds all their names, which may be many."""
+    where = tuple(map(parse_expression, ["name=a"]))
+    assert b'"a"' in b"".join(catalog["x"].ask(Question("values", where=where)))
+    (connection,) = connections(catalog)._idle
+    assert connection._remembered == {}
