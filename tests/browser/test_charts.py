@@ -103,6 +103,17 @@ def test_names_have_a_line_each(full: Site, open_page: Open) -> None:
     ]
 
 
+def test_all_charts_have_the_names_of_the_first(full: Site, open_page: Open) -> None:
+    """Names are ranked once: the other charts ask for the names that the first one has, and list them in its order."""
+    until = int(time.time())
+    page = open_page(f"{full.url}archive/daily/?top=3&show=avg,count&until={until}&since=-50min")
+    page.drawn(2)
+    for legend in page.find(".legend").all():
+        assert [f"requests.get.page{n}" for n in (2, 1, 0)] == legend.locator(".name").all_inner_texts()
+    [asked] = {url for url in page.asked if "/values/daily/count/" in url}
+    assert [f"requests.get.page{n}" for n in (2, 1, 0)] == parse_qs(urlsplit(asked).query)["q"]
+
+
 def test_rates_are_per_second(full: Site, open_page: Open) -> None:
     """Per second divides counts by the seconds of a bucket, and says so."""
     page = open_page(f"{full.url}archive/daily/?show=count&since=-50min&until={int(time.time())}")
@@ -121,27 +132,27 @@ def test_rates_are_per_second(full: Site, open_page: Open) -> None:
     assert "rate=1" in page.query()
 
 
-@pytest.mark.parametrize(
-    ("control", "field"),
-    [
+def test_a_control_is_in_the_address(full: Site, open_page: Open) -> None:
+    """What is chosen stands in the address, draws something else, and is chosen where the address is opened."""
+    page = open_page(f"{full.url}archive/daily/")
+    for control, field in (
         ("step", "shape=step"),
         ("smooth", "shape=smooth"),
         ("bars", "shape=bars"),
         ("log axis", "axis=log"),
         ("6 h", "since=-6h"),
-    ],
-)
-def test_a_control_is_in_the_address(control: str, field: str, full: Site, open_page: Open) -> None:
-    """What is chosen stands in the address, draws something else, and is chosen where the address is opened."""
-    page = open_page(f"{full.url}archive/daily/")
-    page.drawn(2)
-    before = page.find("canvas").first.evaluate("canvas => canvas.toDataURL()")
-    page.pressed(control)
-    page.wait(lambda: field in page.query(), field)
-    page.wait(lambda: before != page.find("canvas").first.evaluate("canvas => canvas.toDataURL()"), "another picture")
-    again = open_page(page.page.url)
-    again.drawn(2)
-    assert again.page.get_by_label(control, exact=True).is_checked()
+    ):
+        page.drawn(2)
+        before = page.find("canvas").first.evaluate("canvas => canvas.toDataURL()")
+        page.pressed(control)
+        page.wait(lambda field=field: field in page.query(), field)  # type: ignore[misc]
+        page.wait(
+            lambda before=before: before != page.find("canvas").first.evaluate("canvas => canvas.toDataURL()"),  # type: ignore[misc]
+            "another picture",
+        )
+        page.page.reload()
+        page.drawn(2)
+        assert page.page.get_by_label(control, exact=True).is_checked()
 
 
 def test_aggregates_are_switched_on_and_off(full: Site, open_page: Open) -> None:

@@ -125,11 +125,10 @@ export async function drawn(charts, signal) {
   };
   return Promise.all(charts.map(async (chart) => {
     const first = charts.find(({ archive }) => archive === chart.archive) ?? chart;
-    if (chart.byName && first !== chart && !chart.view.group) {
-      const names = Object.keys(await once(first.url));
-      if (names.length) chart.url = among(chart, names);
-    }
+    const names = chart.byName && first !== chart && !chart.view.group ? columns(first, await once(first.url)).lines.map(({ key }) => key) : [];
+    if (names.length) chart.url = among(chart, names);
     const now = columns(chart, await once(chart.url));
+    if (names.length) now.lines.sort((one, other) => names.indexOf(one.key) - names.indexOf(other.key));
     if (!chart.earlier || !now.lines.length) return now;
     return compared(chart, now, await once(before(chart, now.lines.map(({ key }) => key))));
   }));

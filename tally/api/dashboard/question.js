@@ -156,12 +156,14 @@ export function sparks(names, view, archive, range) {
 }
 
 /**
- * Return a range in so few buckets that a sparkline has room for them.
+ * Return a range in so few buckets that a sparkline has room for them. The last one of a range that ends now is left out: it
+ * is not complete, and each line would fall at its end.
  * @param {Range} range
  * @returns {Range}
  */
 export function coarse(range) {
-  return coarser(range, SPARK_BUCKETS);
+  const wide = coarser(range, SPARK_BUCKETS);
+  return range.live && wide.since < wide.until ? { ...wide, until: wide.until - wide.step } : wide;
 }
 
 /**
