@@ -57,6 +57,8 @@ GOOD: dict[str, Form] = {
     "counter": lambda chance: b"%s:%d|c" % (_name(chance), chance.randrange(100)),
     "timer with rate": lambda chance: b"%s:%.3f|ms|@0.5" % (_name(chance), chance.random()),
     "tags": lambda chance: b"%s:1|c|#env:prod,host:web%d" % (_name(chance), chance.randrange(20)),
+    "tags of Graphite": lambda chance: b"%s;b=%d;a=2 %f" % (_name(chance), chance.randrange(20), chance.random()),
+    "new names, not ASCII": lambda chance: b"\xc3\xa9%d%s" % (chance.randrange(10**9), _plain(chance)),
     "gauge": lambda chance: b"%s:%d|g" % (_name(chance), chance.randrange(100)),
     "set": lambda chance: b"%s:%d|s" % (_name(chance), chance.randrange(100)),
     "plain and counters": lambda chance: _either(_plain, GOOD["counter"])(chance),

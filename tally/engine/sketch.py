@@ -30,7 +30,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise
-from math import ceil, exp, log
+from math import ceil, exp, isfinite, log
 from typing import NamedTuple
 
 import apsw
@@ -55,6 +55,9 @@ LEVEL_MAX = 16
 EXPONENT_MAX = 709.0
 
 encode = json.JSONEncoder(separators=(",", ":")).encode
+# NaN and Infinity are read as texts, which are no counts.
+_decode = json.JSONDecoder(parse_constant=str).decode
+_NUMBERS = frozenset((int, float))
 
 
 def find_bin(value: float) -> int:
@@ -177,13 +180,14 @@ def load_sketch(text: object) -> Sketch:
 
 def _parse(text: object) -> list[int]:
     try:
-        numbers = json.loads(text)  # type: ignore[arg-type]
+        numbers: list[int] = _decode(text)  # type: ignore[arg-type]
         distances, counts = numbers[::2], numbers[1::2]
-        bins = [*accumulate(distances)]
-        is_within = -2 * ORIGIN < min(bins) <= max(bins) < 2 * ORIGIN
-        if len(bins) == len(counts) and min(counts) > 0 and is_within and isinstance(bins[-1], int):
-            return list(numbers)
-    except (LookupError, TypeError, ValueError):
+        first, last = distances[0], sum(distances)
+        is_within = -2 * ORIGIN < first and last < 2 * ORIGIN and min(distances[1:], default=1) > 0
+        are_positive = len(distances) == len(counts) and min(counts) > 0 and isfinite(max(counts))
+        if is_within and are_positive and {*map(type, distances)} == {int} and _NUMBERS.issuperset(map(type, counts)):
+            return numbers
+    except (LookupError, TypeError, ValueError, OverflowError, RecursionError):
         pass
     raise apsw.CorruptError(f"sketch {text!r:.100} is not valid")
 

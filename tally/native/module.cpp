@@ -1,4 +1,5 @@
 // The core as a Python module: `tally.native._core`, see _core.pyi.
+#include <map>
 #include <vector>
 
 #include "objects.hpp"
@@ -13,21 +14,16 @@ using namespace python;
 // A hash of the sources, by which the build recognizes a core that is not current.
 constexpr const char* SOURCES = TALLY_SOURCES;
 // Counts changes of what Python code calls here; see tally/native/__init__.py.
-constexpr int INTERFACE = 4;
+constexpr int INTERFACE = 5;
 
-// Which lines were rejected since Python asked last: how many for each reason, and the first of them.
-struct Rejections {
-    std::int64_t counts[REASON_COUNT] = {};
-    std::string examples[REASON_COUNT];
-    bool any = false;
-
-    void add(Reason reason, std::string_view line) {
-        const int number = static_cast<int>(reason);
-        if (counts[number] == 0) examples[number].assign(line);
-        ++counts[number];
-        any = true;
-    }
+// The lines that were rejected since Python asked last: how many for each reason, and the first of them.
+struct Rejected {
+    std::int64_t count;
+    std::string example;
 };
+
+// By the number of the reason, from 0.
+using Rejections = std::map<long long, Rejected>;
 
 struct Collected {
     Rollup rollup;
@@ -56,14 +52,54 @@ PyObject* new_rollup(PyTypeObject* type, PyObject* arguments, PyObject*) {
 struct Adding {
     Collected& into;
     std::int64_t now;
-    PyObject* parse;
+    PyObject* second;
+    PyObject* python;
+
+    void reject(std::string_view line, long long reason) {
+        const auto [found, is_first] = into.rejections.try_emplace(reason, Rejected{0, {}});
+        if (is_first) found->second.example.assign(line);
+        ++found->second.count;
+    }
+
+    // Calls a method in Python. If that returns the number of a reason, the line is rejected, and there is no result.
+    template <typename... Arguments>
+    Object ask(std::string_view line, const char* method, const Arguments&... arguments) {
+        const Object name = checked(PyUnicode_InternFromString(method));
+        Object found = checked(PyObject_CallMethodObjArgs(python, name.get(), arguments.get()..., second, nullptr));
+        if (!PyLong_Check(found.get())) return found;
+        reject(line, to_integer(found.get()));
+        return none();
+    }
 
     // Lets Python add a line. It returns the name as stored, or None if no spelling of it is to be remembered.
-    void ask(std::string_view line, std::string_view spelling) {
+    void add_unsure(std::string_view line, std::string_view spelling) {
         const std::string kept(spelling);
-        const Object bytes = from_bytes(line);
-        const Object name = checked(PyObject_CallFunctionObjArgs(parse, bytes.get(), nullptr));
+        const Object name = ask(line, "add_unsure", from_bytes(line));
         if (name.get() != Py_None && !kept.empty()) into.rollup.add_spelling(kept, Text(name.get()));
+    }
+
+    void add_gauge(std::string_view line) {
+        const Asked& asked = into.rollup.asked();
+        const Object value = checked(PyFloat_FromDouble(asked.value)), is_change(PyBool_FromLong(asked.is_change));
+        const Object found = ask(line, "change_gauge", to_text(asked.name), value, is_change);
+        if (found.get() != Py_None) into.rollup.add_gauge(to_float(found.get()));
+    }
+
+    void add_line(std::string_view line) {
+        const Fate fate = into.rollup.add(line, now);
+        switch (fate.kind) {
+            case Fate::ADDED:
+                return;
+            case Fate::REJECTED:
+                return reject(line, static_cast<int>(fate.reason));
+            case Fate::UNSURE:
+                return add_unsure(line, fate.spelling);
+            case Fate::GAUGE:
+                return add_gauge(line);
+            case Fate::SET:
+                const Asked& asked = into.rollup.asked();
+                ask(line, "add_member", to_text(asked.name), to_text(asked.member));
+        }
     }
 
     void add(std::string_view datagram) {
@@ -71,10 +107,7 @@ struct Adding {
             const std::size_t end = datagram.find('\n');
             const std::string_view line = bare(datagram.substr(0, end));
             datagram.remove_prefix(end == datagram.npos ? datagram.size() : end + 1);
-            if (line.empty()) continue;
-            const Fate fate = into.rollup.add(line, now);
-            if (fate.kind == Fate::UNSURE) ask(line, fate.spelling);
-            if (fate.kind == Fate::REJECTED) into.rejections.add(fate.reason, line);
+            if (!line.empty()) add_line(line);
         }
     }
 };
@@ -83,11 +116,11 @@ bool is_reader(PyObject* object) {
     return PyType_GetSlot(Py_TYPE(object), Py_tp_dealloc) == reinterpret_cast<void*>(deallocate<Reader>);
 }
 
-// add(datagrams, now, fold_values, parse)
+// add(datagrams, now, fold_values, python)
 PyObject* add(PyObject* self, PyObject* const* arguments, Py_ssize_t count) {
     return guard([&] {
         expect(count, 4);
-        Adding adding{collected(self), to_integer(arguments[1]), arguments[3]};
+        Adding adding{collected(self), to_integer(arguments[1]), arguments[1], arguments[3]};
         adding.into.rollup.open(adding.now, to_integer(arguments[2]));
         if (is_reader(arguments[0])) {
             const Reader& reader = value_of<Reader>(arguments[0]);
@@ -112,14 +145,13 @@ PyObject* rejections(PyObject* self, PyObject* const*, Py_ssize_t) {
     return guard([&] {
         Rejections& found = collected(self).rejections;
         Object list = checked(PyList_New(0));
-        for (int reason = 0; found.any && reason < REASON_COUNT; ++reason) {
-            if (found.counts[reason] == 0) continue;
-            const std::string& line = found.examples[reason];
-            const Object item = checked(Py_BuildValue("(sLy#)", REASONS[reason], found.counts[reason], line.data(),
-                                                      static_cast<Py_ssize_t>(line.size())));
+        for (const auto& [reason, rejected] : found) {
+            const auto& [number, line] = rejected;
+            const auto size = static_cast<Py_ssize_t>(line.size());
+            const Object item = checked(Py_BuildValue("(LLy#)", reason, number, line.data(), size));
             check(PyList_Append(list.get(), item.get()));
         }
-        found = {};
+        found.clear();
         return list;
     });
 }

@@ -115,9 +115,9 @@ Fields split(std::string_view line) {
     }
 }
 
-bool is_simple_name(std::string_view name) {
-    for (const unsigned char character : name) {
-        if (character <= ' ' || character >= 0x7F || character == ';' || character == '|') return false;
+bool is_printable(std::string_view text) {
+    for (const unsigned char character : text) {
+        if (character <= ' ' || character >= 0x7F) return false;
     }
     return true;
 }
@@ -126,6 +126,39 @@ bool is_ascii(std::string_view text) {
     unsigned char all = 0;
     for (const char character : text) all |= static_cast<unsigned char>(character);
     return all < 0x80;
+}
+
+bool is_utf8(std::string_view text) {
+    std::size_t more = 0;           // So many bytes are left of a character.
+    unsigned low = 0, high = 0xBF;  // What the next one of them may be.
+    for (const unsigned char byte : text) {
+        if (more != 0) {
+            if (byte < low || byte > high) return false;
+            --more;
+            low = 0x80, high = 0xBF;
+        } else if (byte >= 0x80) {
+            if (byte < 0xC2 || byte > 0xF4) return false;
+            more = byte < 0xE0 ? 1 : byte < 0xF0 ? 2 : 3;
+            // Neither longer than needed, nor a surrogate, nor beyond the last character.
+            low = byte == 0xE0 ? 0xA0 : byte == 0xF0 ? 0x90 : 0x80;
+            high = byte == 0xED ? 0x9F : byte == 0xF4 ? 0x8F : 0xBF;
+        }
+    }
+    return more == 0;
+}
+
+bool has_blanks(std::string_view text) {
+    for (std::size_t at = 0; at != text.size(); ++at) {
+        const std::string_view rest = text.substr(at, 3);
+        const auto last = static_cast<unsigned char>(rest.back());
+        if (static_cast<unsigned char>(rest[0]) <= ' ' || rest[0] == 0x7F) return true;
+        if (rest[0] == '\xC2' && static_cast<unsigned char>(rest[1]) <= 0xA0) return true;
+        if (rest == "\u1680" || rest == "\u205F" || rest == "\u3000") return true;
+        // U+2000 to U+200A, U+2028, U+2029 and U+202F
+        const bool is_other = last <= 0x8A || last == 0xA8 || last == 0xA9 || last == 0xAF;
+        if (rest.substr(0, 2) == "\xE2\x80" && is_other) return true;
+    }
+    return false;
 }
 
 Number parse_value(std::string_view text) {

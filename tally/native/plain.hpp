@@ -6,10 +6,8 @@
 
 namespace tally {
 
-// Why a line is rejected, as in tally/lines/plain.py; the other reasons are left to Python.
-enum class Reason { EMPTY, FIELDS, NAME, VALUE, TIMESTAMP, FUTURE };
-constexpr const char* REASONS[] = {"empty", "fields", "name", "value", "timestamp", "future"};
-constexpr int REASON_COUNT = 6;
+// Why a line is rejected, in the order of tally/lines/plain.py. The other reasons are left to Python.
+enum class Reason { EMPTY, ENCODING, FIELDS, NAME, VALUE, TIMESTAMP, FUTURE };
 
 constexpr std::size_t NAME_MAX_BYTES = 255;
 
@@ -43,10 +41,13 @@ std::string_view bare(std::string_view line);
 
 Fields split(std::string_view line);
 
-// Returns whether a name is stored unchanged if it is not too long: it has neither tags nor a bar, and is ASCII.
-bool is_simple_name(std::string_view name);
+// Returns whether a text is ASCII without white space and control characters.
+bool is_printable(std::string_view text);
+// Returns whether a text in UTF-8 has any white space or control characters.
+bool has_blanks(std::string_view text);
 
 bool is_ascii(std::string_view text);
+bool is_utf8(std::string_view text);
 
 // Parses a value: a decimal number within the bounds.
 Number parse_value(std::string_view text);

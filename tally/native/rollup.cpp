@@ -1,7 +1,7 @@
 // The twin of tally/engine/storing/rollup.py: adds the samples of lines to cells.
 //
 // A name is a series. Other spellings of a name, with its tags in another order or as StatsD clients write them, lead
-// to the same series once Python has parsed the first one. Values of the open bucket are kept beside their series, and
+// to the same series. Values of the open bucket are kept beside their series, and
 // are merged into its cell when the bucket closes.
 //
 //     spellings   bytes -> series
@@ -15,11 +15,13 @@
 #include <cmath>
 #include <cstring>
 
+#include "tags.hpp"
+
 namespace tally {
 namespace {
 
 // Beside one other spelling for each name.
-constexpr std::size_t OTHER_SPELLINGS_MAX = 4096;
+constexpr std::int64_t OTHER_SPELLINGS_MAX = 4096;
 // Before and after the name in the spelling of a StatsD line. No plain name contains it.
 constexpr char STATSD = '\1';
 // So many bins weigh as much as a cell.
@@ -170,9 +172,8 @@ std::uint32_t Rollup::intern(std::string_view name, std::int64_t weight) {
 
 void Rollup::add_spelling(std::string_view spelling, std::string_view name) {
     const std::uint32_t series = find_series(name);
-    const std::size_t others = spellings_.size() - series_.size();
-    if (series == Index::NONE || others >= OTHER_SPELLINGS_MAX + series_.size() || find_series(spelling) != Index::NONE)
-        return;
+    const auto others = static_cast<std::int64_t>(spellings_.size()) - 2 * static_cast<std::int64_t>(series_.size());
+    if (series == Index::NONE || others >= OTHER_SPELLINGS_MAX || find_series(spelling) != Index::NONE) return;
     spell(spelling, series);
 }
 
@@ -319,19 +320,25 @@ bool Rollup::add_sample(std::string_view name, double value, std::int64_t timest
     return true;
 }
 
-template <typename IsStored>
-std::uint32_t Rollup::admit(std::string_view spelling, IsStored is_stored, std::int64_t bucket) {
-    const std::uint32_t series = find_series(spelling);
-    if (series == Index::NONE) {
-        if (size + 1 > free || !is_stored()) return series;
-        const std::uint32_t added = intern(spelling, 1);
-        ++size;
-        return added;
-    }
-    if (has_cell(bucket, series)) return series;
-    if (size + series_[series].weight > free) return Index::NONE;
-    size += series_[series].weight;
+template <typename FindName>
+std::uint32_t Rollup::learn(std::string_view spelling, FindName find_name) {
+    const std::string_view name = find_name();
+    if (name.empty()) return Index::NONE;
+    // A series weighs nothing if the value of its gauge is rejected. There are not many without a cell.
+    const bool has_room = size < free && static_cast<std::int64_t>(series_.size()) < size + OTHER_SPELLINGS_MAX;
+    std::uint32_t series = name == spelling ? Index::NONE : find_series(name);
+    if (series == Index::NONE && has_room) series = intern(name, 1);
+    if (series != Index::NONE && name != spelling) add_spelling(spelling, name);
     return series;
+}
+
+template <typename FindName>
+Admitted Rollup::admit(std::string_view spelling, FindName find_name, std::int64_t bucket) {
+    std::uint32_t series = find_series(spelling);
+    if (series == Index::NONE) series = learn(spelling, find_name);
+    if (series == Index::NONE || has_cell(bucket, series)) return {series, 0};
+    const std::int64_t weight = series_[series].weight;
+    return size + weight > free ? Admitted{Index::NONE, 0} : Admitted{series, weight};
 }
 
 Fate Rollup::add(std::string_view line, std::int64_t now) {
@@ -344,47 +351,72 @@ Fate Rollup::add(std::string_view line, std::int64_t now) {
         if (verdict == Verdict::GOOD && second.verdict == Verdict::GOOD) {
             const std::string_view name = fields.each[0];
             const std::int64_t bucket = bucket_of(second.value);
-            const auto is_stored = [&] { return name.size() <= NAME_MAX_BYTES && is_simple_name(name); };
-            const std::uint32_t series = admit(name, is_stored, bucket);
-            if (series != Index::NONE) {
-                add_value(series, value, bucket);
+            const Admitted cell = admit(name, [&] { return stored_name(name, name_); }, bucket);
+            if (cell.series != Index::NONE) {
+                size += cell.weight;
+                add_value(cell.series, value, bucket);
                 return {Fate::ADDED};
             }
         }
     }
-    if (line.find('|') != line.npos) return fields.count == 1 ? add_statsd(line, now) : Fate{Fate::UNSURE};
-    return classify(line, fields, clock);
+    const bool has_bar = line.find('|') != line.npos;
+    if (!is_ascii(line)) {
+        if (!is_utf8(line)) return {Fate::REJECTED, Reason::ENCODING};
+        return {Fate::UNSURE, {}, has_bar ? std::string_view() : fields.each[0]};
+    }
+    if (has_bar) return fields.count == 1 ? add_statsd(line, now) : Fate{Fate::UNSURE};
+    return classify(fields, clock);
 }
 
 Fate Rollup::add_statsd(std::string_view line, std::int64_t now) {
     StatsdLine found;
     if (!parse_statsd(line, found)) return {Fate::UNSURE};
     std::string_view spelling = found.name;
-    if (!found.has_simple_name) {
+    if (!found.has_simple_name()) {
         key_.assign(1, STATSD).append(found.name).append(1, STATSD).append(found.tags);
         spelling = key_;
     }
+    if (found.kind == StatsdLine::SET) return ask_about_set(found, spelling);
     const std::int64_t bucket = bucket_of(now);
     const bool is_sketched = makes_sketches();
-    const std::uint32_t series = admit(spelling, [&] { return found.has_simple_name; }, bucket);
-    if (series == Index::NONE) return {Fate::UNSURE, {}, spelling};
+    const Admitted cell = admit(spelling, [&] { return stored_name(found, name_); }, bucket);
+    if (cell.series == Index::NONE) return {Fate::UNSURE, {}, spelling};
+    if (found.kind == StatsdLine::GAUGE) {
+        asked_ = {name(cell.series), {}, found.values[0], found.is_change, bucket, cell};
+        return {Fate::GAUGE};
+    }
+    size += cell.weight;
     std::int64_t gained = 0;
     for (int at = 0; at < found.count; ++at) {
         const double value = found.values[at];
-        gained += merge_cell(bucket, series, {found.weight, value * found.weight, value, value}, is_sketched);
+        gained += merge_cell(bucket, cell.series, {found.weight, value * found.weight, value, value}, is_sketched);
     }
     add_bins(gained);
     ++counted;
     return {Fate::ADDED};
 }
 
-// Returns why a line was not added, in the order in which Python looks at it.
-Fate Rollup::classify(std::string_view line, const Fields& fields, const Clock& clock) const {
-    if (!is_ascii(line)) return {Fate::UNSURE, {}, fields.each[0]};
+void Rollup::add_gauge(double value) {
+    const auto& [series, weight] = asked_.cell;
+    const std::int64_t gained = merge_cell(asked_.bucket, series, {1, value, value, value}, makes_sketches());
+    size += weight;
+    add_bins(gained);
+    ++counted;
+}
+
+// The members of a set have no cell until the rollup is taken.
+Fate Rollup::ask_about_set(const StatsdLine& line, std::string_view spelling) {
+    const std::uint32_t series = find_series(spelling);
+    const std::string_view known = series == Index::NONE ? stored_name(line, name_) : name(series);
+    asked_ = {known, line.member, 0, false, 0, {}};
+    return known.empty() ? Fate{Fate::UNSURE} : Fate{Fate::SET};
+}
+
+// Returns why an ASCII line was not added, in the order in which Python looks at it.
+Fate Rollup::classify(const Fields& fields, const Clock& clock) const {
     if (fields.count < 2 || fields.count > 3) return {Fate::REJECTED, Reason::FIELDS};
     const std::string_view name = fields.each[0], value = fields.each[1];
-    if (!is_simple_name(name)) return {Fate::UNSURE, {}, name};
-    if (name.size() > NAME_MAX_BYTES) return {Fate::REJECTED, Reason::NAME};
+    if (name.size() > NAME_MAX_BYTES || !is_printable(name)) return {Fate::REJECTED, Reason::NAME};
     const Verdict verdict = parse_value(value).verdict;
     if (verdict == Verdict::BAD) return {Fate::REJECTED, is_missing(value) ? Reason::EMPTY : Reason::VALUE};
     if (verdict == Verdict::GOOD && fields.count == 3) {

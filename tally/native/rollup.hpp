@@ -60,10 +60,26 @@ class Index {
 };
 
 // What happens to a line: added, rejected for `reason`, or left to Python, which may remember the spelling of its name.
+// Of a gauge or a set, only what Python keeps is left to it: see `Asked`.
 struct Fate {
-    enum Kind { ADDED, REJECTED, UNSURE } kind;
+    enum Kind { ADDED, REJECTED, UNSURE, GAUGE, SET } kind;
     Reason reason = Reason::EMPTY;
     std::string_view spelling = {};
+};
+
+// A series for whose cell there is room. The cell will add `weight`.
+struct Admitted {
+    std::uint32_t series;
+    std::int64_t weight;
+};
+
+// The gauge or the set of a line.
+struct Asked {
+    std::string_view name, member;
+    double value;
+    bool is_change;
+    std::int64_t bucket;
+    Admitted cell;
 };
 
 class Rollup {
@@ -80,6 +96,9 @@ class Rollup {
     void open(std::int64_t now, std::int64_t fold_values);
     // Adds a line that is not empty, if its cell exists or fits into `free`.
     Fate add(std::string_view line, std::int64_t now);
+    const Asked& asked() const { return asked_; }
+    // Adds a line of a gauge, whose value is now another.
+    void add_gauge(double value);
     // Adds a sample; for a new cell only if `weight` is not 0. Returns whether it was added.
     bool add_sample(std::string_view name, double value, std::int64_t timestamp, std::int64_t weight);
     // Remembers another spelling of a name, as far as there is room.
@@ -127,13 +146,17 @@ class Rollup {
     std::int64_t merge_cell(std::int64_t bucket, std::uint32_t series, const Cell& cell, bool is_sketched,
                             Sketch sketch = {});
     bool has_cell(std::int64_t bucket, std::uint32_t series) const;
-    // Returns the series of a name if its cell in `bucket` exists or can be created, or NONE.
-    template <typename IsStored>
-    std::uint32_t admit(std::string_view spelling, IsStored is_stored, std::int64_t bucket);
+    // Returns the series of a name if its cell in `bucket` exists or can be created, or NONE. `find_name` is asked for
+    // the name of an unknown spelling.
+    template <typename FindName>
+    Admitted admit(std::string_view spelling, FindName find_name, std::int64_t bucket);
+    template <typename FindName>
+    std::uint32_t learn(std::string_view spelling, FindName find_name);
     void add_value(std::uint32_t series, double value, std::int64_t bucket);
     void group_bins();
     Fate add_statsd(std::string_view line, std::int64_t now);
-    Fate classify(std::string_view line, const Fields& fields, const Clock& clock) const;
+    Fate ask_about_set(const StatsdLine& line, std::string_view spelling);
+    Fate classify(const Fields& fields, const Clock& clock) const;
 
     Options options_;
     std::int64_t open_ = -1, pending_ = 0, bins_ = 0;
@@ -144,7 +167,8 @@ class Rollup {
     std::vector<Observed> observed_;  // Of all series with values, if there are sketches.
     std::vector<Stored> cells_;
     Index spelling_index_, cell_index_;
-    std::string key_;
+    std::string key_, name_;
+    Asked asked_;
 };
 
 }  // namespace tally

@@ -39,14 +39,12 @@ class Numbers {
         const auto [end, error] = std::from_chars(at_, last_, whole);
         if (error == std::errc() && is_end(end)) {
             number = Count(whole);
-            at_ = end;
-            return true;
+            return take_number(end);
         }
         double real = 0;
         const auto [float_end, float_error] = std::from_chars(at_, last_, real);
         number = Count(real);
-        at_ = float_end;
-        return float_error == std::errc() && is_end(float_end) && std::isfinite(real);
+        return float_error == std::errc() && is_end(float_end) && take_number(float_end);
     }
 
     // Reads pairs of whole numbers of up to seven digits, as nearly all are, as long as another pair follows. Finds the
@@ -62,7 +60,8 @@ class Numbers {
                 ends &= ends - 1;
                 const char* end = block + __builtin_ctzll(ends);
                 ends &= ends - 1;
-                if (*middle != ',' || *end != ',' || !is_short(middle - first) || !is_short(end - middle - 1)) return;
+                const bool are_short = is_short(middle - first) && is_short(end - middle - 1);
+                if (*middle != ',' || *end != ',' || !are_short || *first == '0' || middle[1] == '0') return;
                 if (!take(parse(middle, middle - first), parse(end, end - middle - 1))) return;
                 at_ = end;
                 first = end + 1;
@@ -113,6 +112,17 @@ class Numbers {
         return static_cast<std::int64_t>((digits * 10000 + (digits >> 32)) & 0xFFFFFFFF);
     }
 
+    // Takes a number if JSON has it: with a digit on each side of a point, and without leading zeros.
+    bool take_number(const char* end) {
+        const char* first = at_ + (*at_ == '-' ? 1 : 0);
+        at_ = end;
+        if (!is_digit(*first)) return false;
+        const char* point = std::find(first, end, '.');
+        if (point != end && (point + 1 == end || !is_digit(point[1]))) return false;
+        return *first != '0' || first + 1 == end || !is_digit(first[1]);
+    }
+
+    static bool is_digit(char character) { return character >= '0' && character <= '9'; }
     bool is_end(const char* at) const { return at == last_ || *at == ',' || *at == ']' || is_blank(*at); }
     static bool is_blank(char character) {
         return character == ' ' || character == '\t' || character == '\n' || character == '\r';
@@ -193,17 +203,20 @@ template <typename Take>
 bool read_bins(std::string_view text, Take take) {
     Numbers numbers(text);
     std::int64_t number = 0;
+    bool is_first = true;
     if (!numbers.take('[')) return false;
     do {
         Count distance, count;
         if (!numbers.read(distance) || distance.is_float() || !numbers.take(',') || !numbers.read(count)) return false;
         if (!is_within(distance.whole(), 4 * ORIGIN) || !count.is_positive()) return false;
+        if (!is_first && distance.whole() < 1) return false;
+        is_first = false;
         number += distance.whole();
         if (!is_within(number, 2 * ORIGIN)) return false;
         take(number, count);
         numbers.read_pairs([&](std::int64_t more, std::int64_t whole) {
             const std::int64_t next = number + more;
-            if (next >= 2 * ORIGIN || whole == 0) return false;
+            if (next >= 2 * ORIGIN) return false;
             take(number = next, Count(whole));
             return true;
         });

@@ -27,10 +27,12 @@ class Count {
     double value() const { return is_float_ ? real_ : static_cast<double>(whole_); }
     bool is_positive() const { return is_float_ ? real_ > 0 : whole_ > 0; }
     void operator+=(const Count& other) {
-        if (is_float_ || other.is_float_) {
+        const bool is_whole = !is_float_ && !other.is_float_;
+        std::int64_t sum = 0;
+        if (!is_whole || __builtin_add_overflow(whole_, other.whole_, &sum)) {
             *this = Count(value() + other.value());
         } else {
-            whole_ += other.whole_;
+            whole_ = sum;
         }
     }
     Count operator-() const { return is_float_ ? Count(-real_) : Count(-whole_); }

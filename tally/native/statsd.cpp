@@ -10,21 +10,13 @@ namespace tally {
 namespace {
 
 constexpr double RATE_MIN = 1e-9;
+constexpr std::size_t MEMBER_MAX_BYTES = 255;
 
 bool is_usual(std::string_view line) {
     for (const unsigned char character : line) {
         if (character <= ' ' || character >= 0x7F || character == '[') return false;
     }
     return !line.empty() && line[0] != '_';
-}
-
-bool is_unchanged(std::string_view name) {
-    for (const char character : name) {
-        const bool is_letter = (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z');
-        const bool is_digit = character >= '0' && character <= '9';
-        if (!is_letter && !is_digit && character != '_' && character != '.' && character != '-') return false;
-    }
-    return !name.empty() && name.size() <= NAME_MAX_BYTES;
 }
 
 // Removes the text before the first of `ends` from a line, and returns it.
@@ -58,7 +50,31 @@ bool parse_rate(std::string_view text, double& weight) {
     return true;
 }
 
+bool find_kind(std::string_view type, StatsdLine::Kind& kind) {
+    if (type == "g") kind = StatsdLine::GAUGE;
+    if (type == "s") kind = StatsdLine::SET;
+    return type == "c" || type == "ms" || type == "h" || type == "d" || kind != StatsdLine::SAMPLED;
+}
+
+bool parse_content(std::string_view text, StatsdLine& found) {
+    if (found.kind == StatsdLine::SET) {
+        found.member = text;
+        return !text.empty() && text.size() <= MEMBER_MAX_BYTES;
+    }
+    found.is_change = found.kind == StatsdLine::GAUGE && (text[0] == '+' || text[0] == '-');
+    return parse_values(text, found) && (found.kind != StatsdLine::GAUGE || found.count == 1);
+}
+
 }  // namespace
+
+bool is_unchanged(std::string_view name) {
+    for (const char character : name) {
+        const bool is_letter = (character >= 'a' && character <= 'z') || (character >= 'A' && character <= 'Z');
+        const bool is_digit = character >= '0' && character <= '9';
+        if (!is_letter && !is_digit && character != '_' && character != '.' && character != '-') return false;
+    }
+    return !name.empty() && name.size() <= NAME_MAX_BYTES;
+}
 
 bool parse_statsd(std::string_view line, StatsdLine& found) {
     if (!is_usual(line)) return false;
@@ -66,12 +82,9 @@ bool parse_statsd(std::string_view line, StatsdLine& found) {
     if (!take(line, ":")) return false;
     const std::string_view values = take_until(line, "|");
     if (!take(line, "|")) return false;
-    const std::string_view type = take_until(line, "|:");
-    if (type != "c" && type != "ms" && type != "h" && type != "d") return false;
-    if (!parse_values(values, found)) return false;
+    if (values.empty() || !find_kind(take_until(line, "|:"), found.kind) || !parse_content(values, found)) return false;
     if (take(line, "|@") && !parse_rate(take_until(line, "|:"), found.weight)) return false;
     if (take(line, "|#")) found.tags = take_until(line, "|");
-    found.has_simple_name = found.tags.empty() && is_unchanged(found.name);
     return line.empty();
 }
 

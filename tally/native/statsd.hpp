@@ -5,15 +5,23 @@
 
 namespace tally {
 
-// A line such as page.time:320:280|ms|@0.5|#env:prod with counters, timings or histograms.
+// Returns whether statsd leaves a name as it is, and it has no tags.
+bool is_unchanged(std::string_view name);
+
+// A line such as page.time:320:280|ms|@0.5|#env:prod: the values of a counter, a timing or a histogram, one value of a
+// gauge, or a member of a set.
 struct StatsdLine {
     static constexpr int VALUES_MAX = 32;
+    enum Kind { SAMPLED, GAUGE, SET };
 
-    std::string_view name, tags;
-    bool has_simple_name = false;  // The name is stored unchanged.
+    Kind kind = SAMPLED;
+    std::string_view name, tags, member;
     double values[VALUES_MAX];
     int count = 0;
+    bool is_change = false;
     double weight = 1;
+
+    bool has_simple_name() const { return tags.empty() && is_unchanged(name); }
 };
 
 // Parses a line of the usual form; returns false if it is not, or not valid: Python decides then.

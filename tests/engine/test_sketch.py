@@ -9,6 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tally import native
 from tally.engine import sketch as module
 from tally.engine.sketch import (
     ACCURACY,
@@ -215,12 +216,67 @@ def test_texts_are_merged_and_coarsened_like_sketches(cells: list[list[float]], 
     assert merge_texts([text, None]) is None
 
 
-@pytest.mark.parametrize(
-    "text", ["", "[]", "[1]", "[1,0]", "[1,-1]", "[1.5,1]", "[131072,1]", "[1,1", "[1,1]]", "[1,x]", "x"]
+DAMAGED = (
+    *("", "x", "null", "[]", "[1]", "[1,1", "[1,1]]", "[1,x]", "[1,1,]", "[1 1]", "[[1],1]", "[1,[1]]", "[true,1]"),
+    *(
+        "[1,0]",
+        "[1,-1]",
+        "[1,0.0]",
+        "[1,true]",
+        "[1,NaN]",
+        "[1,Infinity]",
+        "[1,1e400]",
+        "[1,1e-400]",
+        "[1,1.]",
+        "[1,.5]",
+    ),
+    *("[1.5,1]", "[1.0,1]", "[131072,1]", "[-131072,1]", "[131071,1,1,1]", "[9,1,0,1]", "[9,1,-1,1]", "[9,1,1.0,1]"),
+    *("[01,1]", "[1,01]", "[-01,1]", "[1,00.5]", "[65467,1,01,1,1,1]", "[65467,1,1,1,1,01,1,1]", "[65467,1,1,0,1,1]"),
+    f"[1,1{'0' * 400}]",
 )
+
+
+@pytest.mark.parametrize("text", DAMAGED)
 def test_damaged_texts_are_not_merged(text: str) -> None:
     """They come from a damaged file."""
-    with pytest.raises(apsw.CorruptError, match="is not valid"):
-        merge_texts([text])
-    with pytest.raises(apsw.CorruptError, match="is not valid"):
-        coarsen_text(text, 1)
+    for read in (load, lambda text: merge_texts([text]), lambda text: coarsen_text(text, 1)):
+        with pytest.raises(apsw.CorruptError, match="is not valid"):
+            read(text)
+
+
+numbers_in_texts = st.sampled_from(
+    [
+        "1",
+        "2",
+        "80",
+        "0",
+        "-1",
+        "-0",
+        "007",
+        "1.5",
+        "2.0",
+        "1e3",
+        "1E-2",
+        "1e400",
+        "1.",
+        " 3",
+        "true",
+        "65467",
+        "1234567",
+    ]
+)
+
+
+@pytest.mark.skipif(native.core is None, reason="there is no native core")
+@given(st.lists(numbers_in_texts, max_size=9), st.sampled_from(["", "65467,2,", "-70000,1,1,7,", "65467,2,1,1,80,1,"]))
+def test_the_native_core_reads_the_same_texts(numbers: list[str], start: str) -> None:
+    """What one rejects, so does the other."""
+    text = f"[{start}{','.join(numbers)}]"
+    assert native.core is not None
+    try:
+        expected = dump(load_sketch(text))
+    except apsw.CorruptError:
+        with pytest.raises(ValueError, match="is not valid"):
+            native.core.merge_bins([text])
+    else:
+        assert expected == native.core.merge_bins([text])

@@ -14,7 +14,7 @@ from tally.engine.storing.capacity import UNBOUNDED, Capacity
 from tally.engine.storing.merging import Cells
 from tally.engine.storing.native_rollup import NativeRollup
 from tally.engine.storing.rollup import NO_LIMIT, Rollup
-from tally.engine.storing.statsd import Gauges
+from tally.engine.storing.statsd import GAUGES_MAX, Gauges
 from tests.survive.fuzz import MAX_FUTURE_S, NOW, Nonsense
 
 BATCHES = (1, 1, 2, 7, 60, 512)
@@ -28,15 +28,31 @@ FORMS = (
     b"stats.%d:%.5f|ms",
     b"stats.%d:%.5f|c|@0.3",
     b"stats,b=%d:%.5f|h|#a:1",
+    b"gauge.%d:%+.4f|g",
+    b"gauge;b=%d:%.3f|g|#a:1",
+    b"set.%d:%.1e|s|#a",
 )
 
 
 class Twins:
     """A native rollup and one in Python, each with its own gauges."""
 
-    def __init__(self, resolution: int = 10, *, capacity: Capacity = NO_LIMIT, sketched: bool = False) -> None:
+    def __init__(
+        self,
+        resolution: int = 10,
+        *,
+        capacity: Capacity = NO_LIMIT,
+        gauges: int = GAUGES_MAX,
+        sketched: bool = False,
+    ) -> None:
         self.native, self.python = (
-            kind(resolution, max_future_s=MAX_FUTURE_S, capacity=capacity, gauges=Gauges(), sketched=sketched)
+            kind(
+                resolution,
+                max_future_s=MAX_FUTURE_S,
+                capacity=capacity,
+                gauges=Gauges(most=gauges),
+                sketched=sketched,
+            )
             for kind in (NativeRollup, Rollup)
         )
 

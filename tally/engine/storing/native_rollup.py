@@ -1,13 +1,13 @@
 """The rollup whose lines are parsed, and whose cells are kept, by the native core.
 
-The core adds plain lines and the usual StatsD lines of names that it knows, or that are simple and fit. Python adds all
-others, one at a time and in their order, so that both rollups have the same cells and counters. The core's sketches are
+The core adds plain lines and the usual StatsD lines of names that it knows, or that are clean and fit. Python adds all
+others, one at a time and in their order, so that both rollups have the same cells and counters. It also keeps the
+values of gauges and the members of sets. The core's sketches are
 texts (see `sketch`), so that no bin becomes a Python object.
 """
 
 import sys
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 from tally import native
@@ -19,11 +19,15 @@ from tally.engine.storing.rollup import NO_LIMIT, Rollup
 from tally.engine.storing.statsd import Gauges
 from tally.lines import grammar
 from tally.lines.plain import Reason, Sample, split
+from tally.lines.statsd import Gauge, Line, Measures
 
 # Any longer time allows every timestamp too.
 FUTURE_MAX_S = 2**62
 # From this version on, `sum` compensates for rounding errors.
 COMPENSATED = (3, 12)
+# The core numbers the reasons in this order.
+_REASONS = tuple(Reason)
+_NUMBERS = {reason: number for number, reason in enumerate(_REASONS)}
 
 
 class NativeRollup(Rollup):
@@ -77,28 +81,40 @@ class NativeRollup(Rollup):
 
     def add(self, datagrams: Sequence[bytes], now: int) -> None:
         """Add the lines of datagrams received in the second `now`. Every line is counted."""
-        add_unsure = partial(self._add_unsure, now)
         try:
-            self._core.add(datagrams, now, rollup.FOLD_VALUES, add_unsure)
+            self._core.add(datagrams, now, rollup.FOLD_VALUES, self)
         finally:
             self._count_rejections()
 
-    def _add_unsure(self, now: int, line: bytes) -> str | None:
-        """Add a line that the core leaves to Python. Return the name as it is stored, or None."""
-        self._count_rejections()
+    def add_unsure(self, line: bytes, now: int) -> str | int:
+        """Add a line that the core leaves to Python. Return the name as it is stored, or the number of a reason."""
         found = grammar.parse_fields(line, split(line), now, self._max_future_s)
+        if isinstance(found, Reason):
+            return _NUMBERS[found]
         reason = self._add_parsed(found)
-        if reason is not None:
-            self.reject(line, reason)
-        return None if isinstance(found, Reason) else found.name
+        return found.name if reason is None else _NUMBERS[reason]
+
+    def change_gauge(self, name: str, value: float, is_change: bool, _now: int) -> float | int:
+        """Set a gauge or change it. Return its value, or the number of a reason."""
+        values = self._gauges.values(name, (Gauge(value, is_change),))
+        if isinstance(values, Reason):
+            return _NUMBERS[values]
+        self._gauges.store(name, values)
+        return values[0]
+
+    def add_member(self, name: str, member: str, now: int) -> int | None:
+        """Add a member to a set. Return None, or the number of a reason."""
+        reason = self._add_measures(Line(name, Measures([], [], {member}), now))
+        return None if reason is None else _NUMBERS[reason]
 
     def _count_rejections(self) -> None:
-        for reason, number, line in self._core.rejections():
+        for number, count, line in self._core.rejections():
+            reason = _REASONS[number]
             if reason == Reason.EMPTY:
-                self.empty += number
+                self.empty += count
             else:
                 self.examples.setdefault(reason, line)
-                self.rejected[Reason(reason)] += number
+                self.rejected[reason] += count
 
     def add_sample(self, sample: Sample) -> bool:
         """Add a sample. Return False if there is no capacity for its cell."""

@@ -223,8 +223,8 @@ class Rollup:
         cells = is_new * weigh(name) + self._sets.count_new(name, measures.members)
         if cells and not self._has_capacity([name], cells):
             return Reason.CARDINALITY
-        cell = self._merge_observed(bucket, name, observed) if observed else None
-        present = self._find_cell(bucket, name)
+        present = self._find_cell(bucket, name) if observed else None
+        cell = self._merge_observed(bucket, name, present, observed) if observed else None
         size, counted = self.size + cells, self._counted + 1
         self._sets.add(name, measures.members, found.timestamp)
         self._gauges.store(name, values)
@@ -237,9 +237,8 @@ class Rollup:
     def _has_cell(self, bucket: int, name: str) -> bool:
         return name in self._cells.get(bucket, ()) or (bucket == self._open and name.encode() in self._values)
 
-    def _merge_observed(self, bucket: int, name: str, observed: list[Observed]) -> Cell:
-        """Return the cell of a name merged with further samples."""
-        present = self._find_cell(bucket, name)
+    def _merge_observed(self, bucket: int, name: str, present: Cell | None, observed: list[Observed]) -> Cell:
+        """Return a cell merged with further samples."""
         cells = {} if present is None else {bucket: {name: present}}
         for value, weight in observed:
             self._merge(cells, {bucket: {name: (weight, value * weight, value, value, None)}})

@@ -482,3 +482,5 @@ def test_bins_keep_their_weight_until_they_are_taken() -> None:
     assert 2 == rollup.size
     rollup.add([b"a:1|ms:nan:2|ms"], NOW)
     assert 2 == rollup.size
+    rollup.add([b"a:m|s"], NOW)
+    assert 3 == rollup.size  # The member.
