@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "index.hpp"
 #include "plain.hpp"
 #include "sketch.hpp"
 #include "statsd.hpp"
@@ -37,26 +38,6 @@ struct Stored {
     std::uint32_t series;
     Cell cell;
     Sketch sketch;
-};
-
-// A table of hashes, from which a position in a vector is found. It never shrinks.
-class Index {
-  public:
-    static constexpr std::uint32_t NONE = 0xFFFFFFFF;
-
-    // Returns the first position with this hash for which `is_same` holds, or NONE.
-    template <typename Same>
-    std::uint32_t find(std::uint32_t hash, Same is_same) const;
-    // Makes room for one more position. Only this can fail; then nothing has changed.
-    void reserve();
-    void insert(std::uint32_t hash, std::uint32_t position);
-
-  private:
-    struct Slot {
-        std::uint32_t hash, position;
-    };
-    std::vector<Slot> slots_;
-    std::size_t used_ = 0;
 };
 
 // What happens to a line: added, rejected for `reason`, or left to Python, which may remember the spelling of its name.
