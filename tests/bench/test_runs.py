@@ -94,7 +94,7 @@ def test_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
     """A backlog is shipped completely, and so is what collectors collect."""
     monkeypatch.setattr(cluster, "IDLE_S", 0.1)
     monkeypatch.setattr(cluster, "NAMES", 50)
-    printed = "\n".join(cluster.lines(200, [1], 2))
+    printed = "\n".join([*cluster.lines(200, [1], 2), *cluster.many(20_000)])
     assert re.search(r"^\| 200 \|( [0-9.,]+ \|){6}$", printed, re.MULTILINE)
     assert re.search(r"^\| 1 \| 10,500 \| [1-9][0-9.]* \| [0-9.]+ \|$", printed, re.MULTILINE)
 
