@@ -40,7 +40,7 @@ LIMIT_S = 600.0
 RATE, LINES = 700, 15
 MEGABYTE = 2**20
 # Cells of two sources, 10 s apart.
-SOURCES, STEP_CELLS = 2, 2_000_000
+ROW_NAMES, STEP_CELLS = 10_000, 2_000_000
 CELLS = """
 INSERT INTO {database}.cells (archive, bucket, name, source, count, sum, min, max, version, floor)
 SELECT 'many', 10 * intDiv(number, {names} * 2), concat('requests.get.page', toString(intDiv(number, 2) % {names})),
@@ -153,7 +153,7 @@ def lags_until(connection: Connection, address: Address, is_over: Callable[[], b
         time.sleep(0.5)
 
 
-def fill_rows(connection: Connection, database: str, rows: int, names: int = 10_000) -> None:
+def fill_rows(connection: Connection, rows: int) -> None:
     """Fill the table of cells as two collectors would."""
     for source in ("web0", "web1"):
         definition = Definition.create("many", resolution=10, retention=0)
@@ -161,11 +161,14 @@ def fill_rows(connection: Connection, database: str, rows: int, names: int = 10_
         Cluster(connection.address, connection).publish(published, stamp=1)
     for first in range(0, rows, STEP_CELLS):
         cells = min(STEP_CELLS, rows - first)
-        connection.execute(CELLS.format(database=database, names=names, first=first, cells=cells))
+        connection.execute(
+            CELLS.format(database=connection.address.database, names=ROW_NAMES, first=first, cells=cells)
+        )
 
 
-def questions(connection: Connection, database: str, rows: int) -> Iterator[str]:
+def questions(connection: Connection, rows: int) -> Iterator[str]:
     """Yield the lines about the time that questions take."""
+    database = connection.address.database
     shared = share_archives(Cluster(connection.address, connection).read_archives())["many"]
     yield from head(f"of {rows:,} cells", "tally, s", "by hand, s", "tally : by hand", "without FINAL, s")
     for title, (question, columns, where, groups) in QUESTIONS.items():
@@ -190,8 +193,8 @@ def many(rows: int) -> Iterator[str]:
     """Fill a server with cells, and yield the lines about questions."""
     with clickhouse("many") as (_, address, _connection), ExitStack() as stack:
         connection = stack.enter_context(closing(Connection(address, answer_timeout_s=LIMIT_S)))
-        fill_rows(connection, address.database, rows)
-        yield from questions(connection, address.database, rows)
+        fill_rows(connection, rows)
+        yield from questions(connection, rows)
 
 
 def lines(cells: int, counts: Sequence[int], seconds: float) -> Iterator[str]:
