@@ -28,7 +28,7 @@ FLUSH_TIME_S, SERVE_S = 5, 22
 # Datagrams a second, and lines in each.
 LOAD = (10_000, 15)
 RETENTION_H, EXPIRIES = 6, 12
-SEALED_BEFORE = "SELECT value FROM meta WHERE key = 'sealed_before'"
+SEALED = "SELECT * FROM meta WHERE key IN ('sealed_before', 'sealing_id')"
 ROWS = "SELECT * FROM data WHERE bucket = ?"
 
 
@@ -86,11 +86,11 @@ def flushes(archive: Archive, names: int, number: int, start: int) -> Iterator[t
         shutil.copy(archive.path, copy)
     bares = [Bare(copy, checkpoint=checkpoint) for copy, checkpoint in zip(copies, (False, True), strict=True)]
     for bucket, cells in made(names, range(start, start + number * RESOLUTION_S, RESOLUTION_S)):
-        before = read(archive.path, SEALED_BEFORE)
+        before = read(archive.path, SEALED)
         own = cost(partial(archive.commit, cells, now=bucket + RESOLUTION_S))
         rows = read(archive.path, ROWS, bucket)
         plain, checked = (cost(partial(bare.flush, rows)) for bare in bares)
-        yield before != read(archive.path, SEALED_BEFORE), own, plain, checked
+        yield before != read(archive.path, SEALED), own, plain, checked
     for bare, copy in zip(bares, copies, strict=True):
         bare.connection.close()
         copy.unlink()

@@ -13,7 +13,7 @@ from tally.engine.storing import commit
 from tests.api.asking import ask, service
 from tests.cli.command import invoke
 from tests.engine.forms import by_python, difference, rows_of_json
-from tests.engine.model import rolled_up
+from tests.engine.model import rolled_up, sealing_in_steps
 from tests.engine.recompute import AGGREGATES, Asked, Recomputation, Row
 
 # So many archives, and so many questions about each.
@@ -68,7 +68,7 @@ def make_samples(chance: random.Random) -> list[Sample]:
 
 def fill(archive: Archive, samples: list[Sample], chance: random.Random) -> None:
     """Commit samples in parts, with buckets sealed at random, so that some samples are late."""
-    with patch.object(commit, "SEAL_ROWS", chance.randrange(1, 60)):
+    with patch.multiple(commit, **sealing_in_steps(chance.randrange(1, 60))):
         for start in range(0, len(samples), 50):
             archive.commit(rolled_up(samples[start : start + 50]), now=T + chance.randrange(SPAN_S))
 

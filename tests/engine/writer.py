@@ -13,9 +13,10 @@ from tally.engine.storing import commit
 
 
 def main(path: str, *numbers: str) -> None:
-    """Commit until the end, with such small bounds that every commit seals or expires something."""
+    """Commit until the end, with such small bounds that every commit seals a part of the names or expires something."""
     first, end, step, names = map(int, numbers)
     commit.SEAL_ROWS, commit.EXPIRE_ROWS = 2 * names, names // 2
+    commit.SEAL_BUCKETS, commit.STEP_ROWS, commit.STEP_FACTOR = 4, 2 * names, 0
     archive = Archive(path)
     tell("ready")
     sys.stdin.readline()

@@ -40,9 +40,11 @@ class History:
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """Commits that merge, seal and expire, and a coarser resolution in their midst; readers may hold the log."""
+    """Commits that merge, seal and expire, in steps, and a coarser resolution in their midst; readers may hold the log."""
     monkeypatch.setattr(commit_module, "SEAL_ROWS", 3 * NAMES)
     monkeypatch.setattr(commit_module, "SEAL_BUCKETS", 1)
+    monkeypatch.setattr(commit_module, "STEP_ROWS", NAMES)
+    monkeypatch.setattr(commit_module, "STEP_FACTOR", 0)
     monkeypatch.setattr(commit_module, "EXPIRE_ROWS", NAMES)
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=1)
     with recorded() as events:

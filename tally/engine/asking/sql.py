@@ -154,7 +154,8 @@ def _blocks(marks: Watermarks, reach: Span) -> Bindings:
     """Return the range of blocks whose sealed rows are all within `reach`; empty if both ends are equal."""
     first = max(marks.block(reach.first + marks.block_s - 1), marks.blocks_from)
     end = marks.block(min(reach.end, marks.sealed_before))
-    if end < marks.sealed_before <= reach.end:  # The last block has only rows before `sealed_before`.
+    # The last block has only rows before `sealed_before`, except while later ones are being sealed.
+    if end < marks.sealed_before <= reach.end and not marks.sealing_before:
         end += marks.block_s
     return {"blocks_first": first, "blocks_end": end} if first < end else dict.fromkeys(BLOCK_ENDS, reach.first)
 

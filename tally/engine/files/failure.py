@@ -86,7 +86,8 @@ def find_damage(connection: apsw.Connection) -> list[str]:
     if missing := _missing(connection):
         return missing
     meta = dict(connection.execute(statements.META))
-    counts = connection.execute(statements.BROKEN_RULES, meta).get
+    bindings = {"sealing_before": 0, "sealing_id": 0, **meta}
+    counts = connection.execute(statements.BROKEN_RULES, bindings).get
     found = [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
     return found or (_find_damaged_sketches(connection) if meta.get("percentiles") else [])
 

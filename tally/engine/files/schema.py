@@ -13,7 +13,8 @@
     data_sketches   (bucket, id, bins)       totals_sketches (bucket, bins)       blocks_sketches (block, id, bins)
 
     meta         the definition and the watermarks (see `watermarks`). Rows before `sealed_before` have sealed = 1 and
-                 are in the covering index `data_by_name`; all others have sealed = 0 and are not
+                 are in the covering index `data_by_name`, as are those that `sealing_before` and `sealing_id` tell;
+                 all others have sealed = 0 and are not
     names        exactly the names that have rows, so the size of a row does not depend on the length of its name
     totals       aggregates of each bucket over all names
     blocks       aggregates of each name's sealed rows over several buckets, to read long ranges quickly (see `commit`)

@@ -13,6 +13,11 @@ ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
 ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
 LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
 CLOSED_BUCKETS = "SELECT count(*) FROM totals WHERE bucket >= ? AND bucket < ?"
+CLOSED_BUCKET_LIST = "SELECT bucket FROM totals WHERE bucket >= ? AND bucket < ?"
+# Without OR FAIL, SQLite would write each page to a statement journal first, anew for each bucket. It cannot fail.
+SEAL = "UPDATE OR FAIL data SET sealed = 1 WHERE bucket = ? AND id >= ? AND id < ?"
+SEALING_DONE = "DELETE FROM meta WHERE key IN ('sealing_before', 'sealing_id', 'sealing_step')"
+NEXT_ID = "SELECT id FROM names WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
 CLOSED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
 EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
 # Deletes names without rows. Unsealed rows have no index by name, so they are read at most once, for all names.
@@ -55,13 +60,17 @@ JOIN_SKETCH = f"INSERT INTO data_sketches VALUES (?, ?, ?) {_JOIN}"
 JOIN_TOTAL_SKETCH = f"INSERT INTO totals_sketches VALUES (?, ?) {_JOIN}"
 JOIN_BLOCK_SKETCH = f"INSERT INTO blocks_sketches VALUES (?, ?, ?) {_JOIN}"
 _SKETCHED = "data LEFT JOIN data_sketches USING (bucket, id)"
+# The rows of some names in the buckets of a range, each bucket looked up by itself.
+_CHOSEN_ROWS = "totals CROSS JOIN data ON data.bucket = totals.bucket AND data.id >= :first_id AND data.id < :end_id"
+_IN_RANGE = "totals.bucket >= :since AND totals.bucket < :before"
 TOTALS_SKETCHES = f"""
 INSERT INTO totals_sketches SELECT bucket, merge_bins(bins)
 FROM {_SKETCHED} WHERE bucket BETWEEN ? AND ? GROUP BY bucket
 """
 BLOCKS_SKETCHES = f"""
-INSERT INTO blocks_sketches SELECT bucket / :block_s * :block_s AS block, id, merge_bins(bins)
-FROM {_SKETCHED} WHERE bucket >= :since AND bucket < :before GROUP BY block, id {_JOIN}
+INSERT INTO blocks_sketches SELECT totals.bucket / :block_s * :block_s AS block, data.id, merge_bins(bins)
+FROM {_CHOSEN_ROWS} LEFT JOIN data_sketches AS kept ON kept.bucket = data.bucket AND kept.id = data.id
+WHERE {_IN_RANGE} GROUP BY block, data.id {_JOIN}
 """
 UNKNOWN_SKETCHES = """
 INSERT INTO totals_sketches SELECT bucket, NULL FROM totals;
@@ -170,8 +179,9 @@ INSERT INTO totals SELECT bucket, sum(count), sum(sum), min(min), max(max)
 FROM data WHERE bucket BETWEEN ? AND ? GROUP BY bucket
 """
 BLOCKS = f"""
-INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, sum(count), sum(sum), min(min), max(max)
-FROM data WHERE bucket >= :since AND bucket < :before GROUP BY block, id {MERGE}
+INSERT INTO blocks
+SELECT totals.bucket / :block_s * :block_s AS block, id, sum(data.count), sum(data.sum), min(data.min), max(data.max)
+FROM {_CHOSEN_ROWS} WHERE {_IN_RANGE} GROUP BY block, id {MERGE}
 """
 # Removal of names.
 MATCHING_IDS = "SELECT json_group_array(id) FROM names WHERE name GLOB ?"
@@ -275,7 +285,7 @@ RULES = (
 )
 BROKEN_RULES = f"""
 SELECT
-    count(*) FILTER (WHERE sealed <> (bucket < :sealed_before)),
+    count(*) FILTER (WHERE sealed <> (bucket < :sealed_before OR (bucket < :sealing_before AND id < :sealing_id))),
     count(*) FILTER (WHERE bucket % :resolution <> 0),
     count(*) FILTER (WHERE NOT (
         typeof(bucket) = 'integer' AND typeof(count) IN ('integer', 'real') AND typeof(sum) = 'real'
@@ -285,7 +295,7 @@ SELECT
     (SELECT count(*) FROM (SELECT bucket, {_OWN} GROUP BY bucket) AS own
         FULL JOIN totals AS kept USING (bucket) WHERE ({_SAME}) IS NOT TRUE),
     (SELECT count(*) FROM (SELECT bucket / {_BLOCK_S} * {_BLOCK_S} AS block, id, {_OWN}
-            WHERE bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block, id) AS own
+            WHERE bucket >= :blocks_from AND sealed GROUP BY block, id) AS own
         FULL JOIN blocks AS kept USING (block, id) WHERE ({_SAME}) IS NOT TRUE)
 FROM data NOT INDEXED
 """

@@ -112,7 +112,7 @@ class Loading:
         return Loaded(self._outcome, round(unmatched), cells)
 
     def _store(self, cells: int, now: float) -> None:
-        marks = commit.read_watermarks(self._connection)
+        marks = commit.finish_sealing(self._connection, commit.read_watermarks(self._connection))
         is_large = cells >= commit.SEAL_ROWS
         is_rebuilt = is_large and self._connection.execute(statements.HAS_FEWER_ROWS, {"rows": cells}).get
         if is_rebuilt:

@@ -2,9 +2,10 @@
 
 Sealing. `data_by_name` is an index of the sealed rows only. In the table, the new rows of a bucket are adjacent; in the
 index, each belongs on a different page. So rows are inserted unsealed, which leaves the index unchanged. Later, one
-UPDATE seals the rows of many closed buckets, adds them to the index together, and advances `sealed_before`. That
-happens when SEAL_BUCKETS closed buckets contain SEAL_ROWS unsealed rows, or when there are FULL_BUCKETS of them. A late
-row for a sealed bucket is inserted sealed, and SQLite adds it to the index.
+the rows of many closed buckets are sealed, which adds them to the index together. That happens when there are
+FULL_BUCKETS closed buckets, or SEAL_BUCKETS with few enough rows. Each commit seals about STEP_ROWS rows, name after
+name, so that none takes long; until all are sealed, questions ignore the part that is. Then `sealed_before` advances. A
+late row next to sealed rows is inserted sealed, and SQLite adds it to the index.
 
 Preaggregates. The same transaction updates two tables: `totals` on every commit, and `blocks` when rows are sealed, so
 that a flush does not write each row twice. Rows cannot be subtracted from either. When part of a bucket expires, its
@@ -32,18 +33,22 @@ from tally.engine.storing.clock import ClockState
 from tally.engine.storing.ids import NameIds
 from tally.engine.storing.lineage import ensure_identity, mark_rewritten
 from tally.engine.storing.merging import Cells, count, merge
-from tally.engine.storing.watermarks import Watermarks
+from tally.engine.storing.watermarks import SEALING, Watermarks
 
 Row = tuple[int, int, float, float, float, float, bool]
 _id = itemgetter(1)
 
 SEAL_ROWS = 32_768
-# The least number of closed buckets to seal at once. With many names, each name has its own pages in the index, and one
-# UPDATE adds this many rows of the name to them.
-SEAL_BUCKETS = 16
-# This many rows of a name fill a page of the index. So many closed buckets are sealed even if they have few rows: a
-# sealed row is in the file twice, which lets `salvage` verify it.
+# With more rows than this, sealing waits for FULL_BUCKETS.
+MOST_SEAL_ROWS = 65_536
+SEAL_BUCKETS = 32
+# This many rows of a name fill a page of the index. So sealing 16, 32 or 64 buckets writes 905, 569 or 375 bytes a row.
+# So many closed buckets are sealed even if they have few rows: a sealed row is in the file twice, which lets `salvage`
+# verify it.
 FULL_BUCKETS = 64
+# A commit seals at most so many rows, or so many times the rows that it inserts if that is more.
+STEP_ROWS = 32_768
+STEP_FACTOR = 2
 EXPIRE_ROWS = 50_000
 
 
@@ -98,13 +103,14 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     merge(due, cells, definition.resolution, sketched=definition.percentiles > 0)
     outcome = Outcome(is_doubted=clock.doubted is not None)
     cutoff = 0 if outcome.is_doubted else definition.cutoff(rules.now)
-    marks = expire(connection, cutoff, marks, ids=ids, max_rows=max(EXPIRE_ROWS, 2 * sum(map(len, due.values()))))
+    given = sum(map(len, due.values()))
+    marks = expire(connection, cutoff, marks, ids=ids, max_rows=max(EXPIRE_ROWS, 2 * given))
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
     known_ids = ids.resolve(connection, set().union(*due.values()), max_names=rules.max_names)
     outcome.stored = round(_merge_due(connection, due, marks, known_ids))
     outcome.cardinality = count(due) - outcome.stored
-    seal(connection, marks, now=rules.now)
+    seal(connection, marks, now=rules.now, max_rows=max(STEP_ROWS, STEP_FACTOR * given))
     has_changed = connection.total_changes() != before
     if has_changed and "identity" not in meta:
         ensure_identity(connection)
@@ -125,8 +131,8 @@ def _merge_due(connection: apsw.Connection, due: Cells, marks: Watermarks, known
     """Merge the cells whose names have `known` ids into the archive, and return their number of samples."""
     merged = 0.0
     for bucket, row in due.items():
-        is_sealed = bucket < marks.sealed_before
-        rows = [(bucket, known[name], *cell[:4], is_sealed) for name, cell in row.items() if name in known]
+        edge = marks.unsealed_from(bucket)
+        rows = [(bucket, known[name], *cell[:4], known[name] < edge) for name, cell in row.items() if name in known]
         rows.sort(key=_id)  # Inserting in key order takes a third of the time.
         if marks.percentiles and rows:
             own = sorted(((known[name], cell) for name, cell in row.items() if name in known), key=itemgetter(0))
@@ -143,13 +149,13 @@ def read_watermarks(connection: apsw.Connection) -> Watermarks:
 def merge_rows(connection: apsw.Connection, rows: list[Row], marks: Watermarks) -> float:
     """Merge the rows of one bucket into the archive, and return their number of samples."""
     insert(connection, statements.UPSERT, rows)
-    bucket, *_, is_sealed = rows[0]
+    bucket = rows[0][0]
     counts, sums, lows, highs = (map(itemgetter(column), rows) for column in range(2, 6))
     total: float = sum(counts)
     connection.execute(statements.UPSERT_TOTAL, (bucket, total, sum(sums), min(lows), max(highs)))
     block = marks.block(bucket)
-    if is_sealed and block >= marks.blocks_from:
-        insert(connection, statements.UPSERT_BLOCK, [(block, *row[1:-1]) for row in rows])
+    if marks.unsealed_from(bucket) and block >= marks.blocks_from:
+        insert(connection, statements.UPSERT_BLOCK, [(block, *row[1:-1]) for row in rows if row[-1]])
     return total
 
 
@@ -174,27 +180,67 @@ def expire(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: 
     return marks._replace(blocks_from=blocks_from)
 
 
-def seal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> None:
-    """Seal the buckets closed at `now` if there are FULL_BUCKETS, or SEAL_BUCKETS with SEAL_ROWS unsealed rows."""
+def seal(connection: apsw.Connection, marks: Watermarks, *, now: float, max_rows: int = STEP_ROWS) -> None:
+    """Seal about `max_rows` rows of the buckets closed at `now`, name after name, if it is time to seal them.
+
+    That is when there are FULL_BUCKETS of them, or SEAL_BUCKETS with SEAL_ROWS to MOST_SEAL_ROWS unsealed rows. Later
+    calls continue.
+    """
+    if not marks.sealing_before:
+        marks = _begin_sealing(connection, marks, now=now)
+    if not marks.sealing_before:
+        return
+    names = max(1, marks.sealing_step * max_rows // STEP_ROWS)
+    end_id = connection.execute(statements.NEXT_ID, (marks.sealing_id, names)).get
+    if end_id is None:
+        finish_sealing(connection, marks)
+        return
+    _seal_names(connection, marks, end_id)
+    for key, value in zip(SEALING, (marks.sealing_before, end_id, marks.sealing_step), strict=True):
+        write_meta(connection, key, value)
+
+
+def _begin_sealing(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Watermarks:
+    """Return the watermarks with the buckets to seal, if it is time to seal them."""
     closed_before = int(now // marks.resolution) * marks.resolution
     since = marks.sealed_before
     buckets = connection.execute(statements.CLOSED_BUCKETS, (since, closed_before)).get
     if buckets < SEAL_BUCKETS:
-        return
-    rows = connection.execute(statements.CLOSED_ROWS, (since, closed_before, SEAL_ROWS)).get
-    if rows < SEAL_ROWS and buckets < FULL_BUCKETS:
-        return
+        return marks
+    rows = connection.execute(statements.CLOSED_ROWS, (since, closed_before, MOST_SEAL_ROWS + 1)).get
+    if buckets < FULL_BUCKETS and not SEAL_ROWS <= rows <= MOST_SEAL_ROWS:
+        return marks
     last = connection.execute(statements.LAST_BEFORE, (closed_before,)).get
-    seal_rows(connection, marks, before=last + marks.resolution)
+    if rows > MOST_SEAL_ROWS:
+        rows = connection.execute(statements.CLOSED_ROWS, (since, closed_before, sql.FOREVER)).get
+    step = connection.execute(statements.NAME_COUNT).get * STEP_ROWS // max(1, rows)
+    return marks._replace(sealing_before=last + marks.resolution, sealing_step=max(1, step))
+
+
+def _seal_names(connection: apsw.Connection, marks: Watermarks, end_id: int) -> None:
+    """Seal the rows of the buckets that are being sealed, from `sealing_id` up to `end_id`."""
+    since, before, ids = marks.sealed_before, marks.sealing_before, (marks.sealing_id, end_id)
+    add_blocks(connection, marks, since=max(since, marks.blocks_from), before=before, ids=ids)
+    buckets = connection.execute(statements.CLOSED_BUCKET_LIST, (since, before)).fetchall()
+    connection.executemany(statements.SEAL, ((bucket, *ids) for (bucket,) in buckets))
+
+
+def finish_sealing(connection: apsw.Connection, marks: Watermarks) -> Watermarks:
+    """Seal the rest of the buckets that are being sealed, if any, and return the new watermarks."""
+    if not marks.sealing_before:
+        return marks
+    _seal_names(connection, marks, sql.FOREVER)
+    connection.execute(statements.SEALING_DONE)
+    write_meta(connection, "sealed_before", marks.sealing_before)
+    return marks._replace(sealed_before=marks.sealing_before, sealing_before=0, sealing_id=0, sealing_step=0)
 
 
 def seal_rows(connection: apsw.Connection, marks: Watermarks, *, before: int) -> Watermarks:
     """Seal the rows of earlier buckets, which must be closed, and return the new watermarks."""
-    since = marks.sealed_before
-    add_blocks(connection, marks, since=max(since, marks.blocks_from), before=before)
-    connection.execute("UPDATE data SET sealed = 1 WHERE bucket >= ? AND bucket < ?", (since, before))
-    write_meta(connection, "sealed_before", before)
-    return marks._replace(sealed_before=before)
+    marks = finish_sealing(connection, marks)
+    if before <= marks.sealed_before:
+        return marks
+    return finish_sealing(connection, marks._replace(sealing_before=before))
 
 
 def unseal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Watermarks:
@@ -203,10 +249,11 @@ def unseal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Wat
     Otherwise every later row would be inserted as a late one.
     """
     bucket = int(now // marks.resolution) * marks.resolution
-    if marks.sealed_before <= bucket:
+    if max(marks.sealed_before, marks.sealing_before) <= bucket:
         return marks
+    marks = finish_sealing(connection, marks)
     block = marks.block(bucket)
-    connection.execute("UPDATE data SET sealed = 0 WHERE bucket >= ? AND sealed", (bucket,))
+    connection.execute("UPDATE OR FAIL data SET sealed = 0 WHERE bucket >= ? AND sealed", (bucket,))
     connection.execute("DELETE FROM blocks WHERE block >= ?", (block,))
     if marks.percentiles:
         connection.execute("DELETE FROM blocks_sketches WHERE block >= ?", (block,))
@@ -215,9 +262,14 @@ def unseal(connection: apsw.Connection, marks: Watermarks, *, now: float) -> Wat
     return marks._replace(sealed_before=bucket)
 
 
-def add_blocks(connection: apsw.Connection, marks: Watermarks, *, since: int, before: int) -> None:
-    """Merge the rows with `since` <= bucket < `before` into their blocks."""
-    bounds = {"since": since, "before": before, "block_s": marks.block_s}
+def add_blocks(
+    connection: apsw.Connection, marks: Watermarks, *, since: int, before: int, ids: tuple[int, int] = (0, sql.FOREVER)
+) -> None:
+    """Merge the rows with `since` <= bucket < `before`, and with an id in the range `ids`, into their blocks.
+
+    `totals` must have their buckets.
+    """
+    bounds = {"since": since, "before": before, "block_s": marks.block_s, "first_id": ids[0], "end_id": ids[1]}
     connection.execute(statements.BLOCKS, bounds)
     if marks.percentiles:
         connection.execute(statements.BLOCKS_SKETCHES, bounds)
@@ -244,5 +296,6 @@ def edit(connection: apsw.Connection, definition: Definition, changed: Definitio
         sketches.put_coarsened(connection)
     mark_rewritten(connection, changed.resolution)
     add_blocks(connection, marks, since=0, before=sealed_before)
+    connection.execute(statements.SEALING_DONE)
     write_meta(connection, "sealed_before", sealed_before)
     write_meta(connection, "blocks_from", 0)

@@ -41,8 +41,9 @@ def merge_bucket(
     total = sketch.merge_texts([bins for _, _, bins in own])
     connection.execute(statements.JOIN_TOTAL_SKETCH, (bucket, total))
     block = marks.block(bucket)
-    if bucket < marks.sealed_before and block >= marks.blocks_from:
-        insert(connection, statements.JOIN_BLOCK_SKETCH, [(block, *row[1:]) for row in own])
+    edge = marks.unsealed_from(bucket)
+    if edge and block >= marks.blocks_from:
+        insert(connection, statements.JOIN_BLOCK_SKETCH, [(block, *row[1:]) for row in own if row[1] < edge])
 
 
 def expire(connection: apsw.Connection, edge: tuple[int, int], blocks_from: int) -> None:

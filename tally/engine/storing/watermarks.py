@@ -1,13 +1,17 @@
 """Watermarks of an archive, stored in `meta`.
 
-    sealed_before   rows of earlier buckets are sealed: in `data_by_name` and `blocks`; later rows are in neither
+    sealed_before   rows of earlier buckets are sealed: in `data_by_name` and `blocks`
+    sealing_before  while the buckets from `sealed_before` up to this one are being sealed name by name; otherwise 0
+    sealing_id      of these buckets, the rows with smaller ids are sealed
+    sealing_step    number of names to seal at a time
     blocks_from     first block that is kept; expiry deleted the earlier ones
     block_buckets   number of buckets in a block
     version         random number, changed by each commit
 
-Buckets, `sealed_before` and `blocks_from` are unix seconds.
+All other rows are unsealed, and in neither. Buckets, the marks named `before` and `blocks_from` are unix seconds.
 """
 
+from math import inf
 from typing import Any, NamedTuple
 
 # The watermarks of a new archive.
@@ -15,6 +19,8 @@ FIRST = {"sealed_before": 0, "blocks_from": 0, "block_buckets": 64, "version": 0
 
 
 FIELDS = ("resolution", *FIRST)
+# Only in `meta` while buckets are being sealed.
+SEALING = ("sealing_before", "sealing_id", "sealing_step")
 
 
 class Watermarks(NamedTuple):
@@ -26,11 +32,21 @@ class Watermarks(NamedTuple):
     block_buckets: int
     version: int = 0
     percentiles: int = 0
+    sealing_before: int = 0
+    sealing_id: int = 0
+    sealing_step: int = 0
 
     @classmethod
     def read(cls, meta: dict[str, Any]) -> "Watermarks":
         """Return the watermarks in `meta`."""
-        return cls(**{field: meta[field] for field in FIELDS}, percentiles=meta.get("percentiles", 0))
+        optional = {field: meta.get(field, 0) for field in ("percentiles", *SEALING)}
+        return cls(**{field: meta[field] for field in FIELDS}, **optional)
+
+    def unsealed_from(self, bucket: int) -> float:
+        """Return the first id whose row in `bucket` is unsealed: 0 if all are, infinity if none is."""
+        if bucket < self.sealed_before:
+            return inf
+        return self.sealing_id if bucket < self.sealing_before else 0
 
     @property
     def block_s(self) -> int:

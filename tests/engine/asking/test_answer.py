@@ -22,7 +22,7 @@ from tally.engine.asking.question import Question
 from tally.engine.storing import commit
 from tally.errors import InvalidQuestion, NotAnArchive, UnknownArchive
 from tests.engine.forms import FORMS, by_json, by_python, check
-from tests.engine.model import check_file, rolled_up, row_count
+from tests.engine.model import check_file, rolled_up, row_count, sealing_in_steps
 from tests.engine.recompute import AGGREGATES, Asked, Recomputation, Row, matrix
 
 T = 1_000_000
@@ -197,7 +197,7 @@ def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[li
     accuracy = data.draw(st.sampled_from([0, 1, 2, 4, 8]))
     samples = [sample for part, _ in parts for sample in part]
     recomputation = Recomputation(samples, resolution, accuracy=accuracy)
-    sealing = patch.object(commit, "SEAL_ROWS", data.draw(st.integers(1, 30)))
+    sealing = patch.multiple(commit, **sealing_in_steps(data.draw(st.integers(1, 30))))
     packing = patch.object(sql, "PACKED_ROWS", data.draw(st.integers(0, 10)))
     with archives(resolution, accuracy) as archive, sealing, packing:
         for part, now in parts:

@@ -14,7 +14,7 @@ from tally.engine.history import source
 from tally.engine.storing import commit
 from tally.errors import ArchiveExists, InvalidDefinition, UnknownArchive
 from tests.engine.history.sketched import collected, read_sketches
-from tests.engine.model import Plain, check_file, confirm_clock, recomputed, rolled_up
+from tests.engine.model import Plain, check_file, confirm_clock, recomputed, rolled_up, sealing_in_steps
 
 T = 1_700_000_000
 HOUR_S = 3600
@@ -176,7 +176,7 @@ def test_it_equals_an_archive_that_collected(
     memory = MEMORY if MEMORY.is_dir() else None
     with (
         tempfile.TemporaryDirectory(dir=memory) as directory,
-        patch.object(commit, "SEAL_ROWS", rows),
+        patch.multiple(commit, **sealing_in_steps(rows)),
         patch.object(source, "CHUNK_CELLS", rows),
     ):
         catalog = Catalog(directory, clock=lambda: T + 500)

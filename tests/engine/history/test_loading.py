@@ -17,7 +17,7 @@ from tally.engine.storing import commit
 from tally.engine.storing.commit import Rules
 from tally.engine.storing.merging import Cells, merge
 from tally.errors import ArchiveUnavailable
-from tests.engine.model import check_file
+from tests.engine.model import check_file, sealing_in_steps
 
 T = 1_000_000
 HOUR_S = 3600
@@ -74,7 +74,7 @@ def test_loading_is_committing(
 ) -> None:
     """The cells, the counts of what was not stored, and all that is kept beside the cells are the same."""
     rules = Rules(T + 2 * HOUR_S, max_names)
-    with tempfile.TemporaryDirectory() as directory, patch.object(commit, "SEAL_ROWS", seal_rows):
+    with tempfile.TemporaryDirectory() as directory, patch.multiple(commit, **sealing_in_steps(seal_rows)):
         one, other = (Catalog(directory).create(slug, **properties) for slug in ("one", "other"))
         for archive in (one, other):
             archive.merge(as_cells(before), rules)

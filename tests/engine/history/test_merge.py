@@ -17,7 +17,7 @@ from tally.engine.history import index, source
 from tally.engine.storing import commit
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, MergeRefused, NotAnArchive, UnknownArchive
 from tests.engine.history.sketched import collected, read_sketches
-from tests.engine.model import Plain, check_file, recomputed, rolled_up
+from tests.engine.model import Plain, check_file, recomputed, rolled_up, sealing_in_steps
 from tests.engine.rights import open_directory, unprivileged
 
 T = 1_700_000_000
@@ -346,7 +346,7 @@ def test_it_equals_an_archive_that_collected(
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None))
         for module, name, value in (
-            (commit, "SEAL_ROWS", rows),
+            *((commit, name, value) for name, value in sealing_in_steps(rows).items()),
             (source, "CHUNK_CELLS", rows),
             (index, "LARGE_PART", large_part),
         ):

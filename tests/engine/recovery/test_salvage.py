@@ -18,7 +18,7 @@ from tally.engine.storing import commit
 from tally.engine.storing.idempotency import Delivery
 from tally.engine.storing.merging import Cells
 from tally.errors import ArchiveExists, InvalidDefinition, NotAnArchive, UnknownArchive
-from tests.engine.model import check_file
+from tests.engine.model import check_file, sealing_in_steps
 from tests.engine.salvaging import Damage, account, cells, cut, header, noise, random_bytes, zeros
 
 T = 1_700_000_000
@@ -102,7 +102,7 @@ def test_no_cell_is_wrong_and_none_is_missing_silently(
     seed: int,
 ) -> None:
     """For any archive and damage, salvaged cells are right and missing ones are reported."""
-    with tempfile.TemporaryDirectory() as directory, patch.object(commit, "SEAL_ROWS", seal_rows):
+    with tempfile.TemporaryDirectory() as directory, patch.multiple(commit, **sealing_in_steps(seal_rows)):
         archive = Catalog(directory, clock=lambda: float(T)).create("x", resolution=resolution, retention=1)
         for part, now in parts:
             archive.record(part)

@@ -1,0 +1,135 @@
+"""Sealing in steps: when it begins, how far each commit goes, and what holds in the midst of it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tally.engine import Archive, Catalog
+from tally.engine.storing import commit
+from tests.engine.model import Plain, check_file, recomputed, rolled_up, row_count
+
+T = 1_000_000_800
+NAMES = 10
+BUCKETS = 6
+
+
+@pytest.fixture
+def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seal 6 buckets at a time, 12 rows a commit."""
+    for name, value in {"FULL_BUCKETS": BUCKETS, "STEP_ROWS": 12, "STEP_FACTOR": 0}.items():
+        monkeypatch.setattr(commit, name, value)
+
+
+@pytest.fixture
+def archive(tmp_path: Path, bounds: None) -> Archive:
+    """An archive with 6 closed buckets of 10 names, whose first 2 names are sealed."""
+    archive = Catalog(tmp_path).create("daily", resolution=10, retention=0, percentiles=1)
+    archive.commit(rolled_up(samples()), now=T + 10 * BUCKETS)
+    return archive
+
+
+def samples() -> list[Plain]:
+    """Return a sample for each bucket and name, all different."""
+    numbers = enumerate((bucket, name) for bucket in range(BUCKETS) for name in range(NAMES))
+    return [(f"n{name}", number / 8, T + 10 * bucket) for number, (bucket, name) in numbers]
+
+
+def continued(archive: Archive) -> int:
+    """Continue sealing by a commit without samples, and return the number of sealed rows."""
+    archive.commit({}, now=T + 10 * BUCKETS)
+    return row_count(archive, "sealed")
+
+
+def test_each_commit_seals_some_names(archive: Archive) -> None:
+    """Answers are the same at every step, and the watermarks are deleted after the last one."""
+    expected = recomputed(samples(), 10)
+    by_name = archive.aggregate(by="name")
+    found = [row_count(archive, "sealed")]
+    while found[-1] < BUCKETS * NAMES:
+        check_file(archive)
+        assert () == archive.check().damage
+        assert (expected, by_name) == (archive.values(), archive.aggregate(by="name"))
+        found.append(continued(archive))
+    assert [12, 24, 36, 48, 60] == found
+    check_file(archive)
+    assert (expected, by_name) == (archive.values(), archive.aggregate(by="name"))
+    assert 60 == continued(archive)
+
+
+@pytest.mark.parametrize("factor", [0, 1, 2])
+def test_a_commit_seals_in_proportion(archive: Archive, monkeypatch: pytest.MonkeyPatch, factor: int) -> None:
+    """A commit that writes many rows seals more of them, so that sealing keeps up."""
+    monkeypatch.setattr(commit, "STEP_FACTOR", factor)
+    new = [(f"n{name}", 1.0, T + 1000) for name in range(NAMES * 2)]
+    archive.commit(rolled_up(new), now=T + 1000)
+    assert 12 + max(12, factor * 18) == row_count(archive, "sealed")
+    check_file(archive)
+
+
+def test_late_samples(archive: Archive) -> None:
+    """Late samples of sealed and unsealed names, and of new ones, count once at every step."""
+    taken, chance = samples(), random.Random("late")
+    while continued(archive) < BUCKETS * NAMES:
+        late = [(f"n{chance.randrange(15)}", chance.random(), T + chance.randrange(-30, 100)) for _ in range(5)]
+        taken += late
+        archive.commit(rolled_up(late), now=T + 10 * BUCKETS)
+        check_file(archive)
+        assert recomputed(taken, 10) == archive.values()
+        assert () == archive.check().damage
+
+
+@pytest.mark.parametrize("work", ["rename", "remove", "coarsen", "expire", "drop percentiles"])
+def test_what_else_changes_rows(archive: Archive, work: str) -> None:
+    """Every operation on a file in the midst of sealing leaves a sound one with the right answer, and sealing goes on."""
+    left = samples()
+    match work:
+        case "rename":
+            archive.rename("n1", "n5")
+            left = [("n5" if name == "n1" else name, value, second) for name, value, second in left]
+        case "remove":
+            archive.remove("n[05]", since=T + 20)
+            left = [each for each in left if each[0] not in ("n0", "n5") or each[2] < T + 20]
+        case "coarsen":
+            archive.edit(resolution=20)
+        case "expire":
+            archive.edit(retention=1)
+            archive.commit({}, now=T + 3600 + 30)
+            left = [each for each in left if each[2] >= T + 30]
+        case _:
+            archive.edit(percentiles=0)
+    check_file(archive)
+    assert () == archive.check().damage
+    expected = recomputed(left, archive.definition().resolution)
+    assert expected == archive.values()
+    for _ in range(5):
+        continued(archive)
+        check_file(archive)
+    assert expected == archive.values()
+
+
+def test_an_archive_is_copied_in_the_midst(archive: Archive, tmp_path: Path) -> None:
+    """A backup, a derived archive and a merge of a file in the midst of sealing have everything."""
+    expected = archive.values()
+    archive.backup(tmp_path / "copy.db")
+    Catalog(tmp_path).derive("coarse", "daily", resolution=20)
+    assert expected == Archive(tmp_path / "copy.db").values()
+    assert recomputed(samples(), 20) == Catalog(tmp_path)["coarse"].values()
+    centre = Catalog(tmp_path).create("centre", resolution=10, retention=0)
+    centre.merge_files([archive.path])
+    assert expected == centre.values()
+    for each in ("copy", "coarse", "centre"):
+        check_file(Catalog(tmp_path)[each])
+
+
+@pytest.mark.parametrize(("most", "sealed"), [(39, 0), (40, 40)])
+def test_many_rows_wait_for_full_buckets(
+    tmp_path: Path, bounds: None, monkeypatch: pytest.MonkeyPatch, most: int, sealed: int
+) -> None:
+    """SEAL_BUCKETS are sealed if they have at most MOST_SEAL_ROWS."""
+    settings = {"SEAL_BUCKETS": 4, "SEAL_ROWS": 1, "MOST_SEAL_ROWS": most, "STEP_ROWS": 1000}
+    for name, value in settings.items():
+        monkeypatch.setattr(commit, name, value)
+    archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
+    archive.commit(rolled_up(samples()[: 4 * NAMES]), now=T + 40)
+    assert sealed == row_count(archive, "sealed")
