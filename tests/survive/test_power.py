@@ -40,7 +40,7 @@ class History:
 
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
-    """Commits that merge, seal and expire, in steps, and a coarser resolution in their midst; readers may hold the log."""
+    """Commits that merge, seal and expire in steps, with a coarser resolution midway; readers may hold the log."""
     monkeypatch.setattr(commit_module, "SEAL_ROWS", 3 * NAMES)
     monkeypatch.setattr(commit_module, "SEAL_BUCKETS", 1)
     monkeypatch.setattr(commit_module, "STEP_ROWS", NAMES)

@@ -14,15 +14,15 @@ NAMES = 10
 BUCKETS = 6
 
 
-@pytest.fixture
-def bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seal 6 buckets at a time, 12 rows a commit."""
     for name, value in {"FULL_BUCKETS": BUCKETS, "STEP_ROWS": 12, "STEP_FACTOR": 0}.items():
         monkeypatch.setattr(commit, name, value)
 
 
 @pytest.fixture
-def archive(tmp_path: Path, bounds: None) -> Archive:
+def archive(tmp_path: Path) -> Archive:
     """An archive with 6 closed buckets of 10 names, whose first 2 names are sealed."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=0, percentiles=1)
     archive.commit(rolled_up(samples()), now=T + 10 * BUCKETS)
@@ -81,7 +81,7 @@ def test_late_samples(archive: Archive) -> None:
 
 @pytest.mark.parametrize("work", ["rename", "remove", "coarsen", "expire", "drop percentiles"])
 def test_what_else_changes_rows(archive: Archive, work: str) -> None:
-    """Every operation on a file in the midst of sealing leaves a sound one with the right answer, and sealing goes on."""
+    """Every operation in the midst of sealing leaves a sound file with the right answer, and sealing goes on."""
     left = samples()
     match work:
         case "rename":
@@ -124,7 +124,7 @@ def test_an_archive_is_copied_in_the_midst(archive: Archive, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("most", "sealed"), [(39, 0), (40, 40)])
 def test_many_rows_wait_for_full_buckets(
-    tmp_path: Path, bounds: None, monkeypatch: pytest.MonkeyPatch, most: int, sealed: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, sealed: int
 ) -> None:
     """SEAL_BUCKETS are sealed if they have at most MOST_SEAL_ROWS."""
     settings = {"SEAL_BUCKETS": 4, "SEAL_ROWS": 1, "MOST_SEAL_ROWS": most, "STEP_ROWS": 1000}
