@@ -1,4 +1,4 @@
-"""Archives to measure on: filled bucket by bucket through the same commit as a collector's."""
+"""Archives to measure on: filled bucket by bucket as a collector does it."""
 
 import random
 import time
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tally.engine import Archive, Catalog
 from tally.engine.sketch import Cell
+from tally.engine.storing.commit import Rules
 from tally.engine.storing.merging import Cells
 
 RESOLUTION_S = 60
@@ -22,7 +23,7 @@ def fill(archive: Archive, *, names: int, buckets: int, until: float | None = No
     step = archive.definition().resolution
     end = int(time.time() if until is None else until) // step * step
     for bucket, cells in made(names, range(end - buckets * step, end, step)):
-        archive.commit(cells, now=bucket + step)
+        archive.merge(cells, Rules(bucket + step))
 
 
 def made(names: int, buckets: range) -> Iterator[tuple[int, Cells]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Archive, Catalog
+from tally.engine.files import schema
 from tally.engine.storing import commit
 from tests.engine.model import Plain, check_file, recomputed, rolled_up, row_count
 
@@ -122,14 +123,12 @@ def test_an_archive_is_copied_in_the_midst(archive: Archive, tmp_path: Path) -> 
         check_file(Catalog(tmp_path)[each])
 
 
-@pytest.mark.parametrize(("most", "sealed"), [(39, 0), (40, 40)])
-def test_many_rows_wait_for_full_buckets(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most: int, sealed: int
-) -> None:
-    """SEAL_BUCKETS are sealed if they have at most MOST_SEAL_ROWS."""
-    settings = {"SEAL_BUCKETS": 4, "SEAL_ROWS": 1, "MOST_SEAL_ROWS": most, "STEP_ROWS": 1000}
-    for name, value in settings.items():
-        monkeypatch.setattr(commit, name, value)
-    archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
-    archive.commit(rolled_up(samples()[: 4 * NAMES]), now=T + 40)
-    assert sealed == row_count(archive, "sealed")
+@pytest.mark.parametrize("bucket", [-1, 0, 2, BUCKETS - 1, BUCKETS, BUCKETS + 1])
+def test_a_wrong_clock_began_it(archive: Archive, bucket: int) -> None:
+    """When the clock turns out to have been ahead, the rows from the current bucket on are unsealed."""
+    with schema.OpenArchive(archive.path, write=True) as connection, schema.Transaction(connection):
+        commit.unseal(connection, commit.read_watermarks(connection), now=T + 10 * bucket)
+    check_file(archive)
+    assert () == archive.check().damage
+    assert 0 == row_count(archive, f"sealed AND bucket >= {T + 10 * bucket}")
+    assert recomputed(samples(), 10) == archive.values()
