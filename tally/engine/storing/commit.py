@@ -1,8 +1,8 @@
 """Commits samples to an archive in one transaction: expires old buckets, merges cells and seals closed buckets.
 
 Sealing. `data_by_name` is an index of the sealed rows only. In the table, the new rows of a bucket are adjacent; in the
-index, each belongs on a different page. So rows are inserted unsealed, which leaves the index unchanged. Later, the rows
-of many closed buckets are sealed, which adds them to the index together. That happens when SEAL_BUCKETS closed buckets
+index, each belongs on a different page. So rows are inserted unsealed, which leaves the index unchanged. Later, the
+rows of many closed buckets are sealed, which adds them to it together. That happens when SEAL_BUCKETS closed buckets
 contain SEAL_ROWS unsealed rows, or when there are FULL_BUCKETS of them. Each commit seals about STEP_ROWS rows, name
 after name, so that none takes long; questions use the index only up to `sealed_before`, which advances once all are
 sealed. A late row for a sealed bucket or name is inserted sealed, and SQLite adds it to the index.
