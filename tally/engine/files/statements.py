@@ -13,11 +13,10 @@ ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
 ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
 LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
 CLOSED_BUCKETS = "SELECT count(*) FROM totals WHERE bucket >= ? AND bucket < ?"
-CLOSED_BUCKET_LIST = "SELECT bucket FROM totals WHERE bucket >= ? AND bucket < ?"
 # Without OR FAIL, SQLite would write each page to a statement journal first, anew for each bucket. It cannot fail.
 SEAL = "UPDATE OR FAIL data SET sealed = 1 WHERE bucket = ? AND id >= ? AND id < ?"
-SEALING_DONE = "DELETE FROM meta WHERE key IN ('sealing_before', 'sealing_id', 'sealing_step')"
 NEXT_ID = "SELECT id FROM names WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
+CLOSED = "SELECT bucket FROM totals WHERE bucket >= ? AND bucket < ?"
 CLOSED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
 EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
 # Deletes names without rows. Unsealed rows have no index by name, so they are read at most once, for all names.
@@ -60,9 +59,7 @@ JOIN_SKETCH = f"INSERT INTO data_sketches VALUES (?, ?, ?) {_JOIN}"
 JOIN_TOTAL_SKETCH = f"INSERT INTO totals_sketches VALUES (?, ?) {_JOIN}"
 JOIN_BLOCK_SKETCH = f"INSERT INTO blocks_sketches VALUES (?, ?, ?) {_JOIN}"
 _SKETCHED = "data LEFT JOIN data_sketches USING (bucket, id)"
-# The rows of some names in the buckets of a range, each bucket looked up by itself.
 _CHOSEN_ROWS = "totals CROSS JOIN data ON data.bucket = totals.bucket AND data.id >= :first_id AND data.id < :end_id"
-_IN_RANGE = "totals.bucket >= :since AND totals.bucket < :before"
 TOTALS_SKETCHES = f"""
 INSERT INTO totals_sketches SELECT bucket, merge_bins(bins)
 FROM {_SKETCHED} WHERE bucket BETWEEN ? AND ? GROUP BY bucket
@@ -70,7 +67,7 @@ FROM {_SKETCHED} WHERE bucket BETWEEN ? AND ? GROUP BY bucket
 BLOCKS_SKETCHES = f"""
 INSERT INTO blocks_sketches SELECT totals.bucket / :block_s * :block_s AS block, data.id, merge_bins(bins)
 FROM {_CHOSEN_ROWS} LEFT JOIN data_sketches AS kept ON kept.bucket = data.bucket AND kept.id = data.id
-WHERE {_IN_RANGE} GROUP BY block, data.id {_JOIN}
+WHERE totals.bucket >= :since AND totals.bucket < :before GROUP BY block, data.id {_JOIN}
 """
 UNKNOWN_SKETCHES = """
 INSERT INTO totals_sketches SELECT bucket, NULL FROM totals;
@@ -99,7 +96,6 @@ DELETE FROM deliveries WHERE id < max(
     coalesce((SELECT id FROM deliveries WHERE second >= :kept_from ORDER BY id LIMIT 1), 0))
     AND key NOT GLOB 'spilled *'
 """
-# The readings of counters.
 READINGS = "SELECT key, time, value, start FROM readings WHERE key IN (SELECT value FROM json_each(?))"
 PUT_READING = """
 INSERT INTO readings (key, time, value, start) VALUES (?, ?, ?, ?)
@@ -134,9 +130,7 @@ RAISE_CHANGED = "UPDATE meta SET value = max(value, ?) + 1 WHERE key = 'changed'
 MARK_REWRITTEN = """
 INSERT INTO changes VALUES (-1, ?1, 0, unixepoch()) ON CONFLICT DO UPDATE SET version = excluded.version
 """
-BACKLOG = """
-SELECT min(second), (SELECT count(*) FROM data WHERE bucket IN (SELECT bucket FROM changes)) FROM changes
-"""
+BACKLOG = "SELECT min(second), (SELECT count(*) FROM data WHERE bucket IN (SELECT bucket FROM changes)) FROM changes"
 CHANGED_CELLS = {
     False: """
 SELECT id, name, count, sum, min, max, NULL FROM data JOIN names USING (id)
@@ -181,9 +175,8 @@ FROM data WHERE bucket BETWEEN ? AND ? GROUP BY bucket
 BLOCKS = f"""
 INSERT INTO blocks
 SELECT totals.bucket / :block_s * :block_s AS block, id, sum(data.count), sum(data.sum), min(data.min), max(data.max)
-FROM {_CHOSEN_ROWS} WHERE {_IN_RANGE} GROUP BY block, id {MERGE}
+FROM {_CHOSEN_ROWS} WHERE totals.bucket >= :since AND totals.bucket < :before GROUP BY block, id {MERGE}
 """
-# Removal of names.
 MATCHING_IDS = "SELECT json_group_array(id) FROM names WHERE name GLOB ?"
 _MATCHES = "id IN (SELECT id FROM names WHERE name GLOB :glob)"
 _REMOVABLE = f"FROM data WHERE bucket >= :first AND bucket < :end AND {_MATCHES}"
@@ -391,9 +384,7 @@ WHERE due <= :now AND (:receiver IS NULL OR receiver = :receiver) AND NOT EXISTS
 ORDER BY due, deliveries.id LIMIT :most
 """
 DUE_RECEIVERS = "SELECT DISTINCT receiver FROM deliveries WHERE due <= ?"
-HAS_WORK = """
-SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM changes WHERE NOT has_event)
-"""
+HAS_WORK = "SELECT EXISTS (SELECT 1 FROM deliveries) OR EXISTS (SELECT 1 FROM changes WHERE NOT has_event)"
 WAITING_DELIVERIES = "SELECT receiver, count(*), max(attempts), min(made), max(error) FROM deliveries GROUP BY receiver"
 UNTOLD_CHANGES = "SELECT number, message FROM changes WHERE NOT has_event ORDER BY number"
 OLD_CHANGES = """

@@ -224,7 +224,7 @@ def _seal_names(connection: apsw.Connection, marks: Watermarks, end_id: int) -> 
     """Seal the rows of the buckets that are being sealed, from `sealing_id` up to `end_id`."""
     since, before, ids = marks.sealed_before, marks.sealing_before, (marks.sealing_id, end_id)
     add_blocks(connection, marks, since=max(since, marks.blocks_from), before=before, ids=ids)
-    buckets = connection.execute(statements.CLOSED_BUCKET_LIST, (since, before)).fetchall()
+    buckets = connection.execute(statements.CLOSED, (since, before)).fetchall()
     connection.executemany(statements.SEAL, ((bucket, *ids) for (bucket,) in buckets))
 
 
@@ -233,7 +233,7 @@ def finish_sealing(connection: apsw.Connection, marks: Watermarks) -> Watermarks
     if not marks.sealing_before:
         return marks
     _seal_names(connection, marks, sql.FOREVER)
-    connection.execute(statements.SEALING_DONE)
+    connection.execute("DELETE FROM meta WHERE key GLOB 'sealing_*'")
     write_meta(connection, "sealed_before", marks.sealing_before)
     return marks._replace(sealed_before=marks.sealing_before, sealing_before=0, sealing_id=0, sealing_step=0)
 
@@ -299,6 +299,6 @@ def edit(connection: apsw.Connection, definition: Definition, changed: Definitio
         sketches.put_coarsened(connection)
     mark_rewritten(connection, changed.resolution)
     add_blocks(connection, marks, since=0, before=sealed_before)
-    connection.execute(statements.SEALING_DONE)
+    connection.execute("DELETE FROM meta WHERE key GLOB 'sealing_*'")
     write_meta(connection, "sealed_before", sealed_before)
     write_meta(connection, "blocks_from", 0)

@@ -7,7 +7,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.files import schema
-from tally.engine.storing import commit
+from tally.engine.storing import commit, watermarks
 from tests.engine.model import Plain, check_file, recomputed, rolled_up, row_count
 
 T = 1_000_000_800
@@ -18,8 +18,9 @@ BUCKETS = 6
 @pytest.fixture(autouse=True)
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seal 6 buckets at a time, 12 rows a commit."""
-    for name, value in {"FULL_BUCKETS": BUCKETS, "STEP_ROWS": 12, "STEP_FACTOR": 0}.items():
+    for name, value in {"SEAL_BUCKETS": 1, "FULL_BUCKETS": BUCKETS, "STEP_ROWS": 12, "STEP_FACTOR": 0}.items():
         monkeypatch.setattr(commit, name, value)
+    monkeypatch.setitem(watermarks.FIRST, "block_buckets", 4)
 
 
 @pytest.fixture
