@@ -12,7 +12,24 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/performance.md"
-PARTS = ("collect", "flush", "ask", "grow", "start", "client", "middleware", "dashboard")
+PARTS = (
+    "collect",
+    "drain",
+    "lines",
+    "flush",
+    "ask",
+    "small",
+    "percentiles",
+    "tags",
+    "history",
+    "ways",
+    "grow",
+    "start",
+    "client",
+    "middleware",
+    "alerts",
+    "dashboard",
+)
 
 
 def replaced(page: str, part: str, printed: str) -> str:

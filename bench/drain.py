@@ -2,23 +2,28 @@
 
 The kernel holds datagrams for a socket. A receiver in this process reads all of them, and a rollup adds their lines.
 CPU is that of the thread, system calls included, so other work on the machine hardly matters. Flushes are not included.
-Run it with TALLY_NATIVE=0 for pure Python.
+Pure Python and the native core are measured in a process of their own each.
 """
 
 import argparse
+import json
+import os
 import random
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 from bench.server import machine
 from bench.table import head, row
-from tally import native
 from tally.collector.listener import ask_for_buffer
 from tally.collector.receiver import TURN_BATCHES, Receiver
 from tally.engine.storing.native_rollup import new_rollup
 
+ROOT = Path(__file__).parent.parent
 DATAGRAMS = 15_000
 NAMES = 1000
 BUFFER_BYTES = 2**25
@@ -59,17 +64,33 @@ def speeds(form: bytes, lines: int, rounds: int) -> Iterator[float]:
             yield (receiver.datagrams - taken) * lines / (time.thread_time() - began) / 1000
 
 
+def apart(rounds: int, switch: str) -> dict[str, list[float]]:
+    """Return the median speeds of each kind of line, in a process whose TALLY_NATIVE is `switch`."""
+    command = [sys.executable, "-m", "bench.drain", "--json", "--rounds", str(rounds)]
+    variables = {**os.environ, "TALLY_NATIVE": switch}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=variables, cwd=ROOT)
+    return dict(json.loads(done.stdout))
+
+
 def main() -> None:
-    """Print a table, a row for each kind of line."""
+    """Print a table, a row for each kind of line, or the speeds of this process."""
     parser = argparse.ArgumentParser(prog="python -m bench.drain", description="What receiving costs.")
     parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
-    print(f"{machine()}, {native.describe()}\n")
-    for line in head("k lines in a CPU second, median (best)", "1 a datagram", "15 a datagram"):
-        print(line)
-    for kind, form in FORMS.items():
-        found = [list(speeds(form, lines, rounds)) for lines in (1, 15)]
-        print(row(kind, *(f"{statistics.median(each):,.0f} ({max(each):,.0f})" for each in found)), flush=True)
+    parser.add_argument("--json", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.json:
+        found = {
+            kind: [statistics.median(speeds(form, lines, given.rounds)) for lines in (1, 15)]
+            for kind, form in FORMS.items()
+        }
+        print(json.dumps(found))
+        return
+    print(f"{machine()}\n\nThousands of lines in a CPU second, medians of {given.rounds} rounds\n")
+    pure, core = (apart(given.rounds, switch) for switch in ("0", "1"))
+    titles = [f"{way}, {lines} a datagram" for lines in (1, 15) for way in ("pure Python", "native")]
+    print(*head("lines", *titles), sep="\n")
+    for kind in FORMS:
+        print(row(kind, *(f"{each[kind][at]:,.0f}" for at in (0, 1) for each in (pure, core))), flush=True)
 
 
 if __name__ == "__main__":
