@@ -67,7 +67,7 @@ def test_extensions_are_forbidden_again() -> None:
 
 
 @needs_core
-@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="without memory, a sanitizer ends the process")
+@pytest.mark.skipif("libasan" in os.environ.get("LD_PRELOAD", ""), reason="a sanitizer ends the process then")
 def test_running_out_of_memory_is_an_error() -> None:
     """A thread's first C++ exception needs memory itself: where there is none left, the process ended with 127."""
     program = """
