@@ -3,7 +3,7 @@
     events.db ── EventShipper.ship ──▶ events (source, id, digest) ── ClusterEvents.find ──▶ answer
 
 Events never change. The shipper adds and removes what the directory has and the cluster has not, or the other way
-round. It compares both completely when it begins, and after the file was replaced by a backup.
+round. When the events have changed, it reads all of them, as the file may have been replaced by any other one.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class EventShipper:
         self.begin_again()
 
     def begin_again(self) -> None:
-        """Compare everything in the next pass."""
+        """Ask the cluster in the next pass what it has."""
         self._state: EventsState | None = None
         self._shipped: set[Key] = set()
 
@@ -50,28 +50,21 @@ class EventShipper:
         found = self._events.state()
         if found == self._state:
             return
-        if self._state is not None and self._is_continued(self._state, found):
-            self._ship_after(self._state.last, next_stamp)
-            ids = self._events.read_ids()
-            gone = {key for key in self._shipped if key[0] not in ids}
-        else:
+        if self._state is None:
             self._shipped = self._cluster.read_event_keys(self._owner[0])
-            gone = self._shipped - self._ship_after(0, next_stamp)
-        if gone:
+        # A pass that fails may have stored what it did not note: the next one asks the cluster.
+        self._state = None
+        kept = self._ship_new(next_stamp)
+        if gone := self._shipped - kept:
             stamp = next_stamp()
             self._cluster.insert_events([self._row(key, Event(""), 1, stamp) for key in gone])
             self._shipped -= gone
-        # With another number of events, the file was replaced by one that looks the same, or has changed meanwhile.
-        self._state = found if len(self._shipped) == found.total else None
+        self._state = found
 
-    def _is_continued(self, before: EventsState, found: EventsState) -> bool:
-        """Return whether the file is the one from before. An inode may be given again after a file was deleted."""
-        last = self._events.read_after(before.last - 1, most=1)
-        return before.inode == found.inode and {(event.id, _digest(event)) for event in last} <= self._shipped
-
-    def _ship_after(self, number: int, next_stamp: Callable[[], int]) -> set[Key]:
-        """Ship the events with greater ids than `number`, and return their keys."""
+    def _ship_new(self, next_stamp: Callable[[], int]) -> set[Key]:
+        """Ship the events that the cluster has not, and return the keys of all events in the file."""
         kept: set[Key] = set()
+        number = 0
         while batch := self._events.read_after(number, most=BATCH_EVENTS):
             keyed = {(event.id, _digest(event)): event for event in batch}
             stamp = next_stamp()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -97,8 +97,13 @@ def test_coarser_and_coarser(parts: list[tuple[list[Plain], int]], factors: list
             check(archive, taken, resolution)
 
 
+# A step groups cells that are being sealed, which are in the index and in the tail.
+HALF_SEALED = [([*(("a", 0.0, T + second) for second in range(5)), ("a.b", 0.0, T)], T + 2), ([], T), ([], T + 5)]
+
+
 @exactly
 @given(commits, resolutions, st.integers(1, 4), seal_rows)
+@example(HALF_SEALED, 1, 2, 3)
 def test_step(parts: list[tuple[list[Plain], int]], resolution: int, factor: int, rows: int) -> None:
     """A coarser step answers like an archive with that resolution."""
     step = resolution * factor

@@ -199,7 +199,7 @@ class _Source(NamedTuple):
 def _one_name(since: str) -> tuple[str, str]:
     """Return the condition on sealed rows in the range, and the tail's buckets in the range."""
     return (
-        f"sealed AND {since} < :sealed_before AND bucket >= {since} AND bucket < :end",
+        f"sealed AND {since} < :sealed_before AND bucket >= {since} AND bucket < min(:end, :sealed_before)",
         f"(SELECT bucket AS late FROM totals WHERE bucket >= max({since}, :sealed_before) AND bucket < :end)",
     )
 
