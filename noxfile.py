@@ -40,7 +40,10 @@ TWINS = (
     "tests/engine/files/test_functions.py",
 )
 # What reads and writes a cluster, without what stops its server.
-CURRENT = tuple(f"tests/cluster/test_{name}.py" for name in ("answers", "catalog", "cluster", "replicator", "tables"))
+CURRENT = tuple(
+    f"tests/cluster/test_{name}.py"
+    for name in ("answers", "catalog", "cluster", "events", "extent", "replicator", "tables")
+)
 MINORS = range(11, 20)
 # The supported versions of Django, each with the Pythons (3.MINOR) that it supports.
 DJANGOS = {"5.2": range(11, 15), "6": range(12, 20)}
