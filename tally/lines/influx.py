@@ -39,7 +39,7 @@ SIMPLE_MAX_BYTES = 8192
 # Possessive, so that no body takes more than linear time.
 _POINT = re.compile(
     rb"""
-    ((?: \\[^\n] | [^\\ \n] )++)                                      # measurement and tags
+    ((?: \\[^\n] | [^\\ \n] )++)                                    # measurement and tags
     [ ]++ ((?: ="(?: \\. | [^"\\] )*+" | \\[^\n] | [^\\ \n] )++)    # fields; a text may have spaces and line breaks
     (?: [ ]++ ([^ \n]++) )?+                                        # timestamp
     [ \r]*+ (?= \n | \Z )

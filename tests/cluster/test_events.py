@@ -123,6 +123,30 @@ def site(make: Make) -> Site:
     return found
 
 
+def test_a_pass_may_fail_after_it_has_stored(
+    site: Site, address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event that the cluster has got then, and that has expired since, is removed by the next pass."""
+    both = Both(tmp_path / "asked", address, sources=0)
+    add(site, "kept")
+    site.replicator.ship()
+    add(site, "expired", since=NOW - 3000)
+    insert = site.cluster.insert_events
+
+    def fail(rows: Any) -> None:
+        insert(rows)
+        raise ClusterUnavailable("lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(site.cluster, "insert_events", fail)
+        with pytest.raises(ClusterUnavailable):
+            site.replicator.ship()
+    assert ["expired", "kept"] == [each["title"] for each in listed(both)]
+    site.catalog.events.add(Event("new", since=NOW), now=NOW + 700, retention=1)
+    site.replicator.ship()
+    assert ["kept", "new"] == [each["title"] for each in listed(both)]
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_whatever_happens_to_a_file_the_cluster_follows(
     seed: int, site: Site, address: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

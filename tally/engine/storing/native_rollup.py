@@ -1,9 +1,9 @@
 """The rollup whose lines are parsed, and whose cells are kept, by the native core.
 
 The core adds plain lines and the usual StatsD lines of names that it knows, or that are clean and fit. Python adds all
-others, one at a time and in their order, so that both rollups have the same cells and counters. It also keeps the
-values of gauges and the members of sets. The core's sketches are
-texts (see `sketch`), so that no bin becomes a Python object.
+others, one at a time and in their order, so that both rollups have the same cells and counters. Python also keeps the
+values of gauges and the members of sets. The core's sketches are texts (see `sketch`), so that no bin becomes a Python
+object.
 """
 
 import sys
