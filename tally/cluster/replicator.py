@@ -205,17 +205,25 @@ class Replicator:
         if known is None:
             if state.rewritten is not None:
                 return state
-            tracker.begin_again(max(state.version, self._cluster.read_greatest_version(slug, self._name)))
+            tracker.begin_again(self._find_greatest_version(slug, state))
             return tracker.read_state()
         is_other = known.identity != state.identity or known.is_deleted
         acknowledged = max(known.acknowledged, self._acknowledged.get(slug, 0))
         if is_other or acknowledged > state.acknowledged:
             logger.info("archive %s: was restored or replaced, so all of it is shipped again", slug)
-            shipped = self._cluster.read_greatest_version(slug, self._name)
-            tracker.begin_again(max(state.version, acknowledged, shipped))
+            tracker.begin_again(max(acknowledged, self._find_greatest_version(slug, state)))
             tracker.acknowledge(acknowledged, [])
             return tracker.read_state()
         return state
+
+    def _find_greatest_version(self, slug: str, state: State) -> int:
+        """Return a number that no version in the cluster exceeds, in the archive or in another one of its slug.
+
+        The replica that is asked may lack rows. A history begins at a stamp, and nothing changes a billion times a
+        second, so a later stamp exceeds all its versions.
+        """
+        shipped = self._cluster.read_greatest_version(slug, self._name)
+        return max(state.version, shipped, self._next_stamp())
 
     def _publish(self, slug: str, state: State, *, floor: int) -> None:
         """Store the definition in the cluster, if that is news."""

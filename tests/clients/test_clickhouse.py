@@ -11,13 +11,14 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from tally.cluster.address import Address
 from tally.cluster.cluster import Cluster
 from tally.cluster.connection import Connection
+from tally.errors import ClusterUnavailable
 from tests.api.asking import ask
 from tests.cluster.asking import Both, random_samples
 from tests.cluster.test_replicator import COUNTED, NOW, Site
@@ -109,6 +110,11 @@ def check_answers(servers: Servers, both: Both) -> None:
     assert expected == ask(both.cluster, "/aggregate/daily/count/bysource/").json
 
 
+def fail(*_: Any, **__: Any) -> NoReturn:
+    """End a pass before it has told what it did."""
+    raise ClusterUnavailable("the process ends here")
+
+
 def create_by_two_at_once(servers: Servers, database: str) -> Address:
     """Create or upgrade the tables in a database by two commands at once; both succeed. Return its address."""
     command = [sys.executable, "-m", "tally", "cluster", "init", "--on-cluster", "tally"]
@@ -151,6 +157,38 @@ def test_no_answer_counts_a_sample_twice_whatever_lags(servers: Servers, tmp_pat
         # It tries again at once, where it would wait longer after each attempt.
         servers.ask("clickhouse-2-2", f"SYSTEM RESTART REPLICA lagging.{table}")
     check_answers(servers, both)
+
+
+def test_an_archive_that_is_created_again_replaces_rows_that_a_replica_lacks(servers: Servers, tmp_path: Path) -> None:
+    """A process ends before it reports what it has shipped; the next one asks a replica that does not have that."""
+    address = replace(servers.address, database="again")
+    of_shard_2 = "SELECT toString(number) AS name FROM numbers(40) WHERE cityHash64(name) % 2"
+    names = [name for (name,) in servers.ask("clickhouse-2-1", of_shard_2)]
+    whole, lagging = (replace(address, hosts=address.hosts[at:][:1]) for at in (2, 3))
+    site = Site(tmp_path, whole, "web1")
+    site.cluster.create_tables("tally")
+    site.catalog.create("daily", resolution=10, retention=0)
+    site.catalog.record([(name, 1.0, NOW) for name in names])
+    site.replicator.ship()
+    settle(servers, "again")
+    servers.ask("clickhouse-2-2", "SYSTEM STOP FETCHES again.cells_local")
+    for _ in range(20):
+        site.catalog.record([(name, 1.0, NOW) for name in names])
+    site.cluster.report = fail  # type: ignore[method-assign]
+    with pytest.raises(ClusterUnavailable):
+        site.replicator.ship()
+    site.now += 1
+    site.catalog.delete("daily")
+    site.catalog.create("daily", resolution=10, retention=0)
+    site.catalog.record([(name, 5.0, NOW) for name in names])
+    site.address = lagging
+    site.restart()
+    site.replicator.ship()
+    servers.ask("clickhouse-2-2", "SYSTEM START FETCHES again.cells_local")
+    servers.ask("clickhouse-2-2", "SYSTEM RESTART REPLICA again.cells_local")
+    settle(servers, "again")
+    assert site.cells() == set(servers.ask("clickhouse-2-2", COUNTED.format("again")))
+    site.cluster.__exit__()
 
 
 def test_a_replica_may_be_away(servers: Servers, tmp_path: Path) -> None:
