@@ -56,6 +56,14 @@ export function isByChange({ sort }) {
 }
 
 /**
+ * Return whether names are in the order in which the API ranks them.
+ * @param {View} view
+ */
+export function isHighestFirst(view) {
+  return !view.reversed && !isByChange(view) && view.sort !== "name";
+}
+
+/**
  * Return the order by the change of an aggregate.
  * @param {string} aggregate
  */

@@ -4,7 +4,7 @@ import { change, changeOf, isByChange, ranked } from "./compare.js";
 import { element, fill, the } from "./element.js";
 import { Files, leading, ofLeaders } from "./files.js";
 import { decimals, difference, fixed, legible, number } from "./format.js";
-import { leaders, LEADERS } from "./question.js";
+import { leaders, LEADERS, NAMES_MOST } from "./question.js";
 import { sparkline } from "./sparkline.js";
 import { narrowed, shown } from "./tags.js";
 import { measured, unit } from "./units.js";
@@ -57,7 +57,7 @@ export class Leaderboard {
     this.headings(view, board.before !== null);
     this.rows(rows, board, view, archive);
     this.more.hidden = rows.length === board.rows.length;
-    this.more.textContent = `Show all ${number(board.rows.length)} names`;
+    this.more.textContent = `Show ${number(board.rows.length - rows.length)} more`;
   }
 
   /** The names of the rows that have a sparkline. */
@@ -182,11 +182,19 @@ function value(value, write, isSorted) {
  * @param {Board} board
  * @param {View} view
  */
-function caption({ rows, total, isComplete }, view) {
+function caption({ rows, before, total, isComplete }, view) {
   const noun = view.group ? "group" : "name";
-  if (isComplete) return `${number(total)} ${total === 1 ? noun : `${noun}s`}`;
-  if (view.group) return `${number(rows.length)} of the ${number(total)} groups with the highest sum`;
-  if (isByChange(view)) return `of the ${number(total)} with the highest sum, the ${number(rows.length)} whose ${ranked(view)} changed most`;
-  const by = ranked(view);
-  return `the ${number(rows.length)} with the highest ${by}, of more than ${number(total)} names`;
+  if (isComplete) return `${number(rows.length)} ${rows.length === 1 ? noun : `${noun}s`}`;
+  const order = isByChange(view) && !before ? { ...view, sort: ranked(view) } : view;
+  return `${which(number(rows.length), order)}, of ${total === null ? `more than ${number(NAMES_MOST)}` : number(total)} ${noun}s`;
+}
+
+/**
+ * @param {string} count of the rows
+ * @param {View} view
+ */
+function which(count, view) {
+  if (view.sort === "name") return `the ${view.reversed ? "last" : "first"} ${count} in the order of names`;
+  if (isByChange(view)) return `the ${count} whose ${ranked(view)} changed ${view.reversed ? "least" : "most"}`;
+  return `the ${count} with the ${view.reversed ? "lowest" : "highest"} ${ranked(view)}`;
 }

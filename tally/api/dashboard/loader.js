@@ -2,10 +2,10 @@
 
 import { address, Failure, get } from "./api.js";
 import { columns, compared } from "./columns.js";
-import { change, earlier, isByChange, ranked, shifted } from "./compare.js";
+import { change, earlier, isByChange, isHighestFirst, ranked, shifted } from "./compare.js";
 import { NONE } from "./events.js";
 import { ofArchive } from "./units.js";
-import { among, before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sparks } from "./question.js";
+import { among, before, coarse, leaders, LEADERS, named, NAMES_MOST, ranking, sparks } from "./question.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -18,8 +18,8 @@ import { among, before, coarse, highest, leaders, LEADERS, named, NAMES_MOST, sp
  * @typedef {object} Board
  * @property {[string, Cell][]} rows in their order
  * @property {Record<string, Cell> | null} before what names had in the span before; null: none is compared, or nothing is kept of it
- * @property {number} total how many names there are, as far as they are known
- * @property {boolean} isComplete whether that is all
+ * @property {number | null} total how many names there are; null: more than are counted
+ * @property {boolean} isComplete whether all of them are rows
  *
  * @typedef {object} Status
  * @property {number} collectors
@@ -144,18 +144,44 @@ export async function drawn(charts, signal) {
  */
 export async function board(view, archive, range, signal) {
   const seconds = earlier(view, range);
-  const former = seconds ? shifted(range, seconds) : null;
-  /** @type {(Record<string, Cell> | null)[]} */
-  let [answer, then] = await Promise.all([range, former].map((each) => each && get(leaders(view, archive, each), signal)));
-  const isComplete = [answer, then].every((each) => !each || Object.keys(each).length <= NAMES_MOST);
-  // Groups cannot be asked for by their names: of very many, those with the highest sums are sorted.
-  if (!isComplete && !view.group && !isByChange(view) && view.sort !== "name" && (then || view.sort !== "sum")) {
-    const names = Object.keys(await get(highest(view, archive, range), signal));
-    [answer, then] = await Promise.all([range, former].map((each) => each && get(named(names, view, archive, each), signal)));
-  }
-  const rows = ordered(view, answer ?? {}, then ?? null, isComplete);
-  const total = isComplete ? Object.keys(answer ?? {}).length : NAMES_MOST;
-  return { rows: isComplete ? rows : rows.slice(0, LEADERS), before: then && Object.keys(then).length ? then : null, total, isComplete };
+  const wanted = seconds ? [range, shifted(range, seconds)] : [range];
+  /** @type {(spans: Range[], ask: (span: Range) => URL) => Promise<Record<string, Cell>[]>} */
+  const each = (spans, ask) => Promise.all(spans.map((span) => get(ask(span), signal)));
+  const first = await each(wanted, (span) => leaders(view, archive, span));
+  const cells = first.filter((those, index) => index === 0 || Object.keys(those).length); // Nothing may be kept of the span before.
+  if (cells.every((those) => Object.keys(those).length <= NAMES_MOST)) return sorted(view, cells, true);
+  const spans = wanted.slice(0, cells.length);
+  if (isHighestFirst(view) && view.sort === "sum" && spans.length === 1) return { ...sorted(view, cells, false), total: null };
+  // Groups cannot be asked for by their names.
+  if (view.group) return sorted(view, await each(spans, (span) => leaders(view, archive, span, 0)), false);
+  const ranks = await each(isByChange(view) ? spans : [range], (span) => ranking(view, archive, span));
+  const counted = Object.keys(cells[0] ?? {}).length;
+  const { rows, total } = sorted(view, ranks.map((values) => celled(values, ranked(view))), false);
+  const names = rows.map(([name]) => name);
+  const told = names.length ? await each(spans, (span) => named(names, view, archive, span)) : cells;
+  return { ...sorted(view, told, false), total: !isHighestFirst(view) ? total : counted > NAMES_MOST ? null : counted };
+}
+
+/**
+ * Return a leaderboard of names in their order.
+ * @param {View} view
+ * @param {Record<string, Cell>[]} cells in the range, and in the span before, if it is compared
+ * @param {boolean} isComplete
+ * @returns {Board}
+ */
+function sorted(view, [cells = {}, former], isComplete) {
+  const before = former ?? null;
+  const rows = ordered(view, cells, before);
+  return { rows: isComplete ? rows : rows.slice(0, LEADERS), before, total: rows.length, isComplete };
+}
+
+/**
+ * @param {Record<string, any>} values
+ * @param {string} aggregate
+ * @returns {Record<string, Cell>}
+ */
+function celled(values, aggregate) {
+  return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, { [aggregate]: value }]));
 }
 
 /**
@@ -176,17 +202,15 @@ export async function trends(names, view, archive, range, signal) {
 }
 
 /**
- * Return the rows in their order. By what changed, names that there were only before are rows too; of more names than are known
- * those are that are known of both spans.
+ * Return the rows in their order. By what changed, names that there were only before are rows too.
  * @param {View} view
  * @param {Record<string, Cell>} answer
  * @param {Record<string, Cell> | null} before
- * @param {boolean} isComplete
  * @returns {[string, Cell][]}
  */
-function ordered(view, answer, before, isComplete) {
-  if (!before || !isByChange(view)) return Object.entries(answer).sort(order(view.sort, view.reversed, ([, cell]) => cell[view.sort] ?? null));
-  const names = isComplete ? Object.keys({ ...answer, ...before }) : Object.keys(answer).filter((name) => name in before);
+function ordered(view, answer, before) {
+  if (!before || !isByChange(view)) return Object.entries(answer).sort(order(view.sort, view.reversed, ([, cell]) => cell[ranked(view)] ?? null));
+  const names = Object.keys({ ...answer, ...before });
   const size = (/** @type {[string, Cell]} */ [name, cell]) => {
     const changed = change(ranked(view), cell, before[name]);
     return changed && Math.abs(changed.by);

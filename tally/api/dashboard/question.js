@@ -1,7 +1,7 @@
 /** What a view asks the API: a chart's lines, and the leaderboard. */
 
 import { address } from "./api.js";
-import { earlier, ranked, shifted } from "./compare.js";
+import { earlier, isHighestFirst, ranked, shifted } from "./compare.js";
 import { fields, step } from "./range.js";
 import { DISTRIBUTION, isPercentile } from "./view.js";
 
@@ -115,20 +115,21 @@ function lines({ view, archive, range }, aggregate, limit = view.top) {
  * @param {View} view
  * @param {Archive} archive
  * @param {Range} range
+ * @param {number} [limit] 0: all
  */
-export function leaders(view, archive, range) {
-  return address(`aggregate/${archive.slug}/byname/`, [...selected(view), ...grouping(view), ...span(range), ["limit", NAMES_MOST + 1], ...beside(wanted(view))]);
+export function leaders(view, archive, range, limit = NAMES_MOST + 1) {
+  return address(`aggregate/${archive.slug}/byname/`, [...selected(view), ...grouping(view), ...span(range), ...limited(limit), ...beside(wanted(view))]);
 }
 
 /**
- * Return what asks which names of more have the highest of another aggregate.
+ * Return what asks for the aggregate by which names are sorted: of those with the highest, or, in any other order, of all.
  * @param {View} view
  * @param {Archive} archive
  * @param {Range} range
  */
-export function highest(view, archive, range) {
-  const asked = [...selected(view), ...grouping(view), ...span(range), /** @type {[string, number]} */ (["limit", LEADERS])];
-  return address(`aggregate/${archive.slug}/${ranked(view)}/byname/`, asked);
+export function ranking(view, archive, range) {
+  const limit = isHighestFirst(view) ? LEADERS : 0;
+  return address(`aggregate/${archive.slug}/${ranked(view)}/byname/`, [...selected(view), ...span(range), ...limited(limit)]);
 }
 
 /**
@@ -216,6 +217,14 @@ export function selected(view) {
  */
 function grouping({ group }) {
   return group ? [["group", group]] : [];
+}
+
+/**
+ * @param {number} limit
+ * @returns {[string, number][]}
+ */
+function limited(limit) {
+  return limit ? [["limit", limit]] : [];
 }
 
 /**
