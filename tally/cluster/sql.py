@@ -7,14 +7,14 @@
     aggregate by time, timedata, histogram    ''   the answer's bucket
 
 FINAL keeps of the rows with one key the one with the greatest version, in the order of the key, so it needs little
-memory. See `tables` for which rows count. `limit` is applied here if the rank needs no percentile; `moving`, `low` and
-`high` are left to the answer.
+memory. See `tables` for which rows count, and `ranking` for `limit`. `moving`, `low` and `high` are left to the answer.
 """
 
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from tally.cluster.conditions import Parameters, label_names, match_names
+from tally.cluster.ranking import MERGED, Ranking, rank
 from tally.cluster.shared import Share, SharedArchive
 from tally.engine.asking import columns
 from tally.engine.asking.question import Question
@@ -23,8 +23,6 @@ from tally.engine.sketch import LEVELS
 
 # A version that no row has.
 NEVER = 2**63
-MERGED = {"count": "sum(count)", "sum": "sum(sum)", "min": "min(min)", "max": "max(max)"}
-RANKS = {**MERGED, "avg": "sum(sum) / sum(count)"}
 
 
 class Statement(NamedTuple):
@@ -48,18 +46,21 @@ def reduce(question: Question, shared: SharedArchive, *, cutoff: int) -> Stateme
     bucket = f"intDiv(bucket, {reach.resolution}) * {reach.resolution}"
     if _is_by_name(question):
         bucket = str(reach.first)
-    order = "label, at"
-    if (value := _rank(question)) is not None:
+    before, after = Ranking("", "ORDER BY label, at")
+    if question.limit is not None:
+        ranking = rank(
+            question.aggregate or "sum", question.limit, bins=_bins(shared, parameters), level=_level(shared)
+        )
         if _is_by_name(question):
-            order = f"{value} DESC, label LIMIT {question.limit}"
+            before, after = ranking
         else:
             first = _where(question, shared, parameters, first=max(reach.first, cutoff), end=reach.end)
             highest = f"SELECT {label} AS label FROM {{database}}.cells FINAL {first} GROUP BY label"
-            where += f" AND {label} GLOBAL IN ({highest} ORDER BY {value} DESC, label LIMIT {question.limit})"
+            where += f" AND {label} GLOBAL IN ({ranking.before}{highest} {ranking.after})"
     values = _values(question, shared, parameters)
     text = (
-        f"SELECT {label} AS label, {bucket} AS at, {values} FROM {{database}}.cells FINAL "
-        f"{where} GROUP BY label, at ORDER BY {order}"
+        f"{before}SELECT {label} AS label, {bucket} AS at, {values} FROM {{database}}.cells FINAL "
+        f"{where} GROUP BY label, at {after}"
     )
     return Statement(text, parameters.values)
 
@@ -73,11 +74,6 @@ def _label(question: Question, parameters: Parameters) -> str:
 
 def _is_by_name(question: Question) -> bool:
     return question.kind == "aggregate" and question.by != "time"
-
-
-def _rank(question: Question) -> str | None:
-    """Return the expression by which `limit` chooses names, or None if it is not applied here."""
-    return None if question.limit is None else RANKS.get(question.aggregate or "sum")
 
 
 def _where(question: Question, shared: SharedArchive, parameters: Parameters, *, first: int, end: int) -> str:
@@ -115,9 +111,13 @@ def _values(question: Question, shared: SharedArchive, parameters: Parameters) -
     return f"{', '.join(numbers)}, {sketch}"
 
 
+def _level(shared: SharedArchive) -> int:
+    return LEVELS.get(shared.definition.percentiles, 0)
+
+
 def _bins(shared: SharedArchive, parameters: Parameters) -> str:
     """Return the bins of a row at the level of the archive: those of a finer source are joined."""
-    level = LEVELS.get(shared.definition.percentiles, 0)
+    level = _level(shared)
     sizes = [1 << (level - LEVELS.get(each.percentiles, level)) for each in shared.shares]
     if {*sizes} <= {1}:
         return "bins"

@@ -35,6 +35,7 @@ TARGETS = (
     "/values/daily/sum/?limit=3&since=1700000400",
     "/values/daily/avg/?group=node:0&moving=60&step=20",
     "/values/daily/p95/?limit=2",
+    "/aggregate/daily/p90/byname/?limit=4",
     "/aggregate/daily/",
     "/aggregate/daily/avg/byname/?limit=5",
     "/aggregate/daily/byname/?percentiles=50,99&where=env=prod",

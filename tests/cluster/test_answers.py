@@ -3,7 +3,9 @@
 import os
 import random
 import sys
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from math import inf, nextafter
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,6 +16,9 @@ from openapi_schema_validator import OAS31Validator
 from tally.api.openapi import document
 from tally.api.routes import ROUTES
 from tally.cluster.address import Address
+from tally.cluster.reading import Reading
+from tally.cluster.sql import Statement
+from tally.engine import sketch
 from tests.api.asking import ask
 from tests.api.cases import CASES, SAMPLES
 from tests.cluster.asking import NOW, Both, random_samples, random_target
@@ -154,13 +159,70 @@ def test_sources_with_other_percentiles(both: Both) -> None:
     chance = random.Random(5)
     for source in range(2):
         both.record(source, random_samples(chance, 300))
+    both.record(1, [("only", 1, NOW)])
     both.ship()
     for target in ("/aggregate/daily/p50/", "/histogram/daily/", "/values/daily/?percentiles=1,50,99"):
         both.check(target)
+    both.check("/aggregate/daily/p90/byname/?limit=3")
     both.sources[0].catalog["daily"].edit(percentiles=0)
     both.ship()
     assert ask(both.cluster, "/aggregate/daily/p50/?source=web1").json == {}
+    names = ask(both.cluster, "/aggregate/daily/p50/byname/").json
+    assert "only" in names
+    assert ask(both.cluster, "/aggregate/daily/p50/byname/?limit=1").json == dict([*names.items()][:1])
     assert len(ask(both.cluster, "/aggregate/daily/p50/?source=web2").json) > 10
+
+
+def middle(number: int, level: int) -> float:
+    """Return the percentile of one sample in a bin above the origin, whose least and greatest samples are far away."""
+    text = sketch.dump({number: 1})
+    return sketch.find_percentile(text, sketch.Percentile.parse("50"), level=level, low=-1e99, high=1e99)
+
+
+@pytest.mark.parametrize("percentiles", [1, 4])
+def test_limits_by_percentiles_are_exact(both: Both, percentiles: int) -> None:
+    """Names that tie, that are a digit apart, with the middle of a bin among their samples, and without samples."""
+    both.create("daily", resolution=10, retention=0, percentiles=percentiles)
+    level = sketch.LEVELS[percentiles]
+    middles = [middle((sketch.ORIGIN >> level) + number, level) for number in (-9, 0, 7)]
+    ends = [nextafter(each, end) for each in middles for end in (-inf, each, inf)]
+    values = [0.0, -0.0, 1.0, 1.5, 5e-324, 1e100, *ends, *(-each for each in ends)]
+    chance = random.Random(percentiles)
+    for source in range(2):
+        numbers = [number for number in range(120) for _ in range(number % 4) if chance.random() < 0.5]
+        samples = [(f"a.n{number:03}", chance.choice(values), NOW - chance.randrange(60)) for number in numbers]
+        both.record(
+            source, samples + [(f"b.n{number:03}", chance.choice(values), NOW) for number in range(source, 120, 2)]
+        )
+    both.ship()
+    for percentile, limit in (("p0", 7), ("p1", 1), ("p50", 2), ("p50", 40), ("p66.7", 7), ("p66.7", 500), ("p100", 2)):
+        both.check(f"/aggregate/daily/{percentile}/byname/?limit={limit}")
+        both.check(f"/values/daily/{percentile}/?limit={limit}&group=node:-1&since={NOW - 30:.0f}")
+    both.check("/aggregate/daily/p99.999999/byname/?limit=3&group=node:0")
+
+
+def test_only_the_highest_names_travel(both: Both, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if percentiles rank them. Names that a rank cannot be told for exactly travel, too."""
+    both.create("daily", resolution=10, retention=0, percentiles=1)
+    names = [f"n{number:02}" for number in range(60)]
+    both.record(0, [(name, 2.0**at, NOW - late) for at, name in enumerate(names) for late in (0, 10)])
+    close = middle(sketch.ORIGIN, 0)
+    both.record(1, [("close", close, NOW), ("close", nextafter(close, inf), NOW)])
+    both.ship()
+    rows: list[Any] = []
+    stream = Reading.stream
+
+    def noted(reading: Reading, statement: Statement) -> Iterator[Any]:
+        for batch in stream(reading, statement):
+            rows.extend(batch)
+            yield batch
+
+    monkeypatch.setattr(Reading, "stream", noted)
+    both.check("/aggregate/daily/p95/byname/?limit=3")
+    assert {row[0] for row in rows} == {*names[-3:], "close"}
+    rows.clear()
+    both.check("/values/daily/p95/?limit=3&q=n*")
+    assert Counter(row[0] for row in rows) == dict.fromkeys(names[-3:], 2)
 
 
 def test_a_bucket_of_a_wrong_clock_does_not_stretch_a_series(both: Both) -> None:

@@ -34,12 +34,17 @@ def test_what_is_not_needed_is_not_read() -> None:
 
 
 def test_a_limit_is_applied_by_the_cluster() -> None:
-    """But not by percentiles, which are computed from the merged sketches."""
+    """Also by percentiles, which are computed from the merged sketches there."""
     assert reduce("aggregate", "name", "avg", limit=3).text.endswith(
         "ORDER BY sum(sum) / sum(count) DESC, label LIMIT 3"
     )
     assert "name GLOBAL IN (SELECT name AS label" in reduce("values", limit=3).text
-    assert "LIMIT" not in reduce("aggregate", "name", "p50", limit=3).text
+    found = reduce("aggregate", "name", "p50", limit=3).text
+    assert found.startswith("WITH sumMap(bins, weights) AS merged")
+    assert found.endswith(
+        "HAVING min(is_sketched) ORDER BY ranked DESC, label LIMIT 3 BY if(is_open, concat('+', label), '')"
+    )
+    assert "name GLOBAL IN (WITH sumMap(bins, weights)" in reduce("values", aggregate="p99.9", limit=3).text
 
 
 def test_expired_buckets_are_not_read() -> None:
