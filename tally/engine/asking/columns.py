@@ -50,26 +50,38 @@ def _expression(column: str, table: str) -> str:
     return f"(SELECT bins FROM {table}_sketches AS kept WHERE {same})"
 
 
+def join_sketches(columns: tuple[str, ...]) -> str:
+    """Return the clause that joins the rows of `data` to their sketches, or "" if they are not needed."""
+    return " LEFT JOIN data_sketches USING (bucket, id)" if "bins" in columns else ""
+
+
 def add_percentiles(question: Question, text: str, keys: str) -> str:
-    """Return the rows with the percentiles that are asked for, or with their histogram.
+    """Return the rows with the percentiles that are asked for, or with their histogram."""
+    return compute_once(question, f"SELECT {keys}, {show(question)} FROM ({text})") if question.needs_sketches else text
 
-    OFFSET keeps SQLite from computing them again wherever a later stage uses them.
-    """
-    if not question.needs_sketches:
-        return text
-    shown = [f'percentile(bins, :rank{i}, :level, min, max) AS "{name}"' for i, name in enumerate(question.ranks)]
+
+def compute_once(question: Question, text: str) -> str:
+    """Return a SELECT whose percentiles SQLite does not compute again wherever a later stage uses them."""
+    return f"{text} LIMIT -1 OFFSET 0" if question.needs_sketches else text
+
+
+def show(question: Question) -> str:
+    """Return the columns of a row whose stored columns are final, with its percentiles or its histogram."""
     if question.kind == "histogram":
-        shown = ["histogram(bins, :level, :bins) AS histogram"]
-    elif question.aggregate is None:
-        shown = [*STORED, *shown]
-    return f"SELECT {keys}, {', '.join(shown)} FROM ({text}) LIMIT -1 OFFSET 0"
+        return "histogram(bins, :level, :bins) AS histogram"
+    stored = find_needed(question) if not question.ranks else STORED if question.aggregate is None else ()
+    ranks = [f'percentile(bins, :rank{i}, :level, min, max) AS "{name}"' for i, name in enumerate(question.ranks)]
+    return ", ".join((*stored, *ranks))
 
 
-def list_bounds(question: Question) -> list[str]:
-    """Return the conditions of `low` and `high`, which need an aggregate."""
-    value = express(question.aggregate or "count")
+def list_conditions(question: Question) -> list[str]:
+    """Return the conditions of the rows that have a value and are within `low` and `high`, which need an aggregate."""
+    value = express((question.shown or ("histogram",))[0])
     bounds = ((question.low, f"{value} >= :low"), (question.high, f"{value} <= :high"))
-    return [condition for bound, condition in bounds if bound is not None]
+    conditions = [condition for bound, condition in bounds if bound is not None]
+    if question.needs_sketches or question.kind == "timedata":
+        conditions.append(f"{value} IS NOT NULL")
+    return conditions
 
 
 def list_arguments(cell: Cell) -> list[digits.Argument]:

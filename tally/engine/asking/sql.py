@@ -109,7 +109,7 @@ def planning(question: Question, marks: Watermarks) -> Statement:
     few = f"(SELECT count(*) FROM {chosen}) * 4 < (SELECT count(*) FROM names)" if condition else "0"
     packed = "0"
     are_cells = question.kind == "values" and question.moving is None and reach.resolution == marks.resolution
-    are_cells = are_cells and not question.ranks and question.group is None
+    are_cells = are_cells and question.group is None
     if are_cells or question.kind == "aggregate":
         keys = "names" if question.by != "time" else "totals WHERE bucket >= :read_from AND bucket < :end"
         packed = f"(SELECT count(*) FROM (SELECT 1 FROM {keys} LIMIT {PACKED_ROWS + 1})) <= {PACKED_ROWS}"
@@ -296,28 +296,31 @@ def _packed(question: Question, source: _Source, plan: Plan, cell: Cell) -> str:
     """Return the SELECT of packed rows for each name, each bucket, or all cells; string_agg keeps their order."""
     if question.kind == "aggregate":
         return f"SELECT NULL, string_agg(text, :separator) FROM ({_rows(question, source, plan, cell)})"
-    kept = columns.list_bounds(question)
+    kept = columns.list_conditions(question)
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
     if question.by == "time":
-        cells = f"(SELECT {digits.texts(columns.list_arguments(cell))} FROM ({_cells_of_name(source)}){where})"
+        rows = columns.compute_once(question, _cells_of_name(question, source))
+        cells = f"(SELECT {digits.texts(columns.list_arguments(cell))} FROM ({rows}){where})"
         return f"SELECT name, NULL, {cells} FROM names WHERE TRUE{source.where} ORDER BY name"
     texts = digits.texts(columns.list_arguments(cell), " ORDER BY name")
-    cells = f"(SELECT {texts} FROM ({_cells_of_bucket(source)}){where})"
+    rows = columns.compute_once(question, _cells_of_bucket(question, source))
+    cells = f"(SELECT {texts} FROM ({rows}){where})"
     return f"SELECT NULL, bucket, {cells} FROM totals WHERE bucket >= :first AND bucket < :end ORDER BY bucket"
 
 
-def _cells_of_name(source: _Source) -> str:
+def _cells_of_name(question: Question, source: _Source) -> str:
     sealed, tail = _one_name(":first")
-    keys = f"bucket, {', '.join(source.columns)}"
+    keys, sketches = f"bucket, {columns.show(question)}", columns.join_sketches(source.columns)
     return (
-        f"SELECT {keys} FROM data INDEXED BY data_by_name WHERE data.id = names.id AND {sealed} "
-        f"UNION ALL SELECT {keys} FROM {tail} CROSS JOIN data ON bucket = late AND data.id = names.id"
+        f"SELECT {keys} FROM data INDEXED BY data_by_name{sketches} WHERE data.id = names.id AND {sealed} "
+        f"UNION ALL SELECT {keys} FROM {tail} CROSS JOIN data ON bucket = late AND data.id = names.id{sketches}"
     )
 
 
-def _cells_of_bucket(source: _Source) -> str:
+def _cells_of_bucket(question: Question, source: _Source) -> str:
     rows = "names CROSS JOIN data USING (id)" if source.few else "data CROSS JOIN names USING (id)"
-    return f"SELECT name, {', '.join(source.columns)} FROM {rows} WHERE bucket = totals.bucket{source.where}"
+    rows += columns.join_sketches(source.columns)
+    return f"SELECT name, {columns.show(question)} FROM {rows} WHERE bucket = totals.bucket{source.where}"
 
 
 def _rows(question: Question, source: _Source, plan: Plan, cell: Cell | None) -> str:
@@ -365,9 +368,7 @@ def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
         if cell
         else [digits.whole(name) if name == "count" else columns.express(name) for name in shown]
     )
-    kept = columns.list_bounds(question)
-    if question.needs_sketches or question.kind == "timedata":
-        kept.append(f"{columns.express(shown[0])} IS NOT NULL")
+    kept = columns.list_conditions(question)
     if question.kind == "timedata":
         values = [f"CASE WHEN {' AND '.join(kept)} THEN {value} END" for value in values]
         kept = []

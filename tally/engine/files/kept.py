@@ -35,6 +35,8 @@ from tally.errors import TallyError
 SETTLED_S, WHOLE_SECONDS_SETTLED_S = 0.1, 2.5
 # The most connections that are kept while nobody uses them, and for how long.
 KEPT_MOST, KEPT_S = 8, 2.0
+# The pages that a connection keeps. A name's sketches are on a page a bucket, of which SQLite's default keeps 480.
+CACHE_KIB = 4_096
 # The most results that a connection remembers.
 REMEMBERED_MOST = 64
 # What reading may raise while the file changes.
@@ -167,6 +169,7 @@ def _open(path: Path) -> KeptConnection | None:
     try:
         connection = KeptConnection(path, side_files)
         schema.check_format(connection, path)
+        connection.pragma("cache_size", -CACHE_KIB)
         digits.register(connection)
         if is_settled(connection.stamp, side_files, time.time()) and not connection.is_changed():
             return connection

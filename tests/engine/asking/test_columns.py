@@ -8,7 +8,7 @@ from tally.engine.asking.columns import (
     express,
     find_needed,
     list_arguments,
-    list_bounds,
+    list_conditions,
     merge,
     read,
 )
@@ -44,8 +44,10 @@ def test_values_and_bounds() -> None:
     assert ["sum / count", "count", '"p99.9"', "json_quote(name)"] == list(
         map(express, ("avg", "count", "p99.9", "json_quote(name)"))
     )
-    assert ['"p5" >= :low', '"p5" <= :high'] == list_bounds(Question("values", "p5", low=1, high=2))
-    assert [] == list_bounds(Question("values"))
+    assert ['"p5" >= :low', '"p5" <= :high', '"p5" IS NOT NULL'] == list_conditions(
+        Question("values", "p5", low=1, high=2)
+    )
+    assert [] == list_conditions(Question("values"))
     cell = Cell("", ("bucket", "count", "p5"), "")
     assert [False, False, True] == [argument.is_float for argument in list_arguments(cell)]
 

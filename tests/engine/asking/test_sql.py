@@ -14,6 +14,7 @@ from tally.engine.asking import digits, sql
 from tally.engine.asking.columns import Cell
 from tally.engine.asking.matching import GLOBS_MAX
 from tally.engine.asking.question import WHOLE_MAX, Question
+from tally.engine.asking.shape import make_shape
 from tally.engine.asking.sql import FOREVER, Plan, Span, Statement
 from tally.engine.files import schema
 from tally.engine.storing.watermarks import Watermarks
@@ -132,6 +133,31 @@ def test_plans(
     assert reads == [step for step in steps if step.startswith(("SEARCH", "SCAN names"))]
 
 
+@pytest.mark.parametrize("by", ["time", "name"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_percentiles_are_computed_once(tmp_path: Path, by: str, packed: bool) -> None:
+    """A percentile is shown, and tells whether a cell has one, but is computed once; so is each of several."""
+    archive = Catalog(tmp_path).create("x", resolution=10, retention=0, percentiles=1)
+    archive.record([(f"name{number}", 1, second) for number in range(5) for second in range(0, 700, 10)])
+    calls: list[object] = []
+
+    def count_call(*arguments: object) -> float:
+        calls.append(arguments)
+        return 1.0
+
+    with schema.OpenArchive(archive.path) as opened:
+        digits.register(opened)
+        opened.create_scalar_function("percentile", count_call, 5)
+        marks = Watermarks.read(dict(opened.execute("SELECT key, value FROM meta")))
+        for asked, each in ((question("values", by, "p95"), 1), (question("values", by, percentiles="50,95"), 2)):
+            calls.clear()
+            statement = sql.select(
+                asked, Plan(marks, few=False, packed=packed), cell=make_shape(asked, sql.span(asked, 10)).cell
+            )
+            assert opened.execute(statement.text, statement.bindings).fetchall()
+            assert 5 * 70 * each == len(calls)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_dump_is_not_sorted(connection: apsw.Connection, packed: bool) -> None:
     """All values are read in the order of the index or of time, so the first one is available at once."""
@@ -171,6 +197,8 @@ def test_few_names(connection: apsw.Connection, glob: str, expected: bool) -> No
         ("values", "time", {"step": 10}, 40, True),
         ("values", "time", {"step": 20}, 40, False),
         ("values", "time", {"moving": 10}, 40, False),
+        ("values", "time", {"percentiles": "50"}, 40, True),
+        ("values", "time", {"group": "node:0"}, 40, False),
         ("aggregate", "time", {}, 40, True),
         ("aggregate", "time", {}, 39, False),
         ("aggregate", "name", {}, 20, True),
