@@ -45,17 +45,20 @@ def rank(aggregate: str, limit: int, *, bins: str, level: int) -> Ranking:
 
 
 def _find(above: int, below: int, bins: str, level: int) -> dict[str, str]:
-    """Return the expressions that find a percentile, by their aliases. Each may use the earlier ones."""
+    """Return the expressions that find a percentile, by their aliases. Each may use the earlier ones.
+
+    A server of 18.16 that sends `merged.1[...]` to another one is not understood there.
+    """
     width = LOG_GAMMA * 2**level
     near = [f"abs({VALUES[end]} - middle) < {CLOSE} * abs(middle)" for end in ("min", "max")]
     return {
         "merged": f"sumMap({bins}, weights)",
-        "reached": "arrayCumSum(merged.2)",
-        "parts": f"toUInt64(reached[-1] * {FRACTIONS})",
+        "total": "arraySum(merged.2)",
+        "parts": f"toUInt64(total * {FRACTIONS})",
         "needed": f"greatest(1, intDiv({above} * parts + {below * FRACTIONS - 1}, {below * FRACTIONS}))",
-        "found": "toInt64(arrayElement(merged.1, arrayFirstIndex(each -> each >= needed, reached)))",
+        "found": "toInt64(arrayFirst((each, reached) -> reached >= needed, merged.1, arrayCumSum(merged.2)))",
         "size": f"exp((abs(found) - {ORIGIN >> level}) * {width!r}) * 2 / {exp(width) + 1!r}",
         "middle": "if(found > 0, size, if(found < 0, -size, 0.))",
         "ranked": f"least(greatest(middle, {VALUES['min']}), {VALUES['max']})",
-        "is_open": f"{' OR '.join(near)} OR reached[-1] > {EXACT_MAX / above / FRACTIONS!r}",
+        "is_open": f"{' OR '.join(near)} OR total > {EXACT_MAX / above / FRACTIONS!r}",
     }
