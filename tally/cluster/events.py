@@ -3,7 +3,8 @@
     events.db ── EventShipper.ship ──▶ events (source, id, digest) ── ClusterEvents.find ──▶ answer
 
 Events never change. The shipper adds and removes what the directory has and the cluster has not, or the other way
-round. When the events have changed, it reads all of them, as the file may have been replaced by any other one.
+round. When the events have changed, it reads the ids of those that it knows, and the new ones. It reads all of them if
+the file may have been replaced by another one.
 """
 
 import hashlib
@@ -39,7 +40,8 @@ class EventShipper:
     def begin_again(self) -> None:
         """Ask the cluster in the next pass what it has."""
         self._state: EventsState | None = None
-        self._shipped: set[Key] = set()
+        # Of each event that the cluster has, the digest by its id.
+        self._shipped: dict[int, int] = {}
 
     def ship(self, next_stamp: Callable[[], int]) -> None:
         """Make the cluster's events of the source those of the file. A stamp replaces what a smaller one has stored.
@@ -47,43 +49,55 @@ class EventShipper:
         :raises ClusterUnavailable: when the cluster cannot be used.
         :raises ArchiveUnavailable: when the file cannot be read.
         """
-        found = self._events.state()
-        if found == self._state:
+        found, before = self._events.state(), self._state
+        if found == before:
             return
-        if self._state is None:
-            self._shipped = self._cluster.read_event_keys(self._owner[0])
+        kept = None if before is None else self._find_kept(before, found)
         # A pass that fails may have stored what it did not note: the next one asks the cluster.
         self._state = None
-        kept = self._ship_new(next_stamp)
-        if gone := self._shipped - kept:
+        if before is None:
+            stored, self._shipped = self._cluster.read_event_keys(self._owner[0]), {}
+        else:
+            stored = {(number, self._shipped.pop(number)) for number in self._shipped.keys() - (kept or ())}
+        self._ship_new(before.last if before and kept else 0, stored, next_stamp)
+        if gone := {key for key in stored if not self._has(key)}:
             stamp = next_stamp()
             self._cluster.insert_events([self._row(key, Event(""), 1, stamp) for key in gone])
-            self._shipped -= gone
         self._state = found
 
-    def _ship_new(self, next_stamp: Callable[[], int]) -> set[Key]:
-        """Ship the events that the cluster has not, and return the keys of all events in the file."""
-        kept: set[Key] = set()
-        number = 0
+    def _has(self, key: Key) -> bool:
+        return self._shipped.get(key[0]) == key[1]
+
+    def _find_kept(self, before: EventsState, found: EventsState) -> set[int] | None:
+        """Return the ids that the file has of those that were shipped, or None if it may be another file.
+
+        Ids only grow, so a file with the inode and the last event of the one that was shipped has the others, too.
+        """
+        last = self._events.read_after(before.last - 1, most=1) if before.inode == found.inode else []
+        if not any(self._has(_key(event)) for event in last):
+            return None
+        ids = self._events.read_ids(before.last)
+        return ids if ids <= self._shipped.keys() else None
+
+    def _ship_new(self, number: int, stored: set[Key], next_stamp: Callable[[], int]) -> None:
+        """Ship the events after the id `number`, except those that the cluster has."""
         while batch := self._events.read_after(number, most=BATCH_EVENTS):
-            keyed = {(event.id, _digest(event)): event for event in batch}
+            keyed = {_key(event): event for event in batch}
             stamp = next_stamp()
-            if new := [self._row(key, event, 0, stamp) for key, event in keyed.items() if key not in self._shipped]:
+            if new := [self._row(key, event, 0, stamp) for key, event in keyed.items() if key not in stored]:
                 self._cluster.insert_events(new)
-            self._shipped |= keyed.keys()
-            kept |= keyed.keys()
+            self._shipped.update(keyed.keys())
             number = batch[-1].id
-        return kept
 
     def _row(self, key: Key, event: Event, is_deleted: int, stamp: int) -> tuple[Any, ...]:
         fields = (event.title, event.text, event.tags, event.since, event.until, event.ended)
         return (*self._owner, *key, *fields, is_deleted, stamp)
 
 
-def _digest(event: Event) -> int:
-    """Return a hash of everything about an event but its id."""
+def _key(event: Event) -> Key:
+    """Return the id of an event, and a hash of all its other fields."""
     fields = json.dumps((event.title, event.text, event.tags, event.since, event.until))
-    return int.from_bytes(hashlib.blake2b(fields.encode(), digest_size=8).digest(), "big")
+    return event.id, int.from_bytes(hashlib.blake2b(fields.encode(), digest_size=8).digest(), "big")
 
 
 class ClusterEvents(Events):

@@ -225,6 +225,13 @@ class Events(Database):
         with self.open(write=False) as connection:
             return [_read(row) for row in connection.execute(statements.EVENTS_AFTER, (number, most))]
 
+    def read_ids(self, last: int) -> set[int]:
+        """Return the ids up to `last`."""
+        if not self.exists():
+            return set()
+        with self.open(write=False) as connection:
+            return {number for (number,) in connection.execute(statements.EVENT_IDS, (last,))}
+
 
 def _store(connection: apsw.Connection, event: Event, key: str | None) -> Event:
     row = (key, event.title, event.text, json.dumps(event.tags), event.since, event.until, event.ended)

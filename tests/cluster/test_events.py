@@ -2,7 +2,8 @@
 
 import random
 import shutil
-from contextlib import ExitStack
+import sqlite3
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from tally.cluster.cluster import Cluster
 from tally.cluster.identity import Identity
 from tally.cluster.replicator import Replicator
 from tally.engine import Catalog, Event
+from tally.engine.events import Events
 from tally.errors import ClusterUnavailable
 from tests.api.asking import ask
 from tests.cluster.asking import NOW, Both, Source
 from tests.cluster.test_replicator import Make, Site, make
 
+TITLES = "SELECT title FROM {database}.events FINAL WHERE is_deleted = 0"
 __all__ = ["Make", "make"]  # pytest finds fixtures by their names.
 
 
@@ -145,6 +148,36 @@ def test_a_pass_may_fail_after_it_has_stored(
     site.catalog.events.add(Event("new", since=NOW), now=NOW + 700, retention=1)
     site.replicator.ship()
     assert ["kept", "new"] == [each["title"] for each in listed(both)]
+
+
+def test_only_new_events_are_read(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the last one that is known. All are read when it is another event, or when known ones are back."""
+    for number in range(5):
+        add(site, f"{number}", since=NOW - 1000 * number)
+    site.replicator.ship()
+    read: list[int] = []
+    read_after = Events.read_after
+
+    def noted(events: Events, number: int, *, most: int) -> list[Event]:
+        found = read_after(events, number, most=most)
+        read.extend(event.id for event in found)
+        return found
+
+    def change(statement: str) -> list[int]:
+        with closing(sqlite3.connect(site.catalog.events.path)) as connection, connection:
+            connection.execute(statement)
+        add(site, "new")
+        read.clear()
+        site.replicator.ship()
+        return list(read)
+
+    monkeypatch.setattr(Events, "read_after", noted)
+    assert [5, 6] == change("DELETE FROM events WHERE id = 2")
+    again = "INSERT INTO events VALUES (2, NULL, 'again', '', '[]', 1, NULL, 1)"
+    assert [6, 1, 2, 3, 4, 5, 6, 7] == change(again)
+    assert [7, 1, 2, 3, 4, 5, 6, 7, 8] == change("UPDATE events SET title = 'other' WHERE id = 7")
+    expected = {"again", "0", "2", "3", "4", "new", "other"}
+    assert expected == {title for (title,) in site.cluster._execute(TITLES)}
 
 
 @pytest.mark.parametrize("seed", range(2))

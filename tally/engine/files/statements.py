@@ -162,6 +162,7 @@ SELECT * FROM (
 ORDER BY since, id
 """
 EVENTS_AFTER = "SELECT id, title, text, tags, since, until FROM events WHERE id > ? ORDER BY id LIMIT ?"
+EVENT_IDS = "SELECT id FROM events WHERE id <= ?"
 LAST_EVENT = "SELECT coalesce(max(id), 0), count(*) FROM events"
 OLD_EVENTS = "DELETE FROM events WHERE ended < :cutoff OR id <= (SELECT max(id) FROM events) - :most"
 SPILLED_RECEIPTS = "SELECT key FROM deliveries WHERE key GLOB ? || '*'"
