@@ -14,14 +14,14 @@
 //     %!.*g    a float
 //     %s       text, or a count: an integer wherever it is whole
 #include "digits.hpp"
-#include "throwing.hpp"
 
 #include <charconv>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <string_view>
+
+#include "context.hpp"
 
 #ifndef __cpp_lib_to_chars
 #error "the standard library has no std::to_chars for floating-point numbers"
@@ -123,11 +123,8 @@ void append_any(std::string& text, sqlite::Value* value) {
         }
         case sqlite::NOTHING:
             return;
-        default: {
-            const char* characters = api->value_text(value);
-            if (characters == nullptr) throw std::bad_alloc();
-            text.append(characters, static_cast<std::size_t>(api->value_bytes(value)));
-        }
+        default:
+            text.append(text_of(value));
     }
 }
 
@@ -155,52 +152,33 @@ bool append_row(std::string& text, int count, sqlite::Value** values) {
     }
 }
 
-void return_text(sqlite::Context* context, const std::string& text) {
-    api->result_text64(context, text.data(), text.size(), sqlite::COPY, sqlite::UTF8);
-}
-
 void return_misfit(sqlite::Context* context) {
     api->result_error(context, "the template does not fit the arguments", -1);
 }
 
 void text_of_row(sqlite::Context* context, int count, sqlite::Value** values) {
-    prepare_to_throw();
-    try {
+    answer(context, [&] {
         std::string text;
-        if (!append_row(text, count, values)) return return_misfit(context);
-        return_text(context, text);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
+        append_row(text, count, values) ? return_text(context, text) : return_misfit(context);
+    });
 }
 
-// What SQLite keeps for a group, filled with zeros at first.
 struct Rows {
-    std::string* text;
+    std::string text;
+    bool has_begun = false;
 };
 
 void add_row(sqlite::Context* context, int count, sqlite::Value** values) {
-    prepare_to_throw();
-    try {
-        auto* rows = static_cast<Rows*>(api->aggregate_context(context, sizeof(Rows)));
-        if (rows == nullptr) throw std::bad_alloc();
-        if (rows->text == nullptr) {
-            rows->text = new std::string;
-        } else {
-            append_any(*rows->text, values[0]);
-        }
-        if (!append_row(*rows->text, count - 1, values + 1)) return_misfit(context);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
+    answer(context, [&] {
+        auto& [text, has_begun] = state_of<Rows>(context);
+        if (has_begun) append_any(text, values[0]);
+        has_begun = true;
+        if (!append_row(text, count - 1, values + 1)) return_misfit(context);
+    });
 }
 
 void text_of_rows(sqlite::Context* context) {
-    auto* rows = static_cast<Rows*>(api->aggregate_context(context, 0));
-    if (rows == nullptr || rows->text == nullptr) return api->result_null(context);
-    return_text(context, *rows->text);
-    delete rows->text;
-    rows->text = nullptr;
+    end_state<Rows>(context, [&](const Rows& rows) { return_text(context, rows.text); });
 }
 
 }  // namespace

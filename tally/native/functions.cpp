@@ -1,9 +1,8 @@
 // The twin of tally/engine/files/functions.py: SQL functions that merge sketches, and read percentiles from them.
 #include <cmath>
-#include <new>
 
+#include "context.hpp"
 #include "sketch.hpp"
-#include "throwing.hpp"
 
 namespace tally {
 namespace {
@@ -12,12 +11,6 @@ using sqlite::api;
 
 // So much of a text is told in an error.
 constexpr std::size_t TOLD_BYTES = 99;
-
-std::string_view text_of(sqlite::Value* value) {
-    const char* text = api->value_text(value);
-    if (text == nullptr) throw std::bad_alloc();
-    return {text, static_cast<std::size_t>(api->value_bytes(value))};
-}
 
 void return_invalid(sqlite::Context* context, std::string_view text) {
     const std::string told = "sketch '" + std::string(text.substr(0, TOLD_BYTES)) + "' is not valid";
@@ -37,21 +30,16 @@ Sketch sketch_of(sqlite::Value* value) {
     return sketch;
 }
 
-void return_text(sqlite::Context* context, const std::string& text) {
-    api->result_text64(context, text.data(), text.size(), sqlite::COPY, sqlite::UTF8);
-}
-
-// Runs a function, and turns exceptions into SQLite's errors.
+// As `answer`, for functions that read sketches.
 template <typename Body>
-void answer(sqlite::Context* context, Body body) {
-    prepare_to_throw();
-    try {
-        body();
-    } catch (const Invalid& invalid) {
-        return_invalid(context, invalid.text);
-    } catch (const std::bad_alloc&) {
-        api->result_error_nomem(context);
-    }
+void answer_sketch(sqlite::Context* context, Body body) {
+    answer(context, [&] {
+        try {
+            body();
+        } catch (const Invalid& invalid) {
+            return_invalid(context, invalid.text);
+        }
+    });
 }
 
 bool is_null(sqlite::Value* value) {
@@ -83,21 +71,9 @@ struct Merging {
     std::string text() const { return known == 0 || !only.empty() ? only : dump(merger.sketch()); }
 };
 
-// What SQLite keeps for a group, filled with zeros at first.
-struct Slot {
-    Merging* merging;
-};
-
-Merging& merging_of(sqlite::Context* context) {
-    auto* slot = static_cast<Slot*>(api->aggregate_context(context, sizeof(Slot)));
-    if (slot == nullptr) throw std::bad_alloc();
-    if (slot->merging == nullptr) slot->merging = new Merging;
-    return *slot->merging;
-}
-
 void change(sqlite::Context* context, sqlite::Value* value, bool is_inverse) {
-    answer(context, [&] {
-        Merging& merging = merging_of(context);
+    answer_sketch(context, [&] {
+        Merging& merging = state_of<Merging>(context);
         if (is_inverse) merging.read_only();
         if (is_null(value)) {
             merging.unknown += is_inverse ? -1 : 1;
@@ -115,20 +91,17 @@ void inverse(sqlite::Context* context, int, sqlite::Value** values) {
     change(context, values[0], true);
 }
 
+void return_merged(sqlite::Context* context, const Merging& merging) {
+    const std::string text = merging.unknown == 0 ? merging.text() : "";
+    text.empty() ? api->result_null(context) : return_text(context, text);
+}
+
 void value(sqlite::Context* context) {
-    answer(context, [&] {
-        const Merging& merging = merging_of(context);
-        const std::string text = merging.unknown == 0 ? merging.text() : "";
-        text.empty() ? api->result_null(context) : return_text(context, text);
-    });
+    answer(context, [&] { return_merged(context, state_of<Merging>(context)); });
 }
 
 void finish(sqlite::Context* context) {
-    auto* slot = static_cast<Slot*>(api->aggregate_context(context, 0));
-    if (slot == nullptr || slot->merging == nullptr) return api->result_null(context);
-    value(context);
-    delete slot->merging;
-    slot->merging = nullptr;
+    end_state<Merging>(context, [&](const Merging& merging) { return_merged(context, merging); });
 }
 
 // A percentile as a fraction: 99.9 is 999 / 1000.
@@ -181,7 +154,7 @@ double find_percentile(const Sketch& sketch, const Fraction& fraction, int level
 
 // join_bins(bins, bins)
 void join_bins(sqlite::Context* context, int, sqlite::Value** values) {
-    answer(context, [&] {
+    answer_sketch(context, [&] {
         if (is_null(values[0]) || is_null(values[1])) return api->result_null(context);
         return_text(context, dump(merge(sketch_of(values[0]), sketch_of(values[1]))));
     });
@@ -189,7 +162,7 @@ void join_bins(sqlite::Context* context, int, sqlite::Value** values) {
 
 // coarsen_bins(bins, levels)
 void coarsen_bins(sqlite::Context* context, int, sqlite::Value** values) {
-    answer(context, [&] {
+    answer_sketch(context, [&] {
         if (is_null(values[0])) return api->result_null(context);
         return_text(context, dump(coarsen(sketch_of(values[0]), static_cast<int>(api->value_int64(values[1])))));
     });
@@ -197,7 +170,7 @@ void coarsen_bins(sqlite::Context* context, int, sqlite::Value** values) {
 
 // percentile(bins, p, level, min, max)
 void percentile(sqlite::Context* context, int, sqlite::Value** values) {
-    answer(context, [&] {
+    answer_sketch(context, [&] {
         if (is_null(values[0])) return api->result_null(context);
         const Fraction fraction = parse_percentile(text_of(values[1]));
         const double low = api->value_double(values[3]), high = api->value_double(values[4]);

@@ -168,8 +168,8 @@ def packages(modules: list[Module]) -> Iterator[str]:
 
 
 def one_place_for_select(modules: list[Module]) -> Iterator[str]:
-    """SELECTs are only in sql.py and columns.py of asking and, if constant, in statements.py and history/queries.py."""
-    asking = ("tally/engine/asking/sql.py", "tally/engine/asking/columns.py")
+    """SELECTs are only in three modules of asking and, if constant, in statements.py and history/queries.py."""
+    asking = [f"tally/engine/asking/{name}.py" for name in ("sql", "sources", "columns")]
     return _strings(
         modules,
         SELECT,

@@ -36,6 +36,17 @@ def merge(columns: tuple[str, ...], over: str = "", *, table: str = "") -> str:
     return ", ".join(f"{MERGES[column]}({_expression(column, table)}){over} AS {column}" for column in columns)
 
 
+def group(key: str, columns: tuple[str, ...], rows: str, *, table: str = "", is_folded: bool = False) -> str:
+    """Return the SELECT of rows, or of the rows of a table in the file, merged by an integer key.
+
+    With `is_folded` the native core merges them, in memory. It adds the same numbers in the same order as SQLite.
+    """
+    if not is_folded or not digits.IS_NATIVE or "bins" in columns:
+        return f"SELECT {key}, {merge(columns, table=table)} FROM {rows} GROUP BY {key}"
+    fold = f"tally_fold_{'_'.join(columns)}({key}, {', '.join(columns)})"
+    return f"SELECT key AS {key}, {', '.join(columns)} FROM tally_groups((SELECT {fold} FROM {rows}))"
+
+
 def read(columns: tuple[str, ...], table: str) -> str:
     """Return the columns of the rows of a table in the file."""
     return ", ".join(f"{_expression(column, table)} AS {column}" for column in columns)

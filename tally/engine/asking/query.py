@@ -235,8 +235,8 @@ class Query:
         if question.needs_sketches and not marks.percentiles:
             raise InvalidQuestion(NO_PERCENTILES)
         planning = sql.planning(question, marks)
-        few, packed, names = self._connection.execute(planning.text, planning.bindings).get
-        return sql.Plan(marks, bool(few), bool(packed), names)
+        few, packed, names, folded = self._connection.execute(planning.text, planning.bindings).get
+        return sql.Plan(marks, bool(few), bool(packed), names, bool(folded))
 
     def remember(self, question: Question, what: Hashable, make: Callable[[], Item]) -> Item:
         """Return what `make` returns, or what it returned before for the question if the file is the same.

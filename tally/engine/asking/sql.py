@@ -9,13 +9,7 @@ The SELECT is built inside out, each stage around the previous one:
 
 If cells are shown as stored, SQLite packs all cells of a name or of a bucket into one text instead.
 
-Four sources hold the same cells. The cheapest one is read:
-
-    totals     by time, over all names
-    blocks     by name, over the sealed part of a long range, whose two ends are read from the index
-    the index  by name, for few names or in order of name. It has only sealed rows; unsealed ones (the tail) are looked
-               up in `data` for each bucket in `totals`
-    data       by time, for everything else
+The cells are read from one of four `sources`.
 
 Tag expressions are checked once a question, by `planning`: a plan holds the names that satisfy them.
 """
@@ -23,19 +17,24 @@ Tag expressions are checked once a question, by `planning`: a plan holds the nam
 from dataclasses import replace
 from typing import NamedTuple
 
+from tally.engine import glob
 from tally.engine.asking import columns, digits
 from tally.engine.asking.columns import Cell
 from tally.engine.asking.matching import GROUP, Texts, matching
 from tally.engine.asking.question import Question
+from tally.engine.asking.sources import Source, merge_by_name, merge_by_time, one_name
 from tally.engine.asking.tags import TagExpression
 from tally.engine.sketch import LEVELS
 from tally.engine.storing.watermarks import Watermarks
 
 FOREVER = 2**60
 BLOCK_ENDS = ("blocks_first", "blocks_end")
-# The most rows packed into one text. apsw releases and reacquires the GIL for each row. Packed, 1,440 rows take a third
-# less time, and eight threads answer 2.8 times as many questions.
-PACKED_ROWS = 20_000
+# The most names or buckets whose rows are packed into one text, or merged in memory. apsw releases and reacquires the
+# GIL for each row. Packed, 1,440 rows take a third less time, and eight threads answer 2.8 times as many questions.
+KEYS_MAX = 20_000
+KEYS = ("names", "buckets")
+# The longest list of names that a plan keeps, in characters.
+NAMES_MAX = 8_192
 
 Value = int | float | str | None
 Bindings = dict[str, Value]
@@ -44,13 +43,15 @@ Bindings = dict[str, Value]
 class Plan(NamedTuple):
     """How to answer a question: the watermarks, whether few names match, and whether rows are packed.
 
-    `names` is a JSON array of the matching names, or None if `q` alone selects them.
+    `names` is a JSON array of the matching names, or None if `q` selects them. Rows are `folded` in memory if their
+    keys are few.
     """
 
     marks: Watermarks
     few: bool
     packed: bool
     names: str | None = None
+    folded: bool = False
 
     def matching(self, question: Question) -> tuple[str, Texts]:
         """Return the condition on `name`, or "", and its bindings."""
@@ -95,25 +96,44 @@ def names(q: tuple[str, ...], where: tuple[TagExpression, ...], *, limit: int | 
 
 
 def planning(question: Question, marks: Watermarks) -> Statement:
-    """Return the SELECT of a plan's `few`, `packed` and `names`. Raises InvalidQuestion as `Question.resolution`.
+    """Return the SELECT of a plan's fields but the first. Raises InvalidQuestion as `Question.resolution`.
 
     `few` means that reading name by name is cheaper. It needs the functions of `matching.register`.
     """
     condition, bindings = matching(question.q, question.where)
     reach = span(question, marks.resolution)
-    chosen = f"(SELECT name FROM names WHERE {condition})"
-    first, found = "", "NULL"
-    if question.where:
-        first, chosen = f"WITH chosen AS MATERIALIZED {chosen} ", "chosen"
-        found = "(SELECT json_group_array(name) FROM chosen)"
-    few = f"(SELECT count(*) FROM {chosen}) * 4 < (SELECT count(*) FROM names)" if condition else "0"
-    packed = "0"
-    are_cells = question.kind == "values" and question.moving is None and reach.resolution == marks.resolution
-    are_cells = are_cells and question.group is None
-    if are_cells or question.kind == "aggregate":
-        keys = "names" if question.by != "time" else "totals WHERE bucket >= :read_from AND bucket < :end"
-        packed = f"(SELECT count(*) FROM (SELECT 1 FROM {keys} LIMIT {PACKED_ROWS + 1})) <= {PACKED_ROWS}"
-    return Statement(f"{first}SELECT {few}, {packed}, {found}", {**bindings, **reach._asdict()})
+    chosen, counted, few, names = "", "", "0", "NULL"
+    if condition:
+        kept = "MATERIALIZED " if question.where else ""
+        chosen = f"WITH chosen AS {kept}(SELECT name FROM names WHERE {condition}) "
+        counted = ", (SELECT count(*) AS matching, total(length(name)) AS characters FROM chosen)"
+        few = "matching * 4 < (SELECT count(*) FROM names)"
+        names = "(SELECT json_group_array(name) FROM chosen)"
+        if not question.where:
+            # One name is found as fast as in a list.
+            is_listed = few if not all(map(glob.is_name, question.q)) else "FALSE"
+            names = f"iif({is_listed} AND characters <= {NAMES_MAX}, {names}, NULL)"
+    packed, folded = _find_keys(question, marks)
+    counts = ", ".join(f"{_are_few(key) if key in (packed, folded) else 0} AS {key}" for key in KEYS)
+    text = f"{chosen}SELECT {few}, {packed}, {names}, {folded} FROM (SELECT {counts}){counted}"
+    return Statement(text, {**bindings, **reach._asdict()})
+
+
+def _find_keys(question: Question, marks: Watermarks) -> tuple[str, str]:
+    """Return which of KEYS have to be few for rows to be packed, and to be folded; "0" if they are not."""
+    by_time = question.by == "time"
+    are_cells = question.kind == "values" and question.moving is None and question.group is None
+    are_cells = are_cells and question.resolution(marks.resolution) == marks.resolution
+    packed = ("buckets" if by_time else "names") if are_cells or question.kind == "aggregate" else "0"
+    if question.kind == "values":
+        return packed, "0" if question.limit is None else "names"
+    return packed, "buckets" if by_time else "names"
+
+
+def _are_few(key: str) -> str:
+    """Return the expression whether there are at most KEYS_MAX names, or buckets to read."""
+    rows = "names" if key == "names" else "totals WHERE bucket >= :read_from AND bucket < :end"
+    return f"(SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT {KEYS_MAX + 1})) <= {KEYS_MAX}"
 
 
 def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> Statement:
@@ -160,52 +180,8 @@ def _blocks(marks: Watermarks, reach: Span) -> Bindings:
     return {"blocks_first": first, "blocks_end": end} if first < end else dict.fromkeys(BLOCK_ENDS, reach.first)
 
 
-class _Source(NamedTuple):
-    """The cells to read: a condition on names or "", the columns, whether few names match, and a WITH clause or "".
-
-    `names` is the table of names and their ids.
-    """
-
-    condition: str
-    columns: tuple[str, ...]
-    few: bool
-    limit: str = ""
-    names: str = "names"
-
-    @property
-    def where(self) -> str:
-        """The condition on `name`, to append to a WHERE clause."""
-        return f" AND {self.condition}" if self.condition else ""
-
-    @property
-    def members(self) -> str:
-        """The condition on `id`, to append to a WHERE clause."""
-        return f" AND id IN (SELECT id FROM names WHERE {self.condition})" if self.condition else ""
-
-    def by_time(self) -> str:
-        """Return the FROM clause that reads cells by time."""
-        return f"FROM data CROSS JOIN names USING (id) WHERE bucket >= :read_from AND bucket < :end{self.where}"
-
-    def by_name(self, since: str) -> tuple[str, str]:
-        """Return the FROM clauses that read cells by name: the sealed rows and the tail."""
-        sealed, tail = _one_name(since)
-        return (
-            f"FROM {self.names} CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE {sealed}{self.where}",
-            f"FROM {self.names} CROSS JOIN {tail} CROSS JOIN data ON data.bucket = late AND data.id = {self.names}.id "
-            f"WHERE TRUE{self.where}",
-        )
-
-
-def _one_name(since: str) -> tuple[str, str]:
-    """Return the condition on sealed rows in the range, and the tail's buckets in the range."""
-    return (
-        f"sealed AND {since} < :sealed_before AND bucket >= {since} AND bucket < min(:end, :sealed_before)",
-        f"(SELECT bucket AS late FROM totals WHERE bucket >= max({since}, :sealed_before) AND bucket < :end)",
-    )
-
-
-def _source(question: Question, plan: Plan) -> _Source:
-    source = _Source(plan.matching(question)[0], columns.find_needed(question), plan.few)
+def _source(question: Question, plan: Plan) -> Source:
+    source = Source(plan.matching(question)[0], columns.find_needed(question), plan.few, plan.folded)
     if question.limit is None or _are_rows_ranked(question):
         return source
     rank = replace(question, aggregate=question.aggregate or "sum", percentiles=())
@@ -227,12 +203,12 @@ def _highest(question: Question, text: str) -> str:
     return f"SELECT * FROM ({text}) WHERE {value} NOT NULL ORDER BY {value} DESC, name LIMIT :limit"
 
 
-def _merged(question: Question, source: _Source) -> tuple[str, str]:
+def _merged(question: Question, source: Source) -> tuple[str, str]:
     """Return the SELECT of the cells, merged if name or bucket is not a key of the answer, and its keys."""
     if question.kind == "aggregate" and question.by != "time":
         return _grouped(question, source), "name"
     if question.kind != "values":
-        return _by_time(source), "bucket"
+        return merge_by_time(source), "bucket"
     keys = f"name, bucket, {columns.read(source.columns, 'data')}"
     if question.by == "name" and not source.few and question.group is None:
         return f"SELECT {keys} {source.by_time()}", "name, bucket"
@@ -243,56 +219,15 @@ def _merged(question: Question, source: _Source) -> tuple[str, str]:
     return labels + " UNION ALL ".join(f"SELECT {keys} {part}" for part in source.by_name(":read_from")), "name, bucket"
 
 
-def _by_time(source: _Source) -> str:
-    """Return the SELECT of each bucket's merged cells."""
-    if not source.condition:
-        read = columns.read(source.columns, "totals")
-        return f"SELECT bucket, {read} FROM totals WHERE bucket >= :read_from AND bucket < :end"
-    sealed, tail = _one_name(":read_from")
-    parts = [f"data WHERE bucket >= :read_from AND bucket < :end{source.members}"]
-    if source.few:
-        parts = [
-            f"data INDEXED BY data_by_name WHERE {sealed}{source.members}",
-            f"{tail} CROSS JOIN data ON bucket = late{source.members}",
-        ]
-    merges = columns.merge(source.columns, table="data")
-    return " UNION ALL ".join(f"SELECT bucket, {merges} FROM {part} GROUP BY bucket" for part in parts)
-
-
-def _grouped(question: Question, source: _Source) -> str:
+def _grouped(question: Question, source: Source) -> str:
     """Return the SELECT of each name's or group's merged cells from `first` on."""
-    text = _by_name(source)
+    text = merge_by_name(source)
     if question.group is None:
         return text
     return f"SELECT {GROUP} AS name, {columns.merge(source.columns)} FROM ({text}) GROUP BY 1"
 
 
-def _by_name(source: _Source) -> str:
-    """Return the SELECT of each name's merged cells from `first` on.
-
-    Each part is merged before they are combined, so that only one row per name and part is sorted.
-    """
-    cells = columns.merge(source.columns, table="data")
-    parts = [f"name, {cells} {part} GROUP BY name" for part in source.by_name(":first")]
-    if not source.few:
-        by_name = "names CROSS JOIN data INDEXED BY data_by_name USING (id) WHERE sealed AND"
-        ranges = {
-            "blocks WHERE block >= :blocks_first AND block < :blocks_end": "blocks",
-            f"{by_name} bucket >= :first AND bucket < :blocks_first": "data",
-            f"{by_name} bucket >= :blocks_end AND bucket < min(:end, :sealed_before)": "data",
-            "data WHERE bucket >= max(:first, :sealed_before) AND bucket < :end": "data",
-        }
-        parts = [
-            f"id, {columns.merge(source.columns, table=table)} FROM {part}{source.members} GROUP BY id"
-            for part, table in ranges.items()
-        ]
-    key = "name" if source.few else "id"
-    union = " UNION ALL ".join(f"SELECT {part}" for part in parts)
-    merged = f"SELECT {key}, {columns.merge(source.columns)} FROM ({union}) GROUP BY {key}"
-    return merged if source.few else f"SELECT name, {', '.join(source.columns)} FROM ({merged}) JOIN names USING (id)"
-
-
-def _packed(question: Question, source: _Source, plan: Plan, cell: Cell) -> str:
+def _packed(question: Question, source: Source, plan: Plan, cell: Cell) -> str:
     """Return the SELECT of packed rows for each name, each bucket, or all cells; string_agg keeps their order."""
     if question.kind == "aggregate":
         return f"SELECT NULL, string_agg(text, :separator) FROM ({_rows(question, source, plan, cell)})"
@@ -308,8 +243,8 @@ def _packed(question: Question, source: _Source, plan: Plan, cell: Cell) -> str:
     return f"SELECT NULL, bucket, {cells} FROM totals WHERE bucket >= :first AND bucket < :end ORDER BY bucket"
 
 
-def _cells_of_name(question: Question, source: _Source) -> str:
-    sealed, tail = _one_name(":first")
+def _cells_of_name(question: Question, source: Source) -> str:
+    sealed, tail = one_name(":first")
     keys, sketches = f"bucket, {columns.show(question)}", columns.join_sketches(source.columns)
     return (
         f"SELECT {keys} FROM data INDEXED BY data_by_name{sketches} WHERE data.id = names.id AND {sealed} "
@@ -317,27 +252,29 @@ def _cells_of_name(question: Question, source: _Source) -> str:
     )
 
 
-def _cells_of_bucket(question: Question, source: _Source) -> str:
+def _cells_of_bucket(question: Question, source: Source) -> str:
     rows = "names CROSS JOIN data USING (id)" if source.few else "data CROSS JOIN names USING (id)"
     rows += columns.join_sketches(source.columns)
     return f"SELECT name, {columns.show(question)} FROM {rows} WHERE bucket = totals.bucket{source.where}"
 
 
-def _rows(question: Question, source: _Source, plan: Plan, cell: Cell | None) -> str:
+def _rows(question: Question, source: Source, plan: Plan, cell: Cell | None) -> str:
     """Return the SELECT of rows that are not packed."""
     text, keys = _merged(question, source)
     is_coarser = question.resolution(plan.marks.resolution) > plan.marks.resolution
     if "bucket" in keys and (is_coarser or question.group is not None):
-        text = _coarser(text, keys, source.columns)
+        text = _coarser(text, keys, source)
     if question.moving is not None:
         text = _moving(text, keys, source.columns, gaps=question.kind == "timedata")
     text = columns.add_percentiles(question, text, keys)
     return _shown(question, _highest(question, text) if _are_rows_ranked(question) else text, keys, cell)
 
 
-def _coarser(text: str, keys: str, stored: tuple[str, ...]) -> str:
-    coarse = keys.replace("bucket", "bucket / :resolution * :resolution AS bucket")
-    return f"SELECT {coarse}, {columns.merge(stored)} FROM ({text}) GROUP BY {'1, 2' if 'name' in keys else '1'}"
+def _coarser(text: str, keys: str, source: Source) -> str:
+    bucket = "bucket / :resolution * :resolution AS bucket"
+    if keys == "bucket":
+        return source.group("bucket", f"(SELECT {bucket}, {', '.join(source.columns)} FROM ({text}))")
+    return f"SELECT name, {bucket}, {columns.merge(source.columns)} FROM ({text}) GROUP BY 1, 2"
 
 
 def _moving(text: str, keys: str, stored: tuple[str, ...], *, gaps: bool) -> str:

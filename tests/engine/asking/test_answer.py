@@ -94,19 +94,17 @@ def questions() -> list[Asked]:
     return made[::3]
 
 
-@pytest.mark.parametrize("packed_rows", [0, sql.PACKED_ROWS])
+@pytest.mark.parametrize("keys_max", [0, sql.KEYS_MAX])
 @pytest.mark.parametrize("state", STATES)
-def test_matrix(state: State, packed_rows: int) -> None:
+def test_matrix(state: State, keys_max: int) -> None:
     """Every question in every format has the answer recomputed from the samples."""
     samples = made_up(2)
     recomputation = Recomputation(samples, RESOLUTION_S)
-    with archives() as archive, patch.object(sql, "PACKED_ROWS", packed_rows):
+    with archives() as archive, patch.object(sql, "KEYS_MAX", keys_max):
         state(archive, samples)
         check_file(archive)
         assert STATES[state] == (row_count(archive, "sealed") > 0, row_count(archive, "NOT sealed") > 0)
-        for number, asked in enumerate(
-            questions()[list(STATES).index(state) + 3 * bool(packed_rows) :: 2 * len(STATES)]
-        ):
+        for number, asked in enumerate(questions()[list(STATES).index(state) + 3 * bool(keys_max) :: 2 * len(STATES)]):
             check(archive, asked, recomputation.rows(asked), FORMS[number % len(FORMS)])
 
 
@@ -198,7 +196,7 @@ def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[li
     samples = [sample for part, _ in parts for sample in part]
     recomputation = Recomputation(samples, resolution, accuracy=accuracy)
     sealing = patch.multiple(commit, **sealing_in_steps(data.draw(st.integers(1, 30))))
-    packing = patch.object(sql, "PACKED_ROWS", data.draw(st.integers(0, 10)))
+    packing = patch.object(sql, "KEYS_MAX", data.draw(st.integers(0, 10)))
     with archives(resolution, accuracy) as archive, sealing, packing:
         for part, now in parts:
             archive.commit(rolled_up(part), now=now)

@@ -1,12 +1,20 @@
 """The expressions of columns; test_sql runs them."""
 
-import pytest
+from collections.abc import Iterator
 
+import apsw
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tally.engine.asking import digits
 from tally.engine.asking.columns import (
+    STORED,
     Cell,
     add_percentiles,
     express,
     find_needed,
+    group,
     list_arguments,
     list_conditions,
     merge,
@@ -56,3 +64,45 @@ def test_percentiles_are_not_computed_again() -> None:
     """A question without them is unchanged. Others have a stage that SQLite does not merge with the next one."""
     assert "x" == add_percentiles(Question("values", "sum"), "x", "name")
     assert add_percentiles(Question("values", "p5"), "x", "name").endswith("LIMIT -1 OFFSET 0")
+
+
+@pytest.fixture(scope="module")
+def connection() -> Iterator[apsw.Connection]:
+    """Give a connection to a database in memory, with the native core's functions if it is there."""
+    made = apsw.Connection(":memory:")
+    digits.register(made)
+    made.execute("CREATE TABLE cells (bucket INTEGER, count NUMERIC, sum REAL, min REAL, max REAL)")
+    yield made
+    made.close()
+
+
+# Sums of larger numbers are not exact. Counts are integers until there is another one.
+counts = st.integers(1, 5) | st.integers(2**51, 2**53) | st.floats(0, 2**53)
+floats = st.floats(allow_nan=False) | st.floats(-10, 10) | st.sampled_from([0.1, 1e16, -1e16, 1.0, -0.0])
+rows = st.lists(st.tuples(st.integers(-3, 3) | st.sampled_from([2**62, -(2**62)]), counts, floats, floats, floats))
+
+
+@given(rows)
+@settings(max_examples=100, deadline=None)
+def test_folding_merges_as_sqlite_does(connection: apsw.Connection, cells: list[tuple[float, ...]]) -> None:
+    """Rows that are folded in memory have the numbers, types and order of those that SQLite groups."""
+    connection.execute("DELETE FROM cells")
+    connection.executemany("INSERT INTO cells VALUES (?, ?, ?, ?, ?)", cells)
+    for columns in (*((name,) for name in STORED), ("count", "sum"), STORED):
+        folded, grouped = (group("bucket", columns, "cells", is_folded=each) for each in (True, False))
+        assert digits.IS_NATIVE == (folded != grouped)
+        found, expected = (list(map(repr, connection.execute(f"{text} ORDER BY bucket"))) for text in (folded, grouped))
+        assert expected == found
+
+
+def test_sketches_are_not_folded() -> None:
+    """Only SQLite's functions merge sketches."""
+    assert group("id", ("min", "bins"), "cells", is_folded=True) == group("id", ("min", "bins"), "cells")
+
+
+@pytest.mark.skipif(not digits.IS_NATIVE, reason="there is no native core")
+def test_nothing_is_folded_into_nothing(connection: apsw.Connection) -> None:
+    """Without rows there are no groups, and the table of groups needs its argument."""
+    assert connection.execute("SELECT * FROM tally_groups((SELECT tally_fold_sum(1, 2) WHERE 0))").get is None
+    with pytest.raises(apsw.SQLError):
+        connection.execute("SELECT * FROM tally_groups")

@@ -10,7 +10,7 @@ import apsw
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.asking import digits, sql
+from tally.engine.asking import digits, matching, sql
 from tally.engine.asking.columns import Cell
 from tally.engine.asking.matching import GLOBS_MAX
 from tally.engine.asking.question import WHOLE_MAX, Question
@@ -213,11 +213,61 @@ def test_packed(
     connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, by: str, parameters: dict[str, Any],
     most: int, expected: bool,
 ) -> None:  # fmt: skip
-    """Rows are packed if cells are shown as stored or have one key, and at most PACKED_ROWS share it."""
-    monkeypatch.setattr(sql, "PACKED_ROWS", most)
+    """Rows are packed if cells are shown as stored or have one key, and at most KEYS_MAX share it."""
+    monkeypatch.setattr(sql, "KEYS_MAX", most)
     statement = sql.planning(question(kind, by, **parameters), MARKS)
-    _, packed, _ = connection.execute(statement.text, statement.bindings).get
+    _, packed, *_ = connection.execute(statement.text, statement.bindings).get
     assert expected == bool(packed)
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "parameters", "most", "expected"),
+    [
+        ("values", "time", {}, 100, False),
+        ("values", "time", {"limit": 2}, 20, True),
+        ("values", "time", {"limit": 2}, 19, False),
+        ("aggregate", "name", {}, 20, True),
+        ("aggregate", "name", {}, 19, False),
+        ("aggregate", "time", {}, 40, True),
+        ("aggregate", "time", {}, 39, False),
+        ("timedata", "time", {"since": 1000, "until": 1450}, 10, True),
+        ("timedata", "time", {"since": 1000, "until": 1500}, 10, False),
+    ],
+)
+def test_folded(
+    connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch, kind: str, by: str, parameters: dict[str, Any],
+    most: int, expected: bool,
+) -> None:  # fmt: skip
+    """Rows are merged in memory if at most KEYS_MAX names are ranked, or so many buckets read."""
+    monkeypatch.setattr(sql, "KEYS_MAX", most)
+    statement = sql.planning(question(kind, by, **parameters), MARKS)
+    *_, folded = connection.execute(statement.text, statement.bindings).get
+    assert expected == bool(folded)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "most", "expected"),
+    [
+        ({"q": "name1[1-4]"}, 24, '["name11","name12","name13","name14"]'),
+        ({"q": "name1[1-4]"}, 23, None),
+        ({"q": "name1[0-4]"}, 1000, None),
+        ({"q": "none*"}, 0, "[]"),
+        ({"q": "name1"}, 1000, None),
+        ({"where": "name=name1"}, 0, '["name1"]'),
+        ({}, 1000, None),
+    ],
+)
+def test_matching_names_are_listed(
+    connection: apsw.Connection, monkeypatch: pytest.MonkeyPatch, parameters: dict[str, Any], most: int,
+    expected: str | None,
+) -> None:  # fmt: skip
+    """A plan has the names that match tag expressions, and few names that match globs, up to NAMES_MAX characters."""
+    monkeypatch.setattr(sql, "NAMES_MAX", most)
+    asked = question("values", **parameters)
+    matching.register(connection, asked.where, check=lambda: None)
+    statement = sql.planning(asked, MARKS)
+    _, _, names, _ = connection.execute(statement.text, statement.bindings).get
+    assert expected == names
 
 
 @pytest.mark.parametrize(
