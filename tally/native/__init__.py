@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SWITCH = "TALLY_NATIVE"
 _OFF = ("0", "false", "no", "off")
 # A core with another number was compiled from other sources: a checkout was updated, and not installed again.
-_INTERFACE = 5
+_INTERFACE = 6
 # What SQLite calls when it loads the core.
 _ENTRY_POINT = "tally_functions"
 
