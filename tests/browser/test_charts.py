@@ -114,6 +114,21 @@ def test_all_charts_have_the_names_of_the_first(full: Site, open_page: Open) -> 
     assert [f"requests.get.page{n}" for n in (2, 1, 0)] == parse_qs(urlsplit(asked).query)["q"]
 
 
+def test_a_sparkline_ends_with_a_whole_bucket(full: Site, open_page: Open) -> None:
+    """A bucket that is not over has too low a sum: a line that ends now goes without it, and any other has its end."""
+    now = int(time.time())
+    page = open_page(f"{full.url}archive/daily/?since=-50min")
+    page.wait(lambda: page.find(".spark").count() == 3, "a line a name")
+    [asked] = {url for url in page.asked if "/values/daily/sum/" in url}
+    fields = {name: values[0] for name, values in parse_qs(urlsplit(asked).query).items()}
+    until, step = int(fields["until"]), int(fields["step"])
+    assert (0, True) == ((until + 1) % step, now - step <= until < time.time())
+    page.asked.clear()
+    page.page.goto(f"{full.url}archive/daily/?since=-50min&until={now}")
+    page.wait(lambda: page.find(".spark").count() == 3, "a line a name")
+    assert any(f"until={now // step * step + step - 1}&" in url for url in page.asked if "/values/daily/sum/" in url)
+
+
 def test_rates_are_per_second(full: Site, open_page: Open) -> None:
     """Per second divides counts by the seconds of a bucket, and says so."""
     page = open_page(f"{full.url}archive/daily/?show=count&since=-50min&until={int(time.time())}")
