@@ -129,6 +129,21 @@ def test_a_sparkline_ends_with_a_whole_bucket(full: Site, open_page: Open) -> No
     assert any(f"until={now // step * step + step - 1}&" in url for url in page.asked if "/values/daily/sum/" in url)
 
 
+def test_a_logarithmic_axis_ends_near_its_lines(full: Site, open_page: Open) -> None:
+    """Values from 3 to 3.9 are drawn between 3 and 4, and not in a part of the space from 1 to 10."""
+    page = open_page(f"{full.url}archive/daily/?show=max&axis=log&since=-50min&until={int(time.time())}")
+    page.drawn()
+    script = """canvas => {
+        const [r, g, b] = getComputedStyle(document.querySelector(".swatch")).borderTopColor.match(/\\d+/g).map(Number);
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        for (let at = 0; at < data.length; at += 4) {
+            if (data[at] === r && data[at + 1] === g && data[at + 2] === b) return at / data.length;
+        }
+        return 1;
+    }"""
+    page.wait(lambda: page.find(".plot canvas").evaluate(script) < 0.2, "a line near the top")
+
+
 def test_rates_are_per_second(full: Site, open_page: Open) -> None:
     """Per second divides counts by the seconds of a bucket, and says so."""
     page = open_page(f"{full.url}archive/daily/?show=count&since=-50min&until={int(time.time())}")

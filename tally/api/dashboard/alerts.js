@@ -4,7 +4,7 @@ import { change, now } from "./api.js";
 import { ask } from "./confirm.js";
 import { element, fill, the } from "./element.js";
 import { age, legible, moment } from "./format.js";
-import { marked, unit } from "./units.js";
+import { marked, measured, unit } from "./units.js";
 import { address, isPercentile } from "./view.js";
 import { writing } from "./editor.js";
 
@@ -82,7 +82,7 @@ export class AlertBanner {
     const name = alert.name ? ` of ${legible(alert.name)}` : "";
     const archive = archives.find(({ slug }) => slug === rule.archive) ?? archives[0];
     const own = archive ? unit(archive, { ...view, rate: false, q: rule.q }, rule.ask) : "";
-    const what = rule.absent ? "no samples" : `${rule.ask}${name} is ${alert.value === null ? "–" : marked(alert.value, own)}, ${bound(rule, own)}`;
+    const what = rule.absent ? "no samples" : `${rule.ask}${name} is ${alert.value === null ? "–" : (own ? measured : marked)(alert.value, own)}, ${bound(rule, own)}`;
     return element("li", {}, element("a", { "data-view": true, href }, legible(rule.rule)), `: ${what}, since ${moment(alert.since)}`,
       writing() !== "disabled" && element("button", { type: "button", class: "quiet", "aria-label": `Silence ${legible(rule.rule)}`, onclick: () => this.begin(rule.rule) }, "Silence"));
   }

@@ -36,6 +36,15 @@ export function fill(parent, ...children) {
 }
 
 /**
+ * Return the parts of a name, between which a line may break.
+ * @param {string} name
+ * @returns {Child[]}
+ */
+export function breakable(name) {
+  return name.split(/(?<=[.;_/-])/).flatMap((part, index) => (index ? [element("wbr"), part] : [part]));
+}
+
+/**
  * @param {Child[]} children
  * @returns {(Node | string)[]}
  */

@@ -25,6 +25,16 @@ export function number(value) {
 }
 
 /**
+ * Return a number to three digits, and all of those before the point.
+ * @param {number} value
+ */
+export function rounded(value) {
+  const size = Math.abs(value);
+  if (Number.isInteger(value) || size >= LARGE || size < SMALL) return number(value);
+  return fixed(value, Math.max(0, 2 - Math.floor(Math.log10(size))));
+}
+
+/**
  * Return a number with so many decimals.
  * @param {number} value
  * @param {number} decimals

@@ -1,7 +1,7 @@
 /** The names by what they add up to in the range: sortable, and a click narrows the pattern to a name. */
 
 import { change, changeOf, isByChange, ranked } from "./compare.js";
-import { element, fill, the } from "./element.js";
+import { breakable, element, fill, the } from "./element.js";
 import { Files, leading, ofLeaders } from "./files.js";
 import { decimals, difference, fixed, legible, number } from "./format.js";
 import { leaders, LEADERS, NAMES_MOST } from "./question.js";
@@ -23,6 +23,7 @@ const FIRST_ROWS = 25;
 export class Leaderboard {
   constructor() {
     this.root = the("leaderboard");
+    this.title = the("leaders-title");
     this.caption = the("leaders-caption");
     this.head = the("leaders-head");
     this.body = the("leaders-body");
@@ -51,6 +52,7 @@ export class Leaderboard {
     this.again = () => this.show(board, view, archive, range);
     const rows = this.all ? board.rows : board.rows.slice(0, FIRST_ROWS);
     this.root.hidden = board.rows.length === 0;
+    this.title.textContent = view.group ? "Groups" : "Names";
     this.caption.textContent = caption(board, view);
     this.shown = [archive.slug, withChanges(rows, board, view), [...leading(view), ...(board.before ? [`${ranked(view)}_before`] : [])]];
     this.files.name(`The ${rows.length === 1 ? "name" : `${number(rows.length)} names`} shown`, leaders(view, archive, range));
@@ -142,7 +144,7 @@ function withChanges(rows, { before }, view) {
  */
 function first(name, view, share) {
   const text = legible(shown(name, view));
-  return element("th", { scope: "row", "--share": share }, element("a", { "data-view": true, href: address(narrowed(view, name)).href, title: text }, text));
+  return element("th", { scope: "row", "--share": share }, element("a", { "data-view": true, href: address(narrowed(view, name)).href, title: text }, ...breakable(text)));
 }
 
 /**

@@ -109,23 +109,51 @@ export async function events(view, ranges, signal) {
 }
 
 /**
- * Return the columns of charts, in their order. The names of an archive are ranked once: its first chart has those with the
- * highest values, and the others have the same. Groups cannot be asked for by their names: each chart ranks its own.
- * @param {Chart[]} charts
+ * Return what asks each question once, as long as a view is loaded.
  * @param {AbortSignal} signal
- * @returns {Promise<Columns[]>}
+ * @returns {(url: URL) => Promise<any>}
  */
-export async function drawn(charts, signal) {
+export function asking(signal) {
   /** @type {Map<string, Promise<any>>} */
   const asked = new Map();
-  const once = (/** @type {URL} */ url) => {
+  return (url) => {
     const answer = asked.get(url.href) ?? get(url, signal);
+    answer.catch(() => undefined); // Nobody may wait for what was asked ahead.
     asked.set(url.href, answer);
     return answer;
   };
+}
+
+/**
+ * Ask what charts will need, as far as it does not depend on another answer.
+ * @param {Chart[]} charts
+ * @param {(url: URL) => Promise<any>} once
+ */
+export function prepare(charts, once) {
+  for (const chart of charts) if (ranks(chart, charts) === chart) once(chart.url);
+}
+
+/**
+ * Return the chart that has the names of a chart, which may be itself.
+ * @param {Chart} chart
+ * @param {Chart[]} charts
+ */
+function ranks(chart, charts) {
+  const isAlone = !chart.byName || chart.view.group;
+  return isAlone ? chart : charts.find(({ archive }) => archive === chart.archive) ?? chart;
+}
+
+/**
+ * Return the columns of charts, in their order. The names of an archive are ranked once: its first chart has those with the
+ * highest values, and the others have the same. Groups cannot be asked for by their names: each chart ranks its own.
+ * @param {Chart[]} charts
+ * @param {(url: URL) => Promise<any>} once
+ * @returns {Promise<Columns[]>}
+ */
+export async function drawn(charts, once) {
   return Promise.all(charts.map(async (chart) => {
-    const first = charts.find(({ archive }) => archive === chart.archive) ?? chart;
-    const names = chart.byName && first !== chart && !chart.view.group ? columns(first, await once(first.url)).lines.map(({ key }) => key) : [];
+    const first = ranks(chart, charts);
+    const names = first === chart ? [] : columns(first, await once(first.url)).lines.map(({ key }) => key);
     if (names.length) chart.url = among(chart, names);
     const now = columns(chart, await once(chart.url));
     if (names.length) now.lines.sort((one, other) => names.indexOf(one.key) - names.indexOf(other.key));

@@ -168,7 +168,11 @@ class Page {
   /** @param {AbortSignal} signal */
   async load(signal) {
     const former = this.sidebar.archives;
-    if (former.length) this.frame(former); // What was chosen is seen at once.
+    const once = loader.asking(signal);
+    if (former.length) {
+      const known = this.frame(former); // What was chosen is seen at once, and asked for beside what else there is.
+      if (this.history.moved && this.history.view.slug !== AUTO && library()) loader.prepare(this.wanted(known), once);
+    }
     const { archives, problems } = await loader.archives(signal);
     const all = this.history.view.slug === AUTO && overall(archives);
     if (all) this.chosen = await choose(this.history.view, all, now(), signal);
@@ -176,7 +180,7 @@ class Page {
     document.body.removeAttribute("data-loading");
     const alerts = loader.alerts(signal);
     alerts.catch(() => undefined); // It is waited for below, unless something else fails before.
-    if (this.say(archives, this.archive)) await this.draw(ranges, alerts, signal);
+    if (this.say(archives, this.archive)) await this.draw(ranges, alerts, once, signal);
     this.alerts.show(await alerts, this.history.view, archives);
     if (!this.history.view.wall) this.saved.show(await loader.views(signal));
     const status = await loader.status(signal);
@@ -255,15 +259,24 @@ class Page {
   }
 
   /**
+   * Return the charts of archives that have data.
+   * @param {Map<Archive, Range>} ranges
+   */
+  wanted(ranges) {
+    return [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(seen(this.history.view, archive), archive, each));
+  }
+
+  /**
    * @param {Map<Archive, Range>} ranges
    * @param {Promise<import("./alerts.js").Told>} alerts
+   * @param {(url: URL) => Promise<any>} once
    * @param {AbortSignal} signal
    */
-  async draw(ranges, alerts, signal) {
+  async draw(ranges, alerts, once, signal) {
     const { view } = this.history;
-    const wanted = [...ranges].filter(([{ last }]) => last !== null).flatMap(([archive, each]) => charts(seen(view, archive), archive, each));
+    const wanted = this.wanted(ranges);
     const [columns, events, { rules }] = await Promise.all([
-      library() ? loader.drawn(wanted, signal) : [], loader.events(view, [...ranges.values()], signal), alerts]);
+      library() ? loader.drawn(wanted, once) : [], loader.events(view, [...ranges.values()], signal), alerts]);
     for (const chart of wanted) chart.bounds = bounds(rules, chart);
     this.events.show(events, view.events);
     if (library()) {

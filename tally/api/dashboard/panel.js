@@ -2,7 +2,7 @@
 
 import { isRate } from "./columns.js";
 import { between } from "./compare.js";
-import { announce, element, fill } from "./element.js";
+import { announce, breakable, element, fill } from "./element.js";
 import * as events from "./events.js";
 import { Files, ofChart } from "./files.js";
 import { difference, legible, moment } from "./format.js";
@@ -158,7 +158,7 @@ export class Panel {
       const ink = chart.byName ? this.palette.of(key) : ofAggregate(key);
       const style = ["solid", "dashed", "dotted"][[0, 7, 2].indexOf(ink.dash[0] ?? 0)];
       const swatch = element("i", { class: "swatch", "--ink": `var(--line-${ink.colour})`, "data-style": style });
-      const name = element("span", { class: "name" }, legible(shown(key, chart.view)));
+      const name = element("span", { class: "name" }, ...breakable(legible(shown(key, chart.view))));
       const label = chart.byName
         ? element("button", { type: "button", title: `Show only ${legible(shown(key, chart.view))}`, onclick: () => this.actions.narrow(key) }, swatch, name)
         : element("span", { class: "label" }, swatch, name);

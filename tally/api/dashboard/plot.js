@@ -258,7 +258,18 @@ function linear(_, low, high) {
  */
 function logarithmic(_, low, high) {
   if (low === null || high === null || low <= 0) return [1, 10];
-  return library()?.rangeLog(low, high, 10, low === high) ?? [low, high];
+  const [bottom, top] = [edge(low, Math.floor), edge(high, Math.ceil)];
+  return bottom < top ? [bottom, top] : library()?.rangeLog(low, high, 10, true) ?? [low, high];
+}
+
+/**
+ * Return a value that has one digit, so that an axis ends near its lines.
+ * @param {number} value
+ * @param {(value: number) => number} round
+ */
+function edge(value, round) {
+  const exponent = Math.floor(Math.log10(value));
+  return Number(`${round(Number((value / 10 ** exponent).toPrecision(12)))}e${exponent}`);
 }
 
 /**

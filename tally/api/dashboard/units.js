@@ -1,6 +1,6 @@
 /** The units of metrics: which one a name has, and how values are written with it. */
 
-import { bytes, number, short } from "./format.js";
+import { bytes, number, rounded, short } from "./format.js";
 
 /**
  * @typedef {import("./range.js").Archive} Archive
@@ -74,12 +74,12 @@ function matches(glob, name) {
 }
 
 /**
- * Return a value for people, with its unit.
+ * Return a value for people, to five digits, or to three with its unit.
  * @param {number | null | undefined} value
  * @param {string} unit
  */
 export function measured(value, unit) {
-  return value === null || value === undefined ? number(value) : written(value, unit, number);
+  return value === null || value === undefined ? number(value) : written(value, unit, unit ? rounded : number);
 }
 
 /**
