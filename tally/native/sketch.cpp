@@ -103,8 +103,10 @@ class Numbers {
         return ends;
     }
 
-    // Returns the number of up to seven digits before `end`, without a branch that depends on how many there are.
+    // Returns the number of up to seven digits before `end`. Nearly all have one or two, which take no branch that depends
+    // on how many there are.
     static std::int64_t parse(const char* end, std::ptrdiff_t count) {
+        if (count <= 2) return (end[-1] - '0') + (count - 1) * 10 * (end[-2] - '0');
         const auto others = 64 - 8 * count;
         std::uint64_t digits = ((load_word(end - WORD) ^ ZEROS) >> others) << others;
         digits = (digits * 10 + (digits >> 8)) & 0x00FF00FF00FF00FF;
@@ -234,30 +236,34 @@ bool load(std::string_view text, Sketch& sketch) {
     return is_valid;
 }
 
-Count& Merger::Side::at(std::int64_t number) {
+void Merger::Side::grow(std::int64_t number) {
     if (blocks.empty()) first = number & -BLOCK_BINS;
     if (number < first) {
         const std::int64_t more = (first - number - 1) / BLOCK_BINS + 1;
         blocks.insert(blocks.begin(), static_cast<std::size_t>(more), Block());
         first -= more * BLOCK_BINS;
     }
-    const auto place = static_cast<std::size_t>(number - first);
-    const std::size_t block = place / BLOCK_BINS, bin = place % BLOCK_BINS;
+    const auto block = static_cast<std::size_t>((number - first) / BLOCK_BINS);
     if (block >= blocks.size()) blocks.resize(block + 1);
-    blocks[block].has_samples |= std::uint64_t{1} << bin;
-    return blocks[block].counts[bin];
+    bins = blocks.size() * BLOCK_BINS;
 }
 
 bool Merger::add(std::string_view text, bool is_inverse) {
+    if (!is_inverse) return read_bins(text, [&](std::int64_t number, const Count& count) { at(number) += count; });
     return read_bins(text, [&](std::int64_t number, const Count& count) {
         Count& sum = at(number);
-        sum += is_inverse ? -count : count;
-        if (is_inverse && sum.value() == 0) sum = Count();
+        sum += -count;
+        if (sum.value() == 0) sum = Count();
     });
 }
 
 Sketch Merger::sketch() const {
+    std::size_t most = 0;
+    for (const Side& side : sides_) {
+        for (const Block& block : side.blocks) most += static_cast<std::size_t>(__builtin_popcountll(block.has_samples));
+    }
     Sketch merged;
+    merged.reserve(most);
     for (const Side& side : sides_) {
         std::int64_t first = side.first;
         for (const Block& block : side.blocks) {
@@ -274,7 +280,9 @@ Sketch Merger::sketch() const {
 void Merger::clear() {
     for (Side& side : sides_) {
         for (Block& block : side.blocks) {
-            if (block.has_samples != 0) block = {};
+            for (; block.has_samples != 0; block.has_samples &= block.has_samples - 1) {
+                block.counts[__builtin_ctzll(block.has_samples)] = Count();
+            }
         }
     }
 }

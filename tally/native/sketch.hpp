@@ -90,9 +90,17 @@ class Merger {
     };
     struct Side {
         std::int64_t first = 0;  // A multiple of BLOCK_BINS.
+        std::uint64_t bins = 0;  // Those of all blocks.
         std::vector<Block> blocks;
 
-        Count& at(std::int64_t number);
+        Count& at(std::int64_t number) {
+            if (static_cast<std::uint64_t>(number - first) >= bins) grow(number);
+            const auto place = static_cast<std::uint64_t>(number - first);
+            Block& block = blocks[place / BLOCK_BINS];
+            block.has_samples |= std::uint64_t{1} << place % BLOCK_BINS;
+            return block.counts[place % BLOCK_BINS];
+        }
+        void grow(std::int64_t number);
     };
 
     Count& at(std::int64_t number) { return sides_[number < 0 ? 0 : number == 0 ? 1 : 2].at(number); }
