@@ -192,8 +192,8 @@ CREATE TABLE data (
     CONSTRAINT time CHECK (typeof(bucket) = 'integer' AND bucket BETWEEN 0 AND {latest}),
     CONSTRAINT count CHECK (count BETWEEN 1 AND {most}),
     CONSTRAINT extremes CHECK (min BETWEEN -{most} AND max AND max <= {most}),
-    CONSTRAINT sum CHECK (sum BETWEEN count * (min - {rounding} * max(-min, max))
-        AND count * (max + {rounding} * max(-min, max)))
+    CONSTRAINT sum CHECK (sum BETWEEN count * min AND count * max
+        OR sum BETWEEN count * (min - {rounding} * max(-min, max)) AND count * (max + {rounding} * max(-min, max)))
 );
 """
 
