@@ -20,6 +20,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
+#include <vector>
 
 #include "context.hpp"
 
@@ -32,8 +33,8 @@ namespace {
 
 using sqlite::api;
 
-// The exponents between which repr() writes no exponent.
-constexpr int FIXED_FIRST = -4, FIXED_LAST = 15;
+// The numbers between which repr() writes no exponent.
+constexpr double FIXED_FIRST = 1e-4, FIXED_END = 1e16;
 // A double below this converts to an integer of 64 bits.
 constexpr double INTEGER_END = 9223372036854775808.0;
 constexpr std::string_view FLOAT_PLACE = "!.*g";
@@ -41,11 +42,6 @@ constexpr std::string_view FLOAT_PLACE = "!.*g";
 char* copy(char* target, std::string_view text) {
     std::memcpy(target, text.data(), text.size());
     return target + text.size();
-}
-
-char* write_zeros(char* target, int count) {
-    std::memset(target, '0', static_cast<std::size_t>(count));
-    return target + count;
 }
 
 // Of two shortest decimals that are equally near, std::to_chars may take either one, and Python takes the even one.
@@ -59,98 +55,86 @@ char even_digit(double value) {
     return std::fmod(std::abs(value) * 4, 4) == 1 ? '2' : '8';
 }
 
-// Writes digits whose first one stands for `exponent` powers of ten, without an exponent.
-char* write_fixed(char* target, std::string_view digits, int exponent) {
-    const int count = static_cast<int>(digits.size());
-    if (exponent < 0) {
-        target = write_zeros(copy(target, "0."), -exponent - 1);
-        return copy(target, digits);
-    }
-    if (count <= exponent + 1) return copy(write_zeros(copy(target, digits), exponent + 1 - count), ".0");
-    target = copy(target, digits.substr(0, static_cast<std::size_t>(exponent) + 1));
-    *target++ = '.';
-    return copy(target, digits.substr(static_cast<std::size_t>(exponent) + 1));
-}
-
 }  // namespace
 
 char* write_float(char* target, double value) {
     if (value == 0) return copy(target, "0.0");  // Without the sign of -0.0, as SQLite writes it.
     if (!std::isfinite(value)) return copy(target, std::isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
-    // For example -1.25e+02: a digit, a point if more follow, and an exponent of at least two digits.
-    char scientific[FLOAT_CHARACTERS];
-    char* end = std::to_chars(scientific, scientific + sizeof scientific, value, std::chars_format::scientific).ptr;
-    char* first = scientific;
-    if (*first == '-') *target++ = *first++;
-    char* mark = static_cast<char*>(std::memchr(first, 'e', static_cast<std::size_t>(end - first)));
-    int exponent = 0;
-    std::from_chars(mark + (mark[1] == '+' ? 2 : 1), end, exponent);
-    if (exponent < FIXED_FIRST || exponent > FIXED_LAST) {
-        return copy(target, {first, static_cast<std::size_t>(end - first)});
-    }
-    char digits[FLOAT_CHARACTERS];
-    char* last = digits;
-    *last++ = *first;
-    if (first[1] == '.') last = copy(last, {first + 2, static_cast<std::size_t>(mark - first - 2)});
-    if (is_tie(value)) last[-1] = even_digit(value);
-    return write_fixed(target, {digits, static_cast<std::size_t>(last - digits)}, exponent);
+    const double size = std::abs(value);
+    const auto format =
+        size >= FIXED_FIRST && size < FIXED_END ? std::chars_format::fixed : std::chars_format::scientific;
+    char* end = std::to_chars(target, target + FLOAT_CHARACTERS, value, format).ptr;
+    if (format == std::chars_format::scientific) return end;
+    if (is_tie(value)) end[-1] = even_digit(value);
+    return static_cast<double>(static_cast<std::int64_t>(size)) == size ? copy(end, ".0") : end;
 }
 
 namespace {
 
-void append_integer(std::string& text, std::int64_t value) {
-    char buffer[FLOAT_CHARACTERS];
-    text.append(buffer, std::to_chars(buffer, buffer + sizeof buffer, value).ptr);
-}
-
-void append_float(std::string& text, double value) {
-    char buffer[FLOAT_CHARACTERS];
-    text.append(buffer, write_float(buffer, value));
+char* write_integer(char* target, std::int64_t value) {
+    return std::to_chars(target, target + FLOAT_CHARACTERS, value).ptr;
 }
 
 bool is_whole(double value) {
     return std::abs(value) < INTEGER_END && value == std::floor(value);
 }
 
-void append_any(std::string& text, sqlite::Value* value) {
-    switch (api->value_type(value)) {
-        case sqlite::INTEGER:
-            return append_integer(text, api->value_int64(value));
-        case sqlite::FLOAT: {
-            const double number = api->value_double(value);
-            if (is_whole(number)) return append_integer(text, static_cast<std::int64_t>(number));
-            return append_float(text, number);
+// A template, read once for all rows of a group.
+class Template {
+  public:
+    // Reads a template; returns whether it fits so many arguments.
+    bool read(std::string_view text, int count) {
+        places_.clear();
+        for (std::size_t from = 0;;) {
+            const std::size_t place = text.find('%', from);
+            places_.push_back({std::string(text.substr(from, place - from)), NONE});
+            if (place == text.npos) break;
+            const std::string_view rest = text.substr(place + 1);
+            const bool is_float = rest.substr(0, FLOAT_PLACE.size()) == FLOAT_PLACE;
+            if (!is_float && (rest.empty() || (rest[0] != ANY && rest[0] != INTEGER))) return false;
+            places_.back().kind = is_float ? FLOAT : rest[0];
+            from = place + 1 + (is_float ? FLOAT_PLACE.size() : 1);
         }
-        case sqlite::NOTHING:
-            return;
-        default:
-            text.append(text_of(value));
+        return places_.size() == static_cast<std::size_t>(count) + 1;
     }
-}
 
-// Appends a template with its placeholders filled in; returns whether it fits the arguments.
-bool append_row(std::string& text, int count, sqlite::Value** values) {
-    const char* first = count > 0 ? api->value_text(values[0]) : nullptr;
-    if (first == nullptr) return false;
-    std::string_view rest(first, static_cast<std::size_t>(api->value_bytes(values[0])));
-    for (int used = 1;; ++used) {
-        const std::size_t place = rest.find('%');
-        text.append(rest.substr(0, place));
-        if (place == rest.npos) return used == count;
-        rest.remove_prefix(place + 1);
-        if (used == count || rest.empty()) return false;
-        if (rest[0] == 's') {
-            append_any(text, values[used]);
-        } else if (rest[0] == 'd') {
-            append_integer(text, api->value_int64(values[used]));
-        } else if (rest.substr(0, FLOAT_PLACE.size()) == FLOAT_PLACE) {
-            append_float(text, api->value_double(values[used]));
-        } else {
-            return false;
+    // Appends the template with its placeholders filled in.
+    void append_row(std::string& text, sqlite::Value** values) {
+        for (const auto& [before, kind] : places_) {
+            const std::size_t used = text.size();
+            text.resize(used + before.size() + FLOAT_CHARACTERS);
+            char* target = copy(text.data() + used, before);
+            if (kind == INTEGER) target = write_integer(target, api->value_int64(*values++));
+            if (kind == FLOAT) target = write_float(target, api->value_double(*values++));
+            text.resize(static_cast<std::size_t>(target - text.data()));
+            if (kind == ANY) append_any(text, *values++);
         }
-        rest.remove_prefix(rest[0] == '!' ? FLOAT_PLACE.size() : 1);
     }
-}
+
+  private:
+    static constexpr char NONE = 0, ANY = 's', INTEGER = 'd', FLOAT = 'f';
+    struct Place {
+        std::string before;
+        char kind;
+    };
+
+    static void append_any(std::string& text, sqlite::Value* value) {
+        const int type = api->value_type(value);
+        if (type == sqlite::NOTHING) return;
+        if (type != sqlite::INTEGER && type != sqlite::FLOAT) {
+            text.append(text_of(value));
+            return;
+        }
+        char buffer[FLOAT_CHARACTERS];
+        const double number = api->value_double(value);
+        char* end = type == sqlite::INTEGER ? write_integer(buffer, api->value_int64(value))
+                    : is_whole(number)      ? write_integer(buffer, static_cast<std::int64_t>(number))
+                                            : write_float(buffer, number);
+        text.append(buffer, end);
+    }
+
+    std::vector<Place> places_;
+};
 
 void return_misfit(sqlite::Context* context) {
     api->result_error(context, "the template does not fit the arguments", -1);
@@ -158,22 +142,31 @@ void return_misfit(sqlite::Context* context) {
 
 void text_of_row(sqlite::Context* context, int count, sqlite::Value** values) {
     answer(context, [&] {
+        Template row;
+        if (count == 0 || !row.read(text_of(values[0]), count - 1)) return return_misfit(context);
         std::string text;
-        append_row(text, count, values) ? return_text(context, text) : return_misfit(context);
+        row.append_row(text, values + 1);
+        return_text(context, text);
     });
 }
 
 struct Rows {
-    std::string text;
+    std::string text, separator;
+    Template row;
     bool has_begun = false;
 };
 
 void add_row(sqlite::Context* context, int count, sqlite::Value** values) {
     answer(context, [&] {
-        auto& [text, has_begun] = state_of<Rows>(context);
-        if (has_begun) append_any(text, values[0]);
-        has_begun = true;
-        if (!append_row(text, count - 1, values + 1)) return_misfit(context);
+        auto& [text, separator, row, has_begun] = state_of<Rows>(context);
+        if (!has_begun) {
+            if (count < 2 || !row.read(text_of(values[1]), count - 2)) return return_misfit(context);
+            separator = text_of(values[0]);
+            has_begun = true;
+        } else {
+            text.append(separator);
+        }
+        row.append_row(text, values + 2);
     });
 }
 
