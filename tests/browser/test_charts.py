@@ -132,6 +132,7 @@ def test_a_sparkline_ends_with_a_whole_bucket(full: Site, open_page: Open) -> No
 def test_a_logarithmic_axis_ends_near_its_lines(full: Site, open_page: Open) -> None:
     """Values from 3 to 3.9 are drawn between 3 and 4, and not in a part of the space from 1 to 10."""
     page = open_page(f"{full.url}archive/daily/?show=max&axis=log&since=-50min&until={int(time.time())}")
+    page.allow("Canvas2D")  # It is read until it is drawn.
     page.drawn()
     script = """canvas => {
         const [r, g, b] = getComputedStyle(document.querySelector(".swatch")).borderTopColor.match(/\\d+/g).map(Number);
