@@ -33,7 +33,8 @@ from tally.engine.recovery.salvage import Salvaged, salvage
 from tally.engine.storing import idempotency
 from tally.engine.storing.cells import GivenCells, Time, Value, roll_up, validate_cells
 from tally.engine.storing.clock import RetentionClock, confirm
-from tally.engine.storing.commit import Outcome, Rules, commit, edit
+from tally.engine.storing.commit import Outcome, Rules, commit
+from tally.engine.storing.editing import edit
 from tally.engine.storing.idempotency import Delivery, Receipt
 from tally.engine.storing.ids import NameIds
 from tally.engine.storing.merging import Cells

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tests.api.asking import ask, service
 from tests.cli.command import invoke
 from tests.engine.forms import by_python, difference, rows_of_json
@@ -68,7 +68,7 @@ def make_samples(chance: random.Random) -> list[Sample]:
 
 def fill(archive: Archive, samples: list[Sample], chance: random.Random) -> None:
     """Commit samples in parts, with buckets sealed at random, so that some samples are late."""
-    with patch.multiple(commit, **sealing_in_steps(chance.randrange(1, 60))):
+    with patch.multiple(sealing, **sealing_in_steps(chance.randrange(1, 60))):
         for start in range(0, len(samples), 50):
             archive.commit(rolled_up(samples[start : start + 50]), now=T + chance.randrange(SPAN_S))
 

@@ -10,7 +10,8 @@ import pytest
 from tally.engine import Catalog
 from tally.engine.files.ddl import APPLICATION_ID
 from tally.engine.files.schema import USER_VERSIONS, OpenArchive
-from tally.engine.storing.commit import EXPIRE_ROWS, SEAL_ROWS
+from tally.engine.storing.expiry import EXPIRE_ROWS
+from tally.engine.storing.sealing import SEAL_ROWS
 from tests.engine.model import beside
 
 PAGE = (Path(__file__).parents[2] / "docs" / "file-format.md").read_text()

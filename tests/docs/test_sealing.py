@@ -1,13 +1,7 @@
 """docs/sealing.md against the code: its numbers are those that commits go by."""
 
-from tally.engine.storing.commit import (
-    EXPIRE_ROWS,
-    FULL_BUCKETS,
-    SEAL_BUCKETS,
-    SEAL_ROWS,
-    STEP_FACTOR,
-    STEP_ROWS,
-)
+from tally.engine.storing.expiry import EXPIRE_ROWS
+from tally.engine.storing.sealing import FULL_BUCKETS, SEAL_BUCKETS, SEAL_ROWS, STEP_FACTOR, STEP_ROWS
 from tally.engine.storing.watermarks import FIRST
 from tests.docs.story import ROOT
 

@@ -50,7 +50,7 @@ def row_count(archive: Archive, where: str = "1") -> int:
 
 
 def sealing_in_steps(rows: int) -> dict[str, Any]:
-    """Return small bounds of `commit` that depend on `rows`: it seals so many rows, and often stops in their midst."""
+    """Return small bounds of `sealing` that depend on `rows`: it seals so many rows, and often stops in their midst."""
     return {"SEAL_ROWS": rows, "STEP_ROWS": 1 + rows * 7 % 10, "STEP_FACTOR": 0}
 
 

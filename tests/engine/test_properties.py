@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from tally.engine import Archive, Catalog, Outcome
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tests.engine.model import Plain, aggregates, check_file, confirm_clock, recomputed, rolled_up, sealing_in_steps
 
 T = 1_000_000
@@ -42,7 +42,7 @@ exactly = settings(max_examples=60, deadline=None)
 @contextmanager
 def catalog(rows: int) -> Iterator[Catalog]:
     """Give an empty catalog whose archives seal this many rows at once."""
-    with tempfile.TemporaryDirectory() as directory, patch.multiple(commit, **sealing_in_steps(rows)):
+    with tempfile.TemporaryDirectory() as directory, patch.multiple(sealing, **sealing_in_steps(rows)):
         yield Catalog(directory)
 
 
@@ -150,7 +150,7 @@ class Life(RuleBasedStateMachine):
     def begin(self, rows: int, resolution: int) -> None:
         self.directory = Path(tempfile.mkdtemp())
         self.catalog = Catalog(self.directory)
-        self.patch = patch.multiple(commit, **sealing_in_steps(rows))
+        self.patch = patch.multiple(sealing, **sealing_in_steps(rows))
         self.patch.start()
         self.now = T + HOUR_S
         self.create(resolution)

@@ -9,14 +9,14 @@ stands at the bucket; after each commit it writes the bucket to stdout.
 import sys
 
 from tally.engine import Archive
-from tally.engine.storing import commit
+from tally.engine.storing import expiry, sealing
 
 
 def main(path: str, *numbers: str) -> None:
     """Commit until the end, with such small bounds that every commit seals a part of the names or expires something."""
     first, end, step, names = map(int, numbers)
-    commit.SEAL_ROWS, commit.EXPIRE_ROWS = 2 * names, names // 2
-    commit.SEAL_BUCKETS, commit.STEP_ROWS, commit.STEP_FACTOR = 4, 2 * names, 0
+    sealing.SEAL_ROWS, expiry.EXPIRE_ROWS = 2 * names, names // 2
+    sealing.SEAL_BUCKETS, sealing.STEP_ROWS, sealing.STEP_FACTOR = 4, 2 * names, 0
     archive = Archive(path)
     tell("ready")
     sys.stdin.readline()

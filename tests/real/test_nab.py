@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Catalog
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tests.cli.command import invoke
 from tests.engine.forms import FORMS, check
 from tests.engine.recompute import Asked, Recomputation
@@ -38,8 +38,8 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     """Give archives into which the file was imported, with every row sealed."""
     made = catalog(tmp_path_factory.mktemp("imported"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(commit, "SEAL_ROWS", 1)
-        patch.setattr(commit, "SEAL_BUCKETS", 1)
+        patch.setattr(sealing, "SEAL_ROWS", 1)
+        patch.setattr(sealing, "SEAL_BUCKETS", 1)
         result = invoke(made.directory, "import", str(LINES))
     assert (0, f"read {COUNT} lines, rejected 0") == (result.exit_code, result.stdout.splitlines()[0])
     return made

@@ -8,7 +8,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.asking.question import Question
-from tally.engine.storing import commit as commit_module
+from tally.engine.storing import sealing
 from tally.errors import ArchiveUnavailable, InvalidQuestion, NotAnArchive, QueryTimeout
 from tests.survive.scale import chance, scaled
 
@@ -20,8 +20,8 @@ T = 1_700_000_000
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """An archive of some pages, with rows of each kind."""
-    monkeypatch.setattr(commit_module, "SEAL_ROWS", 500)
-    monkeypatch.setattr(commit_module, "SEAL_BUCKETS", 1)
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 500)
+    monkeypatch.setattr(sealing, "SEAL_BUCKETS", 1)
     made = Catalog(tmp_path, clock=lambda: T + 1000).create("daily", resolution=10, retention=1)
     for bucket in range(T - 3600, T, 450):
         made.commit({bucket: {f"requests.get.näme{i}": (1, 0.5, 0.5, 0.5) for i in range(100)}}, now=T)

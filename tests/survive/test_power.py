@@ -7,7 +7,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.asking.question import Question
-from tally.engine.storing import commit as commit_module
+from tally.engine.storing import expiry, sealing
 from tests.survive.recorder import Event, after_power_loss, recorded
 from tests.survive.scale import chance, scaled
 
@@ -41,11 +41,11 @@ class History:
 @pytest.fixture
 def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
     """Commits that merge, seal and expire in steps, with a coarser resolution midway; readers may hold the log."""
-    monkeypatch.setattr(commit_module, "SEAL_ROWS", 3 * NAMES)
-    monkeypatch.setattr(commit_module, "SEAL_BUCKETS", 1)
-    monkeypatch.setattr(commit_module, "STEP_ROWS", NAMES)
-    monkeypatch.setattr(commit_module, "STEP_FACTOR", 0)
-    monkeypatch.setattr(commit_module, "EXPIRE_ROWS", NAMES)
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 3 * NAMES)
+    monkeypatch.setattr(sealing, "SEAL_BUCKETS", 1)
+    monkeypatch.setattr(sealing, "STEP_ROWS", NAMES)
+    monkeypatch.setattr(sealing, "STEP_FACTOR", 0)
+    monkeypatch.setattr(expiry, "EXPIRE_ROWS", NAMES)
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=1)
     with recorded() as events:
         made = History(archive, events)

@@ -88,6 +88,14 @@ def span(question: Question, stored: int) -> Span:
     return Span(size, first, end, max(0, first + size - question.moving) if question.moving else first)
 
 
+def find_reach(question: Question, marks: Watermarks) -> Span:
+    """Return the buckets of an answer without hidden rows; raises InvalidQuestion as `Question.resolution`."""
+    reach = span(question, marks.resolution)
+    first = max(reach.first, marks.expired_before // reach.resolution * reach.resolution)
+    read_from = max(reach.read_from, marks.expired_before)
+    return reach._replace(first=first if question.moving else max(first, read_from), read_from=read_from)
+
+
 def names(q: tuple[str, ...], where: tuple[TagExpression, ...], *, limit: int | None = None) -> Statement:
     """Return the SELECT of the matching names in byte order. It needs the functions of `matching.register`."""
     condition, bindings = matching(q, where)
@@ -101,7 +109,7 @@ def planning(question: Question, marks: Watermarks) -> Statement:
     `few` means that reading name by name is cheaper. It needs the functions of `matching.register`.
     """
     condition, bindings = matching(question.q, question.where)
-    reach = span(question, marks.resolution)
+    reach = find_reach(question, marks)
     chosen, counted, few, names = "", "", "0", "NULL"
     if condition:
         kept = "MATERIALIZED " if question.where else ""
@@ -150,7 +158,7 @@ def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> State
 
 def _bindings(question: Question, plan: Plan, cell: Cell | None) -> Bindings:
     """Return the bindings of a SELECT, which may use only some of them."""
-    marks, reach = plan.marks, span(question, plan.marks.resolution)
+    marks, reach = plan.marks, find_reach(question, plan.marks)
     return {
         **plan.matching(question)[1],
         **reach._asdict(),

@@ -15,6 +15,7 @@ import apsw
 from tally.engine.files import damage_marks, ddl, functions, statements
 from tally.engine.files.connection import Connection
 from tally.engine.files.disk import format_size
+from tally.engine.storing.watermarks import EXPIRING, SEALING
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, NotAnArchive, QueryTimeout
 
 # The application id in the header of an SQLite file: https://www.sqlite.org/fileformat.html#application_id
@@ -86,7 +87,7 @@ def find_damage(connection: apsw.Connection) -> list[str]:
     if missing := _missing(connection):
         return missing
     meta = dict(connection.execute(statements.META))
-    bindings = {"sealing_before": 0, "sealing_id": 0, **meta}
+    bindings = {**dict.fromkeys((*SEALING, *EXPIRING), 0), **meta}
     counts = connection.execute(statements.BROKEN_RULES, bindings).get
     found = [f"{count} {what}" for what, count in zip(statements.RULES, counts, strict=True) if count]
     return found or (_find_damaged_sketches(connection) if meta.get("percentiles") else [])

@@ -1,4 +1,4 @@
-"""Constant SQL statements of the writer, the check and salvage. `asking.sql` builds the SELECTs of questions."""
+"""Constant SQL statements of the writer and the check. `asking.sql` builds the SELECTs of questions."""
 
 META = "SELECT key, value FROM meta"
 OBJECTS = "SELECT name FROM sqlite_schema"
@@ -6,9 +6,12 @@ META_VALUE = "SELECT value FROM meta WHERE key = ?"
 NAME_IDS = "SELECT json_group_object(name, names.id) FROM json_each(?) CROSS JOIN names ON name = value"
 EACH_NAME = "SELECT name FROM names"
 NAME_COUNT = "SELECT count(*) FROM names"
-FIRST_LAST = "SELECT (SELECT min(bucket) FROM data), (SELECT max(bucket) FROM data)"
+# Rows before the first total are hidden: see `storing.expiry`.
+FIRST_LAST = "SELECT (SELECT min(bucket) FROM totals), (SELECT max(bucket) FROM totals)"
 FUTURE = "SELECT count(*), min(bucket), max(bucket) FROM totals WHERE bucket > ?"
-POINTS = "SELECT count(*) FROM data"
+POINTS = "SELECT count(*) FROM data WHERE bucket >= (SELECT min(bucket) FROM totals)"
+ROWS = "SELECT count(*) FROM data"
+BUCKET_ROWS = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket = ? LIMIT ?)"
 ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
 ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
 LAST_BEFORE = "SELECT max(bucket) FROM data WHERE bucket < ?"
@@ -18,13 +21,34 @@ SEAL = "UPDATE OR FAIL data SET sealed = 1 WHERE bucket = ? AND id >= ? AND id <
 NEXT_ID = "SELECT id FROM names WHERE id >= ? ORDER BY id LIMIT 1 OFFSET ?"
 CLOSED = "SELECT bucket FROM totals WHERE bucket >= ? AND bucket < ?"
 CLOSED_ROWS = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket >= ? AND bucket < ? LIMIT ?)"
-EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
-# Deletes names without rows. Unsealed rows have no index by name, so they are read at most once, for all names.
+EXPIRED_EDGE = "SELECT bucket, id FROM data WHERE bucket >= ? AND bucket < ? ORDER BY bucket, id LIMIT 1 OFFSET ?"
+IDS_WITHIN = "SELECT json_group_array(DISTINCT id) FROM data WHERE bucket >= ? AND bucket < ?"
+FIRST_ROW = "SELECT min(bucket) FROM data"
+BUCKETS_BEFORE = """
+WITH RECURSIVE hidden (bucket) AS (
+    SELECT min(bucket) FROM data
+    UNION ALL SELECT (SELECT min(bucket) FROM data WHERE data.bucket > hidden.bucket) FROM hidden WHERE bucket < ?1)
+SELECT bucket FROM hidden WHERE bucket < ?1
+"""
+DELETE_RANGE = "DELETE FROM data WHERE bucket = ? AND id >= ? AND id < ?"
+DELETE_SKETCHES_RANGE = "DELETE FROM data_sketches WHERE bucket = ? AND id >= ? AND id < ?"
+_ROWS_OF = """
+WHERE (bucket, id) IN (
+    SELECT bucket, id FROM data INDEXED BY data_by_name
+    WHERE sealed AND id IN (SELECT value FROM json_each(:ids)))
+"""
+DELETE_ROWS_OF = f"DELETE FROM data {_ROWS_OF}"
+DELETE_SKETCHES_OF = f"DELETE FROM data_sketches {_ROWS_OF}"
+NO_EXPIRING = "DELETE FROM meta WHERE key IN ('expired_before', 'expiring_before', 'expiring_id')"
+# Deletes names that have only hidden rows or none. Unsealed rows have no index by name, so they are read at most once,
+# for all names.
 FORGET_NAMES = """
 DELETE FROM names
 WHERE id IN (SELECT value FROM json_each(:ids))
-  AND CASE WHEN EXISTS (SELECT 1 FROM data INDEXED BY data_by_name WHERE sealed AND data.id = names.id) THEN 0
+  AND CASE WHEN EXISTS (SELECT 1 FROM data INDEXED BY data_by_name WHERE sealed AND data.id = names.id
+              AND bucket >= :expired_before) THEN 0
       ELSE id NOT IN (SELECT id FROM data WHERE bucket >= :sealed_before) END
+RETURNING id
 """
 COARSEN = """
 CREATE TEMP TABLE merged AS
@@ -269,6 +293,7 @@ _BLOCK_S = "(:resolution * :block_buckets)"
 # The rules that hold after every commit, as messages after a count; BROKEN_RULES counts them in the same order.
 RULES = (
     "rows have a wrong sealed flag",
+    "rows should have been deleted",
     "rows have a bucket that is no multiple of the resolution",
     "rows have impossible values",
     "rows have no name",
@@ -279,13 +304,14 @@ RULES = (
 BROKEN_RULES = f"""
 SELECT
     count(*) FILTER (WHERE sealed <> (bucket < :sealed_before OR (bucket < :sealing_before AND id < :sealing_id))),
+    count(*) FILTER (WHERE bucket < :expiring_before AND id < :expiring_id),
     count(*) FILTER (WHERE bucket % :resolution <> 0),
     count(*) FILTER (WHERE NOT (
         typeof(bucket) = 'integer' AND typeof(count) IN ('integer', 'real') AND typeof(sum) = 'real'
         AND typeof(min) = 'real' AND typeof(max) = 'real' AND count >= 1 AND min <= max)),
     count(*) FILTER (WHERE id NOT IN (SELECT id FROM names)),
-    (SELECT count(*) FROM names WHERE id NOT IN (SELECT id FROM data)),
-    (SELECT count(*) FROM (SELECT bucket, {_OWN} GROUP BY bucket) AS own
+    (SELECT count(*) FROM names WHERE id NOT IN (SELECT id FROM data WHERE bucket >= :expired_before)),
+    (SELECT count(*) FROM (SELECT bucket, {_OWN} WHERE bucket >= :expired_before GROUP BY bucket) AS own
         FULL JOIN totals AS kept USING (bucket) WHERE ({_SAME}) IS NOT TRUE),
     (SELECT count(*) FROM (SELECT bucket / {_BLOCK_S} * {_BLOCK_S} AS block, id, {_OWN}
             WHERE bucket >= :blocks_from AND sealed GROUP BY block, id) AS own
@@ -308,57 +334,6 @@ SELECT
         WHERE count IS NULL OR kept IS NULL OR NOT {_MATCHES_COUNT}),
     (SELECT count(*) FROM blocks FULL JOIN (SELECT *, 1 AS kept FROM blocks_sketches) USING (block, id)
         WHERE count IS NULL OR kept IS NULL OR NOT {_MATCHES_COUNT})
-"""
-
-# What `evidence` collects from a damaged file. The columns have no affinity, so that values are not converted.
-EVIDENCE_TABLES = """
-CREATE TEMP TABLE copies (bucket, id, count, sum, min, max, grade, low, high, tree);
-CREATE TEMP TABLE named (id, name, grade, place);
-CREATE TEMP TABLE kept_totals (bucket, count, sum, min, max);
-CREATE TEMP TABLE kept_blocks (block, id, count);
-CREATE TEMP TABLE receipts (id, key, digest, second, stored, expired, cardinality);
-CREATE TEMP TABLE receipt_keys (key, id);
-"""
-EVIDENCE_INDEXES = "CREATE INDEX temp.copies_by_name ON copies (id, bucket)"
-EVIDENCE = {
-    "names": "INSERT INTO named VALUES (?, ?, ?, 'names')",
-    "names_key": "INSERT INTO named VALUES (?, ?, ?, 'names_key')",
-    "totals": "INSERT INTO kept_totals VALUES (?, ?, ?, ?, ?)",
-    "blocks": "INSERT INTO kept_blocks VALUES (?, ?, ?)",
-    "deliveries": "INSERT INTO receipts VALUES (?, ?, ?, ?, ?, ?, ?)",
-    "deliveries_key": "INSERT INTO receipt_keys VALUES (?, ?)",
-    "data": "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'data')",
-    "data_by_name": "INSERT INTO copies VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 'data_by_name')",
-}
-EVIDENT_IDS = "SELECT DISTINCT id FROM named WHERE grade = 1 ORDER BY id"
-EVIDENT_NAMES = """
-SELECT id, name, max(grade) FILTER (WHERE place = 'names'), max(grade) FILTER (WHERE place = 'names_key')
-FROM named WHERE id IN (SELECT id FROM named GROUP BY id, name HAVING max(grade) = 1 OR count(DISTINCT place) = 2)
-GROUP BY id, name ORDER BY id
-"""
-EVIDENT_TOTALS = "SELECT bucket, count, sum, min, max FROM kept_totals ORDER BY bucket"
-CANDIDATES = """
-SELECT bucket, id, count, sum, min, max,
-    max(grade) FILTER (WHERE tree = 'data'), max(grade) FILTER (WHERE tree = 'data_by_name'), max(low), min(high)
-FROM copies GROUP BY bucket, id, count, sum, min, max ORDER BY bucket, id
-"""
-BLOCK_ADDS_UP = """
-SELECT (SELECT count FROM kept_blocks WHERE block = :block AND id = :id)
-    = (SELECT sum(count) FROM (
-        SELECT DISTINCT bucket, count FROM copies WHERE id = :id AND bucket >= :block AND bucket < :end AND grade = 1))
-"""
-LAST_INDEXED = """
-SELECT max(bucket) FROM copies JOIN kept_totals USING (bucket) WHERE tree = 'data_by_name' AND grade = 1
-"""
-EVIDENT_RECEIPTS = """
-SELECT receipts.* FROM receipts JOIN receipt_keys USING (id, key)
-GROUP BY id HAVING count(DISTINCT digest) = 1 ORDER BY id
-"""
-SHORT_NAMES = """
-SELECT DISTINCT kept.id FROM kept_blocks AS kept
-LEFT JOIN (SELECT bucket / :block_s * :block_s AS block, id, sum(count) AS count FROM data GROUP BY 1, 2) AS own
-    USING (block, id)
-WHERE coalesce(own.count, 0) < kept.count
 """
 
 # The memory of alerts: see `tally.alerts.memory`.

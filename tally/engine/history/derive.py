@@ -24,8 +24,9 @@ from tally.engine.history.source import Progress, attached, chunks, connect
 from tally.engine.recovery.backup import check_space, size_bytes
 from tally.engine.sketch import LEVELS
 from tally.engine.storing.clock import ClockState
-from tally.engine.storing.commit import add_blocks, read_watermarks
 from tally.engine.storing.lineage import Lineage, ensure_identity
+from tally.engine.storing.sealing import add_blocks
+from tally.engine.storing.watermarks import read_watermarks
 from tally.errors import ArchiveExists, ArchiveUnavailable
 
 
@@ -148,7 +149,8 @@ class _Copy:
 
     def _forget_names(self) -> None:
         ids = self._connection.execute(queries.ALL_IDS).get
-        self._connection.execute(statements.FORGET_NAMES, {"ids": ids, "sealed_before": self._sealed_before})
+        bounds = {"ids": ids, "sealed_before": self._sealed_before, "expired_before": 0}
+        self._connection.execute(statements.FORGET_NAMES, bounds).fetchall()
 
     def catch_up(self) -> None:
         """Copy the buckets that have grown since `fill`, or everything anew if more than that has changed."""

@@ -22,8 +22,9 @@ import apsw
 
 from tally.engine.definition import Definition
 from tally.engine.files import ddl, statements
-from tally.engine.storing import commit, sketches
+from tally.engine.storing import sealing, sketches
 from tally.engine.storing.commit import Outcome, Rules
+from tally.engine.storing.expiry import settle
 from tally.engine.storing.watermarks import Watermarks
 
 # Called with the step that begins, its number, and the number of steps. It may raise an error to stop.
@@ -112,8 +113,8 @@ class Loading:
         return Loaded(self._outcome, round(unmatched), cells)
 
     def _store(self, cells: int, now: float) -> None:
-        marks = commit.finish_sealing(self._connection, commit.read_watermarks(self._connection))
-        is_large = cells >= commit.SEAL_ROWS
+        marks = settle(self._connection)
+        is_large = cells >= sealing.SEAL_ROWS
         is_rebuilt = is_large and self._connection.execute(statements.HAS_FEWER_ROWS, {"rows": cells}).get
         if is_rebuilt:
             self._connection.execute(ddl.DROP_INDEX)
@@ -131,7 +132,7 @@ class Loading:
         self._begin("writing totals")
         self._connection.execute(statements.LOAD_TOTALS)
         self._connection.execute(statements.LOAD_BLOCKS, bounds)
-        commit.seal(self._connection, marks, now=now)
+        sealing.seal(self._connection, marks, now=now)
 
     def _raise_seal(self, marks: Watermarks, now: float) -> Watermarks:
         """Seal the rows before the end of the last loaded bucket that is closed."""
@@ -139,4 +140,4 @@ class Loading:
         last = self._connection.execute(statements.LAST_LOADED, (closed_before,)).get
         if last is None or last < marks.sealed_before:
             return marks
-        return commit.seal_rows(self._connection, marks, before=last + marks.resolution)
+        return sealing.seal_rows(self._connection, marks, before=last + marks.resolution)

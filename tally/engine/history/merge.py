@@ -28,8 +28,9 @@ from tally.engine.history.source import Progress, attached, chunks
 from tally.engine.sketch import LEVELS
 from tally.engine.storing import sketches
 from tally.engine.storing.clock import ClockState
-from tally.engine.storing.commit import finish_sealing, read_watermarks, seal, seal_rows
+from tally.engine.storing.expiry import settle
 from tally.engine.storing.lineage import Lineage, ensure_identity
+from tally.engine.storing.sealing import seal, seal_rows
 from tally.engine.storing.watermarks import Watermarks
 from tally.errors import ArchiveUnavailable, MergeRefused
 
@@ -222,7 +223,7 @@ class Merger:
         ensure_identity(connection)
         connection.execute(ddl.MERGES).fetchall()
         connection.execute(queries.KEEP_NAMES).fetchall()
-        marks = finish_sealing(connection, read_watermarks(connection))
+        marks = settle(connection)
         with without_index(connection, changes=merged.cells) as is_large:
             closed_before = int(self._now // marks.resolution) * marks.resolution
             if is_large and closed_before > marks.sealed_before:

@@ -15,7 +15,7 @@ from tally.engine.history.derive import Derivation, Derived
 from tally.engine.history.merge import Merged, Merger
 from tally.engine.history.rename import Renamed, Renamer
 from tally.engine.history.source import Progress
-from tally.engine.storing.commit import finish_sealing, read_watermarks
+from tally.engine.storing.expiry import settle
 from tally.engine.storing.removal import Removed, count_removable, remove
 from tally.errors import InvalidQuestion
 
@@ -55,7 +55,7 @@ class Operations(ABC):
             if dry_run:
                 return count_removable(connection, q, self._span(connection, question))
             with schema.Transaction(connection):
-                marks = finish_sealing(connection, read_watermarks(connection))
+                marks = settle(connection)
                 return remove(connection, q, self._span(connection, question), marks)
 
     def merge_files(

@@ -21,7 +21,7 @@ WHERE id <> least
 """
 RENAMABLE = """
 SELECT (SELECT count(*) FROM temp.renamed), (SELECT count(*) FROM temp.joined), count(*), total(count)
-FROM data WHERE id IN (SELECT id FROM temp.renamed)
+FROM data WHERE id IN (SELECT id FROM temp.renamed) AND bucket >= (SELECT min(bucket) FROM totals)
 """
 MOVED = """
 CREATE TEMP TABLE moved AS
@@ -62,7 +62,10 @@ UPDATE names SET name = char(0) || id WHERE id IN (SELECT id FROM temp.renamed);
 UPDATE names SET name = renamed.name FROM temp.renamed WHERE names.id = renamed.id;
 """
 # History: `source` is the attached archive whose cells are read.
-CONTENT = "SELECT (SELECT count(*) FROM names), (SELECT count(*) FROM data), (SELECT total(count) FROM totals)"
+CONTENT = """
+SELECT (SELECT count(*) FROM names), (SELECT count(*) FROM data WHERE bucket >= (SELECT min(bucket) FROM totals)),
+    (SELECT total(count) FROM totals)
+"""
 SOURCE_META = "SELECT key, value FROM source.meta"
 SOURCE_LAST = "SELECT max(bucket) FROM source.totals WHERE bucket < ?"
 # The first and last bucket, and the bucket after so many cells, of the cells in a table.
@@ -230,7 +233,7 @@ WHERE known.source = :known AND known.bucket < :rewritten_before AND {_IS_LOST}
 """
 LEFT_OUT = """
 SELECT total(count) FILTER (WHERE NOT matches), total(count) FILTER (WHERE matches AND bucket < :cutoff)
-FROM source.data JOIN temp.own USING (id)
+FROM source.data JOIN temp.own USING (id) WHERE bucket >= (SELECT min(bucket) FROM source.totals)
 """
 SOURCE_FIRST = "SELECT min(bucket) FROM source.totals"
 HAS_UNMATCHED = "SELECT EXISTS (SELECT 1 FROM temp.own WHERE NOT matches)"

@@ -14,7 +14,7 @@ from tally.engine.asking.question import parse_glob
 from tally.engine.files import statements
 from tally.engine.history import queries
 from tally.engine.history.index import without_index
-from tally.engine.storing.commit import finish_sealing, read_watermarks
+from tally.engine.storing.expiry import settle
 from tally.engine.storing.lineage import mark_rewritten
 from tally.errors import InvalidQuestion, InvalidSample
 from tally.lines.plain import stored_name
@@ -82,7 +82,7 @@ class Renamer:
         """Rename and merge, and return what changed."""
         renamed = self.count(connection)
         if renamed.names:
-            marks = finish_sealing(connection, read_watermarks(connection))
+            marks = settle(connection)
             mark_rewritten(connection, marks.resolution)
             if renamed.merged:
                 if marks.percentiles:

@@ -92,7 +92,7 @@ def _contents(connection: apsw.Connection, path: Path, now: float, max_future_s:
     return Contents(
         definition,
         connection.execute(statements.NAME_COUNT).get,
-        connection.execute(statements.POINTS).get,
+        connection.execute(statements.ROWS).get,
         connection.execute(statements.ROWS_FROM, (meta["sealed_before"],)).get,
         connection.execute(statements.ROWS_BEFORE, (definition.cutoff(now),)).get,
         connection.pragma("page_count") * connection.pragma("page_size"),

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import apsw
 
 from tally.engine.asking.sql import FOREVER
-from tally.engine.files import statements
+from tally.engine.recovery import queries
 from tally.engine.recovery.pages import Row
 from tally.engine.recovery.proof import Candidate, Total
 from tally.engine.recovery.trees import SURE, Found, Key, Trees
@@ -54,10 +54,19 @@ class Evidence:
     """The rows of an archive with `resolution` seconds a bucket, in temporary tables of `connection`.
 
     `gaps` are pairs of buckets between which totals may be missing; None means before or after all buckets. Of the SURE
-    rows of `totals`, `fits` counts those whose bucket is a multiple of the resolution, and `misfits` the others.
+    rows of `totals`, `fits` counts those whose bucket is a multiple of the resolution, and `misfits` the others. Rows
+    before `expired_before` are hidden (see `storing.expiry`), unless a total says otherwise.
     """
 
-    def __init__(self, trees: Trees, connection: apsw.Connection, *, resolution: int, block_buckets: int) -> None:
+    def __init__(
+        self,
+        trees: Trees,
+        connection: apsw.Connection,
+        *,
+        resolution: int,
+        block_buckets: int,
+        expired_before: int = 0,
+    ) -> None:
         self.gaps: list[Gap] = []
         self.fits = self.misfits = 0
         # The buckets next to which totals may be missing, and whether they are missing after it.
@@ -66,12 +75,13 @@ class Evidence:
         self._connection = connection
         self._resolution = resolution
         self._block_s = resolution * block_buckets
+        self._expired_before = expired_before
         self._ids: list[int] = []
-        self._batches: dict[str, list[Row]] = {name: [] for name in statements.EVIDENCE}
+        self._batches: dict[str, list[Row]] = {name: [] for name in queries.EVIDENCE}
 
     def gather(self, report: Report) -> None:
         """Read all trees; `report` is called for each row."""
-        self._connection.execute(statements.EVIDENCE_TABLES).fetchall()
+        self._connection.execute(queries.EVIDENCE_TABLES).fetchall()
         are_whole = {name: self._read(name, report) for name in READ}
         for name, found in self._trees.orphans():
             if name in self._batches:
@@ -79,10 +89,10 @@ class Evidence:
             report()
         for name in self._batches:
             self._flush(name)
-        self._connection.execute(statements.EVIDENCE_INDEXES).fetchall()
+        self._connection.execute(queries.EVIDENCE_INDEXES).fetchall()
         self.gaps = [] if are_whole["totals"] else self._find_gaps()
         if are_whole["names"] or are_whole["names_key"]:
-            self._ids = [row[0] for row in self._connection.execute(statements.EVIDENT_IDS)]
+            self._ids = [row[0] for row in self._connection.execute(queries.EVIDENT_IDS)]
 
     def _read(self, name: str, report: Report) -> bool:
         """Read a tree. Return whether it is complete."""
@@ -115,7 +125,7 @@ class Evidence:
         return True
 
     def _flush(self, name: str) -> None:
-        self._connection.executemany(statements.EVIDENCE[name], self._batches[name])
+        self._connection.executemany(queries.EVIDENCE[name], self._batches[name])
         self._batches[name].clear()
 
     def _names(self, found: Found) -> Row:
@@ -164,7 +174,7 @@ class Evidence:
 
     def names(self) -> dict[int, Name]:
         """Return the names by id. A name is proven by both places, or by one if the other has a damaged copy of it."""
-        found: list[Row] = self._connection.execute(statements.EVIDENT_NAMES).fetchall()
+        found: list[Row] = self._connection.execute(queries.EVIDENT_NAMES).fetchall()
         times = Counter(row[1] for row in found if _is_present(row))
         names: dict[int, Name] = {}
         for each, group in groupby(found, itemgetter(0)):
@@ -176,15 +186,19 @@ class Evidence:
         return names
 
     def buckets(self) -> Iterator[Bucket]:
-        """Yield the buckets in order."""
-        totals = ((row[0], Total(*row[1:])) for row in self._connection.execute(statements.EVIDENT_TOTALS))
-        cells = ((row[0], Candidate(*row[1:])) for row in self._connection.execute(statements.CANDIDATES))
+        """Yield the buckets in order, without hidden ones."""
+        earliest = self._connection.execute(queries.FIRST_TOTAL).get
+        first = self._expired_before if earliest is not None and earliest >= self._expired_before else 0
+        totals = ((row[0], Total(*row[1:])) for row in self._connection.execute(queries.EVIDENT_TOTALS))
+        cells = ((row[0], Candidate(*row[1:])) for row in self._connection.execute(queries.CANDIDATES))
         for second, group in groupby(merge(totals, cells, key=itemgetter(0)), itemgetter(0)):
             found = [each for _, each in group]
             kept = {each for each in found if isinstance(each, Total)}
             total = next(iter(kept)) if len(kept) == 1 else None
             candidates = [each for each in found if isinstance(each, Candidate)]
-            if kept or any(candidate.is_sure for candidate in candidates):  # Otherwise it was deleted or never existed.
+            is_visible = second >= first
+            if is_visible and (kept or any(candidate.is_sure for candidate in candidates)):
+                # Otherwise it was deleted or never existed.
                 yield Bucket(second, None if total is None or None in total else total, candidates)
 
     def is_only_name(self, bucket: int, cell: Candidate) -> bool:
@@ -195,20 +209,20 @@ class Evidence:
                 return True
         block = bucket // self._block_s * self._block_s
         bounds = {"block": block, "end": block + self._block_s, "id": cell.id}
-        return bool(self._connection.execute(statements.BLOCK_ADDS_UP, bounds).get)
+        return bool(self._connection.execute(queries.BLOCK_ADDS_UP, bounds).get)
 
     def sealed_before(self) -> int:
         """Return the end of the last bucket that has a total and a cell in `data_by_name`; 0 if there is none."""
-        last = self._connection.execute(statements.LAST_INDEXED).get
+        last = self._connection.execute(queries.LAST_INDEXED).get
         return 0 if last is None else int(last) + self._resolution
 
     def receipts(self) -> list[Row]:
         """Return the rows of `deliveries` whose key and id are in the table and its index."""
-        return self._connection.execute(statements.EVIDENT_RECEIPTS).fetchall()
+        return self._connection.execute(queries.EVIDENT_RECEIPTS).fetchall()
 
     def short_names(self) -> list[int]:
         """Return the ids of names whose blocks have more samples than the cells in the archive's `data`."""
-        return [row[0] for row in self._connection.execute(statements.SHORT_NAMES, {"block_s": self._block_s})]
+        return [row[0] for row in self._connection.execute(queries.SHORT_NAMES, {"block_s": self._block_s})]
 
 
 def _are_numbers(values: Sequence[Any]) -> bool:

@@ -30,8 +30,9 @@ from tally.engine.recovery.proof import Candidate, Total, judge
 from tally.engine.recovery.trees import Trees
 from tally.engine.storing import watermarks
 from tally.engine.storing.batch import insert
-from tally.engine.storing.commit import add_blocks, read_watermarks
 from tally.engine.storing.lineage import mark_rewritten
+from tally.engine.storing.sealing import add_blocks
+from tally.engine.storing.watermarks import read_watermarks
 from tally.errors import ArchiveExists, ArchiveUnavailable, InvalidDefinition, NotAnArchive
 
 # Space for the snapshot, the evidence and the new archive, as a multiple of the file's size.
@@ -110,7 +111,7 @@ def salvage(
                 meta: dict[str, Any] = dict(filter(None, trees.walk("meta")))
                 definition, unread = _definition(source, target, meta, properties or {})
                 salvaged = Salvaged(definition, unread, trees.pages.count, is_log_sound=is_log_sound)
-                evidence = _evidence(connection, trees, definition, meta.get("block_buckets"))
+                evidence = _evidence(connection, trees, definition, meta)
                 evidence.gather(_reporter(trees, progress))
                 _check_resolution(source, evidence, properties or {})
                 salvaged.lost_pages, salvaged.gaps = len(trees.lost), evidence.gaps
@@ -167,10 +168,15 @@ def _keep_lineage(connection: apsw.Connection, meta: Mapping[str, Any], resoluti
     mark_rewritten(connection, resolution)
 
 
-def _evidence(connection: apsw.Connection, trees: Trees, definition: Definition, block_buckets: Any) -> Evidence:
-    is_read = type(block_buckets) is int and block_buckets > 0
-    size = block_buckets if is_read else watermarks.FIRST["block_buckets"]
-    return Evidence(trees, connection, resolution=definition.resolution, block_buckets=size)
+def _evidence(connection: apsw.Connection, trees: Trees, definition: Definition, meta: Mapping[str, Any]) -> Evidence:
+    size, hidden = meta.get("block_buckets"), meta.get("expired_before")
+    return Evidence(
+        trees,
+        connection,
+        resolution=definition.resolution,
+        block_buckets=size if type(size) is int and size > 0 else watermarks.FIRST["block_buckets"],
+        expired_before=hidden if type(hidden) is int else 0,
+    )
 
 
 def _check_resolution(source: Path, evidence: Evidence, given: Mapping[str, Any]) -> None:

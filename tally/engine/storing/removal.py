@@ -45,7 +45,7 @@ def remove(connection: apsw.Connection, glob: str, span: sql.Span, marks: Waterm
     connection.execute(statements.BLOCKS_OF, bounds)
     if marks.percentiles:
         _remove_sketches(connection, bindings, bounds, (first, end))
-    connection.execute(statements.FORGET_NAMES, {"ids": ids, "sealed_before": marks.sealed_before})
+    connection.execute(statements.FORGET_NAMES, {"ids": ids, **marks._asdict()}).fetchall()
     connection.execute(statements.NEW_VERSION).fetchall()
     return removed
 

@@ -55,6 +55,12 @@ def expire(connection: apsw.Connection, edge: tuple[int, int], blocks_from: int)
     connection.execute("DELETE FROM blocks_sketches WHERE block < ?", (blocks_from,))
 
 
+def hide(connection: apsw.Connection, before: int, blocks_from: int) -> None:
+    """Delete the sketches of totals before `before` and of blocks before `blocks_from`."""
+    connection.execute("DELETE FROM totals_sketches WHERE bucket < ?", (before,))
+    connection.execute("DELETE FROM blocks_sketches WHERE block < ?", (blocks_from,))
+
+
 def edit(connection: apsw.Connection, before: int, after: int) -> None:
     """Change the accuracy in percent: create, coarsen or drop all sketches."""
     if after and not before:

@@ -19,7 +19,7 @@ from tally.engine.asking import sql
 from tally.engine.asking.answer import CHUNK_BYTES, Answer
 from tally.engine.asking.query import BATCH_ROWS
 from tally.engine.asking.question import Question
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.errors import InvalidQuestion, NotAnArchive, UnknownArchive
 from tests.engine.forms import FORMS, by_json, by_python, check
 from tests.engine.model import check_file, rolled_up, row_count, sealing_in_steps
@@ -50,13 +50,13 @@ def unsealed(archive: Archive, samples: list[Sample]) -> None:
 
 def sealed(archive: Archive, samples: list[Sample]) -> None:
     """Store samples with all rows sealed."""
-    with patch.object(commit, "SEAL_ROWS", 1):
+    with patch.object(sealing, "SEAL_ROWS", 1):
         archive.commit(rolled_up(samples), now=T + 2 * SPAN_S)
 
 
 def half_sealed(archive: Archive, samples: list[Sample]) -> None:
     """Store samples with the older half sealed, and then as many late samples."""
-    with patch.object(commit, "SEAL_ROWS", 1):
+    with patch.object(sealing, "SEAL_ROWS", 1):
         archive.commit(rolled_up(samples[::2]), now=T + SPAN_S // 2)
         archive.commit(rolled_up(samples[1::2]), now=0)
 
@@ -195,9 +195,9 @@ def test_any_question(data: st.DataObject, resolution: int, parts: list[tuple[li
     accuracy = data.draw(st.sampled_from([0, 1, 2, 4, 8]))
     samples = [sample for part, _ in parts for sample in part]
     recomputation = Recomputation(samples, resolution, accuracy=accuracy)
-    sealing = patch.multiple(commit, **sealing_in_steps(data.draw(st.integers(1, 30))))
+    steps = patch.multiple(sealing, **sealing_in_steps(data.draw(st.integers(1, 30))))
     packing = patch.object(sql, "KEYS_MAX", data.draw(st.integers(0, 10)))
-    with archives(resolution, accuracy) as archive, sealing, packing:
+    with archives(resolution, accuracy) as archive, steps, packing:
         for part, now in parts:
             archive.commit(rolled_up(part), now=now)
         for _ in range(5):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog, Derived
 from tally.engine.history import source
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.errors import ArchiveExists, InvalidDefinition, UnknownArchive
 from tests.engine.history.sketched import collected, read_sketches
 from tests.engine.model import Plain, check_file, confirm_clock, recomputed, rolled_up, sealing_in_steps
@@ -176,7 +176,7 @@ def test_it_equals_an_archive_that_collected(
     memory = MEMORY if MEMORY.is_dir() else None
     with (
         tempfile.TemporaryDirectory(dir=memory) as directory,
-        patch.multiple(commit, **sealing_in_steps(rows)),
+        patch.multiple(sealing, **sealing_in_steps(rows)),
         patch.object(source, "CHUNK_CELLS", rows),
     ):
         catalog = Catalog(directory, clock=lambda: T + 500)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tally.engine import Archive, Catalog
 from tally.engine.history.loading import STEPS, Loaded
 from tally.engine.history.staging import staged
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.engine.storing.commit import Rules
 from tally.engine.storing.merging import Cells, merge
 from tally.errors import ArchiveUnavailable
@@ -74,7 +74,7 @@ def test_loading_is_committing(
 ) -> None:
     """The cells, the counts of what was not stored, and all that is kept beside the cells are the same."""
     rules = Rules(T + 2 * HOUR_S, max_names)
-    with tempfile.TemporaryDirectory() as directory, patch.multiple(commit, **sealing_in_steps(seal_rows)):
+    with tempfile.TemporaryDirectory() as directory, patch.multiple(sealing, **sealing_in_steps(seal_rows)):
         one, other = (Catalog(directory).create(slug, **properties) for slug in ("one", "other"))
         for archive in (one, other):
             archive.merge(as_cells(before), rules)
@@ -112,7 +112,7 @@ def test_many_cells_are_sealed_at_once(tmp_path: Path, present: int) -> None:
     """Only an archive with fewer rows gets a new index. Of the loaded rows only the open bucket is unsealed."""
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=0)
     archive.merge({T + 10 * n: {"z": (1, 1.0, 1.0, 1.0, None)} for n in range(present)}, Rules(T))
-    with patch.object(commit, "SEAL_ROWS", 10):
+    with patch.object(sealing, "SEAL_ROWS", 10):
         load(archive, [(T + 10 * n, "a", 1, 1.0, 1.0, 1.0) for n in range(10)], Rules(T + 95))
     contents = archive.check().contents
     assert contents is not None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tally.engine import Archive, Catalog, Merged
 from tally.engine.files import schema
 from tally.engine.history import index, source
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.errors import ArchiveDamaged, ArchiveUnavailable, MergeRefused, NotAnArchive, UnknownArchive
 from tests.engine.history.sketched import collected, read_sketches
 from tests.engine.model import Plain, check_file, recomputed, rolled_up, sealing_in_steps
@@ -346,7 +346,7 @@ def test_it_equals_an_archive_that_collected(
     with ExitStack() as stack:
         directory = stack.enter_context(tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None))
         for module, name, value in (
-            *((commit, name, value) for name, value in sealing_in_steps(rows).items()),
+            *((sealing, name, value) for name, value in sealing_in_steps(rows).items()),
             (source, "CHUNK_CELLS", rows),
             (index, "LARGE_PART", large_part),
         ):

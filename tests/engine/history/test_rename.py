@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog, Renamed
 from tally.engine.history import index
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.errors import InvalidQuestion, UnknownArchive
 from tests.engine.history.sketched import collected, read_sketches
 from tests.engine.model import Plain, check_file, recomputed, rolled_up, sealing_in_steps
@@ -132,7 +132,7 @@ def test_it_equals_an_archive_with_these_names(
     memory = MEMORY if MEMORY.is_dir() else None
     with (
         tempfile.TemporaryDirectory(dir=memory) as directory,
-        patch.multiple(commit, **sealing_in_steps(rows)),
+        patch.multiple(sealing, **sealing_in_steps(rows)),
         patch.object(index, "LARGE_PART", rows - 1),
         patch("tally.engine.history.rename.stored_name", lambda name: names.get(name, name)),
     ):
@@ -153,7 +153,7 @@ def test_it_equals_an_archive_with_these_names(
 def test_there_and_back_is_nothing(content: list[Plain], rows: int) -> None:
     """Where no names met, all cells, totals and blocks are as before, bit for bit."""
     memory = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=memory) as directory, patch.multiple(commit, **sealing_in_steps(rows)):
+    with tempfile.TemporaryDirectory(dir=memory) as directory, patch.multiple(sealing, **sealing_in_steps(rows)):
         archive = Catalog(directory).create("daily", resolution=10, retention=0)
         archive.commit(rolled_up(content), now=T + 200)
         before = archive.values(), archive.aggregate(), archive.aggregate(by="name")

@@ -9,7 +9,7 @@ import pytest
 from tally.engine import Archive, Catalog, Checkup, Contents
 from tally.engine.files import schema
 from tally.engine.recovery.backup import backup
-from tally.engine.storing import commit as commit_module
+from tally.engine.storing import sealing
 from tally.engine.storing.merging import Cells
 from tally.errors import UnknownArchive
 
@@ -19,7 +19,7 @@ NOW = 1_700_000_000
 @pytest.fixture
 def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Archive:
     """An archive with sealed, unsealed and expired rows."""
-    monkeypatch.setattr(commit_module, "SEAL_ROWS", 100)
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 100)
     made = Catalog(tmp_path, clock=lambda: NOW).create("daily", resolution=10, retention=1)
     for bucket in (NOW - 3610, NOW - 3600, NOW - 10):
         cells: Cells = {bucket: {f"name{i}": (1, 0.5, 0.5, 0.5, None) for i in range(50)}}

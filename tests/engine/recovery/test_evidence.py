@@ -13,7 +13,7 @@ from tally.engine.recovery.evidence import Evidence, Name
 from tally.engine.recovery.pages import Pages
 from tally.engine.recovery.proof import Candidate, Total
 from tally.engine.recovery.trees import Trees
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.engine.storing.merging import Cells
 
 T = 1_700_000_000
@@ -27,7 +27,7 @@ def archive(tmp_path: Path) -> Archive:
         bucket: {"name.a": (1, 1.5, 1.5, 1.5, None), "name.b": (2, 3.0, 1.0, 2.0, None)}
         for bucket in range(T, T + 6000, 10)
     }
-    with patch.object(commit, "SEAL_ROWS", 1):
+    with patch.object(sealing, "SEAL_ROWS", 1):
         made.commit(found, now=T + 5990)
     return made
 

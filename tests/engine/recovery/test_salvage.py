@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tally.engine import Archive, Catalog
 from tally.engine.recovery.salvage import Salvaged, salvage
 from tally.engine.sketch import Cell
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.engine.storing.idempotency import Delivery
 from tally.engine.storing.merging import Cells
 from tally.errors import ArchiveExists, InvalidDefinition, NotAnArchive, UnknownArchive
@@ -46,7 +46,7 @@ def cells_of(bucket: int) -> dict[str, Cell]:
 def filled(directory: Path, found: Cells, *, now: float) -> Archive:
     """Return an archive that keeps everything, with closed buckets sealed."""
     made = Catalog(directory).create("daily", resolution=10, retention=0, pattern="requests.*", description="ü" * 2000)
-    with patch.object(commit, "SEAL_ROWS", 1):
+    with patch.object(sealing, "SEAL_ROWS", 1):
         made.commit(found, now=now)
     return made
 
@@ -102,7 +102,7 @@ def test_no_cell_is_wrong_and_none_is_missing_silently(
     seed: int,
 ) -> None:
     """For any archive and damage, salvaged cells are right and missing ones are reported."""
-    with tempfile.TemporaryDirectory() as directory, patch.multiple(commit, **sealing_in_steps(seal_rows)):
+    with tempfile.TemporaryDirectory() as directory, patch.multiple(sealing, **sealing_in_steps(seal_rows)):
         archive = Catalog(directory, clock=lambda: float(T)).create("x", resolution=resolution, retention=1)
         for part, now in parts:
             archive.record(part)

@@ -9,7 +9,7 @@ import pytest
 from tally.engine import Archive, Catalog
 from tally.engine.recovery.pages import Pages
 from tally.engine.recovery.trees import SHAPES, SURE, TRACE, Found, Trees
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 
 T = 1_700_000_000
 BUCKETS = range(T, T + 5000, 10)
@@ -19,7 +19,7 @@ BUCKETS = range(T, T + 5000, 10)
 def archive(tmp_path: Path) -> Archive:
     """An archive whose trees have several levels."""
     made = Catalog(tmp_path).create("x", resolution=10, retention=0)
-    with patch.object(commit, "SEAL_ROWS", 1):
+    with patch.object(sealing, "SEAL_ROWS", 1):
         made.commit({bucket: {f"n{each}": (1, 1.5, 1.5, 1.5) for each in range(5)} for bucket in BUCKETS}, now=T + 9000)
     return made
 

@@ -5,8 +5,8 @@ from unittest.mock import patch
 
 import pytest
 
-from tally.engine import Archive, Catalog
-from tally.engine.storing import clock, commit
+from tally.engine import Archive, Catalog, Outcome
+from tally.engine.storing import clock, expiry, sealing
 from tally.engine.storing.clock import BELIEVE_S, CONFIRM_S, FORGET_S, STEP_S, RetentionClock
 from tests.engine.model import check_file, rolled_up, row_count
 
@@ -26,7 +26,7 @@ def path(tmp_path: Path) -> Path:
     return archive.path
 
 
-def start(path: Path, now: float, *, name: str = "") -> commit.Outcome:
+def start(path: Path, now: float, *, name: str = "") -> Outcome:
     """Commit like a process that has just started, and check the file."""
     archive = Archive(path)
     outcome = archive.commit(rolled_up([(name, 1.0, now)] if name else []), now=now)
@@ -93,7 +93,7 @@ def test_a_clock_that_runs_for_a_day_is_confirmed(path: Path, later: int, left: 
 
 def test_a_confirmed_clock_stays_trusted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An expiry over several commits is not doubted again."""
-    monkeypatch.setattr(commit, "EXPIRE_ROWS", 2)
+    monkeypatch.setattr(expiry, "EXPIRE_ROWS", 2)
     now = T + 10 * HOUR_S
     start(path, now)
     assert [5, 3, 1, 0] == [start(path, now + CONFIRM_S + each).is_doubted or count(path) for each in range(4)]
@@ -140,7 +140,7 @@ def test_no_doubt_without_expiry(tmp_path: Path, retention: int) -> None:
 @pytest.mark.parametrize("resumed", [T, T + 5, T + 30, T + 600])
 def test_what_was_sealed_by_a_wrong_clock_is_unsealed(path: Path, seal_rows: int, resumed: int) -> None:
     """Later rows are then inserted unsealed as usual."""
-    with patch.object(commit, "SEAL_ROWS", seal_rows):
+    with patch.object(sealing, "SEAL_ROWS", seal_rows):
         for now in range(YEAR_2100, YEAR_2100 + 100, 10):
             start(path, now, name="b")
         for now in range(resumed, resumed + 100, 10):

@@ -1,37 +1,14 @@
-"""Commits: merging, expiry, names and sealing; and changes of the resolution."""
-
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+"""Commits: cells are merged, and samples that are too old or have too many names are counted."""
 
 import pytest
 
-from tally.engine import Archive, Catalog, Outcome
-from tally.engine.files import statements
-from tally.engine.storing import commit
-from tally.errors import ArchiveUnavailable, InvalidDefinition
-from tests.engine.model import check_file, confirm_clock, recomputed, rolled_up, row_count
+from tally.engine import Outcome
+from tally.engine.storing import sealing
+from tests.engine.model import check_file, recomputed, rolled_up, row_count
+from tests.engine.storing.filling import Create, fill
 
 HOUR_S = 3600
 NOW = 1_000_000_800
-Create = Callable[..., Archive]
-
-
-@pytest.fixture
-def create(tmp_path: Path) -> Create:
-    """Create an archive with buckets of 10 s, by default kept forever."""
-    catalog = Catalog(tmp_path)
-
-    def make(slug: str = "x", **properties: Any) -> Archive:
-        return catalog.create(slug, **{"resolution": 10, "retention": 0, **properties})
-
-    return make
-
-
-def fill(archive: Archive, buckets: range, names: int = 1, *, now: float | None = None) -> Outcome:
-    """Commit one sample of 0.5 for each bucket and name, by default while the last bucket is open."""
-    samples = [(f"name{number}", 0.5, bucket) for bucket in buckets for number in range(names)]
-    return archive.commit(rolled_up(samples), now=buckets[-1] if now is None else now)
 
 
 def test_merge(create: Create) -> None:
@@ -79,83 +56,6 @@ def test_expired_samples(create: Create) -> None:
     check_file(archive)
 
 
-def test_future_sample(create: Create) -> None:
-    """Expiry uses the clock: a sample from the future expires nothing."""
-    archive = create(retention=1)
-    fill(archive, range(NOW - HOUR_S, NOW, 10))
-    fill(archive, range(NOW + 10**9, NOW + 10**9 + 1, 10), now=NOW)
-    archive.commit({}, now=NOW)
-    assert HOUR_S / 10 + 1 == row_count(archive)
-    archive.commit({}, now=NOW + 10)
-    assert HOUR_S / 10 == row_count(archive)
-    check_file(archive)
-
-
-def test_shorter_retention(create: Create) -> None:
-    """A new retention takes effect at the next commit; 0 keeps everything."""
-    archive = create()
-    fill(archive, range(NOW - 2 * HOUR_S, NOW, 10))
-    assert 2 * HOUR_S / 10 == row_count(archive)
-    archive.edit(retention=1)
-    archive.commit({}, now=NOW)
-    assert (NOW - HOUR_S, NOW - 10) == (archive.summary().first, archive.summary().last)
-
-
-def test_expiry_is_bounded(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A commit deletes at most EXPIRE_ROWS rows, the oldest first."""
-    monkeypatch.setattr(commit, "EXPIRE_ROWS", 25)
-    archive = create()
-    fill(archive, range(0, 100, 10), names=10)
-    archive.edit(retention=1)
-    confirm_clock(archive, NOW)
-    for left in (75, 50, 25, 0):
-        archive.commit({}, now=NOW)
-        assert left == row_count(archive)
-        assert left == row_count(archive, f"bucket >= {100 - left // 10 * 10 - 10}")
-        check_file(archive)
-
-
-def test_expiry_keeps_pace(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Deletion catches up even if each commit inserts more than EXPIRE_ROWS rows."""
-    monkeypatch.setattr(commit, "EXPIRE_ROWS", 5)
-    archive = create(resolution=60)
-    fill(archive, range(NOW - 2 * HOUR_S, NOW, 60), names=20)
-    archive.edit(retention=1)
-    for bucket in range(NOW, NOW + 2 * HOUR_S, 60):
-        fill(archive, range(bucket, bucket + 1), names=20)
-    assert NOW + HOUR_S - 60 == archive.summary().first
-    check_file(archive)
-
-
-@pytest.mark.parametrize("seal_rows", [1, 3, 1000])
-def test_names_are_deleted_with_their_last_row(create: Create, monkeypatch: pytest.MonkeyPatch, seal_rows: int) -> None:
-    """This applies to sealed and unsealed rows, and the name can return."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", seal_rows)
-    archive = create(retention=1)
-    for bucket in range(NOW, NOW + 50, 10):
-        samples = [("always", 1.0, bucket), (f"once{bucket - NOW}", 1.0, bucket)]
-        archive.commit(rolled_up(samples), now=bucket)
-    archive.commit({}, now=NOW + HOUR_S + 20)
-    assert ["always", "once20", "once30", "once40"] == archive.names()
-    archive.commit(rolled_up([("once0", 8.0, NOW + HOUR_S)]), now=NOW + HOUR_S + 20)
-    assert {"once0": {NOW + HOUR_S: 8.0}} == archive.values("sum", q="once0")
-    assert ["always", "once0", "once20", "once30", "once40"] == archive.names()
-    check_file(archive)
-
-
-def test_names_with_several_writers(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each writer sees the names that another one added or deleted."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", 1)
-    one = create(retention=1)
-    other = Archive(one.path)
-    for number, bucket in enumerate(range(NOW, NOW + 5 * HOUR_S, HOUR_S + 20)):
-        writer = (one, other)[number % 2]
-        confirm_clock(one, bucket)
-        writer.commit(rolled_up([("a", 1.0, bucket), (f"b{number}", 1.0, bucket)]), now=bucket)
-        assert ["a", f"b{number}"] == one.names() == other.names()
-        check_file(one)
-
-
 @pytest.mark.parametrize(
     ("max_names", "names", "refused"),
     [
@@ -177,60 +77,9 @@ def test_max_names(create: Create, max_names: int, names: list[str], refused: in
     check_file(archive)
 
 
-def test_expired_names_make_room(create: Create) -> None:
-    """A name that expires in a commit makes room for a new name in the same commit."""
-    archive = create(retention=1)
-    archive.commit(rolled_up([("a", 1.0, NOW)]), now=NOW, max_names=1)
-    samples = rolled_up([("b", 1.0, NOW + HOUR_S)])
-    assert Outcome(cardinality=1) == archive.commit(samples, now=NOW + HOUR_S + 9, max_names=1)
-    assert Outcome(stored=1) == archive.commit(samples, now=NOW + HOUR_S + 10, max_names=1)
-    assert ["b"] == archive.names()
-
-
-@pytest.mark.parametrize(
-    ("buckets", "now", "sealed"),
-    [
-        (range(100, 140, 10), 140, 4),
-        (range(100, 130, 10), 140, 0),
-        (range(100, 140, 10), 139, 0),
-        (range(100, 150, 10), 140, 4),
-        (range(100, 200, 10), 130, 0),
-        (range(100, 200, 10), 10_000, 10),
-    ],
-)
-def test_seal(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: range, now: int, sealed: int) -> None:
-    """Rows are sealed once closed buckets contain SEAL_ROWS of them."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", 4)
-    archive = create()
-    fill(archive, buckets, now=now)
-    assert sealed == row_count(archive, "sealed")
-    check_file(archive)
-
-
-@pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 8)])
-def test_seal_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
-    """Rows are not sealed before there are SEAL_BUCKETS closed buckets."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", 2)
-    monkeypatch.setattr(commit, "SEAL_BUCKETS", 4)
-    archive = create()
-    fill(archive, range(100, 110 + 10 * buckets, 10), names=2)
-    assert sealed == row_count(archive, "sealed")
-    check_file(archive)
-
-
-@pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 4)])
-def test_seal_full_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
-    """FULL_BUCKETS closed buckets are sealed even with few rows."""
-    monkeypatch.setattr(commit, "FULL_BUCKETS", 4)
-    archive = create()
-    fill(archive, range(100, 110 + 10 * buckets, 10))
-    assert sealed == row_count(archive, "sealed")
-    check_file(archive)
-
-
 def test_late_samples(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
     """A late sample is merged into its bucket, sealed or not, with a known or a new name."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", 4)
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 4)
     archive = create()
     samples = [("a", 1.0, second) for second in range(100, 170, 10)]
     archive.commit(rolled_up(samples[:5]), now=150)
@@ -240,69 +89,4 @@ def test_late_samples(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
     assert Outcome(stored=10) == archive.commit(rolled_up(late), now=169)
     assert recomputed(samples + late, 10) == archive.values()
     assert (9, 4) == (row_count(archive, "sealed"), row_count(archive, "NOT sealed"))
-    check_file(archive)
-
-
-def test_clock_set_back(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows sealed by a fast clock stay sealed, and newer samples are stored."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", 2)
-    archive = create()
-    fill(archive, range(1000, 1100, 10), now=10**9)
-    fill(archive, range(1050, 1150, 10), now=1060)
-    assert 15 == archive.aggregate("count", by="name", until=1099)["name0"]
-    assert (10, 5) == (row_count(archive, "sealed"), row_count(archive, "NOT sealed"))
-    check_file(archive)
-
-
-@pytest.mark.parametrize("seal_rows", [1, 7, 20, 1000])
-@pytest.mark.parametrize("resolution", [10, 20, 70, 10_000])
-def test_coarser_resolution(create: Create, monkeypatch: pytest.MonkeyPatch, seal_rows: int, resolution: int) -> None:
-    """Stored rows merge as if the archive had always had the coarser resolution."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", seal_rows)
-    archive, expected = create(), create("expected", resolution=resolution)
-    samples = [(f"n{second % 3}", (second % 7 - 3) / 8, second) for second in range(1000, 1300, 4)]
-    for start in range(0, len(samples), 20):
-        for each in (archive, expected):
-            each.commit(rolled_up(samples[start : start + 20]), now=samples[start][2] + 80)
-    archive.edit(resolution=resolution)
-    check_file(archive)
-    for each in (archive, expected):
-        each.commit(rolled_up([("n0", 0.5, 1005), ("n0", 0.5, 1400)]), now=1400)
-        check_file(each)
-    assert recomputed([*samples, ("n0", 0.5, 1005), ("n0", 0.5, 1400)], resolution) == archive.values()
-    assert expected.values() == archive.values()
-    assert expected.names() == archive.names()
-
-
-def test_coarser_resolution_leaves_the_open_bucket(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket that was only partly sealed is not sealed, as it may be open."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", 10)
-    archive = create()
-    fill(archive, range(0, 150, 10), now=150)
-    assert 15 == row_count(archive, "sealed")
-    archive.edit(resolution=100)
-    assert (1, 1) == (row_count(archive, "sealed"), row_count(archive, "NOT sealed AND bucket = 100"))
-    check_file(archive)
-
-
-def test_other_resolution(create: Create) -> None:
-    """A resolution that is not a multiple is rejected with the whole edit."""
-    archive = create()
-    fill(archive, range(100, 200, 10))
-    before = archive.values(), archive.definition()
-    for resolution in (15, 5, 1):
-        with pytest.raises(InvalidDefinition):
-            archive.edit(name="changed", resolution=resolution)
-    assert before == (archive.values(), archive.definition())
-
-
-def test_coarser_resolution_is_one_transaction(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interrupted merge changes nothing."""
-    archive = create()
-    fill(archive, range(100, 200, 10))
-    before = archive.values(), archive.definition()
-    monkeypatch.setattr(statements, "COARSENED", "INSERT INTO gone VALUES (?)")
-    with pytest.raises(ArchiveUnavailable):
-        archive.edit(resolution=20)
-    assert before == (archive.values(), archive.definition())
     check_file(archive)

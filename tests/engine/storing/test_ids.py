@@ -97,7 +97,7 @@ def test_a_failed_commit_is_not_cached(tmp_path: Path, monkeypatch: pytest.Monke
     archive = Catalog(tmp_path).create("x", resolution=10)
     committed(archive, "a", 1000)
     with monkeypatch.context() as patch:
-        patch.setattr("tally.engine.storing.commit.seal", lambda *_, **__: 1 / 0)
+        patch.setattr("tally.engine.storing.sealing.seal", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             committed(archive, "b", 1000)
     committed(Archive(archive.path), "c", 1000)

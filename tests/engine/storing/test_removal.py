@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog, Removed
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.errors import InvalidQuestion, UnknownArchive
 from tests.engine.model import Plain, check_file, recomputed, rolled_up, sealing_in_steps
 
@@ -86,7 +86,7 @@ def test_the_rest_is_unchanged(
 ) -> None:
     """Answers equal a recomputation from the remaining samples, sealed or not."""
     memory = MEMORY if MEMORY.is_dir() else None
-    with tempfile.TemporaryDirectory(dir=memory) as directory, patch.multiple(commit, **sealing_in_steps(rows)):
+    with tempfile.TemporaryDirectory(dir=memory) as directory, patch.multiple(sealing, **sealing_in_steps(rows)):
         archive = Catalog(directory).create("daily", resolution=10, retention=0)
         archive.commit(rolled_up(early), now=T + 200)
         left = list(early)

@@ -12,7 +12,7 @@ import pytest
 from tally.engine import Archive, Catalog
 from tally.engine.definition import Definition
 from tally.engine.files import ddl, schema
-from tally.engine.storing import commit
+from tally.engine.storing import sealing
 from tally.errors import ArchiveDamaged, InvalidDefinition, InvalidQuestion, NotAnArchive
 from tests.engine.model import check_file
 
@@ -38,7 +38,7 @@ def chance() -> random.Random:
 @pytest.fixture
 def sealing_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seal buckets after a few commits."""
-    monkeypatch.setattr(commit, "SEAL_ROWS", 20)
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 20)
 
 
 def create(directory: Path, **properties: Any) -> Archive:

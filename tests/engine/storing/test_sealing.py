@@ -1,4 +1,4 @@
-"""Sealing in steps: when it begins, how far each commit goes, and what holds in the midst of it."""
+"""Sealing: when it begins, how far each commit goes, and what holds in the midst of it."""
 
 import random
 from pathlib import Path
@@ -7,8 +7,9 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.files import schema
-from tally.engine.storing import commit, watermarks
+from tally.engine.storing import sealing, watermarks
 from tests.engine.model import Plain, check_file, recomputed, rolled_up, row_count
+from tests.engine.storing.filling import Create, fill
 
 T = 1_000_000_800
 NAMES = 10
@@ -19,7 +20,7 @@ BUCKETS = 6
 def small_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seal 6 buckets at a time, 12 rows a commit."""
     for name, value in {"SEAL_BUCKETS": 1, "FULL_BUCKETS": BUCKETS, "STEP_ROWS": 12, "STEP_FACTOR": 0}.items():
-        monkeypatch.setattr(commit, name, value)
+        monkeypatch.setattr(sealing, name, value)
     monkeypatch.setitem(watermarks.FIRST, "block_buckets", 4)
 
 
@@ -43,6 +44,58 @@ def continued(archive: Archive) -> int:
     return row_count(archive, "sealed")
 
 
+@pytest.mark.parametrize(
+    ("buckets", "now", "sealed"),
+    [
+        (range(100, 140, 10), 140, 4),
+        (range(100, 130, 10), 140, 0),
+        (range(100, 140, 10), 139, 0),
+        (range(100, 150, 10), 140, 4),
+        (range(100, 200, 10), 130, 0),
+        (range(100, 200, 10), 10_000, 10),
+    ],
+)
+def test_seal(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: range, now: int, sealed: int) -> None:
+    """Rows are sealed once closed buckets contain SEAL_ROWS of them."""
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 4)
+    archive = create()
+    fill(archive, buckets, now=now)
+    assert sealed == row_count(archive, "sealed")
+    check_file(archive)
+
+
+@pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 8)])
+def test_seal_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
+    """Rows are not sealed before there are SEAL_BUCKETS closed buckets."""
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 2)
+    monkeypatch.setattr(sealing, "SEAL_BUCKETS", 4)
+    archive = create()
+    fill(archive, range(100, 110 + 10 * buckets, 10), names=2)
+    assert sealed == row_count(archive, "sealed")
+    check_file(archive)
+
+
+@pytest.mark.parametrize(("buckets", "sealed"), [(3, 0), (4, 4)])
+def test_seal_full_buckets(create: Create, monkeypatch: pytest.MonkeyPatch, buckets: int, sealed: int) -> None:
+    """FULL_BUCKETS closed buckets are sealed even with few rows."""
+    monkeypatch.setattr(sealing, "FULL_BUCKETS", 4)
+    archive = create()
+    fill(archive, range(100, 110 + 10 * buckets, 10))
+    assert sealed == row_count(archive, "sealed")
+    check_file(archive)
+
+
+def test_clock_set_back(create: Create, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows sealed by a fast clock stay sealed, and newer samples are stored."""
+    monkeypatch.setattr(sealing, "SEAL_ROWS", 2)
+    archive = create()
+    fill(archive, range(1000, 1100, 10), now=10**9)
+    fill(archive, range(1050, 1150, 10), now=1060)
+    assert 15 == archive.aggregate("count", by="name", until=1099)["name0"]
+    assert (10, 5) == (row_count(archive, "sealed"), row_count(archive, "NOT sealed"))
+    check_file(archive)
+
+
 def test_each_commit_seals_some_names(archive: Archive) -> None:
     """Answers are the same at every step, and the watermarks are deleted after the last one."""
     expected = recomputed(samples(), 10)
@@ -62,7 +115,7 @@ def test_each_commit_seals_some_names(archive: Archive) -> None:
 @pytest.mark.parametrize("factor", [0, 1, 2])
 def test_a_commit_seals_in_proportion(archive: Archive, monkeypatch: pytest.MonkeyPatch, factor: int) -> None:
     """A commit that writes many rows seals more of them, so that sealing keeps up."""
-    monkeypatch.setattr(commit, "STEP_FACTOR", factor)
+    monkeypatch.setattr(sealing, "STEP_FACTOR", factor)
     new = [(f"n{name}", 1.0, T + 1000) for name in range(NAMES * 2)]
     archive.commit(rolled_up(new), now=T + 1000)
     assert 12 + max(12, factor * 18) == row_count(archive, "sealed")
@@ -128,7 +181,7 @@ def test_an_archive_is_copied_in_the_midst(archive: Archive, tmp_path: Path) -> 
 def test_a_wrong_clock_began_it(archive: Archive, bucket: int) -> None:
     """When the clock turns out to have been ahead, the rows from the current bucket on are unsealed."""
     with schema.OpenArchive(archive.path, write=True) as connection, schema.Transaction(connection):
-        commit.unseal(connection, commit.read_watermarks(connection), now=T + 10 * bucket)
+        sealing.unseal(connection, watermarks.read_watermarks(connection), now=T + 10 * bucket)
     check_file(archive)
     assert () == archive.check().damage
     assert 0 == row_count(archive, f"sealed AND bucket >= {T + 10 * bucket}")

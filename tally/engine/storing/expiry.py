@@ -1,0 +1,159 @@
+"""Removes rows that are past the retention, in the caller's transaction.
+
+The cutoff is computed from the clock, never from the newest sample: a sample from the future must not empty an archive.
+A name is deleted with its last row. Rows cannot be subtracted from `totals` and `blocks`: when part of a bucket
+expires, its total is recomputed. When the first row of a block expires, the block is deleted and `blocks_from` moves
+past it.
+
+Hidden rows. In the index `data_by_name`, each row of a bucket is on a different page, so deleting a bucket of many
+names writes a page for each of them. Such a bucket is hidden first: `expired_before` moves past it, its total is
+deleted, and no question reads its rows. Once the hidden buckets span a block, they are deleted together, name after
+name, some at each commit.
+
+    expired_before    rows of earlier buckets are hidden; 0 if none are
+    expiring_before   while the hidden rows of buckets before this one are being deleted; otherwise 0
+    expiring_id       of these, the rows with smaller ids are deleted
+"""
+
+import json
+
+import apsw
+
+from tally.engine.asking import sql
+from tally.engine.files import statements
+from tally.engine.files.schema import write_meta
+from tally.engine.storing import sketches
+from tally.engine.storing.ids import NameIds
+from tally.engine.storing.sealing import finish_sealing
+from tally.engine.storing.watermarks import EXPIRING, Watermarks, read_watermarks
+
+# A commit removes at most so many rows, or twice the rows that it inserts if that is more, so that a large expiry never
+# delays collecting, and deletion never falls behind.
+EXPIRE_ROWS = 50_000
+# A bucket with fewer rows is deleted at once.
+FEW_ROWS = 100
+
+
+def expire(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: NameIds, max_rows: int) -> Watermarks:
+    """Delete or hide about `max_rows` of the oldest rows before `cutoff`, and delete names that have no others.
+
+    Return the new watermarks. `ids` is emptied if names are deleted.
+    """
+    first = connection.execute(statements.FIRST_LAST).get[0]
+    is_due = first is not None and first < cutoff
+    if is_due and _is_to_hide(connection, first, marks):
+        before = min(cutoff, marks.sealed_before)
+        marks = _hide(connection, (first, before), marks, ids=ids, max_rows=max_rows)
+        is_due = False
+    if marks.expired_before:
+        return _continue_deletion(connection, marks, is_urgent=is_due, max_rows=max_rows)
+    return _delete(connection, cutoff, marks, ids=ids, max_rows=max_rows) if is_due else marks
+
+
+def _is_to_hide(connection: apsw.Connection, bucket: int, marks: Watermarks) -> bool:
+    if bucket >= marks.sealed_before:
+        return False
+    has_hidden = marks.expired_before > 0
+    return has_hidden or connection.execute(statements.BUCKET_ROWS, (bucket, FEW_ROWS)).get == FEW_ROWS
+
+
+def _delete(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: NameIds, max_rows: int) -> Watermarks:
+    """Delete up to `max_rows` of the oldest rows before `cutoff`, of which none are hidden."""
+    edge = connection.execute(statements.EXPIRED_EDGE, (0, cutoff, max_rows)).get or (cutoff, 0)
+    deleted = connection.execute("DELETE FROM data WHERE (bucket, id) < (?, ?) RETURNING id", edge)
+    gone = json.dumps(list({row[0] for row in deleted}))
+    ids.clear()
+    connection.execute(statements.FORGET_NAMES, {"ids": gone, **marks._asdict()}).fetchall()
+    bucket, first_id = edge
+    connection.execute("DELETE FROM totals WHERE bucket <= ?", (bucket,))
+    connection.execute(statements.TOTALS, (bucket, bucket))
+    marks = _delete_blocks(connection, marks, bucket if first_id else bucket - 1)
+    if marks.percentiles:
+        sketches.expire(connection, edge, marks.blocks_from)
+    return marks
+
+
+def _delete_blocks(connection: apsw.Connection, marks: Watermarks, last: int) -> Watermarks:
+    """Delete the blocks that contain rows of the bucket `last` or earlier ones, and return the new watermarks."""
+    blocks_from = max(marks.blocks_from, marks.block(last) + marks.block_s)
+    connection.execute("DELETE FROM blocks WHERE block < ?", (blocks_from,))
+    write_meta(connection, "blocks_from", blocks_from)
+    return marks._replace(blocks_from=blocks_from)
+
+
+def _hide(
+    connection: apsw.Connection, bounds: tuple[int, int], marks: Watermarks, *, ids: NameIds, max_rows: int
+) -> Watermarks:
+    """Hide the buckets within `bounds` that have about `max_rows` rows together, but at least the first one.
+
+    They are sealed. Names that have no other rows are deleted with all of their rows.
+    """
+    first, before = bounds
+    edge = connection.execute(statements.EXPIRED_EDGE, (first, before, max_rows)).get
+    if edge is not None:
+        before = max(edge[0], first + marks.resolution)
+    hidden = {"ids": connection.execute(statements.IDS_WITHIN, (first, before)).get}
+    marks = marks._replace(expired_before=before)
+    if gone := connection.execute(statements.FORGET_NAMES, {**hidden, **marks._asdict()}).fetchall():
+        ids.clear()
+        of_names = {"ids": json.dumps([row[0] for row in gone])}
+        if marks.percentiles:
+            connection.execute(statements.DELETE_SKETCHES_OF, of_names)
+        connection.execute(statements.DELETE_ROWS_OF, of_names)
+    connection.execute("DELETE FROM totals WHERE bucket < ?", (before,))
+    marks = _delete_blocks(connection, marks, before - 1)
+    if marks.percentiles:
+        sketches.hide(connection, before, marks.blocks_from)
+    write_meta(connection, "expired_before", before)
+    return marks
+
+
+def _continue_deletion(connection: apsw.Connection, marks: Watermarks, *, is_urgent: bool, max_rows: int) -> Watermarks:
+    """Delete hidden rows of some names, about `max_rows`, if it is time to delete them, and return the new watermarks.
+
+    That is when they span a block, or when it `is_urgent`. Sealing goes first, so that no commit takes long.
+    """
+    first = connection.execute(statements.FIRST_ROW).get
+    if first is None or first >= marks.expired_before:
+        return _write(connection, marks._replace(expired_before=0, expiring_before=0, expiring_id=0))
+    hidden_s = marks.expired_before - first
+    if not marks.expiring_before:
+        if hidden_s < marks.block_s and not is_urgent:
+            return marks
+        marks = marks._replace(expiring_before=marks.expired_before)
+    elif marks.sealing_before and hidden_s < 2 * marks.block_s:
+        return marks
+    buckets = connection.execute(statements.BUCKETS_BEFORE, (marks.expiring_before,)).fetchall()
+    names = max(1, max_rows // max(1, len(buckets)))
+    end_id = connection.execute(statements.NEXT_ID, (marks.expiring_id, names)).get
+    ranges = [(bucket, marks.expiring_id, sql.FOREVER if end_id is None else end_id) for (bucket,) in buckets]
+    connection.executemany(statements.DELETE_RANGE, ranges)
+    if marks.percentiles:
+        connection.executemany(statements.DELETE_SKETCHES_RANGE, ranges)
+    if end_id is None:
+        return _write(connection, marks._replace(expiring_before=0, expiring_id=0))
+    return _write(connection, marks._replace(expiring_id=end_id))
+
+
+def _write(connection: apsw.Connection, marks: Watermarks) -> Watermarks:
+    """Store the watermarks of hidden rows, and return the watermarks."""
+    connection.execute(statements.NO_EXPIRING)
+    for key in EXPIRING:
+        if value := getattr(marks, key):
+            write_meta(connection, key, value)
+    return marks
+
+
+def finish_expiry(connection: apsw.Connection, marks: Watermarks) -> Watermarks:
+    """Delete all hidden rows, if there are any, and return the new watermarks."""
+    if not marks.expired_before:
+        return marks
+    connection.execute("DELETE FROM data WHERE bucket < ?", (marks.expired_before,))
+    if marks.percentiles:
+        connection.execute("DELETE FROM data_sketches WHERE bucket < ?", (marks.expired_before,))
+    return _write(connection, marks._replace(expired_before=0, expiring_before=0, expiring_id=0))
+
+
+def settle(connection: apsw.Connection) -> Watermarks:
+    """Finish the sealing and the deletion that earlier commits began, and return the watermarks."""
+    return finish_expiry(connection, finish_sealing(connection, read_watermarks(connection)))
