@@ -64,15 +64,19 @@ def check_file(archive: Archive) -> None:
         names = _rows(connection, "SELECT id FROM names")
         totals = {row[0]: row[1:] for row in _rows(connection, "SELECT * FROM totals")}
         blocks = {(row[1], row[0]): row[2:] for row in _rows(connection, "SELECT * FROM blocks")}
+    stored, rows = rows, [row for row in rows if row[1] >= meta.get("expired_before", 0)]
     _check_merged(rows, totals, lambda row: row[1], "totals has exactly the buckets that have rows")
     size = meta["resolution"] * meta["block_buckets"]
     assert 0 == meta["blocks_from"] % size
     in_blocks = [row for row in rows if row[6] and row[1] >= meta["blocks_from"]]
     _check_merged(in_blocks, blocks, lambda row: (row[0], row[1] // size * size), "blocks are those of sealed rows")
     assert {(row[0],) for row in rows} == set(names), "names has exactly the names that have rows"
-    assert [row for row in rows if row[6]] == indexed, "the index holds exactly the sealed rows"
+    assert [row for row in stored if row[6]] == indexed, "the index holds exactly the sealed rows"
     assert 0 == meta["sealed_before"] % meta["resolution"], "no bucket is sealed before it is over"
-    for row in rows:
+    for row in stored:
+        is_deleted = row[1] < meta.get("expiring_before", 0) and row[0] < meta.get("expiring_id", 0)
+        assert not is_deleted, f"{row} is no more, by the watermarks of {meta}"
+        assert (row[0],) in names, "a hidden row has a name, too"
         is_sealing = row[1] < meta.get("sealing_before", 0) and row[0] < meta["sealing_id"]
         is_sealed = row[1] < meta["sealed_before"] or is_sealing
         assert row[6] == is_sealed, f"{row} is sealed exactly before the watermarks of {meta}"

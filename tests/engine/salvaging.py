@@ -26,7 +26,7 @@ class Account(NamedTuple):
 def cells(path: Path) -> Cells:
     """Return all cells of a sound archive."""
     with schema.OpenArchive(path) as connection:
-        rows = connection.execute("SELECT bucket, name, count, sum, min, max FROM data JOIN names USING (id)")
+        rows = connection.execute("SELECT bucket, name, count, sum, min, max FROM cells")
         return {(bucket, name): tuple(values) for bucket, name, *values in rows}
 
 

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
 )
 
 from tally.engine import Archive, Catalog, Outcome
-from tally.engine.storing import sealing
+from tally.engine.storing import expiry, sealing
 from tests.engine.model import Plain, aggregates, check_file, confirm_clock, recomputed, rolled_up, sealing_in_steps
 
 T = 1_000_000
@@ -150,8 +150,12 @@ class Life(RuleBasedStateMachine):
     def begin(self, rows: int, resolution: int) -> None:
         self.directory = Path(tempfile.mkdtemp())
         self.catalog = Catalog(self.directory)
-        self.patch = patch.multiple(sealing, **sealing_in_steps(rows))
-        self.patch.start()
+        self.patches = (
+            patch.multiple(sealing, **sealing_in_steps(rows)),
+            patch.object(expiry, "FEW_ROWS", 1 + rows % 4),
+        )
+        for each in self.patches:
+            each.start()
         self.now = T + HOUR_S
         self.create(resolution)
 
@@ -161,7 +165,8 @@ class Life(RuleBasedStateMachine):
         self.samples: list[Plain] = []
 
     def teardown(self) -> None:
-        self.patch.stop()
+        for each in self.patches:
+            each.stop()
         shutil.rmtree(self.directory)
 
     @rule(

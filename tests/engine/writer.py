@@ -16,6 +16,7 @@ def main(path: str, *numbers: str) -> None:
     """Commit until the end, with such small bounds that every commit seals a part of the names or expires something."""
     first, end, step, names = map(int, numbers)
     sealing.SEAL_ROWS, expiry.EXPIRE_ROWS = 2 * names, names // 2
+    expiry.FEW_ROWS = 1
     sealing.SEAL_BUCKETS, sealing.STEP_ROWS, sealing.STEP_FACTOR = 4, 2 * names, 0
     archive = Archive(path)
     tell("ready")

@@ -7,7 +7,7 @@ import pytest
 
 from tally.engine import Archive, Catalog
 from tally.engine.asking.question import Question
-from tally.engine.storing import expiry, sealing
+from tally.engine.storing import expiry, sealing, watermarks
 from tests.survive.recorder import Event, after_power_loss, recorded
 from tests.survive.scale import chance, scaled
 
@@ -46,6 +46,8 @@ def history(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> History:
     monkeypatch.setattr(sealing, "STEP_ROWS", NAMES)
     monkeypatch.setattr(sealing, "STEP_FACTOR", 0)
     monkeypatch.setattr(expiry, "EXPIRE_ROWS", NAMES)
+    monkeypatch.setattr(expiry, "FEW_ROWS", 1)
+    monkeypatch.setitem(watermarks.FIRST, "block_buckets", 3)
     archive = Catalog(tmp_path).create("daily", resolution=10, retention=1)
     with recorded() as events:
         made = History(archive, events)

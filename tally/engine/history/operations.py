@@ -17,6 +17,7 @@ from tally.engine.history.rename import Renamed, Renamer
 from tally.engine.history.source import Progress
 from tally.engine.storing.expiry import settle
 from tally.engine.storing.removal import Removed, count_removable, remove
+from tally.engine.storing.watermarks import read_watermarks
 from tally.errors import InvalidQuestion
 
 
@@ -100,4 +101,4 @@ class Operations(ABC):
                 return renamer.rename(connection)
 
     def _span(self, connection: Connection, question: Question) -> sql.Span:
-        return sql.span(question, schema.read_definition(connection, self.path).resolution)
+        return sql.find_reach(question, read_watermarks(connection))

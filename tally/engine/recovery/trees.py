@@ -17,12 +17,22 @@ from typing import Any, NamedTuple
 
 from tally.engine.definition import PROPERTIES
 from tally.engine.recovery.pages import Cell, Page, Pages, Row
-from tally.engine.storing import watermarks
+from tally.engine.storing import tracking, watermarks
 from tally.engine.storing.clock import ClockState
 from tally.engine.storing.lineage import Lineage
 
 TRACE, SURE = 0, 1
-META = frozenset((*PROPERTIES, *watermarks.FIRST, *ClockState._fields, *Lineage._fields, "merges", "slug"))
+META = frozenset(
+    (
+        *PROPERTIES,
+        *watermarks.KEYS,
+        *ClockState._fields,
+        *Lineage._fields,
+        *tracking.KEYS,
+        "merges",
+        "slug",
+    )
+)
 # Less and greater than all keys.
 FIRST: "Key" = ()
 LAST: "Key" = (math.inf,)

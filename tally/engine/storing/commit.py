@@ -77,6 +77,8 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     cutoff = 0 if outcome.is_doubted else definition.cutoff(rules.now)
     given = sum(map(len, due.values()))
     marks = expiry.expire(connection, cutoff, marks, ids=ids, max_rows=max(expiry.EXPIRE_ROWS, 2 * given))
+    step = max(sealing.STEP_ROWS, sealing.STEP_FACTOR * given)
+    marks = expiry.delete_hidden(connection, cutoff, marks, max_rows=step)
     if not rules.take_expired:
         outcome.expired = count({bucket: due.pop(bucket) for bucket in list(due) if bucket < cutoff})
     if due and min(due) < marks.expired_before:
@@ -86,7 +88,7 @@ def commit(connection: apsw.Connection, cells: Cells, *, definition: Definition,
     outcome.stored = round(_merge_due(connection, due, marks, known_ids))
     if len(known_ids) < len(names):
         outcome.cardinality = count(due) - outcome.stored
-    sealing.seal(connection, marks, now=rules.now, max_rows=max(sealing.STEP_ROWS, sealing.STEP_FACTOR * given))
+    sealing.seal(connection, marks, now=rules.now, max_rows=step)
     has_changed = connection.total_changes() != before
     if has_changed and "identity" not in meta:
         ensure_identity(connection)

@@ -40,21 +40,13 @@ def expire(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: 
     Return the new watermarks. `ids` is emptied if names are deleted.
     """
     first = connection.execute(statements.FIRST_LAST).get[0]
-    is_due = first is not None and first < cutoff
-    if is_due and _is_to_hide(connection, first, marks):
+    if first is None or first >= cutoff:
+        return marks
+    are_sealed, has_hidden = first < marks.sealed_before, marks.expired_before > 0
+    if are_sealed and (has_hidden or connection.execute(statements.BUCKET_ROWS, (first, FEW_ROWS)).get == FEW_ROWS):
         before = min(cutoff, marks.sealed_before)
-        marks = _hide(connection, (first, before), marks, ids=ids, max_rows=max_rows)
-        is_due = False
-    if marks.expired_before:
-        return _continue_deletion(connection, marks, is_urgent=is_due, max_rows=max_rows)
-    return _delete(connection, cutoff, marks, ids=ids, max_rows=max_rows) if is_due else marks
-
-
-def _is_to_hide(connection: apsw.Connection, bucket: int, marks: Watermarks) -> bool:
-    if bucket >= marks.sealed_before:
-        return False
-    has_hidden = marks.expired_before > 0
-    return has_hidden or connection.execute(statements.BUCKET_ROWS, (bucket, FEW_ROWS)).get == FEW_ROWS
+        return _hide(connection, (first, before), marks, ids=ids, max_rows=max_rows)
+    return marks if has_hidden else _delete(connection, cutoff, marks, ids=ids, max_rows=max_rows)
 
 
 def _delete(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, ids: NameIds, max_rows: int) -> Watermarks:
@@ -108,17 +100,22 @@ def _hide(
     return marks
 
 
-def _continue_deletion(connection: apsw.Connection, marks: Watermarks, *, is_urgent: bool, max_rows: int) -> Watermarks:
-    """Delete hidden rows of some names, about `max_rows`, if it is time to delete them, and return the new watermarks.
+def delete_hidden(connection: apsw.Connection, cutoff: int, marks: Watermarks, *, max_rows: int) -> Watermarks:
+    """Delete the hidden rows of some names, about `max_rows`, if it is time to, and return the new watermarks.
 
-    That is when they span a block, or when it `is_urgent`. Sealing goes first, so that no commit takes long.
+    That is when they span a block, or when unsealed rows before `cutoff` wait for it. Later calls continue, but not
+    while rows are being sealed, so that no commit takes long.
     """
+    if not marks.expired_before:
+        return marks
     first = connection.execute(statements.FIRST_ROW).get
     if first is None or first >= marks.expired_before:
         return _write(connection, marks._replace(expired_before=0, expiring_before=0, expiring_id=0))
     hidden_s = marks.expired_before - first
     if not marks.expiring_before:
-        if hidden_s < marks.block_s and not is_urgent:
+        oldest = connection.execute(statements.FIRST_LAST).get[0]
+        is_waited_for = oldest is not None and oldest < cutoff
+        if hidden_s < marks.block_s and not is_waited_for:
             return marks
         marks = marks._replace(expiring_before=marks.expired_before)
     elif marks.sealing_before and hidden_s < 2 * marks.block_s:

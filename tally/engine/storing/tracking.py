@@ -29,6 +29,8 @@ from tally.engine.definition import Definition
 from tally.engine.files import ddl, schema, statements
 from tally.engine.storing.lineage import Lineage, ensure_identity
 
+# The keys in `meta`.
+KEYS = ("changed", "acknowledged")
 # Buckets that are looked up at a time.
 MARKS = 1_024
 

@@ -30,6 +30,7 @@ FIELDS = ("resolution", *FIRST)
 SEALING = ("sealing_before", "sealing_id", "sealing_step")
 # Only while rows are hidden (see `expiry`).
 EXPIRING = ("expired_before", "expiring_before", "expiring_id")
+KEYS = (*FIRST, *SEALING, *EXPIRING)
 
 
 class Watermarks(NamedTuple):

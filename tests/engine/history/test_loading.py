@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tally.engine import Archive, Catalog
 from tally.engine.history.loading import STEPS, Loaded
 from tally.engine.history.staging import staged
-from tally.engine.storing import sealing
+from tally.engine.storing import expiry, sealing
 from tally.engine.storing.commit import Rules
 from tally.engine.storing.merging import Cells, merge
 from tally.errors import ArchiveUnavailable
@@ -74,7 +74,8 @@ def test_loading_is_committing(
 ) -> None:
     """The cells, the counts of what was not stored, and all that is kept beside the cells are the same."""
     rules = Rules(T + 2 * HOUR_S, max_names)
-    with tempfile.TemporaryDirectory() as directory, patch.multiple(sealing, **sealing_in_steps(seal_rows)):
+    steps, hiding = patch.multiple(sealing, **sealing_in_steps(seal_rows)), patch.object(expiry, "FEW_ROWS", 1)
+    with tempfile.TemporaryDirectory() as directory, steps, hiding:
         one, other = (Catalog(directory).create(slug, **properties) for slug in ("one", "other"))
         for archive in (one, other):
             archive.merge(as_cells(before), rules)

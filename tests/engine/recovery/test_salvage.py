@@ -12,13 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
+from tally.engine.files import schema
 from tally.engine.recovery.salvage import Salvaged, salvage
 from tally.engine.sketch import Cell
-from tally.engine.storing import sealing
+from tally.engine.storing import expiry, sealing
 from tally.engine.storing.idempotency import Delivery
 from tally.engine.storing.merging import Cells
+from tally.engine.storing.tracking import Tracker
 from tally.errors import ArchiveExists, InvalidDefinition, NotAnArchive, UnknownArchive
-from tests.engine.model import check_file, sealing_in_steps
+from tests.engine.model import check_file, row_count, sealing_in_steps
 from tests.engine.salvaging import Damage, account, cells, cut, header, noise, random_bytes, zeros
 
 T = 1_700_000_000
@@ -217,6 +219,27 @@ def test_an_unreadable_definition(archive: Archive) -> None:
     salvaged, saved = tried(archive, properties={"resolution": 10, "retention": 5})
     assert ("name", "description", "pattern", "enabled", "percentiles") == salvaged.unread
     assert ("saved", 10, 5, True, 0) == (saved.slug, *list(saved.definition().fields().values())[4:])
+
+
+def test_every_key_of_meta_is_known(tmp_path: Path) -> None:
+    """A sound archive is salvaged whole while it is sealed, expires, is replicated and has merged others."""
+    with patch.multiple(sealing, SEAL_ROWS=1, STEP_ROWS=1, STEP_FACTOR=0), patch.object(expiry, "FEW_ROWS", 1):
+        archive = filled(tmp_path, {T + 10 * bucket: cells_of(T) for bucket in range(8)}, now=T + 80)
+        while row_count(archive, "NOT sealed"):
+            archive.commit({}, now=T + 80)
+        other = Catalog(tmp_path).create("other", resolution=10, retention=0)
+        other.record([("requests.a", 1.0, T + 100)])
+        archive.merge_files([other.path])
+        archive.remove(NAMES[0], until=T + 60)
+        Tracker(archive.path).start()
+        archive.edit(retention=1)
+        archive.commit({T + 200: cells_of(T)}, now=T + 3600 + 50)
+    with schema.OpenArchive(archive.path) as connection:
+        found = {key for (key,) in connection.execute("SELECT key FROM meta")}
+    assert {"sealing_id", "expiring_id", "changed", "merges", "rewrites", "clock"} <= found
+    expected = archive.values()
+    salvaged, saved = tried(archive, unproven=True)
+    assert (expected, []) == (saved.values(), salvaged.missing)
 
 
 def test_resolution_that_does_not_fit(archive: Archive) -> None:
