@@ -16,7 +16,7 @@
                  are in the covering index `data_by_name`, as are those that `sealing_before` and `sealing_id` tell;
                  all others have sealed = 0 and are not
     names        exactly the names that have rows, so the size of a row does not depend on the length of its name
-    totals       aggregates of each bucket over all names
+    totals       aggregates of each bucket over all names; rows of buckets before the first one are hidden: see `expiry`
     blocks       aggregates of each name's sealed rows over several buckets, to read long ranges quickly (see `commit`)
     deliveries   receipts of idempotency keys (see `idempotency`)
     *_sketches   the sketches of the rows of `data`, `totals` and `blocks`, if the archive keeps percentiles
