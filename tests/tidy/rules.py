@@ -168,7 +168,7 @@ def packages(modules: list[Module]) -> Iterator[str]:
 
 
 def one_place_for_select(modules: list[Module]) -> Iterator[str]:
-    """SELECTs are only in three modules of asking and, if constant, in statements.py and history/queries.py."""
+    """SELECTs are only in three modules of asking and, if constant, in statements.py and two queries.py."""
     asking = [f"tally/engine/asking/{name}.py" for name in ("sql", "sources", "columns")]
     return _strings(
         modules,
@@ -176,6 +176,7 @@ def one_place_for_select(modules: list[Module]) -> Iterator[str]:
         *asking,
         "tally/engine/files/statements.py",
         "tally/engine/history/queries.py",
+        "tally/engine/recovery/queries.py",
         "tally/cluster/statements.py",
         "tally/cluster/sql.py",
     )
