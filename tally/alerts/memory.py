@@ -196,7 +196,7 @@ class Memory(Database):
             connection.execute(statements.OLD_CHANGES, (CHANGES_MAX,))
 
     def silence(self, rule: str, why: str, *, since: float, until: float) -> Silence:
-        """Tell nobody about rules that match a glob until a time."""
+        """Silence rules that match a glob until a time: nobody is notified."""
         with self.open() as connection, schema.Transaction(connection):
             connection.execute("DELETE FROM silences WHERE until <= ?", (since,))
             connection.execute(

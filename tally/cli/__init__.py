@@ -60,7 +60,7 @@ Examples:
   tally query daily avg --by name --since -1h
 
 Exit status:
-  1  the output cannot be written: the disk is full, or the reader closed it; or the result is negative
+  1  the output cannot be written: the disk is full, or the reader closed it; or a check failed
 
 Completion by a line in:
   ~/.bashrc  eval "$(_TALLY_COMPLETE=bash_source tally)"

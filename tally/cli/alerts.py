@@ -192,7 +192,7 @@ def list_(*, settings: Settings, as_json: bool) -> None:
 @click.option("--why", metavar="TEXT", required=True, help="the reason, for others")
 @with_settings("TALLY_DATA_DIR")
 def silence(*, settings: Settings, rule: str, length: str, why: str) -> None:
-    """Tell nobody about rules for a time.
+    """Silence rules for a time: nobody is notified.
 
     The rules are still evaluated and shown. Whoever was not told of an alert that still fires at the end is told then.
 

@@ -52,9 +52,8 @@ def backup(
       stderr  files that could not be copied, samples in spill files, and on a terminal the progress
 
     Files:
-      SLUG.db       in DIRECTORY: the copy of the archive SLUG
-      events.db, alerts.state, alerts.toml, units.toml, view-*.json
-                    in DIRECTORY: the copies of the files of these names, if they are in the data directory
+      SLUG.db      in DIRECTORY: the copy of the archive SLUG
+      other files  in DIRECTORY, under their own names: events.db, alerts.state, alerts.toml, units.toml, view-*.json
 
     See also:
       tally query and tally check take the path of a copy

@@ -68,7 +68,8 @@ def delete(*, settings: Settings, slug: str, glob: str, dry_run: bool, **bounds:
 def rename(*, settings: Settings, slug: str, glob: str, template: str, dry_run: bool) -> None:
     """Rename the names that match a glob, and merge the data of names that meet.
 
-    TEMPLATE has one * for each * and ? of GLOB, and stands for what that matches. All names are renamed at the same
+    GLOB and TEMPLATE have the same number of wildcards. Each * of TEMPLATE stands for what the * or ? in the same
+    place of GLOB matches. All names are renamed at the same
     time, in one transaction, so they may change places. Tags of new names are sorted. If a new name would not be valid,
     nothing is renamed.
 
