@@ -226,7 +226,7 @@ def find_percentile(text: object, percentile: Percentile, *, level: int, low: fl
 def _middle(number: int, level: int) -> float:
     """Return the value that is equally far, relatively, from both ends of a bin."""
     width = LOG_GAMMA * 2**level
-    size = exp((abs(number) - (ORIGIN >> level)) * width) * 2 / (exp(width) + 1)
+    size = exp(min((abs(number) - (ORIGIN >> level)) * width, EXPONENT_MAX)) * 2 / (exp(width) + 1)
     return size if number > 0 else -size if number else 0.0
 
 

@@ -163,6 +163,13 @@ def test_damaged_text(text: object) -> None:
         find_percentile(text, Percentile.parse("50"), level=0, low=1, high=2)
 
 
+@pytest.mark.parametrize(("text", "expected"), [("[131071,1]", 2), ("[-131071,1]", 1)])
+def test_bins_beyond_all_values(text: str, expected: float) -> None:
+    """A damaged file may have them; the percentile stays between the least and the greatest value."""
+    for level in (0, 3):
+        assert expected == find_percentile(text, Percentile.parse("50"), level=level, low=1, high=2)
+
+
 def test_weights() -> None:
     """Fractions are kept as multiples of 1 / FRACTIONS, so that their sums are exact."""
     assert (10, 3) == (to_weight(10.0), to_weight(3))
