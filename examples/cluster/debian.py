@@ -1,8 +1,8 @@
 """A cluster on this machine, of Debian's packages: `python debian.py up DIRECTORY`.
 
-It starts ZooKeeper, 2 shards × 2 replicas of ClickHouse, two collectors with dashboards, and a load for each; all on
-loopback ports, with their files in DIRECTORY. `python debian.py down DIRECTORY` ends them. The configuration is what
-servers of their own need, too.
+It starts ZooKeeper, 2 shards × 2 replicas of ClickHouse, two collectors, and a load for each; all on loopback ports,
+with their files in DIRECTORY. Both dashboards show the samples of both. `python debian.py down DIRECTORY` ends
+everything. The configuration is what servers of their own need, too.
 """
 
 import argparse
@@ -110,6 +110,7 @@ class Cluster:
             place, port, web = self._place(name), free_port(), free_port()
             ports = {"TALLY_PORT": str(port), "TALLY_HTTP_PORT": str(web)}
             chosen = {**environment, **ports, "TALLY_SOURCE": name, "TALLY_DATA_DIR": str(place / "data")}
+            chosen["TALLY_ANSWER_FROM"] = "cluster"
             self._start(name, web, *tally, "serve", environment=chosen)
             self._wait()
             self._start(f"demo-{name}", 0, *tally, "demo", "--seconds", str(LOAD_S), environment=chosen)
