@@ -9,8 +9,12 @@ NAME_COUNT = "SELECT count(*) FROM names"
 # Rows before the first total are hidden: see `storing.expiry`.
 FIRST_LAST = "SELECT (SELECT min(bucket) FROM totals), (SELECT max(bucket) FROM totals)"
 FUTURE = "SELECT count(*), min(bucket), max(bucket) FROM totals WHERE bucket > ?"
-POINTS = "SELECT count(*) FROM data WHERE bucket >= (SELECT min(bucket) FROM totals)"
 ROWS = "SELECT count(*) FROM data"
+# SQLite counts all rows of a table several times faster than those of a range.
+POINTS = """
+SELECT (SELECT count(*) FROM data)
+    - (SELECT count(*) FROM data WHERE bucket < coalesce((SELECT min(bucket) FROM totals), 1 << 60))
+"""
 BUCKET_ROWS = "SELECT count(*) FROM (SELECT 1 FROM data WHERE bucket = ? LIMIT ?)"
 ROWS_FROM = "SELECT count(*) FROM data WHERE bucket >= ?"
 ROWS_BEFORE = "SELECT count(*) FROM data WHERE bucket < ?"
