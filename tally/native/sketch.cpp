@@ -103,8 +103,8 @@ class Numbers {
         return ends;
     }
 
-    // Returns the number of up to seven digits before `end`. Nearly all have one or two, which take no branch that depends
-    // on how many there are.
+    // Returns the number of up to seven digits before `end`. Nearly all have one or two, which take no branch that
+    // depends on how many there are.
     static std::int64_t parse(const char* end, std::ptrdiff_t count) {
         if (count <= 2) return (end[-1] - '0') + (count - 1) * 10 * (end[-2] - '0');
         const auto others = 64 - 8 * count;
@@ -260,7 +260,8 @@ bool Merger::add(std::string_view text, bool is_inverse) {
 Sketch Merger::sketch() const {
     std::size_t most = 0;
     for (const Side& side : sides_) {
-        for (const Block& block : side.blocks) most += static_cast<std::size_t>(__builtin_popcountll(block.has_samples));
+        for (const Block& block : side.blocks)
+            most += static_cast<std::size_t>(__builtin_popcountll(block.has_samples));
     }
     Sketch merged;
     merged.reserve(most);
