@@ -4,7 +4,8 @@ One new bucket of all names goes into an archive of many rows, flush by flush, a
 go into copies of the file by a bare `executemany` of apsw's: the least that storing them can cost. Cells are merged as
 by a collector, which has validated them. Seconds are of CPU, which others on the machine disturb least. Bytes are those
 that the process gave to the kernel for writing (proc(5), `wchar`), so the WAL and the file itself together.
-Then a retention is set, so that each flush deletes. Last, `tally serve` collects 100,000 names into its three archives.
+Then a retention is set, so that each flush hides rows that have expired, and some delete those. Last, `tally serve`
+collects 100,000 names into its three archives.
 """
 
 import argparse
@@ -29,7 +30,9 @@ from tally.engine.storing.commit import Rules
 FLUSH_TIME_S, SERVE_S = 5, 22
 # Datagrams a second, and lines in each.
 LOAD = (10_000, 15)
-RETENTION_H, EXPIRIES = 6, 12
+# By so many flushes, what has expired when the retention is set is gone. Then come twice the flushes from one deletion
+# to the next.
+RETENTION_H, CATCHING_UP, EXPIRIES = 6, 40, 128
 SEALED = "SELECT * FROM meta WHERE key IN ('sealed_before', 'sealing_id')"
 ROWS = "SELECT * FROM data WHERE bucket = ?"
 
@@ -119,15 +122,32 @@ def _columns(costs: list[Cost]) -> tuple[list[float], list[float]]:
     return [each.seconds for each in costs], [each.bytes / 1e6 for each in costs]
 
 
-def expiries(archive: Archive, names: int, number: int, start: int) -> Iterator[str]:
-    """Yield a table of flushes that delete, first as much as a flush may, and then a bucket each."""
+def expiries(archive: Archive, names: int, start: int) -> Iterator[str]:
+    """Yield a table of flushes that expire rows: first as many as a flush may, and then a bucket each."""
     archive.edit(retention=RETENTION_H)
-    cells = made(names, range(start, start + number * RESOLUTION_S, RESOLUTION_S))
-    yield from head("flush after a retention was set", "rows deleted", "CPU seconds", "MB written")
-    for run, (bucket, row_of_cells) in enumerate(cells, 1):
-        before = archive.points()
-        found = cost(partial(archive.merge, row_of_cells, Rules(bucket + RESOLUTION_S)))
-        yield row(run, before + names - archive.points(), found.seconds, found.bytes / 1e6)
+    runs = CATCHING_UP + EXPIRIES
+    costs, rows = [], [_count(archive)]
+    for bucket, cells in made(names, range(start, start + runs * RESOLUTION_S, RESOLUTION_S)):
+        costs.append(cost(partial(archive.merge, cells, Rules(bucket + RESOLUTION_S))))
+        rows.append(_count(archive))
+    yield from head(
+        "flushes after a retention was set", "rows expired a flush", "rows deleted a flush", "CPU seconds a flush",
+        "at most", "MB written a flush", "at most",
+    )  # fmt: skip
+    for text, part in (
+        (f"the first {CATCHING_UP}", slice(CATCHING_UP)),
+        (f"{EXPIRIES} more", slice(CATCHING_UP, runs)),
+    ):
+        found, ends = costs[part], (rows[part.start or 0], rows[part.stop])
+        removed = (names - (after - before) / len(found) for before, after in zip(*ends, strict=True))
+        spent = ((sum(column) / len(found), max(column)) for column in _columns(found))
+        yield row(text, *map(round, removed), *(value for pair in spent for value in pair))
+
+
+def _count(archive: Archive) -> tuple[int, int]:
+    """Return how many points an archive has, and how many rows are in its file."""
+    [(rows,)] = read(archive.path, "SELECT count(*) FROM data")
+    return archive.points(), int(str(rows))
 
 
 def many_names(number: int) -> Iterator[str]:
@@ -170,7 +190,7 @@ def lines(names: int, buckets: int, number: int, many: int) -> Iterator[str]:
         yield ""
         yield from table_of_flushes(list(flushes(archive, names, number, end)))
         yield ""
-        yield from expiries(archive, names, EXPIRIES, end + number * RESOLUTION_S)
+        yield from expiries(archive, names, end + number * RESOLUTION_S)
         yield ""
     yield from many_names(many)
 
