@@ -174,6 +174,18 @@ def test_hidden_rows_are_in_no_answer(hiding: Archive) -> None:
             assert sorted(highest) == ["n5"]
 
 
+@pytest.mark.parametrize("buckets", [2, 3, 5])
+def test_hidden_rows_are_in_no_percentile(hiding: Archive, create: Create, buckets: int) -> None:
+    """Percentiles are those of an archive that never had the hidden rows, at each step of their deletion."""
+    other = create("other", percentiles=1)
+    other.record(left_after(buckets))
+    for _ in range(3):
+        expire(hiding, buckets)
+        for question in ({}, {"by": "name"}, {"q": "n[12]"}, {"q": "n[12]", "by": "name"}, {"moving": 30}):
+            assert other.aggregate("p50", **question) == hiding.aggregate("p50", **question)
+        assert other.values("p50", limit=2) == hiding.values("p50", limit=2)
+
+
 def test_hidden_rows_are_deleted_in_blocks(hiding: Archive) -> None:
     """Deletion begins once hidden buckets span a block of 3 buckets, and goes on name after name."""
     found = []
