@@ -22,9 +22,8 @@ import apsw
 from tally.engine.asking import sql
 from tally.engine.files import statements
 from tally.engine.files.schema import write_meta
-from tally.engine.storing import sketches
+from tally.engine.storing import sealing, sketches
 from tally.engine.storing.ids import NameIds
-from tally.engine.storing.sealing import finish_sealing
 from tally.engine.storing.watermarks import EXPIRING, Watermarks, read_watermarks
 
 # A commit removes at most so many rows, or twice the rows that it inserts if that is more, so that a large expiry never
@@ -120,6 +119,11 @@ def delete_hidden(connection: apsw.Connection, cutoff: int, marks: Watermarks, *
         marks = marks._replace(expiring_before=marks.expired_before)
     elif marks.sealing_before and hidden_s < 2 * marks.block_s:
         return marks
+    return _write(connection, _delete_names(connection, marks, max_rows))
+
+
+def _delete_names(connection: apsw.Connection, marks: Watermarks, max_rows: int) -> Watermarks:
+    """Delete about `max_rows` rows that are being deleted, name after name, and return the new watermarks."""
     buckets = connection.execute(statements.BUCKETS_BEFORE, (marks.expiring_before,)).fetchall()
     names = max(1, max_rows // max(1, len(buckets)))
     end_id = connection.execute(statements.NEXT_ID, (marks.expiring_id, names)).get
@@ -128,8 +132,8 @@ def delete_hidden(connection: apsw.Connection, cutoff: int, marks: Watermarks, *
     if marks.percentiles:
         connection.executemany(statements.DELETE_SKETCHES_RANGE, ranges)
     if end_id is None:
-        return _write(connection, marks._replace(expiring_before=0, expiring_id=0))
-    return _write(connection, marks._replace(expiring_id=end_id))
+        return marks._replace(expiring_before=0, expiring_id=0)
+    return marks._replace(expiring_id=end_id)
 
 
 def _write(connection: apsw.Connection, marks: Watermarks) -> Watermarks:
@@ -145,12 +149,12 @@ def finish_expiry(connection: apsw.Connection, marks: Watermarks) -> Watermarks:
     """Delete all hidden rows, if there are any, and return the new watermarks."""
     if not marks.expired_before:
         return marks
-    connection.execute("DELETE FROM data WHERE bucket < ?", (marks.expired_before,))
-    if marks.percentiles:
-        connection.execute("DELETE FROM data_sketches WHERE bucket < ?", (marks.expired_before,))
-    return _write(connection, marks._replace(expired_before=0, expiring_before=0, expiring_id=0))
+    marks = marks._replace(expiring_before=marks.expired_before, expiring_id=0)
+    while marks.expiring_before:
+        marks = _delete_names(connection, marks, sealing.STEP_ROWS)
+    return _write(connection, marks._replace(expired_before=0))
 
 
 def settle(connection: apsw.Connection) -> Watermarks:
     """Finish the sealing and the deletion that earlier commits began, and return the watermarks."""
-    return finish_expiry(connection, finish_sealing(connection, read_watermarks(connection)))
+    return finish_expiry(connection, sealing.finish_sealing(connection, read_watermarks(connection)))
