@@ -169,7 +169,7 @@ async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) ->
 async def test_too_many_at_once(route: Any, tmp_path: Path) -> None:
     """A request that finds no free slot within the time limit is answered by 503. `/healthz` is still answered."""
     query = Query(stuck=0)
-    app = create(Scripted(tmp_path, query.reply, query_timeout=0.05), Slots(1))
+    app = create(Scripted(tmp_path, query.reply, query_timeout=0.2), Slots(1))
     refused = Client(route.method, route.template.format(slug="daily", aggregate="avg", file="main.js", tag="env"))
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(Client().ask, app)
