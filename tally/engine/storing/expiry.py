@@ -8,11 +8,7 @@ past it.
 Hidden rows. In the index `data_by_name`, each row of a bucket is on a different page, so deleting a bucket of many
 names writes a page for each of them. Such a bucket is hidden first: `expired_before` moves past it, its total is
 deleted, and no question reads its rows. Once the hidden buckets span a block, they are deleted together, name after
-name, some at each commit.
-
-    expired_before    rows of earlier buckets are hidden; 0 if none are
-    expiring_before   while the hidden rows of buckets before this one are being deleted; otherwise 0
-    expiring_id       of these, the rows with smaller ids are deleted
+name, some at each commit. See `watermarks` for what records this.
 """
 
 import json

@@ -50,9 +50,8 @@ def expire(connection: apsw.Connection, edge: tuple[int, int], blocks_from: int)
     """Delete the sketches of rows before `edge` and of blocks before `blocks_from`."""
     bucket, _ = edge
     connection.execute("DELETE FROM data_sketches WHERE (bucket, id) < (?, ?)", edge)
-    connection.execute("DELETE FROM totals_sketches WHERE bucket <= ?", (bucket,))
+    hide(connection, bucket + 1, blocks_from)
     connection.execute(statements.TOTALS_SKETCHES, (bucket, bucket))
-    connection.execute("DELETE FROM blocks_sketches WHERE block < ?", (blocks_from,))
 
 
 def hide(connection: apsw.Connection, before: int, blocks_from: int) -> None:

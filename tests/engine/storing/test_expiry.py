@@ -198,6 +198,18 @@ def test_hidden_rows_are_deleted_in_blocks(hiding: Archive) -> None:
         assert [] == connection.execute("SELECT key FROM meta WHERE key GLOB 'expir*'").fetchall()
 
 
+@pytest.mark.parametrize(("buckets", "left"), [(5, 9), (6, 6)])
+def test_deletion_waits_for_sealing(hiding: Archive, buckets: int, left: int) -> None:
+    """No commit does both, unless the hidden buckets span two blocks."""
+    expire(hiding, 3)
+    now = NOW + HOUR_S
+    hiding.commit(rolled_up([(f"n{name}", 1.0, now + 30) for name in range(NAMES)]), now=now + 35)
+    expire(hiding, 4)
+    assert (9, 4) == (row_count(hiding, f"bucket < {NOW + 30}"), row_count(hiding, f"sealed AND bucket >= {now}"))
+    expire(hiding, buckets)
+    assert (left, 6) == (row_count(hiding, f"bucket < {NOW + 30}"), row_count(hiding, f"sealed AND bucket >= {now}"))
+
+
 def test_buckets_that_expire_meanwhile_wait(hiding: Archive) -> None:
     """What is hidden during a deletion is left to the next one."""
     for buckets in (3, 4, 5, 6):
