@@ -25,7 +25,7 @@ from tally.collector.binding import bind_all
 from tally.collector.collector import Collector
 from tally.collector.sockets import Sockets
 from tally.engine.catalog import Catalog
-from tally.errors import OutOfMemory, SamplesLost, WorkerDied
+from tally.errors import OutOfMemory, SamplesLost, TallyError, WorkerDied
 from tally.settings import Settings
 
 logger = logging.getLogger("tally.collector")
@@ -64,7 +64,9 @@ def run(
     with contextlib.ExitStack() as at_the_end:
         for each in sockets:
             at_the_end.callback(each.close)
-        Catalog(settings.data_dir).prepare()
+        catalog = Catalog(settings.data_dir)
+        catalog.prepare()
+        at_the_end.callback(_remove_unused_logs, catalog)
         logger.info("archives are in %s", settings.data_dir.absolute())
         spawn = multiprocessing.get_context("spawn")
         workers = [spawn.Process(target=_work, args=(settings, each, log_format), daemon=True) for each in sockets[1:]]
@@ -72,9 +74,16 @@ def run(
             worker.start()
             each.close()
         collector = Collector(settings, sockets[0])
-        answers = open_answers(settings, Catalog(settings.data_dir))
+        answers = open_answers(settings, catalog)
         alerts = partial(_evaluate_alerts, Evaluator(settings, answers=answers))
         _run(collector, workers, [alerts, *([beside(collector)] if beside else [])])
+
+
+def _remove_unused_logs(catalog: Catalog) -> None:
+    """Leave each archive as one file, though several processes closed it at the same moment."""
+    with contextlib.suppress(TallyError):
+        for archive in catalog.archives():
+            archive.remove_unused_log()
 
 
 def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Sequence[Beside]) -> None:

@@ -57,7 +57,7 @@ def test_a_cluster_that_is_away_stops_nothing(
     catalog.create("daily", resolution=10, retention=0)
     clickhouse.stop()
     with replicating(settings(tmp_path, address, clickhouse)):
-        wait_for(lambda: "is shipped later" in caplog.text, "the warning")
+        wait_for(lambda: Progress.read(tmp_path), "the progress after the warning")
         catalog.record([("a", 1.0, 1_700_000_000)])
         wait_for(lambda: progress(tmp_path).failing and progress(tmp_path).backlog.cells == 1, "the progress")
         assert "refused" in progress(tmp_path).errors[0]

@@ -234,6 +234,16 @@ def test_workers_share_the_port_and_the_archives(tmp_path: Path) -> None:
     assert ["daily.db"] == [path.name for path in tmp_path.iterdir()]
 
 
+def test_a_log_that_nobody_uses_is_removed_at_the_end(tmp_path: Path) -> None:
+    """Two connections that close at the same moment leave it, and no flush opens an archive that is off."""
+    Catalog(tmp_path).create("daily", resolution=10, enabled=False)
+    with started(tmp_path, "collect") as running:
+        assert running.udp_port
+        (tmp_path / "daily.db-wal").touch()
+        assert 0 == running.end(signal.SIGTERM)
+    assert ["daily.db"] == [path.name for path in tmp_path.iterdir()]
+
+
 def children(pid: int) -> list[int]:
     """Return the processes whose parent is `pid` and that run a worker."""
     found = []

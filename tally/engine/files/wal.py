@@ -6,11 +6,13 @@ another program's transaction, but it reports the log.
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import apsw
 
 from tally.engine.files import schema
+from tally.engine.files.connection import Connection
 from tally.engine.files.temporary import beside
 from tally.errors import TallyError
 
@@ -42,3 +44,18 @@ def held_bytes(path: Path) -> int:
     except TallyError:
         return 0
     return size_bytes if pages > emptied_pages else 0
+
+
+def remove_unused_log(path: Path) -> None:
+    """Remove the log of the archive at `path` if no connection uses it, after copying its commits into the file.
+
+    The last connection to close does so, but not if another one closes at the same moment: then both leave the log.
+    """
+    with suppress(apsw.Error, TallyError):
+        if schema.file_size(log_path(path)) is None:
+            return
+        connection = Connection(os.path.realpath(path), apsw.SQLITE_OPEN_READWRITE)
+        try:
+            connection.pragma("schema_version")  # Reading opens the log.
+        finally:
+            schema.close(connection)

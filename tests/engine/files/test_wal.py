@@ -70,3 +70,25 @@ def test_an_unusable_archive_has_no_log(archive: Archive, tmp_path: Path) -> Non
     archive.path.write_bytes(b"garbage" * 1000)
     (tmp_path / "daily.db-wal").write_bytes(b"x" * 200_000)
     assert (200_000, 0) == (wal.log_bytes(archive.path), wal.held_bytes(archive.path))
+
+
+def test_only_an_unused_log_is_removed(archive: Archive, tmp_path: Path) -> None:
+    """Its commits are in the file then. A reader keeps it, and a writer with an exclusive lock is not waited for."""
+    log = tmp_path / "daily.db-wal"
+    with closing(apsw.Connection(str(archive.path))) as reader:
+        reader.execute("BEGIN")
+        assert 0 == reader.execute("SELECT count(*) FROM data").get
+        archive.record([("a", 1, 0)])
+        archive.remove_unused_log()
+        assert log.stat().st_size > 0
+        left = {path: path.read_bytes() for path in (archive.path, log)}
+    for path, content in left.items():
+        path.write_bytes(content)
+    archive.remove_unused_log()
+    assert not log.exists()
+    assert {"a": 1} == archive.aggregate("count", by="name")
+    with closing(apsw.Connection(str(archive.path))) as writer:
+        writer.pragma("locking_mode", "exclusive")
+        writer.execute("BEGIN EXCLUSIVE")
+        archive.remove_unused_log()
+        assert log.exists()
