@@ -56,6 +56,7 @@ def test_an_alert_fires_is_silenced_and_fires_again(tmp_path: Path, open_page: O
         submit(page, why="being moved", token="wrong")
         page.allow("401")
         page.wait(lambda: page.text("#silencing-problem"), "the problem")
+        assert page.text("#silencing-problem") == "this is not the write token (TALLY_WRITE_TOKEN)."
         assert [] == violations(page)
         submit(page, token="w")
         page.wait(lambda: page.find("#firing").is_hidden(), "the silence")

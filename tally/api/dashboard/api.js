@@ -98,7 +98,13 @@ export async function change(method, path, body, token, fields = []) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   // With a token of ours the browser has no part in it, and does not ask for a password when it is wrong.
   const credentials = token ? "omit" : "same-origin";
-  await ask(address(path, fields), { method, headers, credentials, body: body && JSON.stringify(body) });
+  try {
+    await ask(address(path, fields), { method, headers, credentials, body: body && JSON.stringify(body) });
+  } catch (error) {
+    // The API tells how a program gives a token, which a form has done.
+    if (token && error instanceof Failure && [401, 403].includes(error.status)) throw new Failure(error.status, "this is not the write token (TALLY_WRITE_TOKEN)");
+    throw error;
+  }
 }
 
 /**
