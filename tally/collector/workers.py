@@ -25,6 +25,7 @@ from tally.collector.binding import bind_all
 from tally.collector.collector import Collector
 from tally.collector.sockets import Sockets
 from tally.engine.catalog import Catalog
+from tally.engine.files.wal import remove_unused_log
 from tally.errors import OutOfMemory, SamplesLost, TallyError, WorkerDied
 from tally.settings import Settings
 
@@ -83,7 +84,7 @@ def _remove_unused_logs(catalog: Catalog) -> None:
     """Leave each archive as one file, though several processes closed it at the same moment."""
     with contextlib.suppress(TallyError):
         for archive in catalog.archives():
-            archive.remove_unused_log()
+            remove_unused_log(archive.path)
 
 
 def _run(collector: Collector, workers: Sequence[BaseProcess], beside: Sequence[Beside]) -> None:

@@ -24,7 +24,7 @@ from tally.engine.definition import Definition
 from tally.engine.files import damage_marks, schema, statements
 from tally.engine.files.connection import Connection
 from tally.engine.files.kept import KeptConnections
-from tally.engine.files.wal import held_bytes, remove_unused_log
+from tally.engine.files.wal import held_bytes
 from tally.engine.history import loading
 from tally.engine.history.operations import Operations
 from tally.engine.recovery.backup import Download, Progress, backup
@@ -98,10 +98,6 @@ class Archive(Operations):
     def held_log_bytes(self) -> int:
         """Return the size of SQLite's log if it is large and a reader keeps it from being emptied; else 0."""
         return held_bytes(self.path)
-
-    def remove_unused_log(self) -> None:
-        """Remove SQLite's log if no connection uses it; two that close at the same moment leave it."""
-        remove_unused_log(self.path)
 
     @contextmanager
     def _marking_damage(self) -> Iterator[None]:

@@ -79,16 +79,16 @@ def test_only_an_unused_log_is_removed(archive: Archive, tmp_path: Path) -> None
         reader.execute("BEGIN")
         assert 0 == reader.execute("SELECT count(*) FROM data").get
         archive.record([("a", 1, 0)])
-        archive.remove_unused_log()
+        wal.remove_unused_log(archive.path)
         assert log.stat().st_size > 0
         left = {path: path.read_bytes() for path in (archive.path, log)}
     for path, content in left.items():
         path.write_bytes(content)
-    archive.remove_unused_log()
+    wal.remove_unused_log(archive.path)
     assert not log.exists()
     assert {"a": 1} == archive.aggregate("count", by="name")
     with closing(apsw.Connection(str(archive.path))) as writer:
         writer.pragma("locking_mode", "exclusive")
         writer.execute("BEGIN EXCLUSIVE")
-        archive.remove_unused_log()
+        wal.remove_unused_log(archive.path)
         assert log.exists()
