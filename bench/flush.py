@@ -25,6 +25,7 @@ from bench.filling import RESOLUTION_S, empty, fill, made
 from bench.server import LIMIT_S, Server, machine, started, tally
 from bench.table import head, middle, row
 from tally.engine import Archive, Catalog
+from tally.engine.asking.sql import Value
 from tally.engine.storing.commit import Rules
 
 FLUSH_TIME_S, SERVE_S = 5, 22
@@ -66,7 +67,7 @@ class Bare:
         columns = len(list(self.connection.execute("PRAGMA table_info(data)")))
         self._insert = f"INSERT INTO data VALUES ({', '.join('?' * columns)})"
 
-    def flush(self, rows: list[tuple[object, ...]]) -> None:
+    def flush(self, rows: list[tuple[Value, ...]]) -> None:
         """Insert rows in a transaction."""
         self.connection.execute("BEGIN IMMEDIATE")
         self.connection.executemany(self._insert, rows)
@@ -75,7 +76,7 @@ class Bare:
             self.connection.wal_checkpoint()
 
 
-def read(path: Path, statement: str, *bindings: int) -> list[tuple[object, ...]]:
+def read(path: Path, statement: str, *bindings: int) -> list[tuple[Value, ...]]:
     """Return the rows of a SELECT on an archive's file."""
     connection = apsw.Connection(str(path))
     try:

@@ -309,7 +309,7 @@ class _Recording:
     def _deliver(self, number: int | None, rule: str, name: str, receivers: Iterable[str]) -> None:
         if number is None:
             return
-        rows = [
+        rows: list[dict[str, int | float | str]] = [
             {"change": number, "rule": rule, "name": name, "receiver": receiver, "now": self._now}
             for receiver in receivers
         ]

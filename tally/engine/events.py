@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, Self
 import apsw
 
 from tally.engine.asking.question import WHOLE_MAX, parse_time
+from tally.engine.asking.sql import Bindings
 from tally.engine.definition import HOUR_S
 from tally.engine.files import ddl, schema, statements
 from tally.engine.files.database import Database, Form
@@ -199,7 +200,7 @@ class Events(Database):
         if not self.exists():
             return []
         wanted = list(dict.fromkeys(tags))
-        asked = {
+        asked: Bindings = {
             "since": -math.inf if since is None else since,
             "until": math.inf if until is None else until,
             "tags": json.dumps(wanted),

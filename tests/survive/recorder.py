@@ -3,7 +3,7 @@
 import random as random_module
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import apsw
 
@@ -25,7 +25,7 @@ class _File(apsw.VFSFile):
         self._path = str(name.filename() if isinstance(name, apsw.URIFilename) else name)
         self._events = events
 
-    def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
+    def xWrite(self, data: Any, offset: int) -> None:  # noqa: N802
         self._events.append(Event("write", self._path, offset, bytes(data)))
         super().xWrite(data, offset)
 

@@ -64,5 +64,5 @@ def register(
         matches: Callable[..., bool] = matcher(where, check)
         connection.create_scalar_function("has_tags", matches, 1, deterministic=True)
     if group is not None:
-        label = lru_cache(LABELS_CACHED)(group.label())
+        label: Callable[..., str] = lru_cache(LABELS_CACHED)(group.label())
         connection.create_scalar_function("group_of", label, 1, deterministic=True)

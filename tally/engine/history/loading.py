@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import apsw
 
+from tally.engine.asking.sql import Bindings
 from tally.engine.definition import Definition
 from tally.engine.files import ddl, statements
 from tally.engine.storing import sealing, sketches
@@ -91,19 +92,18 @@ class Loading:
 
     def _choose(self, cutoff: int, max_names: int) -> None:
         """Fill the table `loaded`, and store the new names."""
-        bindings = {"pattern": self._definition.pattern, "resolution": self._definition.resolution, "cutoff": cutoff}
+        definition = self._definition
+        bindings: Bindings = {"pattern": definition.pattern, "resolution": definition.resolution, "cutoff": cutoff}
         self._connection.execute(statements.CHOSEN, bindings).fetchall()
         free = max(0, max_names - self._connection.execute(statements.NAME_COUNT).get) if max_names else -1
         self._connection.execute(statements.NEW_NAMES, {"free": free})
         self._connection.execute(statements.CHOSEN_CELLS, bindings).fetchall()
-        if self._definition.percentiles:
-            sketches.prepare_loading(
-                self._connection, self._definition.percentiles, cutoff, self._definition.resolution
-            )
+        if definition.percentiles:
+            sketches.prepare_loading(self._connection, definition.percentiles, cutoff, definition.resolution)
 
     def _count(self, cutoff: int) -> Loaded:
         definition, execute = self._definition, self._connection.execute
-        bindings = {"pattern": definition.pattern, "resolution": definition.resolution, "cutoff": cutoff}
+        bindings: Bindings = {"pattern": definition.pattern, "resolution": definition.resolution, "cutoff": cutoff}
         samples = execute(statements.SOURCE_SAMPLES).get
         unmatched = 0 if definition.pattern == "*" else execute(statements.UNMATCHED_SAMPLES, bindings).get
         expired = execute(statements.EXPIRED_SAMPLES, bindings).get if cutoff else 0

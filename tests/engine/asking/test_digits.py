@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
 from tally.engine.asking import digits
+from tally.engine.asking.sql import Bindings
 from tests.engine.forms import text
 from tests.engine.recompute import Asked
 from tests.native.answers import compare
@@ -36,7 +37,7 @@ def connection() -> Iterator[apsw.Connection]:
 def written(connection: apsw.Connection, value: float) -> str:
     """Return the text of a float."""
     expression = digits.text([digits.Argument(":x", is_float=True)])
-    bindings = {"x": value, "template": digits.FLOAT, "plain": digits.plain(digits.FLOAT)}
+    bindings: Bindings = {"x": value, "template": digits.FLOAT, "plain": digits.plain(digits.FLOAT)}
     return str(connection.execute(f"SELECT {expression}", bindings).get)
 
 

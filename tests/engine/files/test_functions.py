@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally import native
+from tally.engine.asking.sql import Bindings
 from tally.engine.files.functions import register
 from tally.engine.sketch import FRACTIONS, ORIGIN, coarsen, dump, make_sketch, merge_sketches
 
@@ -124,7 +125,7 @@ def test_the_native_core_has_the_same_results(
     for each in (connection, pure):
         fill(each, texts)
     for query in QUERIES:
-        bindings = {"p": percentile, "level": level}
+        bindings: Bindings = {"p": percentile, "level": level}
         assert pure.execute(query, bindings).fetchall() == connection.execute(query, bindings).fetchall()
 
 

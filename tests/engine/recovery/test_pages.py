@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tally.engine.recovery.pages import Pages, Row
 
-ROWS = [
+ROWS: list[tuple[int | float | str | bytes | None, ...]] = [
     (-1, 0, 1, 127, 128, -129),
     (2**15, 2**23, -(2**31), 2**47, 2**62, -(2**63)),
     (None, 0.5, "é", b"x" * 300, "", b""),
