@@ -48,8 +48,9 @@ class Running:
             found.extend(match for line in list(self.lines) if (match := re.search(pattern, line)))
             return bool(found)
 
-        wait_for(lambda: look() or self.process.poll() is not None, (pattern, self.lines))
-        assert found, f"ended with {self.process.poll()}: {''.join(self.lines)}"
+        # After its end, its last lines may still have to be read.
+        wait_for(lambda: look() or not self._reader.is_alive(), (pattern, self.lines))
+        assert look(), f"ended with {self.process.poll()}: {''.join(self.lines)}"
         return found[0]
 
     @property
