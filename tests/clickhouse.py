@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tally.cluster.address import Address
+from tests.processes import free_ports
 
 CONFIG = """<?xml version="1.0"?>
 <yandex>
@@ -41,13 +42,6 @@ USERS = """<?xml version="1.0"?>
 """
 
 
-def free_port() -> int:
-    """Return a port that nobody uses now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 class ClickHouse:
     """A server in `directory`; `stop` kills it, and `start` starts it again with its data. `more` is configuration."""
 
@@ -57,7 +51,7 @@ class ClickHouse:
             if os.environ.get("CI"):
                 pytest.fail("clickhouse-server is missing: .ci/run installs it")
             pytest.skip("clickhouse-server is missing")
-        self.port = port or free_port()
+        self.port = port or free_ports(1)[0]
         for name in ("data", "tmp"):
             (directory / name).mkdir()
         (directory / "users.xml").write_text(USERS)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shlex
 import signal
 import socket
@@ -14,6 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 LIMIT_S = 30.0
+# Below the ports that the kernel gives to others, so that a free one is still free when a program binds it; each worker
+# of pytest-xdist has its own.
+FREE_PORTS = range(10_000, 32_000)
+WORKER_PORTS = 1000
 
 
 def wait_for(condition: Callable[[], object], what: object, *, limit_s: float = LIMIT_S) -> None:
@@ -25,6 +30,20 @@ def wait_for(condition: Callable[[], object], what: object, *, limit_s: float = 
     while not condition():
         assert time.monotonic() < deadline, f"waited {limit_s} s for {what() if callable(what) else what}"
         time.sleep(0.01)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return different ports of this machine that are free for TCP and for UDP."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = worker * WORKER_PORTS % len(FREE_PORTS)
+    found: set[int] = set()
+    while len(found) < count:
+        port = secrets.choice(FREE_PORTS[first : first + WORKER_PORTS])
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp, suppress(OSError):
+            tcp.bind(("127.0.0.1", port))
+            udp.bind(("127.0.0.1", port))
+            found.add(port)
+    return list(found)
 
 
 class Running:

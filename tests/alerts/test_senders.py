@@ -19,6 +19,7 @@ from tally.alerts.rules import Rule
 from tally.alerts.senders import find_problem, send
 from tally.errors import DeliveryFailed
 from tests.alerts.receiving import receiving
+from tests.processes import free_ports
 
 # Apprise imports it on Python 3.11 and 3.12.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr':DeprecationWarning")
@@ -129,9 +130,7 @@ def test_apprise_sends_mail() -> None:
     from aiosmtpd.controller import UnthreadedController
 
     mailbox, loop = Mailbox(), asyncio.new_event_loop()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     controller: Any = UnthreadedController(mailbox, hostname="127.0.0.1", port=port, loop=loop)
     controller.begin()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -153,9 +152,7 @@ def test_apprise_sends_mail() -> None:
 
 def test_what_apprise_cannot_send_is_told() -> None:
     """And that it is missing, with how to install it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     with pytest.raises(DeliveryFailed, match="Apprise could not send it"):
         send(f"json://127.0.0.1:{port}", CHANGE)
     with pytest.raises(DeliveryFailed, match="not a URL that Apprise knows"):

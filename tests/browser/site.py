@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 from tally.engine import Catalog
-from tests.processes import LIMIT_S, Running, started, wait_for
+from tests.processes import LIMIT_S, Running, free_ports, started, wait_for
 
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Locator, Page, Request
@@ -45,17 +45,10 @@ class Site:
         wait_for(lambda: sum(self.archives[slug].aggregate("count").values()) >= count, f"{count} samples in {slug}")
 
 
-def free_port() -> int:
-    """Return a UDP port that is free now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 @contextmanager
 def served(directory: Path, *, empty: bool = False, **settings: object) -> Iterator[Site]:
     """Start `tally serve`, which creates its archives unless it shall be `empty`."""
-    port = free_port()
+    [port] = free_ports(1)
     with started(directory, "serve", TALLY_PORT=port, **settings) as running:
         site = Site(running, directory, port)
         for slug in site.archives.slugs() if empty else ():

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from tests.browser.conftest import Open, missing
-from tests.browser.site import free_port, recent, served
-from tests.processes import LIMIT_S, environment, launched, started, wait_for
+from tests.browser.site import recent, served
+from tests.processes import LIMIT_S, environment, free_ports, launched, started, wait_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "proxy.md").read_text(encoding="utf-8")
 STRIPPED, KEPT = re.findall(r"^```nginx\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
@@ -49,7 +49,7 @@ def proxied(directory: Path, location: str) -> Iterator[str]:
     if nginx is None:
         missing("nginx is not installed: install the package nginx")
     directory.mkdir()
-    port = free_port()
+    [port] = free_ports(1)
     file = directory / "nginx.conf"
     file.write_text(CONFIGURATION.format(directory=directory, port=port, location=location), encoding="utf-8")
     command = [str(nginx), "-p", str(directory), "-c", str(file)]

@@ -9,8 +9,8 @@ from pathlib import Path
 from tally.engine import Catalog
 from tests.api.server import serving
 from tests.browser.conftest import Open
-from tests.browser.site import Site, Watched, free_port, recent, served
-from tests.processes import started
+from tests.browser.site import Site, Watched, recent, served
+from tests.processes import free_ports, started
 
 GONE = "Failed to load resource: net::ERR_"
 
@@ -123,7 +123,7 @@ def test_a_file_that_is_no_archive(site: Site, open_page: Open) -> None:
 
 def test_the_server_goes_and_comes_back(tmp_path: Path, open_page: Open) -> None:
     """While it is gone the page says so and keeps what it shows; when it is back the page goes on by itself."""
-    port, udp_port = free_port(), free_port()
+    port, udp_port = free_ports(2)
     settings = {"TALLY_HTTP_PORT": port, "TALLY_PORT": udp_port}
     with started(tmp_path, "serve", **settings) as running:
         first = Site(running, tmp_path, udp_port)

@@ -8,7 +8,7 @@ import pytest
 
 from tally.cli.sender import Sender
 from tally.errors import AddressUnavailable
-from tests.processes import LIMIT_S
+from tests.processes import LIMIT_S, free_ports
 
 
 @pytest.fixture
@@ -18,12 +18,6 @@ def receiver() -> Iterator[socket.socket]:
         made.bind(("127.0.0.1", 0))
         made.settimeout(LIMIT_S)
         yield made
-
-
-def _unused_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
-        made.bind(("127.0.0.1", 0))
-        return int(made.getsockname()[1])
 
 
 def test_lines_arrive_packed_and_are_counted(receiver: socket.socket) -> None:
@@ -70,7 +64,7 @@ def test_a_pause_is_not_caught_up(receiver: socket.socket, monkeypatch: pytest.M
 
 def test_where_nobody_listens_sending_stops() -> None:
     """On the same machine, the kernel reports an unused port after the first datagram."""
-    port = _unused_port()
+    [port] = free_ports(1)
     with Sender("127.0.0.1", port, rate=1e9) as sender:
         with pytest.raises(AddressUnavailable) as caught:
             sender.send(b"name 1" for _ in range(1000))
@@ -81,7 +75,7 @@ def test_where_nobody_listens_sending_stops() -> None:
 
 def test_one_lost_datagram_is_noticed_in_the_end() -> None:
     """A single datagram to an unused port is reported."""
-    with Sender("127.0.0.1", _unused_port(), rate=1e9) as sender:
+    with Sender("127.0.0.1", free_ports(1)[0], rate=1e9) as sender:
         sender.send([b"name 1"])
         with pytest.raises(AddressUnavailable, match=r"nothing listens there \(after 1 line\)"):
             sender.check()

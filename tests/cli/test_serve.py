@@ -15,7 +15,7 @@ import pytest
 from tally.engine import Archive, Catalog
 from tests.collector.resolving import path_with_resolver
 from tests.collector.test_workers import locked
-from tests.processes import LIMIT_S, Running, started, wait_for
+from tests.processes import LIMIT_S, Running, free_ports, started, wait_for
 
 DEFAULTS = {"daily": (10, 24), "weekly": (300, 168), "yearly": (3600, 8760)}
 
@@ -183,9 +183,7 @@ def can_connect(port: int) -> bool:
 
 def test_once_it_answers_samples_are_taken(tmp_path: Path) -> None:
     """Samples are accepted as soon as HTTP is answered."""
-    with socket.create_server(("127.0.0.1", 0)) as one, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 0))
-        http_port, port = one.getsockname()[1], other.getsockname()[1]
+    http_port, port = free_ports(2)
     with (
         started(tmp_path, "serve", TALLY_PORT=port, TALLY_HTTP_PORT=http_port) as running,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,

@@ -14,8 +14,7 @@ import pytest
 from datadog.dogstatsd.base import DogStatsd
 
 from tests.clients.collecting import collecting
-from tests.docs.story import free_ports
-from tests.processes import LIMIT_S, launched, wait_for
+from tests.processes import LIMIT_S, free_ports, launched, wait_for
 
 COLLECTD = shutil.which("collectd", path="/usr/sbin:/usr/bin")
 RELAY = shutil.which("carbon-c-relay")

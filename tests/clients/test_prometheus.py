@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 from collections import defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 
 from tally.engine import Catalog
-from tests.processes import launched, started, wait_for
+from tests.processes import free_ports, launched, started, wait_for
 
 PROMETHEUS = shutil.which("prometheus")
 CONFIGURATION = """
@@ -37,12 +36,6 @@ remote_write:
 COUNTER = "go_memstats_alloc_bytes_total"
 
 
-def free_port() -> int:
-    """Return a port that nothing uses. Prometheus has to know its own before it starts, to scrape itself."""
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        return int(made.getsockname()[1])
-
-
 def scraped(port: int, name: str) -> list[tuple[int, float]]:
     """Return the values that Prometheus has of one of its own series, with their seconds."""
     with urlopen(f"http://127.0.0.1:{port}/api/v1/query?query={quote(name)}[5m]", timeout=10) as answer:
@@ -55,7 +48,7 @@ def test_prometheus_ships_what_it_scrapes(tmp_path: Path) -> None:
     """A gauge arrives as its values, a counter as what it gained, with labels as tags."""
     assert PROMETHEUS is not None, "Prometheus is not installed"
     archive = Catalog(tmp_path / "data").create("all", resolution=1)
-    port = free_port()
+    [port] = free_ports(1)  # Prometheus has to know its own before it starts, to scrape itself.
     with started(tmp_path / "data", "serve", TALLY_WRITE_TOKEN="writer") as tally:
         configuration = tmp_path / "prometheus.yml"
         configuration.write_text(CONFIGURATION.format(port=port, url=tally.url))

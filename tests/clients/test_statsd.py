@@ -12,8 +12,7 @@ from statsd import StatsClient
 from statsd.client import base as statsd
 
 from tests.clients.collecting import Collecting, collecting
-from tests.docs.story import free_ports
-from tests.processes import LIMIT_S, launched, wait_for
+from tests.processes import LIMIT_S, free_ports, launched, wait_for
 
 APP = """
 def app(environ, start_response):

@@ -12,7 +12,8 @@ import pytest
 from tally.cluster.address import Address
 from tally.cluster.connection import Connection
 from tally.errors import ClusterUnavailable, PackageMissing
-from tests.clickhouse import TLS, ClickHouse, free_port
+from tests.clickhouse import TLS, ClickHouse
+from tests.processes import free_ports
 
 KEY = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2")
 
@@ -67,13 +68,13 @@ def make_authority(directory: Path, name: str) -> Path:
 def encrypted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Address, Path]]:
     """Start a server with a certificate for 127.0.0.1, and return its address and the authority of the certificate."""
     place = tmp_path_factory.mktemp("tls")
-    authority, port = make_authority(place, "authority"), free_port()
+    authority, (port, plain_port) = make_authority(place, "authority"), free_ports(2)
     signed = ("-CA", str(authority), "-CAkey", str(authority.with_suffix(".key")), "-subj", "/CN=server")
     files = {"certificate": str(place / "server.pem"), "key": str(place / "server.key")}
     names = ("-addext", "subjectAltName=IP:127.0.0.1")
     outputs = ("-out", files["certificate"], "-keyout", files["key"])
     subprocess.run([*KEY, *signed, *names, *outputs], check=True, capture_output=True)
-    server = ClickHouse(place, more=TLS.format(port=port, **files))
+    server = ClickHouse(place, more=TLS.format(port=port, **files), port=plain_port)
     yield replace(server.address(), hosts=(("127.0.0.1", port),), is_secure=True, ca=authority), authority
     server.stop()
 

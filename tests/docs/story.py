@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.clickhouse import ClickHouse
-from tests.processes import LIMIT_S, wait_for
+from tests.processes import LIMIT_S, free_ports, wait_for
 
 ROOT = Path(__file__).parents[2]
 # What pages say, and what is free here is put in its place.
@@ -37,7 +36,7 @@ class Story:
     def __init__(self, directory: Path, stack: ExitStack) -> None:
         self.directory = directory
         self._stack = stack
-        self._ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self._ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
         scripts = directory / "bin"
         scripts.mkdir()
         (scripts / "tally").write_text(f"#!/bin/sh\nexec '{sys.executable}' -m tally \"$@\"\n")
@@ -134,21 +133,6 @@ def end(process: "subprocess.Popen[bytes]") -> None:
     """End a process as a user would."""
     process.send_signal(signal.SIGINT)
     assert 0 == process.wait(LIMIT_S)
-
-
-def free_ports(count: int) -> list[str]:
-    """Return ports that are free for both UDP and TCP."""
-    with ExitStack() as stack:
-        found: list[str] = []
-        while len(found) < count:
-            tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            try:
-                udp.bind(tcp.getsockname())
-            except OSError:
-                continue
-            found.append(str(tcp.getsockname()[1]))
-        return found
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tally.engine import Catalog
-from tests.docs.story import ROOT, free_ports
-from tests.processes import LIMIT_S, environment, launched, wait_for
+from tests.docs.story import ROOT
+from tests.processes import LIMIT_S, environment, free_ports, launched, wait_for
 
 UNITS = ROOT / "examples" / "systemd"
 # In tenths: from 0, where nothing can go wrong, to 100.
@@ -62,7 +62,7 @@ def test_systemd_hands_a_socket_over(tmp_path: Path) -> None:
         running.said("Listening on")
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
             for _ in range(10):
-                sender.sendto(b"a 1\nb:2|c", ("127.0.0.1", int(port)))
-        assert int(port) == running.udp_port
+                sender.sendto(b"a 1\nb:2|c", ("127.0.0.1", port))
+        assert port == running.udp_port
         wait_for(lambda: Catalog(tmp_path)["all"].aggregate("sum", by="name") == {"a": 10, "b": 20}, "the samples")
         assert 0 == running.end(signal.SIGTERM)

@@ -21,8 +21,8 @@ from tally.cluster.replicator import Replicator
 from tally.engine import Catalog
 from tally.errors import ClusterUnavailable
 from tests.api.asking import ask
-from tests.clickhouse import free_port
 from tests.cluster.asking import NOW, Both, Source, random_samples, random_target
+from tests.processes import free_ports
 from tests.survive.scale import scaled
 
 SEEDS = range(scaled(1, 10))
@@ -58,7 +58,7 @@ class Site:
     def __init__(self, source: Source, address: Address) -> None:
         self.source = source
         self.network = Network(address)
-        self.nowhere = Connection(replace(address, hosts=(("127.0.0.1", free_port()),)))
+        self.nowhere = Connection(replace(address, hosts=(("127.0.0.1", free_ports(1)[0]),)))
         self.recorded: Counter[int] = Counter()
         self.restart()
 

@@ -15,7 +15,7 @@ from tally.collector.listener import bind
 from tally.engine import Catalog
 from tests.collector.resolving import path_with_resolver
 from tests.collector.test_workers import locked
-from tests.processes import LIMIT_S, Running, activated, launched, wait_for
+from tests.processes import LIMIT_S, Running, activated, free_ports, launched, wait_for
 
 NOWHERE = "192.0.2.1"  # For documentation: no machine has it.
 
@@ -116,9 +116,7 @@ def test_options_beat_settings(tmp_path: Path) -> None:
 @pytest.mark.parametrize("arguments", [("--port", "{port}"), ("--host", "127.0.0.1", "--port", "{port}")])
 def test_the_port_is_the_one_that_is_given(arguments: tuple[str, ...], tmp_path: Path) -> None:
     """A port by its number is the one on which it listens, and a second one cannot."""
-    with socket.socket(type=socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     with started(tmp_path, *(each.format(port=port) for each in arguments)) as running:
         assert port == running.udp_port
         said = refused(tmp_path, "--port", str(port))
