@@ -12,6 +12,7 @@ from tally.alerts.memory import Memory, Result
 from tally.alerts.messages import Change
 from tally.alerts.rules import Rule
 from tally.errors import DeliveryFailed
+from tests.processes import wait_for
 
 T = 1_700_000_000.0
 LIMIT_S = 30
@@ -87,6 +88,7 @@ def test_a_receiver_that_hangs_delays_no_other(tmp_path: Path) -> None:
     courier = Courier(post.memory, sender=send, clock=lambda: T)
     assert 2 == courier.pump()
     assert begun.wait(LIMIT_S)
+    wait_for(lambda: post.taken, "the other receiver")
     assert not courier.wait(0.2)
     assert (["https://works/"], 0) == (post.taken, courier.pump())
     hangs.set()

@@ -5,7 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from tests.processes import LIMIT_S, Running, environment
@@ -56,6 +57,21 @@ def connected(port: int, *, receive_buffer_bytes: int | None = None) -> socket.s
     sock.settimeout(LIMIT_S)
     sock.connect(("127.0.0.1", port))
     return sock
+
+
+def begun(ask: Callable[[], socket.socket]) -> tuple[socket.socket, bytes]:
+    """Return a connection whose answer has begun, and its beginning.
+
+    On a busy machine a query may take too long before its first byte, which is told by 503. Then it is asked again.
+    """
+    deadline = time.monotonic() + LIMIT_S
+    while True:
+        sock = ask()
+        received = sock.recv(4096)
+        if not received.startswith(b"HTTP/1.1 503"):
+            return sock, received
+        sock.close()
+        assert time.monotonic() < deadline, received
 
 
 def read_to_end(sock: socket.socket) -> bytes:

@@ -94,6 +94,7 @@ def test_no_process_shows_the_password(tmp_path: Path) -> None:
     cluster = "clickhouse://me:secr3t@127.0.0.1:1/tally"
     with started(tmp_path, "collect", "--workers", "2", TALLY_CLUSTER=cluster) as running:
         running.said("is shipped later")
+        wait_for(lambda: len([*tmp_path.glob("collector-*.json")]) == 2, "both collectors")
         wait_for((tmp_path / FILE).exists, "the progress")
         group = os.getpgid(running.process.pid)
         arguments = []

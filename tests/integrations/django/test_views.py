@@ -382,7 +382,7 @@ def test_a_client_that_does_not_read_does_not_hold_the_file(answered: Answered, 
 def test_a_long_reply_has_its_time_for_each_chunk(is_long: bool, answered: Answered, site: Site) -> None:
     """One that takes longer than a query may goes on as long as its client takes each chunk in time."""
     answered(Query(is_long=is_long))
-    site.set(TALLY_QUERY_TIMEOUT=0.5)
+    site.set(TALLY_QUERY_TIMEOUT=1)
     response = views.answer(RequestFactory().get(f"{ROOT}/values/daily/"), "/values/{slug}/", slug="daily")
     assert isinstance(response, StreamingHttpResponse)
     taken = iter(response)
@@ -391,7 +391,7 @@ def test_a_long_reply_has_its_time_for_each_chunk(is_long: bool, answered: Answe
         chunks: list[object] = []
         for chunk in taken:
             chunks.append(chunk)
-            time.sleep(0.2)
+            time.sleep(0.4)
         return chunks
 
     if is_long:
