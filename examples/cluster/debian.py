@@ -8,6 +8,7 @@ everything. The configuration is what servers of their own need, too.
 import argparse
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -15,10 +16,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 PASSWORD = "secret"
 COLLECTORS = ("web1", "web2")
+# Below those that the kernel gives to others, so that they are still free when a program binds them.
+PORTS = range(32_000, 32_768)
 LIMIT_S, END_S = 60.0, 15.0
 LOAD_S = 86_400
 SERVER = """<?xml version="1.0"?>
@@ -60,6 +64,7 @@ class Cluster:
     def __init__(self, directory: Path) -> None:
         self.directory = directory.resolve()
         self.file = self.directory / "running.json"
+        self._ports = filter(is_free, random.sample(PORTS, len(PORTS)))
         self.running: dict[str, dict[str, int]] = json.loads(self.file.read_text()) if self.file.exists() else {}
 
     def up(self, shards: int, replicas: int, *, is_bare: bool) -> None:
@@ -68,7 +73,8 @@ class Cluster:
             raise SystemExit(f"{self.file} exists: end what is running by `down`")
         self.directory.mkdir(parents=True, exist_ok=True)
         keeper = self._start_keeper()
-        servers = {(s, r): (free_port(), free_port()) for s in range(1, shards + 1) for r in range(1, replicas + 1)}
+        pairs = product(range(1, shards + 1), range(1, replicas + 1))
+        servers = {pair: (next(self._ports), next(self._ports)) for pair in pairs}
         text = "".join(
             SHARD.format("".join(REPLICA.format(servers[s, r][0], PASSWORD) for r in range(1, replicas + 1)))
             for s in range(1, shards + 1)
@@ -93,7 +99,7 @@ class Cluster:
             self._start_collectors(tally, environment)
 
     def _start_keeper(self) -> int:
-        port, place = free_port(), self._place("zookeeper")
+        port, place = next(self._ports), self._place("zookeeper")
         config = place / "zoo.cfg"
         config.write_text(KEEPER.format(place=place, port=port))
         self._start("zookeeper", port, *JAVA, str(config))
@@ -107,7 +113,7 @@ class Cluster:
 
     def _start_collectors(self, tally: list[str], environment: dict[str, str]) -> None:
         for name in COLLECTORS:
-            place, port, web = self._place(name), free_port(), free_port()
+            place, port, web = self._place(name), next(self._ports), next(self._ports)
             ports = {"TALLY_PORT": str(port), "TALLY_HTTP_PORT": str(web)}
             chosen = {**environment, **ports, "TALLY_SOURCE": name, "TALLY_DATA_DIR": str(place / "data")}
             chosen["TALLY_ANSWER_FROM"] = "cluster"
@@ -175,11 +181,12 @@ def find(program: str) -> str:
     return path
 
 
-def free_port() -> int:
-    """Return a port that nobody uses now, for TCP."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
+def is_free(port: int) -> bool:
+    """Return whether nobody uses a TCP port now."""
+    with socket.socket() as sock, suppress(OSError):
+        sock.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 def answers(port: int) -> bool:
