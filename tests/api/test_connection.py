@@ -77,7 +77,8 @@ def _is_socket(link: Path) -> bool:
 
 def settled(running: Running, port: int) -> int:
     """Return how many sockets a server has open that has answered and has no client."""
-    assert 200 == httpx.get(f"http://127.0.0.1:{port}/healthz", headers={"Connection": "close"}).status_code
+    url = f"http://127.0.0.1:{port}/healthz"
+    assert 200 == httpx.get(url, headers={"Connection": "close"}, timeout=LIMIT_S).status_code
     found: list[int] = []
 
     def is_same() -> bool:
@@ -136,7 +137,7 @@ def test_a_client_that_reads_in_time_is_not_cut(loop: str, parser: str, big: Pat
     timeout_s = 3 * TIMEOUT_S
     with (
         served(loop, parser, big, timeout_s=timeout_s) as (running, port),
-        httpx.Client(base_url=f"http://127.0.0.1:{port}") as http,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=LIMIT_S) as http,
     ):
         began = time.monotonic()
         while time.monotonic() - began < 1.1 * timeout_s:

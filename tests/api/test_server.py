@@ -44,7 +44,7 @@ def served_big(big: Path) -> Iterator[Server]:
 
 def test_each_case_is_answered_as_the_table_says(served: Server) -> None:
     """The contract's examples, tables and errors hold over HTTP."""
-    with httpx.Client(base_url=served.url) as http:
+    with httpx.Client(base_url=served.url, timeout=LIMIT_S) as http:
         for case in CASES:
             response = http.request(case.method, case.target)
             check(case, Got(response.status_code, response.headers, response.content))
@@ -54,7 +54,7 @@ def test_an_archives_life_with_tokens(tmp_path: Path) -> None:
     """With the tokens of the environment an archive is created, asked and deleted."""
     with (
         serving(tmp_path, TALLY_READ_TOKEN="r1,r2", TALLY_WRITE_TOKEN="w1,w2") as server,
-        httpx.Client(base_url=server.url) as http,
+        httpx.Client(base_url=server.url, timeout=LIMIT_S) as http,
     ):
         assert 401 == http.get("/archives/").status_code
         assert 403 == http.post("/archives/", json={"slug": "a"}, headers=bearer("r2")).status_code
@@ -68,7 +68,10 @@ def test_an_archives_life_with_tokens(tmp_path: Path) -> None:
 
 def test_behind_a_root_path(filled: Path) -> None:
     """With uvicorn's root path the redirect and the addresses name it."""
-    with serving(filled, "--root-path", "/monitor/tally") as server, httpx.Client(base_url=server.url) as http:
+    with (
+        serving(filled, "--root-path", "/monitor/tally") as server,
+        httpx.Client(base_url=server.url, timeout=LIMIT_S) as http,
+    ):
         redirect = http.get("/values/daily?q=*")
         assert (308, "/monitor/tally/values/daily/?q=*") == (redirect.status_code, redirect.headers["location"])
         assert "/monitor/tally/values/daily/" == http.get("/archives/daily/").json()["values_url"]
@@ -76,7 +79,7 @@ def test_behind_a_root_path(filled: Path) -> None:
 
 def test_a_dump_is_streamed_whole(served_big: Server) -> None:
     """A long answer is sent in chunks, ends with the last one, and has every cell."""
-    with httpx.Client(base_url=served_big.url) as http:
+    with httpx.Client(base_url=served_big.url, timeout=LIMIT_S) as http:
         response = http.get("/values/big/sum/")
     assert "chunked" == response.headers["transfer-encoding"]
     answer = response.json()
@@ -86,7 +89,7 @@ def test_a_dump_is_streamed_whole(served_big: Server) -> None:
 
 def test_head_runs_no_query(served_big: Server) -> None:
     """HEAD is answered immediately without a body, even if GET would never end."""
-    with httpx.Client(base_url=served_big.url) as http:
+    with httpx.Client(base_url=served_big.url, timeout=LIMIT_S) as http:
         response = http.head(ASK_ENDLESS)
     assert (200, b"", "application/json") == (response.status_code, response.content, response.headers["content-type"])
 
@@ -112,7 +115,7 @@ def test_a_client_that_goes_away_before_the_first_byte_stops_its_query(served_bi
 
 def test_a_long_query_holds_nobody_up(served_big: Server) -> None:
     """Other requests are answered during a long query."""
-    with served_big.get(ASK_ENDLESS), httpx.Client(base_url=served_big.url) as http:
+    with served_big.get(ASK_ENDLESS), httpx.Client(base_url=served_big.url, timeout=LIMIT_S) as http:
         assert {"status": "ok"} == http.get("/healthz").json()
         assert 1 == len(http.get("/values/big/?q=name.7").json())
 

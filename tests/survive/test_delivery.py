@@ -25,7 +25,7 @@ def post(url: str, left: list[int], chances: random.Random) -> int:
     Now and then an answer counts as lost, so that the same is sent again.
     """
     tries = 0
-    with httpx.Client() as http:
+    with httpx.Client(timeout=LIMIT_S) as http:
         while left:
             body = b"".join(b"body%d %d\n" % (left[0], line) for line in range(LINES))
             tries += 1
@@ -76,7 +76,7 @@ def contest(servers: list[Running], key: int, kill: random.Random | None) -> dic
         start.wait()
         try:
             statuses[body] = httpx.post(
-                f"{urls[body % len(urls)]}/samples/", content=lines, headers=headers
+                f"{urls[body % len(urls)]}/samples/", content=lines, headers=headers, timeout=LIMIT_S
             ).status_code
         except httpx.TransportError:
             statuses[body] = 0

@@ -62,7 +62,7 @@ def test_an_archive_that_another_process_locks_shows_at_once(tmp_path: Path) -> 
             [fault] = faults(running.url, "writing")
             assert "locked" in fault["detail"]
             assert str(tmp_path) not in fault["detail"]
-            assert 'tally_archive_failing{archive="daily"' in httpx.get(f"{running.url}/metrics").text
+            assert 'tally_archive_failing{archive="daily"' in httpx.get(f"{running.url}/metrics", timeout=LIMIT_S).text
             connection.execute("ROLLBACK")
         wait_for(lambda: is_ready(running.url) and is_ready(other.url), "ready again")
         assert {"a": 50} == get(running.url, "/aggregate/daily/count/byname/")
@@ -95,7 +95,7 @@ def test_one_of_three_workers_that_stands_still_shows(tmp_path: Path) -> None:
     Catalog(tmp_path).create("daily", resolution=1)
     with started(tmp_path, "serve", TALLY_WORKERS=3) as running:
         wait_for(lambda: len(get(running.url, "/status/")["flushes"]) == 3, "three collectors")
-        assert is_ready(running.url)
+        wait_for(lambda: is_ready(running.url), "ready")
         children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
         workers = [int(child) for child in children if b"resource_tracker" not in cmdline(child)]
         assert 2 == len(workers)

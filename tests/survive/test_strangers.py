@@ -22,7 +22,7 @@ from tally.engine import Catalog
 from tally.settings import Settings
 from tests.api.asking import ask, service, settings
 from tests.api.cases import CASES, NOT_A_DATABASE, basic, bearer, fill
-from tests.processes import started, wait_for
+from tests.processes import LIMIT_S, started, wait_for
 
 ESCAPES = (
     "..%2Fsecret",
@@ -170,7 +170,7 @@ def test_tokens_are_not_told(tmp_path: Path) -> None:
     """Neither what is logged nor what is answered has a token in it, right or wrong; nor have the settings."""
     environment = {f"TALLY_{name.upper()}": value for name, value in SECRETS.items()}
     with started(tmp_path, "serve", **environment) as running:
-        with httpx.Client(base_url=running.url) as http:
+        with httpx.Client(base_url=running.url, timeout=LIMIT_S) as http:
             told = [
                 http.request(method, path, headers=headers).text
                 for method in ("GET", "POST", "BREW")
