@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import pytest
 
@@ -22,12 +21,11 @@ LIST = "/_tally/admin/tally/archive/"
 
 
 class Admin:
-    """A user of the admin; a screenshot of each page is saved to `pictures`."""
+    """A user of the admin."""
 
-    def __init__(self, page: Page, url: str, pictures: Path) -> None:
+    def __init__(self, page: Page, url: str) -> None:
         self.page = page
         self._url = url
-        self._pictures = pictures
 
     def open(self, path: str) -> None:
         """Go to a page."""
@@ -45,10 +43,6 @@ class Admin:
         self.page.get_by_role("button", name=name, exact=True).click()
         self.page.wait_for_load_state()
 
-    def picture(self, name: str) -> None:
-        """Save a screenshot of the page."""
-        self.page.screenshot(path=self._pictures / f"{name}.png", full_page=True)
-
     def text(self, selector: str) -> str:
         """Return the text of one part of the page."""
         return " ".join(self.page.locator(selector).inner_text().split())
@@ -61,7 +55,7 @@ class Admin:
         return dict(zip(classes, (cell.inner_text().strip() for cell in cells), strict=True))
 
 
-def in_a_browser(url: str, pictures: Path, do: Callable[[Admin], None]) -> None:
+def in_a_browser(url: str, do: Callable[[Admin], None]) -> None:
     """Run a function with a browser in a new thread, which may have its own event loop."""
     if CHROMIUM is None:
         missing = "there is no Chromium: install the package chromium"
@@ -72,7 +66,7 @@ def in_a_browser(url: str, pictures: Path, do: Callable[[Admin], None]) -> None:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OPTIONS)
             page = browser.new_page()
             page.set_default_timeout(LIMIT_MS)
-            do(Admin(page, url, pictures))
+            do(Admin(page, url))
             browser.close()
 
     with ThreadPoolExecutor(1) as pool:
@@ -82,7 +76,6 @@ def in_a_browser(url: str, pictures: Path, do: Callable[[Admin], None]) -> None:
 def live(admin: Admin, *, shop: Shop, visitor: Visitor) -> None:
     """Log in, then create, view, change and delete an archive."""
     admin.open("/_tally/admin/")
-    admin.picture("1-login")
     admin.fill(username=STAFF, password=PASSWORD)
     admin.press("Log in")
     _add(admin, shop)
@@ -93,17 +86,14 @@ def live(admin: Admin, *, shop: Shop, visitor: Visitor) -> None:
 
 def _add(admin: Admin, shop: Shop) -> None:
     admin.open(f"{LIST}add/")
-    admin.picture("2-add")
     admin.fill(slug="Daily", pattern="requests.*", resolution="0", retention="24")
     admin.page.evaluate("document.querySelector('form#archive_form').noValidate = true")
     admin.press("Save")
-    admin.picture("3-add-errors")
     assert "use 1 to 64 of a-z" in admin.text(".field-slug .errorlist")
     assert "use a whole number from 1 to" in admin.text(".field-resolution .errorlist")
     assert [] == shop.archives.slugs()
     admin.fill(slug="daily", resolution="10")
     admin.press("Save")
-    admin.picture("4-list-of-one")
     assert "added successfully" in admin.text(".messagelist")
     assert ["daily"] == shop.archives.slugs()
 
@@ -112,7 +102,6 @@ def _collect(admin: Admin, shop: Shop, visitor: Visitor) -> None:
     # The collector finds the archive at its next flush; what comes before that has nowhere to go.
     wait_for(lambda: visitor.get("/") and shop.archives["daily"].names(), "a sample in the new archive")
     row = admin.row()
-    admin.picture("5-list-with-points")
     assert ("daily", "requests.*", "10", "24") == (row["slug"], row["pattern"], row["resolution"], row["retention"])
     assert 1 <= int(row["points"])
     assert "KB" in row["size"]
@@ -123,7 +112,6 @@ def _change(admin: Admin, shop: Shop) -> None:
     admin.page.get_by_role("link", name="daily").click()
     admin.fill(resolution="15")
     admin.press("Save")
-    admin.picture("6-change-error")
     assert "15" in admin.text(".field-resolution .errorlist")
     assert 10 == shop.archives["daily"].definition().resolution
     admin.fill(resolution="60", description="every minute")
@@ -135,17 +123,15 @@ def _change(admin: Admin, shop: Shop) -> None:
 def _delete(admin: Admin, shop: Shop) -> None:
     admin.page.get_by_role("link", name="daily").first.click()
     admin.page.locator("a.deletelink").click()
-    admin.picture("7-delete")
     asked = admin.text("#content")
     assert f"in the file {shop.archives['daily'].path}" in asked
     assert "points from" in asked
     assert ["daily"] == shop.archives.slugs()
     admin.press("Yes, I’m sure")
-    admin.picture("8-empty-list")
     assert [] == shop.archives.slugs()
 
 
-def test_an_archives_life_in_the_admin(shop: Shop, tmp_path: Path) -> None:
+def test_an_archives_life_in_the_admin(shop: Shop) -> None:
     """An archive is created after errors, collects, is made coarser, and is deleted after a warning."""
     with shop.collecting(), shop.served("gunicorn") as url:
-        in_a_browser(url, tmp_path, partial(live, shop=shop, visitor=Visitor(url)))
+        in_a_browser(url, partial(live, shop=shop, visitor=Visitor(url)))
