@@ -1,9 +1,13 @@
 // What SQL functions share: the state of an aggregate, texts, and exceptions that become SQLite's errors.
 #pragma once
 
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
 #include <new>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "sqlite.hpp"
 #include "throwing.hpp"
@@ -55,5 +59,44 @@ inline std::string_view text_of(sqlite::Value* value) {
 inline void return_text(sqlite::Context* context, const std::string& text) {
     sqlite::api->result_text64(context, text.data(), text.size(), sqlite::COPY, sqlite::UTF8);
 }
+
+// A text that grows, and that SQLite takes over as it is. A std::string would be filled with zeros and copied.
+class Text {
+  public:
+    Text() = default;
+    Text(const Text&) = delete;
+    Text& operator=(const Text&) = delete;
+    ~Text() { std::free(begin_); }
+
+    // Returns the end, where there is room for so many more bytes then.
+    char* reserve(std::size_t bytes) {
+        if (room_ - size_ < bytes) grow(bytes);
+        return begin_ + size_;
+    }
+
+    void end_at(const char* end) { size_ = static_cast<std::size_t>(end - begin_); }
+
+    void append(std::string_view text) {
+        std::memcpy(reserve(text.size()), text.data(), text.size());
+        size_ += text.size();
+    }
+
+    // Gives the text away, as the result of a function.
+    void give(sqlite::Context* context) {
+        sqlite::api->result_text64(context, std::exchange(begin_, nullptr), size_, std::free, sqlite::UTF8);
+    }
+
+  private:
+    void grow(std::size_t bytes) {
+        const std::size_t room = std::max(2 * room_, size_ + bytes);
+        void* moved = std::realloc(begin_, room);
+        if (moved == nullptr) throw std::bad_alloc();
+        begin_ = static_cast<char*>(moved);
+        room_ = room;
+    }
+
+    char* begin_ = nullptr;
+    std::size_t size_ = 0, room_ = 0;
+};
 
 }  // namespace tally

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
@@ -34,7 +34,7 @@ from tally.engine.files.kept import ERRORS, KeptConnection, KeptConnections
 from tally.engine.storing.watermarks import Watermarks
 from tally.errors import InvalidQuestion, QueryTimeout
 
-BATCH_ROWS = 500
+BATCH_ROWS, BATCH_BYTES = 500, 65_536
 # Steps of SQLite's virtual machine between two checks of the time.
 CHECK_STEPS = 10_000
 # A reader keeps SQLite's log from restarting. A query that is not read for this long is stopped once the log has more
@@ -261,9 +261,8 @@ class Query:
             )
 
     def batches(self, statement: sql.Statement, *, most: int = BATCH_ROWS) -> Iterator[list[Row]]:
-        """Yield the rows in batches of up to `most`; packed rows one at a time, without empty ones."""
+        """Yield the rows in batches of up to `most`; packed rows in batches of at least BATCH_BYTES except the last."""
         cursor = None
-        most = 1 if statement.is_packed else most
         while True:
             self.check_process()
             with self._lock:
@@ -273,14 +272,13 @@ class Query:
                         cursor = self._connection.execute(statement.text, statement.bindings)
                         self._connection.set_cursor(cursor)
                         self._is_reading = True
-                    batch = list(islice(cursor, most))
+                    batch = _take_packed(cursor) if statement.is_packed else list(islice(cursor, most))
                 self._read_at = time.monotonic()
             if not batch:
                 self._is_reading = False
                 return
             self._watch()
-            if batch[0][-1] is not None or not statement.is_packed:
-                yield batch
+            yield batch
 
     def _watch(self) -> None:
         """From the second batch on, start a thread that closes a query which holds the log and is not read."""
@@ -325,6 +323,20 @@ class Query:
             self._connection.close()
         else:
             self._connections.give_back(self._connection)
+
+
+def _take_packed(packed: Iterable[Row]) -> list[Row]:
+    """Return the next packed rows until they have BATCH_BYTES: one for each of their texts that is not NULL."""
+    taken: list[Row] = []
+    size = 0
+    for name, bucket, *texts in packed:
+        for text in texts:
+            if isinstance(text, bytes):
+                taken.append((name, bucket, text))
+                size += len(text)
+        if size >= BATCH_BYTES:
+            break
+    return taken
 
 
 def _is_over(limit: Limit, path: Path, stamp: Stamp | None) -> bool:

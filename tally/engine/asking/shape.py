@@ -1,6 +1,7 @@
 """Formats answers as text: JSON with one or two levels, rows, CSV, and the series of `timedata`.
 
-SQLite formats each row with a template. A shape provides that template and turns batches of rows into parts of text.
+SQLite formats each row with a template. A shape provides that template and turns batches of rows into parts of text,
+which is UTF-8 from here on: what SQLite returns as bytes need not be converted.
 """
 
 import json
@@ -40,7 +41,7 @@ class Shape(NamedTuple):
     """The text of a row, which is its last column, and a function from batches of rows to parts of the answer."""
 
     cell: Cell
-    parts: Callable[[Batches], Iterator[str]]
+    parts: Callable[[Batches], Iterator[bytes]]
 
 
 class _Brackets(NamedTuple):
@@ -51,14 +52,15 @@ class _Brackets(NamedTuple):
     closing: str
     empty: str
 
-    def join(self, batches: Iterable[Iterable[str]]) -> Iterator[str]:
-        before = self.opening
+    def join(self, batches: Iterable[Iterable[bytes]]) -> Iterator[bytes]:
+        before, separator, closing, empty = (text.encode() for text in self)
         begun = False
         for batch in batches:
-            yield before + self.separator.join(batch)
-            before = self.separator
+            yield before
+            yield separator.join(batch)
+            before = separator
             begun = True
-        yield self.closing if begun else self.empty
+        yield closing if begun else empty
 
 
 def make_shape(question: Question, span: Span) -> Shape:
@@ -75,8 +77,14 @@ def make_shape(question: Question, span: Span) -> Shape:
     template = _with_optional(question, _item(question, _places(question)))
     return Shape(
         Cell(template, tuple(arguments[field] for field in fields(question)), brackets.separator),
-        lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
+        lambda batches: brackets.join(map(_texts, batches)),
     )
+
+
+def _texts(rows: Iterable[Row]) -> Iterator[bytes]:
+    for *_, text in rows:
+        assert isinstance(text, bytes)
+        yield text
 
 
 def fill_gaps(question: Question, rows: Iterable[Row], span: Span) -> Iterator[Row]:
@@ -191,19 +199,18 @@ def _nested(question: Question) -> Shape:
     inner_column = "bucket" if inner_key == "time" else JSON_NAME
     outer, inner = _brackets(question), _brackets(question, depth=1)
     colon = ": " if question.pretty else ":"
+    separator = inner.separator.encode()
 
-    def parts(batches: Batches) -> Iterator[str]:
+    def parts(batches: Batches) -> Iterator[bytes]:
         last: Value = None
         for batch in batches:
             for key, rows in groupby(batch, key=lambda row: row[column]):
-                members = inner.separator.join([str(row[-1]) for row in rows])
-                if key == last:
-                    yield inner.separator + members
-                    continue
                 before = outer.opening if last is None else inner.closing + outer.separator
-                yield f"{before}{json.dumps(str(key), ensure_ascii=False)}{colon}{inner.opening}{members}"
+                begin = f"{before}{json.dumps(str(key), ensure_ascii=False)}{colon}{inner.opening}"
+                yield separator if key == last else begin.encode()
+                yield separator.join(_texts(rows))
                 last = key
-        yield outer.empty if last is None else inner.closing + outer.closing
+        yield (outer.empty if last is None else inner.closing + outer.closing).encode()
 
     return Shape(
         Cell(_with_optional(question, template), (inner_column, *_arguments(question).values()), inner.separator), parts
@@ -215,10 +222,11 @@ def _series(question: Question, span: Span) -> Shape:
     before, template = _item(question, _places(question)).split(PLACES["time"], 1)
     _, blank = _item(question, {**_blank(question), "time": PLACES["time"]}).split(PLACES["time"], 1)
     brackets = _brackets(question)
+    item = f"{before}%d%b".encode()
 
-    def parts(batches: Batches) -> Iterator[str]:
+    def parts(batches: Batches) -> Iterator[bytes]:
         rows = (row for batch in batches for row in batch)
-        return brackets.join([f"{before}{time}{text}"] for time, text in _fill_gaps(question, rows, span, (blank,)))
+        return brackets.join([item % row] for row in _fill_gaps(question, rows, span, (blank.encode(),)))
 
     return Shape(Cell(template, tuple(_arguments(question).values()), brackets.separator), parts)
 
@@ -228,7 +236,7 @@ def _histograms(question: Question) -> Shape:
     brackets = _brackets(question)
     return Shape(
         Cell(_member(question, "time", "%s"), ("bucket", "histogram"), brackets.separator),
-        lambda batches: brackets.join([str(row[-1]) for row in batch] for batch in batches),
+        lambda batches: brackets.join(map(_texts, batches)),
     )
 
 

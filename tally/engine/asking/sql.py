@@ -36,7 +36,7 @@ KEYS = ("names", "buckets")
 # The longest list of names that a plan keeps, in characters.
 NAMES_MAX = 8_192
 
-Value = int | float | str | None
+Value = int | float | str | bytes | None
 Bindings = dict[str, Value]
 
 
@@ -147,8 +147,8 @@ def _are_few(key: str) -> str:
 def select(question: Question, plan: Plan, *, cell: Cell | None = None) -> Statement:
     """Return the SELECT of the answer's keys, name before bucket, and of its values, or their text by `cell`.
 
-    A packed row has the text of all cells with one key, or NULL; its other key is NULL. An answer with only one key is
-    packed into one row without keys.
+    A packed row has the text of all cells with one key, or NULL; its other key is NULL. That of a name has two texts:
+    of its sealed cells, and of its tail. An answer with only one key is packed into one row without keys.
     """
     source = _source(question, plan)
     is_packed = cell is not None and plan.packed
@@ -238,25 +238,33 @@ def _grouped(question: Question, source: Source) -> str:
 def _packed(question: Question, source: Source, plan: Plan, cell: Cell) -> str:
     """Return the SELECT of packed rows for each name, each bucket, or all cells; string_agg keeps their order."""
     if question.kind == "aggregate":
-        return f"SELECT NULL, string_agg(text, :separator) FROM ({_rows(question, source, plan, cell)})"
+        text = _text("string_agg(text, :separator)")
+        return f"SELECT NULL, NULL, {text} FROM ({_rows(question, source, plan, cell)})"
     kept = columns.list_conditions(question)
     where = f" WHERE {' AND '.join(kept)}" if kept else ""
     if question.by == "time":
-        rows = columns.compute_once(question, _cells_of_name(question, source))
-        cells = f"(SELECT {digits.texts(columns.list_arguments(cell))} FROM ({rows}){where})"
+        texts = digits.texts(columns.list_arguments(cell))
+        parts = (columns.compute_once(question, part) for part in _cells_of_name(question, source))
+        cells = ", ".join(_text(f"(SELECT {texts} FROM ({part}){where})") for part in parts)
         return f"SELECT name, NULL, {cells} FROM names WHERE TRUE{source.where} ORDER BY name"
     texts = digits.texts(columns.list_arguments(cell), " ORDER BY name")
     rows = columns.compute_once(question, _cells_of_bucket(question, source))
-    cells = f"(SELECT {texts} FROM ({rows}){where})"
+    cells = _text(f"(SELECT {texts} FROM ({rows}){where})")
     return f"SELECT NULL, bucket, {cells} FROM totals WHERE bucket >= :first AND bucket < :end ORDER BY bucket"
 
 
-def _cells_of_name(question: Question, source: Source) -> str:
+def _text(sql: str) -> str:
+    """Return the expression of a text that SQLite returns as bytes."""
+    return f"CAST({sql} AS BLOB)"
+
+
+def _cells_of_name(question: Question, source: Source) -> tuple[str, str]:
+    """Return the SELECTs of a name's sealed cells and of its tail."""
     sealed, tail = one_name(":first")
     keys, sketches = f"bucket, {columns.show(question)}", columns.join_sketches(source.columns)
     return (
-        f"SELECT {keys} FROM data INDEXED BY data_by_name{sketches} WHERE data.id = names.id AND {sealed} "
-        f"UNION ALL SELECT {keys} FROM {tail} CROSS JOIN data ON bucket = late AND data.id = names.id{sketches}"
+        f"SELECT {keys} FROM data INDEXED BY data_by_name{sketches} WHERE data.id = names.id AND {sealed}",
+        f"SELECT {keys} FROM {tail} CROSS JOIN data ON bucket = late AND data.id = names.id{sketches}",
     )
 
 
@@ -309,7 +317,7 @@ def _shown(question: Question, text: str, keys: str, cell: Cell | None) -> str:
     """Return the SELECT of the rows within `low` and `high`, in order. In a series, other rows get NULL instead."""
     shown = question.shown or ("histogram",)
     values = (
-        [digits.text(columns.list_arguments(cell))]
+        [_text(digits.text(columns.list_arguments(cell)))]
         if cell
         else [digits.whole(name) if name == "count" else columns.express(name) for name in shown]
     )

@@ -257,7 +257,7 @@ def test_a_chunk_is_large() -> None:
     """Each chunk but the last has at least CHUNK_BYTES, and together they are the answer."""
     with archives(1) as archive:
         archive.record([(f"name{number}", 1, T + second) for number in range(100) for second in range(60)])
-        for asked in (Asked("values"), Asked("values", None, "name"), Asked("timedata", since=T - 5000)):
+        for asked in (Asked("values"), Asked("values", None, "name"), Asked("timedata", since=T - 20_000)):
             question = Question.parse(
                 asked.kind, [(key, str(value)) for key, value in asked.parameters.items()], by=asked.by, now=0
             )

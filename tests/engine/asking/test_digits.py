@@ -54,7 +54,7 @@ quotients = st.builds(lambda total, count: total / count, st.integers(0, 10**6),
 floats = st.floats(allow_nan=False, allow_infinity=False) | bits.filter(math.isfinite) | decimals | near_powers
 
 
-@settings(max_examples=3000)
+@settings(max_examples=3000, deadline=None)
 @given(floats | quotients)
 def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: float) -> None:
     """A number is valid JSON, reads back exactly, and is no longer than Python's shortest text."""
@@ -62,6 +62,14 @@ def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: 
     assert NUMBER.fullmatch(found), found
     assert (float, value) == (type(json.loads(found)), json.loads(found))
     assert len(found) <= len(repr(value))
+
+
+@pytest.mark.skipif(not digits.IS_NATIVE, reason="there is no native core")
+@settings(max_examples=3000, deadline=None)
+@given(floats | quotients)
+def test_the_native_core_writes_what_python_writes(connection: apsw.Connection, value: float) -> None:
+    """The text of a number is that of repr(), without the sign of zero."""
+    assert repr(value or 0.0) == written(connection, value)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +88,13 @@ def test_no_text_that_reads_back_is_shorter(connection: apsw.Connection, value: 
         (1234567890.123456, "1234567890.123456"),
         (-1234567890.123456, "-1234567890.123456"),
         (1e-4, "0.0001"),
+        (2.0**-13, "0.0001220703125"),
+        (math.nextafter(2.0**-13, 0), "0.00012207031249999999"),
+        (0.5, "0.5"),
+        (math.nextafter(1.0, 0), "0.9999999999999999"),
+        (math.nextafter(1.0, 2), "1.0000000000000002"),
+        (4503599627370495.5, "4503599627370495.5"),
+        (9007199254740993.0, "9007199254740992.0"),
         (0.99e-4, "9.9e-05"),
         (1e-5, "1e-05"),
         (2.0**-24, "5.960464477539063e-08"),

@@ -11,8 +11,10 @@ import pytest
 from tally.engine import Archive, Catalog
 from tally.engine.asking import answer
 from tally.engine.asking.answer import Answer
-from tally.engine.asking.query import BUCKETS_MAX, CHECK_STEPS
+from tally.engine.asking.query import BATCH_BYTES, BUCKETS_MAX, CHECK_STEPS, Limit, Query
 from tally.engine.asking.question import Question
+from tally.engine.asking.sql import Statement
+from tally.engine.files.connection import Connection
 from tally.errors import InvalidQuestion, QueryTimeout
 
 T = 1_000_000
@@ -96,6 +98,17 @@ def test_close_from_another_thread(archive: Archive) -> None:
     assert not taking.is_alive()
     assert [] == taken
     assert ["x.db"] == beside(archive)
+
+
+def test_short_packed_rows_are_read_together() -> None:
+    """A batch has a row for each text, in order. Packed rows without text are left out."""
+    text = f"CAST(printf('%.*c', {BATCH_BYTES // 4}, 'x') AS BLOB)"
+    rows = [("a", text, text), ("b", "NULL", text), ("c", "NULL", "NULL"), ("d", text, text), ("e", text, "NULL")]
+    packed = "VALUES " + ", ".join(f"('{name}', NULL, {sealed}, {tail})" for name, sealed, tail in rows)
+    query = Query(Connection(""), Limit(None))
+    batches = [[name for name, _, _ in batch] for batch in query.batches(Statement(packed, {}, is_packed=True))]
+    query.close()
+    assert [["a", "a", "b", "d", "d"], ["e"]] == batches
 
 
 def test_timeout(archive: Archive) -> None:

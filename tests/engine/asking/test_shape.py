@@ -7,7 +7,7 @@ import pytest
 from tally.engine.asking.columns import Cell
 from tally.engine.asking.question import Question
 from tally.engine.asking.shape import Row, fill_gaps, make_shape
-from tally.engine.asking.sql import FOREVER, Span
+from tally.engine.asking.sql import FOREVER, Span, Value
 
 ALWAYS = Span(10, 0, FOREVER, 0)
 
@@ -20,7 +20,12 @@ def question(kind: str, by: str = "time", aggregate: str | None = None, **parame
 
 def text(asked: Question, *batches: list[Row], span: Span = ALWAYS) -> str:
     """Return the answer for batches of rows whose last column has the text."""
-    return "".join(make_shape(asked, span).parts(iter(batches)))
+    given = ([(*row[:-1], _encoded(row[-1])) for row in batch] for batch in batches)
+    return b"".join(make_shape(asked, span).parts(given)).decode()
+
+
+def _encoded(text: Value) -> Value:
+    return text.encode() if isinstance(text, str) else text
 
 
 ALL = '"count":%s,"sum":%!.*g,"avg":%!.*g,"min":%!.*g,"max":%!.*g'
@@ -145,7 +150,7 @@ def test_series(
     """A series has every bucket of its range, with the value of `fill` in gaps."""
     asked = question("timedata", aggregate="sum", **parameters)
     assert expected == list(fill_gaps(asked, rows, span))
-    written: list[Row] = [(bucket, None if value is None else f",{value}]") for bucket, value in rows]
+    written: list[Row] = [(bucket, None if value is None else f",{value!r}]") for bucket, value in rows]
     shown = ",".join(f"[{bucket},{'null' if value is None else value}]" for bucket, value in expected)
     assert f"[{shown}]" == text(asked, written, span=span)
 
