@@ -78,7 +78,8 @@ def lines(url: str, runs: int) -> Iterator[str]:
     yield from head("view", "first chart, ms", "bare fetch, ms", "ratio", "zoom, ms")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            executable_path=shutil.which("chromium") or shutil.which("chromium-headless-shell"),
+            args=["--no-sandbox", "--disable-gpu"],
         )
         for view, query in VIEWS.items():
             pages, bare_ms = [], []

@@ -17,7 +17,7 @@ from tests.processes import LIMIT_S, Running, free_ports, started, wait_for
 if TYPE_CHECKING:
     from playwright.sync_api import ConsoleMessage, Locator, Page, Request
 
-LIMIT_MS = 10_000
+LIMIT_MS = 30_000
 
 
 class Site:
