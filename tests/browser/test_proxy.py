@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from tally.engine import Catalog
 from tests.browser.conftest import Open, missing
 from tests.browser.site import recent, served
 from tests.processes import LIMIT_S, environment, free_ports, launched, started, wait_for
@@ -84,8 +85,9 @@ def with_path(directory: Path, **settings: Any) -> Iterator[str]:
     """Start a collector and the mounted application of the page, behind a proxy that keeps the path."""
     (directory / "monitor.py").write_text(MONITOR, encoding="utf-8")
     archives = directory / "archives"
-    with served(archives) as site:
-        site.archives.record(recent())
+    catalog = Catalog(archives)
+    catalog.create("daily", resolution=10)
+    catalog.record(recent())
     command = [sys.executable, "-m", "uvicorn", "monitor:app", "--port", "0"]
     with (
         started(archives, "collect", **settings),
