@@ -243,7 +243,7 @@ SETTINGS = (
     Setting("TALLY_HTTP_HOST", "127.0.0.1", _ADDRESS, "address on which `tally serve` answers HTTP"),
     Setting("TALLY_HTTP_PORT", "8900", _PORT, "TCP port on which `tally serve` answers HTTP", zero=_CHOSEN),
     Setting("TALLY_READ_TOKEN", "", _TOKENS, "tokens that allow reading; empty: no token is needed", secret=True),
-    Setting("TALLY_WRITE_TOKEN", "", _TOKENS, "tokens that allow reading and writing; empty: read-only",
+    Setting("TALLY_WRITE_TOKEN", "", _TOKENS, "tokens that allow reading and writing; empty: the API is read-only",
             secret=True),
     Setting("TALLY_ALLOWED_HOSTS", "", _HOSTS,
             "host names that HTTP requests may use, in addition to `localhost` and IP addresses; empty: no others, "

@@ -46,8 +46,9 @@ def check_read(request: Request, settings: Settings) -> None:
 
     :raises Problem: 401 if `TALLY_READ_TOKEN` is set, and the request has neither a read token nor a write token.
     """
-    if settings.read_token and not _is_one_of(_token(request), settings.read_token + settings.write_token):
-        raise _unauthorized("a read token or a write token", BROWSER)
+    token = _token(request)
+    if settings.read_token and not _is_one_of(token, settings.read_token + settings.write_token):
+        raise _unauthorized(token, "a read token or a write token", hint=BROWSER)
 
 
 def check_write(request: Request, settings: Settings) -> None:
@@ -62,7 +63,7 @@ def check_write(request: Request, settings: Settings) -> None:
     if not _is_one_of(token, settings.write_token):
         if _is_one_of(token, settings.read_token):
             raise Problem(HTTPStatus.FORBIDDEN, "a read token may not write: give a write token (TALLY_WRITE_TOKEN)")
-        raise _unauthorized("a write token")
+        raise _unauthorized(token, "a write token")
     if _is_foreign(request):
         raise Problem(HTTPStatus.FORBIDDEN, "a page of another site may not write: send the request from this one")
 
@@ -90,8 +91,9 @@ def _host(header: str) -> IPv4Address | IPv6Address | str:
         return (found["name"] or "").lower().removesuffix(".")
 
 
-def _unauthorized(required: str, hint: str = "") -> Problem:
-    text = f"give {required}, as Authorization: Bearer or as the password of HTTP Basic{hint}"
+def _unauthorized(token: bytes, required: str, *, hint: str = "") -> Problem:
+    wrong = "the token is wrong: " if token else ""
+    text = f"{wrong}give {required}, as Authorization: Bearer or as the password of HTTP Basic{hint}"
     return Problem(HTTPStatus.UNAUTHORIZED, text, headers=CHALLENGE)
 
 

@@ -42,9 +42,9 @@ def test_not_ready(tmp_path: Path) -> None:
             result = invoke(tmp_path, "health", TALLY_HTTP_PORT=port, **right)
             assert (1, "") == (result.exit_code, result.stderr)
             assert "archives   no" in result.stdout
-        for wrong in ({}, {"TALLY_READ_TOKEN": "guess"}):
+        for wrong, answer in (({}, ""), ({"TALLY_READ_TOKEN": "guess"}, "the token is wrong: ")):
             result = invoke(tmp_path, "health", TALLY_HTTP_PORT=port, **wrong)
-            expected = f"tally: http://127.0.0.1:{port}/ answers: give a read token or a write token"
+            expected = f"tally: http://127.0.0.1:{port}/ answers: {answer}give a read token or a write token"
             assert (1, "") == (result.exit_code, result.stdout)
             assert result.stderr.startswith(expected)
         running.end(signal.SIGTERM)

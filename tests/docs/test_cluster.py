@@ -38,7 +38,7 @@ def test_every_file_is_used() -> None:
 def test_servers_are_those_of_the_cluster() -> None:
     """2 shards of 2 replicas, by their names, with what the configuration reads from the environment."""
     root = configuration("clickhouse.xml")
-    shards = [[host.text for host in shard.iter("host")] for shard in root.iter("shard") if shard.find("replica")]
+    shards = [[host.text for host in shard.iter("host")] for shard in root.iterfind(".//shard[replica]")]
     assert [["clickhouse-1-1", "clickhouse-1-2"], ["clickhouse-2-1", "clickhouse-2-2"]] == shards
     assert {"true"} == {each.text for each in root.iter("internal_replication")}
     needed = {each.attrib["from_env"] for each in root.iter() if "from_env" in each.attrib}
