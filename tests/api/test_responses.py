@@ -149,14 +149,14 @@ async def test_a_long_answer_may_take_its_time(is_long: bool, tmp_path: Path) ->
 
     def slow() -> Iterator[bytes]:
         for _ in range(8):
-            time.sleep(0.2)
+            time.sleep(0.4)
             yield HALF
 
     def answer(_request: Request) -> Reply:
         return Reply(200, (), slow(), is_long=is_long)
 
     taking = Client()
-    app = create(Scripted(tmp_path, answer, query_timeout=1))
+    app = create(Scripted(tmp_path, answer, query_timeout=2))
     if is_long:
         await taking.ask(app)
         assert 8 * len(HALF) == sum(len(message.get("body", b"")) for message in taking.sent)
