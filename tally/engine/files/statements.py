@@ -221,54 +221,18 @@ BLOCKS_SKETCHES_OF = f"""
 INSERT INTO blocks_sketches SELECT bucket / :block_s * :block_s AS block, id, merge_bins(bins)
 FROM {_SKETCHED} WHERE bucket >= :since AND bucket < :before AND {_MATCHES} GROUP BY block, id
 """
-# Loading cells from the attached database `source`, which has the tables `names` and `data` (see `history.loading`).
 ATTACH = "ATTACH ? AS source"
 # Adds cells to a staging file; its place is taken by lists of placeholders.
 STAGE = "INSERT INTO data VALUES {}"
-_BUCKET = "source.data.bucket / :resolution * :resolution"
-_MATCHING = "SELECT id FROM source.names WHERE name GLOB :pattern"
-CHOSEN = f"""
-CREATE TEMP TABLE chosen (source_id INTEGER PRIMARY KEY, name TEXT NOT NULL);
-INSERT INTO chosen SELECT id, name FROM source.names WHERE id IN ({_MATCHING}) AND (
-    :cutoff <= (SELECT min(bucket) FROM source.data)
-    OR id IN (SELECT id FROM source.data WHERE {_BUCKET} >= :cutoff));
-"""
-NEW_NAMES = """
-INSERT INTO main.names (name) SELECT name FROM chosen WHERE name NOT IN (SELECT name FROM main.names)
-ORDER BY name LIMIT :free
-"""
-CHOSEN_CELLS = f"""
-CREATE TEMP TABLE loaded (
-    bucket INTEGER, id INTEGER, count NUMERIC, sum REAL, min REAL, max REAL, PRIMARY KEY (bucket, id)) WITHOUT ROWID;
-CREATE TEMP TABLE ids (source_id INTEGER PRIMARY KEY, id INTEGER NOT NULL);
-INSERT INTO ids SELECT source_id, id FROM chosen CROSS JOIN main.names USING (name);
-INSERT INTO loaded SELECT {_BUCKET} AS bucket, ids.id, count, sum, min, max
-    FROM source.data CROSS JOIN ids ON source_id = source.data.id WHERE {_BUCKET} >= :cutoff ORDER BY 1, 2 {MERGE};
-"""
-SOURCE_SAMPLES = "SELECT total(count) FROM source.data"
-UNMATCHED_SAMPLES = f"SELECT total(count) FROM source.data WHERE id NOT IN ({_MATCHING})"
-EXPIRED_SAMPLES = f"SELECT total(count) FROM source.data WHERE {_BUCKET} < :cutoff AND id IN ({_MATCHING})"
-LOADED = "SELECT count(*), total(count) FROM loaded"
-LAST_LOADED = "SELECT max(bucket) FROM loaded WHERE bucket < ?"
-HAS_FEWER_ROWS = "SELECT count(*) < :rows FROM (SELECT 1 FROM main.data LIMIT :rows)"
-LOAD_DATA = f"""
-INSERT INTO main.data SELECT bucket, id, count, sum, min, max, bucket < :sealed_before FROM loaded WHERE TRUE {MERGE}
-"""
-LOAD_TOTALS = f"""
-INSERT INTO totals SELECT bucket, total(count), total(sum), min(min), max(max) FROM loaded GROUP BY bucket {MERGE}
-"""
-LOAD_BLOCKS = f"""
-INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, total(count), total(sum), min(min), max(max)
-FROM loaded WHERE bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block, id {MERGE}
-"""
 TALLY1_CELLS = "SELECT timestamp, name, agg_count, agg_sum, agg_min, agg_max FROM data"
 # Sketches of loaded cells. A source without sketches has those of cells with equal samples.
 SOURCE_ACCURACY = "SELECT value FROM source.meta WHERE key = 'percentiles'"
 HAS_SOURCE_META = "SELECT count(*) FROM source.sqlite_schema WHERE name = 'meta'"
-_LOADED_SKETCHES = f"""
+_LOADED_SKETCHES = """
 CREATE TEMP TABLE loaded_sketches (bucket INTEGER, id INTEGER, bins TEXT, PRIMARY KEY (bucket, id)) WITHOUT ROWID;
-INSERT INTO loaded_sketches SELECT {_BUCKET} AS bucket, ids.id, merge_bins(coarsen_bins({{bins}}, :levels))
-    FROM source.data CROSS JOIN ids ON source_id = source.data.id WHERE {_BUCKET} >= :cutoff GROUP BY 1, 2;
+INSERT INTO loaded_sketches
+    SELECT source.data.bucket / :resolution * :resolution AS bucket, ids.id, merge_bins(coarsen_bins({bins}, :levels))
+    FROM source.data CROSS JOIN ids ON source_id = source.data.id WHERE source.data.bucket >= :cutoff GROUP BY 1, 2;
 """
 _SOURCE_BINS = """
 (SELECT bins FROM source.data_sketches AS kept WHERE kept.bucket = source.data.bucket AND kept.id = source.data.id)

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 
 import apsw
 
-from tally.engine.files import ddl, statements
+from tally.engine.files import ddl
+from tally.engine.history import queries
 
 # The index is dropped if one row in so many changes.
 LARGE_PART = 4
@@ -18,7 +19,7 @@ LARGE_PART = 4
 @contextmanager
 def without_index(connection: apsw.Connection, *, changes: int) -> Iterator[bool]:
     """Run a block that changes this number of rows, in the caller's transaction. Yield whether that is a large part."""
-    is_large: bool = connection.execute(statements.HAS_FEWER_ROWS, {"rows": LARGE_PART * changes + 1}).get
+    is_large: bool = connection.execute(queries.HAS_FEWER_ROWS, {"rows": LARGE_PART * changes + 1}).get
     if is_large:
         connection.execute(ddl.DROP_INDEX)
     yield is_large

@@ -9,6 +9,9 @@ SQLite sorts the cells by bucket and name on disk, so their order in the file do
     source.data  →  loaded  →  data, totals, blocks
       matching       one row a bucket and name, sorted
 
+If the archive has no rows between the first and the last bucket of these cells, as is usual, they are sorted straight
+into `data`, and `loaded` is a view of that part of it. Totals and blocks are the same either way, to the last bit.
+
 Loading many rows raises the watermark `sealed_before` first, so that no row is written twice. If there are more of them
 than the archive has, the index is created anew, because adding rows to it one by one visits a page for each.
 """
@@ -23,10 +26,10 @@ import apsw
 from tally.engine.asking.sql import Bindings
 from tally.engine.definition import Definition
 from tally.engine.files import ddl, statements
+from tally.engine.history import queries
 from tally.engine.storing import sealing, sketches
 from tally.engine.storing.commit import Outcome, Rules
 from tally.engine.storing.expiry import settle
-from tally.engine.storing.watermarks import Watermarks
 
 # Called with the step that begins, its number, and the number of steps. It may raise an error to stop.
 Progress = Callable[[str, int, int], None]
@@ -73,14 +76,18 @@ class Loading:
     def load(self, rules: Rules) -> Loaded:
         """Load the matching cells within the retention and the name limit of `rules`, and count the others."""
         cutoff = 0 if self._outcome.is_doubted or rules.take_expired else self._definition.cutoff(rules.now)
+        definition = self._definition
+        bindings: Bindings = {"pattern": definition.pattern, "resolution": definition.resolution, "cutoff": cutoff}
         self._connection.set_progress_handler(self._tick, TICK_STEPS)
         self._begin("sorting")
-        self._choose(cutoff, rules.max_names)
-        cells = self._count(cutoff)
-        if cells.cells:
-            self._store(cells.cells, rules.now)
-            self._connection.execute(statements.NEW_VERSION).fetchall()
-        return cells
+        self._choose(bindings, cutoff, rules.max_names)
+        cells, last = self._connection.execute(queries.FROM_REACH).get
+        if not cells:
+            self._connection.execute(queries.PREPARE_LOADED[True])
+            return self._count(bindings)
+        self._store(cells, last, bindings=bindings, now=rules.now)
+        self._connection.execute(statements.NEW_VERSION).fetchall()
+        return self._count(bindings)
 
     def _begin(self, step: str) -> None:
         self._step = STEPS.index(step)
@@ -90,54 +97,60 @@ class Loading:
         self._progress(STEPS[self._step], self._step, len(STEPS))
         return False
 
-    def _choose(self, cutoff: int, max_names: int) -> None:
-        """Fill the table `loaded`, and store the new names."""
-        definition = self._definition
-        bindings: Bindings = {"pattern": definition.pattern, "resolution": definition.resolution, "cutoff": cutoff}
-        self._connection.execute(statements.CHOSEN, bindings).fetchall()
-        free = max(0, max_names - self._connection.execute(statements.NAME_COUNT).get) if max_names else -1
-        self._connection.execute(statements.NEW_NAMES, {"free": free})
-        self._connection.execute(statements.CHOSEN_CELLS, bindings).fetchall()
+    def _choose(self, bindings: Bindings, cutoff: int, max_names: int) -> None:
+        """Choose the cells that are loaded, and store the new names."""
+        execute, definition = self._connection.execute, self._definition
+        execute(queries.CHOSEN, bindings).fetchall()
+        free = max(0, max_names - execute(statements.NAME_COUNT).get) if max_names else -1
+        execute(queries.LOAD_NAMES, {"free": free})
+        execute(queries.CHOSEN_IDS).fetchall()
+        execute(queries.REACH, bindings)
         if definition.percentiles:
             sketches.prepare_loading(self._connection, definition.percentiles, cutoff, definition.resolution)
 
-    def _count(self, cutoff: int) -> Loaded:
-        definition, execute = self._definition, self._connection.execute
-        bindings: Bindings = {"pattern": definition.pattern, "resolution": definition.resolution, "cutoff": cutoff}
-        samples = execute(statements.SOURCE_SAMPLES).get
-        unmatched = 0 if definition.pattern == "*" else execute(statements.UNMATCHED_SAMPLES, bindings).get
-        expired = execute(statements.EXPIRED_SAMPLES, bindings).get if cutoff else 0
-        cells, stored = execute(statements.LOADED).get
+    def _count(self, bindings: Bindings) -> Loaded:
+        execute = self._connection.execute
+        unmatched = 0 if self._definition.pattern == "*" else execute(queries.UNMATCHED_SAMPLES, bindings).get
+        expired = execute(queries.EXPIRED_SAMPLES, bindings).get if bindings["cutoff"] else 0
+        surplus = execute(queries.SURPLUS_SAMPLES, bindings).get if execute(queries.SURPLUS_NAMES).get else 0
+        cells, stored = execute(queries.LOADED).get
         self._outcome.stored, self._outcome.expired = round(stored), round(expired)
-        self._outcome.cardinality = round(samples - unmatched - expired - stored)
+        self._outcome.cardinality = round(surplus)
         return Loaded(self._outcome, round(unmatched), cells)
 
-    def _store(self, cells: int, now: float) -> None:
+    def _store(self, cells: int, last: int, *, bindings: Bindings, now: float) -> None:
+        """Store the chosen cells, of which there are at most `cells`, up to the bucket `last`."""
+        execute = self._connection.execute
         marks = settle(self._connection)
+        is_apart = not execute(queries.IS_REACHED).get
+        execute(queries.PREPARE_LOADED[is_apart], bindings).fetchall()
         is_large = cells >= sealing.SEAL_ROWS
-        is_rebuilt = is_large and self._connection.execute(statements.HAS_FEWER_ROWS, {"rows": cells}).get
+        is_rebuilt = is_large and execute(queries.HAS_FEWER_ROWS, {"rows": cells}).get
         if is_rebuilt:
-            self._connection.execute(ddl.DROP_INDEX)
+            execute(ddl.DROP_INDEX)
         if is_large:
             self._begin("sealing")
-            marks = self._raise_seal(marks, now)
+            closed_before = int(now // marks.resolution) * marks.resolution
+            marks = sealing.seal_rows(self._connection, marks, before=min(last + marks.resolution, closed_before))
         self._begin("writing cells")
-        bounds = {"sealed_before": marks.sealed_before, "blocks_from": marks.blocks_from, "block_s": marks.block_s}
+        bounds: Bindings = {
+            "sealed_before": marks.sealed_before,
+            "blocks_from": marks.blocks_from,
+            "block_s": marks.block_s,
+        }
         if marks.percentiles:
             sketches.load(self._connection, marks)
-        self._connection.execute(statements.LOAD_DATA, bounds)
+        execute(queries.LOAD_DATA[is_apart], bindings | bounds)
         if is_rebuilt:
             self._begin("indexing")
-            self._connection.execute(ddl.CREATE_INDEX)
+            execute(ddl.CREATE_INDEX)
         self._begin("writing totals")
-        self._connection.execute(statements.LOAD_TOTALS)
-        self._connection.execute(statements.LOAD_BLOCKS, bounds)
+        execute(queries.LOAD_TOTALS)
+        self._load_blocks(bounds, is_apart=is_apart)
         sealing.seal(self._connection, marks, now=now)
 
-    def _raise_seal(self, marks: Watermarks, now: float) -> Watermarks:
-        """Seal the rows before the end of the last loaded bucket that is closed."""
-        closed_before = int(now // marks.resolution) * marks.resolution
-        last = self._connection.execute(statements.LAST_LOADED, (closed_before,)).get
-        if last is None or last < marks.sealed_before:
-            return marks
-        return sealing.seal_rows(self._connection, marks, before=last + marks.resolution)
+    def _load_blocks(self, bounds: Bindings, *, is_apart: bool) -> None:
+        execute = self._connection.execute
+        execute(queries.REACHED_BLOCKS, bounds).fetchall()
+        is_searched = is_apart and execute(queries.HAS_FEWER_SEARCHES).get
+        execute(queries.SEARCH_BLOCKS if is_searched else queries.LOAD_BLOCKS, bounds)

@@ -298,3 +298,76 @@ FORGET_REMOVED = f"DELETE FROM merged_cells WHERE {_REMOVED}; DELETE FROM merged
 FORGET_BINS = "DELETE FROM merged_bins WHERE source = ? AND bucket < ?"
 FORGET_CELLS = "DELETE FROM merged_cells WHERE source = ? AND bucket < ?"
 MERGED = "UPDATE merges SET rewrites = :rewrites, known_from = max(known_from, :known_from) WHERE source = :known"
+# Loading (see `loading`). `cutoff` is a multiple of `resolution`.
+_BUCKET = "source.data.bucket / :resolution * :resolution"
+_MATCHING = "SELECT id FROM source.names WHERE name GLOB :pattern"
+CHOSEN = f"""
+CREATE TEMP TABLE chosen (source_id INTEGER PRIMARY KEY, name TEXT NOT NULL);
+INSERT INTO chosen SELECT id, name FROM source.names WHERE id IN ({_MATCHING}) AND (
+    :cutoff = 0 OR :cutoff <= (SELECT min(bucket) FROM source.data)
+    OR id IN (SELECT id FROM source.data WHERE source.data.bucket >= :cutoff));
+"""
+LOAD_NAMES = """
+INSERT INTO main.names (name) SELECT name FROM chosen WHERE name NOT IN (SELECT name FROM main.names)
+ORDER BY name LIMIT :free
+"""
+CHOSEN_IDS = """
+CREATE TEMP TABLE ids (source_id INTEGER PRIMARY KEY, id INTEGER NOT NULL);
+INSERT INTO ids SELECT source_id, id FROM chosen CROSS JOIN main.names USING (name);
+"""
+_CHOSEN = "FROM source.data CROSS JOIN ids ON source_id = source.data.id WHERE source.data.bucket >= :cutoff"
+# The number of chosen cells, and their first and last bucket.
+REACH = f"""
+CREATE TEMP TABLE reach AS
+    SELECT cells, low / :resolution * :resolution AS first, high / :resolution * :resolution AS last
+    FROM (SELECT count(*) AS cells, min(source.data.bucket) AS low, max(source.data.bucket) AS high {_CHOSEN})
+"""
+FROM_REACH = "SELECT cells, last FROM reach"
+_REACHED = "FROM main.data NOT INDEXED WHERE bucket BETWEEN (SELECT first FROM reach) AND (SELECT last FROM reach)"
+IS_REACHED = f"SELECT EXISTS (SELECT 1 {_REACHED})"
+# The table `loaded` of the chosen cells; or a view of `data`, if that had no rows from the first to the last bucket.
+PREPARE_LOADED = {
+    False: f"""
+CREATE TEMP TABLE loaded (
+    bucket INTEGER, id INTEGER, count NUMERIC, sum REAL, min REAL, max REAL, PRIMARY KEY (bucket, id)) WITHOUT ROWID;
+INSERT INTO loaded SELECT {_BUCKET}, ids.id, count, sum, min, max {_CHOSEN} ORDER BY 1, 2 {MERGE};
+""",
+    True: f"CREATE TEMP VIEW loaded AS SELECT bucket, id, count, sum, min, max {_REACHED}",
+}
+LOAD_DATA = {
+    False: f"""
+INSERT INTO main.data SELECT bucket, id, count, sum, min, max, bucket < :sealed_before FROM loaded WHERE TRUE {MERGE}
+""",
+    True: f"""
+INSERT INTO main.data SELECT {_BUCKET}, ids.id, count, sum, min, max, {_BUCKET} < :sealed_before
+    {_CHOSEN} ORDER BY 1, 2 {MERGE}
+""",
+}
+LOADED = "SELECT count(*), total(count) FROM loaded"
+UNMATCHED_SAMPLES = f"SELECT total(count) FROM source.data WHERE id NOT IN ({_MATCHING})"
+EXPIRED_SAMPLES = f"SELECT total(count) FROM source.data WHERE source.data.bucket < :cutoff AND id IN ({_MATCHING})"
+SURPLUS_NAMES = "SELECT (SELECT count(*) FROM chosen) - (SELECT count(*) FROM ids)"
+SURPLUS_SAMPLES = """
+SELECT total(count) FROM source.data WHERE source.data.bucket >= :cutoff
+    AND id IN (SELECT source_id FROM chosen EXCEPT SELECT source_id FROM ids)
+"""
+HAS_FEWER_ROWS = "SELECT count(*) < :rows FROM (SELECT 1 FROM main.data LIMIT :rows)"
+LOAD_TOTALS = f"""
+INSERT INTO totals SELECT bucket, total(count), total(sum), min(min), max(max) FROM loaded GROUP BY bucket {MERGE}
+"""
+LOAD_BLOCKS = f"""
+INSERT INTO blocks SELECT bucket / :block_s * :block_s AS block, id, total(count), total(sum), min(min), max(max)
+FROM loaded WHERE bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block, id {MERGE}
+"""
+# The same for the view: the index is searched for each block and name, so that nothing is sorted.
+REACHED_BLOCKS = """
+CREATE TEMP TABLE reached (block INTEGER PRIMARY KEY, first INTEGER NOT NULL, last INTEGER NOT NULL);
+INSERT INTO reached SELECT bucket / :block_s * :block_s AS block, min(bucket), max(bucket) FROM totals, reach
+    WHERE bucket BETWEEN first AND last AND bucket >= :blocks_from AND bucket < :sealed_before GROUP BY block;
+"""
+HAS_FEWER_SEARCHES = "SELECT count(*) * (SELECT count(*) FROM reached) < (SELECT cells FROM reach) FROM names"
+SEARCH_BLOCKS = f"""
+INSERT INTO blocks SELECT block, names.id, total(count), total(sum), min(min), max(max)
+FROM reached CROSS JOIN names CROSS JOIN main.data INDEXED BY data_by_name
+    ON data.id = names.id AND bucket BETWEEN first AND last AND sealed GROUP BY block, names.id {MERGE}
+"""

@@ -1,16 +1,20 @@
 """Loading: whatever a file has and however it is sorted, the archive has what committing the same cells would give."""
 
+import random
 import tempfile
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import apsw
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tally.engine import Archive, Catalog
+from tally.engine.history import queries
 from tally.engine.history.loading import STEPS, Loaded
 from tally.engine.history.staging import staged
 from tally.engine.storing import expiry, sealing
@@ -119,6 +123,34 @@ def test_many_cells_are_sealed_at_once(tmp_path: Path, present: int) -> None:
     assert contents is not None
     assert (present + 10, 1 + (present > 9) + (present > 10)) == (contents.rows, contents.unsealed)
     check_file(archive)
+
+
+@pytest.mark.parametrize("percentiles", [0, 1])
+@pytest.mark.parametrize("buckets", [1, 200])
+def test_cells_apart_are_stored_like_others(tmp_path: Path, buckets: int, percentiles: int) -> None:
+    """Cells without others between them are sorted straight into the archive, which is the same to the last bit.
+
+    The index is searched for the cells of a block if there are many.
+    """
+    chance = random.Random(1)
+    values = [(n % buckets, f"name{n % 7}", chance.uniform(-1, 1)) for n in range(4 * buckets)]
+    rows: list[Row] = [(T + bucket, name, 3, 3 * value, value, value) for bucket, name, value in values]
+    one, other = (Catalog(tmp_path).create(slug, resolution=2, percentiles=percentiles) for slug in ("one", "other"))
+    for archive in (one, other):
+        archive.merge({T - 10: {"name1": (1, 1.0, 1.0, 1.0, None)}}, Rules(T))
+    with patch.object(sealing, "SEAL_ROWS", 1):
+        loaded = load(one, rows, Rules(T + buckets + 4))
+        with patch.object(queries, "IS_REACHED", "SELECT 1"):
+            assert loaded == load(other, rows, Rules(T + buckets + 4))
+    assert read_tables(one) == read_tables(other)
+    check_file(one)
+
+
+def read_tables(archive: Archive) -> dict[str, list[Any]]:
+    """Return the rows of an archive's tables, except `meta`."""
+    with closing(apsw.Connection(str(archive.path))) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in tables if name != "meta"}
 
 
 def test_an_error_rolls_back(tmp_path: Path) -> None:
