@@ -1,5 +1,6 @@
 """The columns of a question's rows: as stored, as merged, and the values that the answer shows."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from tally.engine.asking import digits
@@ -7,6 +8,8 @@ from tally.engine.asking.question import PERCENTILE, Question, is_aggregate
 
 MERGES = {"count": "sum", "sum": "sum", "min": "min", "max": "max", "bins": "merge_bins"}
 STORED = ("count", "sum", "min", "max")
+# The tables whose sketches are in a table with the same key, and that key.
+KEYS = {"data": ("bucket", "id"), "totals": ("bucket",), "blocks": ("block", "id")}
 
 
 class Cell(NamedTuple):
@@ -47,17 +50,39 @@ def group(key: str, columns: tuple[str, ...], rows: str, *, table: str = "", is_
     return f"SELECT key AS {key}, {', '.join(columns)} FROM tally_groups((SELECT {fold} FROM {rows}))"
 
 
+def merge_sketches(columns: tuple[str, ...], blocks: str, tail: str, merged: Iterable[str]) -> str:
+    """Return the SELECT of rows of `blocks` and of `data` in the file, and of rows that are `merged`, merged by id.
+
+    SQLite sorts the rows of the file without their sketches, and looks each sketch up when it is merged. So sketches
+    are merged once a name, not once a part of the range and then the parts.
+    """
+    unread = ", ".join("NULL AS bins" if column == "bins" else column for column in columns)
+    parts = [
+        f"SELECT id, block, NULL AS bucket, {unread} FROM {blocks}",
+        f"SELECT id, NULL, bucket, {unread} FROM {tail}",
+        *(f"SELECT id, NULL, NULL, {', '.join(columns)} FROM ({text})" for text in merged),
+    ]
+    return f"SELECT id, {merge(columns, table='parts')} FROM ({' UNION ALL '.join(parts)}) AS parts GROUP BY id"
+
+
 def read(columns: tuple[str, ...], table: str) -> str:
     """Return the columns of the rows of a table in the file."""
     return ", ".join(f"{_expression(column, table)} AS {column}" for column in columns)
 
 
 def _expression(column: str, table: str) -> str:
-    """Return the expression of a column of a table in the file. Its sketches are in a table with the same key."""
+    """Return the expression of a column of a table in the file, or of the `parts` of `merge_sketches`."""
     if column != "bins" or not table:
         return column
-    key = {"data": ("bucket", "id"), "totals": ("bucket",), "blocks": ("block", "id")}[table]
-    same = " AND ".join(f"kept.{part} = {table}.{part}" for part in key)
+    if table == "parts":
+        found = " ".join(f"WHEN {KEYS[each][0]} NOT NULL THEN {_look_up(each, table)}" for each in ("blocks", "data"))
+        return f"CASE {found} ELSE bins END"
+    return _look_up(table, table)
+
+
+def _look_up(table: str, rows: str) -> str:
+    """Return the expression of the sketch of a row, which has the key of a table."""
+    same = " AND ".join(f"kept.{part} = {rows}.{part}" for part in KEYS[table])
     return f"(SELECT bins FROM {table}_sketches AS kept WHERE {same})"
 
 

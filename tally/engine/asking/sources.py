@@ -82,7 +82,8 @@ def merge_by_time(source: Source) -> str:
 def merge_by_name(source: Source) -> str:
     """Return the SELECT of each name's merged cells from `first` on.
 
-    Each part is merged before they are combined, so that only one row per name and part is sorted.
+    Each part is merged before they are combined, so that only one row per name and part is sorted. Sketches without
+    sums, which depend on the order, are merged at once.
     """
     if source.few:
         cells = columns.merge(source.columns, table="data")
@@ -90,15 +91,16 @@ def merge_by_name(source: Source) -> str:
         return f"SELECT name, {columns.merge(source.columns)} FROM ({' UNION ALL '.join(parts)}) GROUP BY name"
     where = source.members
     blocks = f"blocks WHERE block >= :blocks_first AND block < :blocks_end{where}"
-    parts = [
-        source.group("id", blocks, table="blocks"),
-        columns.group("id", source.columns, _end_of_range(":first", ":blocks_first", where), table="data"),
-        columns.group(
-            "id", source.columns, _end_of_range(":blocks_end", "min(:end, :sealed_before)", where), table="data"
-        ),
-        source.group("id", f"data WHERE bucket >= max(:first, :sealed_before) AND bucket < :end{where}", table="data"),
+    tail = f"data WHERE bucket >= max(:first, :sealed_before) AND bucket < :end{where}"
+    ends = [
+        columns.group("id", source.columns, _end_of_range(first, end, where), table="data")
+        for first, end in ((":first", ":blocks_first"), (":blocks_end", "min(:end, :sealed_before)"))
     ]
-    merged = source.group("id", f"({' UNION ALL '.join(parts)})")
+    if "bins" in source.columns and "sum" not in source.columns:
+        merged = columns.merge_sketches(source.columns, blocks, tail, ends)
+    else:
+        parts = [source.group("id", blocks, table="blocks"), *ends, source.group("id", tail, table="data")]
+        merged = source.group("id", f"({' UNION ALL '.join(parts)})")
     return f"SELECT name, {', '.join(source.columns)} FROM ({merged}) JOIN names USING (id)"
 
 
