@@ -6,7 +6,7 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Stop ignoring signals that a shell ignores for what it runs in the background: the tests' processes inherit it."""
+    """Stop ignoring signals that a shell ignores for runs in the background: the tests' processes inherit it."""
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, handler)
