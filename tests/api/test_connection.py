@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open
 
 TIMEOUT_S = 0.5
 # After the time limit, in which a connection has to be gone.
-GONE_S = 10.0
+GONE_S = 3.0
 NAMES, BUCKETS = 200, 1000
 SERVERS = [("asyncio", "h11"), ("asyncio", "httptools"), ("uvloop", "h11"), ("uvloop", "httptools"), ("tally", "serve")]
 CUT = r"cut the connection of 127\.0\.0\.1:\d+"

@@ -110,7 +110,7 @@ def test_a_client_that_goes_away_before_the_first_byte_stops_its_query(served_bi
     sock = served_big.get(ASK_ENDLESS)
     wait_for(lambda: served_big.holds(big / "endless.db"), "the query's beginning")
     sock.close()
-    wait_for(lambda: not served_big.holds(big / "endless.db"), "the query's end", limit_s=10)
+    wait_for(lambda: not served_big.holds(big / "endless.db"), "the query's end", limit_s=5)
 
 
 def test_a_long_query_holds_nobody_up(served_big: Server) -> None:

@@ -102,7 +102,7 @@ export async function change(method, path, body, token, fields = []) {
     await ask(address(path, fields), { method, headers, credentials, body: body && JSON.stringify(body) });
   } catch (error) {
     // The API tells how a program gives a token, which a form has done.
-    if (token && error instanceof Failure && [401, 403].includes(error.status)) throw new Failure(error.status, "this is not the write token (TALLY_WRITE_TOKEN)");
+    if (token && error instanceof Failure && error.status === 401) throw new Failure(error.status, "this is not the write token (TALLY_WRITE_TOKEN)");
     throw error;
   }
 }

@@ -1,4 +1,4 @@
-"""Measures the write-ahead log (WAL) beside an archive, and detects a reader that blocks its checkpoint.
+"""Measures and removes the write-ahead log (WAL) beside an archive, and detects a reader that blocks its checkpoint.
 
 SQLite writes each commit to the log and later copies it into the file, once no reader needs the older pages. A program
 that leaves a read transaction open keeps every later commit in the log, which grows without bound. tally cannot end
@@ -50,6 +50,7 @@ def remove_unused_log(path: Path) -> None:
     """Remove the log of the archive at `path` if no connection uses it, after copying its commits into the file.
 
     The last connection to close does so, but not if another one closes at the same moment: then both leave the log.
+    Locks are not waited for.
     """
     with suppress(apsw.Error, TallyError):
         if schema.file_size(log_path(path)) is None:

@@ -82,11 +82,11 @@ class Loading:
         self._begin("sorting")
         self._choose(bindings, cutoff, rules.max_names)
         cells, last = self._connection.execute(queries.FROM_REACH).get
-        if not cells:
+        if cells:
+            self._store(cells, last, bindings=bindings, now=rules.now)
+            self._connection.execute(statements.NEW_VERSION).fetchall()
+        else:
             self._connection.execute(queries.PREPARE_LOADED[True])
-            return self._count(bindings)
-        self._store(cells, last, bindings=bindings, now=rules.now)
-        self._connection.execute(statements.NEW_VERSION).fetchall()
         return self._count(bindings)
 
     def _begin(self, step: str) -> None:

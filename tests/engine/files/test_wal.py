@@ -1,5 +1,6 @@
 """The write-ahead log beside an archive."""
 
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import apsw
 import pytest
 
 from tally.engine import Archive, Catalog
-from tally.engine.files import wal
+from tally.engine.files import schema, wal
+from tests.processes import LIMIT_S
 
 
 def grow(archive: Archive, times: int = 3) -> None:
@@ -73,7 +75,7 @@ def test_an_unusable_archive_has_no_log(archive: Archive, tmp_path: Path) -> Non
 
 
 def test_only_an_unused_log_is_removed(archive: Archive, tmp_path: Path) -> None:
-    """Its commits are in the file then. A reader keeps it, and a writer with an exclusive lock is not waited for."""
+    """Its commits are in the file then. A reader keeps it."""
     log = tmp_path / "daily.db-wal"
     with closing(apsw.Connection(str(archive.path))) as reader:
         reader.execute("BEGIN")
@@ -87,8 +89,15 @@ def test_only_an_unused_log_is_removed(archive: Archive, tmp_path: Path) -> None
     wal.remove_unused_log(archive.path)
     assert not log.exists()
     assert {"a": 1} == archive.aggregate("count", by="name")
+
+
+def test_a_locked_log_is_not_waited_for(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left as it is."""
+    monkeypatch.setattr(schema, "BUSY_TIMEOUT_MS", 600_000)
     with closing(apsw.Connection(str(archive.path))) as writer:
         writer.pragma("locking_mode", "exclusive")
         writer.execute("BEGIN EXCLUSIVE")
-        wal.remove_unused_log(archive.path)
-        assert log.exists()
+        removing = threading.Thread(target=wal.remove_unused_log, args=(archive.path,), daemon=True)
+        removing.start()
+        removing.join(LIMIT_S)
+        assert (False, True) == (removing.is_alive(), (tmp_path / "daily.db-wal").exists())

@@ -1,22 +1,19 @@
 """The admin in a real browser: creating, changing and deleting an archive."""
 
 import os
-import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 
+from tests.browser.conftest import CHROMIUM, OPTIONS, missing
 from tests.integrations.django.example.shop import PASSWORD, STAFF, Shop, Visitor
 from tests.processes import wait_for
 
 pytest.importorskip("playwright.sync_api") if os.environ.get("CI") != "true" else None
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
-OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 LIMIT_MS = 20_000
 LIST = "/_tally/admin/tally/archive/"
 
@@ -59,8 +56,7 @@ class Admin:
 def in_a_browser(url: str, do: Callable[[Admin], None]) -> None:
     """Run a function with a browser in a new thread, which may have its own event loop."""
     if CHROMIUM is None:
-        missing = "there is no Chromium: install the package chromium-headless-shell"
-        pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
+        missing("there is no Chromium: install the package chromium-headless-shell")
 
     def run() -> None:
         with sync_playwright() as playwright:
